@@ -2,9 +2,9 @@
 
 GatewayError                  a sentence for the operator; the CLI prints it and exits with `status`
 ├── BadInput        (2)       what a person wrote is wrong: configuration, rules, arguments
-├── CannotReach     (3)       what the gateway needs does not answer: broker, database, running gateway
-├── SpoolInUse      (2)       another process holds the spool directory
-└── NewerSpool      (2)       a newer program wrote the spool: this one must not touch it
+│   ├── SpoolInUse            another process holds the spool directory
+│   └── NewerSpool            a newer program wrote the spool: this one must not touch it
+└── CannotReach     (3)       what the gateway needs does not answer: broker, database, running gateway
 
 Everything else that goes wrong in the field is an outcome with a counter, not an exception.
 """

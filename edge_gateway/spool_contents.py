@@ -199,12 +199,30 @@ def _journal_findings(place: Path) -> Iterator[SpoolCheck]:
         yield SpoolCheck(
             "journal", False, f"records lost: {_spans(facts['lost'])}; what they contained is gone"
         )
+    if facts["torn_bytes"]:
+        yield _tail(place, facts)
     try:
         decoded = sum(1 for _ in _records(place))
     except BadInput as error:
         yield SpoolCheck("journal records", False, str(error))
     else:
         yield SpoolCheck("journal records", True, f"{decoded} can be decoded")
+
+
+def _tail(place: Path, facts: Row) -> SpoolCheck:
+    """Judge the unreadable end of the journal, whose bytes alone do not show that it is damaged."""
+    last = facts["last"] or 0
+    found = f"{facts['torn_bytes']:,} B behind record {last} cannot be read"
+    checkpoint = read_latest(place / spool.CHECKPOINTS)
+    known = max(_store_facts(place / spool.STORE).get("applied") or 0, checkpoint.number if checkpoint else 0)
+    if known > last:
+        text = f"{found}: they are damaged, since checkpoint or store have record {known}"
+        return SpoolCheck("journal end", False, text)
+    text = (
+        f"{found}: most likely a write that a kill or a power cut ended, of which nothing was acknowledged. Damage that"
+        " cut the file short or overwrote it with zeros would look the same"
+    )
+    return SpoolCheck("journal end", True, text)
 
 
 def _checkpoint_findings(place: Path) -> Iterator[SpoolCheck]:

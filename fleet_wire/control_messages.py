@@ -158,7 +158,7 @@ class Ack(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Receipt(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything of `boot` from `from` to `upto` is stored, except for the ranges in `missing`; all bounds are inclusive.
+    """Everything of `boot` from `from` to `upto` is stored, except for `missing`; all bounds are inclusive.
 
     Of messages below `from` nothing is known any more.
     """

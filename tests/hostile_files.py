@@ -1,14 +1,18 @@
-"""What may stand where a YAML file is wanted, and what is said of it."""
+"""What may stand where a YAML file is wanted, what is said of it, and how a test hears that."""
 
 from __future__ import annotations
 
 import os
 import socket
+import threading
 from collections.abc import Callable
 from contextlib import chdir, closing
 from pathlib import Path
 
+from fleet_config.problems import ProblemsFound
+
 MIB = 1 << 20
+PATIENCE = 60.0
 RULE = "version: 1\ngroups:\n- name: g\n  rules:\n  - {alert: A, expr: temperature, above: 1%s}\n"
 
 
@@ -61,3 +65,20 @@ TEXTS: dict[str, tuple[str, str]] = {
     "unclosed": (RULE % "" + '  - {alert: "' + "x\n" * 300_000, "the closing quote is missing"),
 }  # fmt: skip
 """By name: a text below 1 MiB that would be dear to read, and what is said of it."""
+
+
+def refusal_of(load: Callable[[], object]) -> ProblemsFound:
+    """Return what `load` raises. It runs in a thread of its own, so that what blocks for ever fails the test."""
+    raised: list[ProblemsFound] = []
+
+    def run() -> None:
+        try:
+            load()
+        except ProblemsFound as found:
+            raised.append(found)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(PATIENCE)
+    assert not thread.is_alive(), "it is still being read"
+    return raised[0]

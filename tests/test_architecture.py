@@ -3,6 +3,7 @@
 import ast
 import re
 from collections import Counter
+from collections.abc import Iterable
 from graphlib import CycleError
 from pathlib import Path
 
@@ -38,6 +39,8 @@ FILE_LINES = 400
 """Fewer."""
 MAX_FUNCTION_LINES = 60
 FILES = [path for package in MAY_IMPORT for path in files_of(package)]
+BESIDE = ("tests", "benchmarks", "fleet_demo", "schemas")
+"""What stands beside the packages, and is read as often."""
 
 
 def imported_packages(tree: ast.AST) -> set[str]:
@@ -63,8 +66,7 @@ def test_a_file_keeps_to_the_rules(path: Path) -> None:
     assert not hidden, (
         f"{hidden}: an import must be a plain one, by the whole path, to be seen by these rules"
     )
-    length = len(text.splitlines())
-    assert length < FILE_LINES, f"{length} lines"
+    assert too_long([path]) == []
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             lines = (node.end_lineno or 0) - node.lineno + 1
@@ -75,6 +77,23 @@ def test_a_file_keeps_to_the_rules(path: Path) -> None:
             assert not is_asyncio(node.value), (
                 f"line {node.lineno}: asyncio.wait_for swallows cancels on 3.11"
             )
+
+
+def too_long(files: Iterable[Path]) -> list[str]:
+    """Name the files of `FILE_LINES` lines and more."""
+    lengths = {path: len((ROOT / path).read_text().splitlines()) for path in files}
+    return [f"{path}: {length} lines" for path, length in lengths.items() if length >= FILE_LINES]
+
+
+@pytest.mark.parametrize("folder", BESIDE)
+def test_tests_and_tools_are_as_short(folder: str) -> None:
+    assert too_long(files_of(folder)) == [], "split it by what it specifies"
+
+
+def test_a_file_that_is_too_long_is_seen(tmp_path: Path) -> None:
+    for lines in (FILE_LINES - 1, FILE_LINES):
+        (tmp_path / f"{lines}.py").write_text("pass\n" * lines)
+    assert too_long(sorted(tmp_path.iterdir())) == [f"{tmp_path / f'{FILE_LINES}.py'}: {FILE_LINES} lines"]
 
 
 def swallowing(source: str) -> list[int]:

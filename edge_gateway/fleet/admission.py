@@ -5,7 +5,7 @@
                           │        │        │         │          └─ bad, refused (counted)
                           │        │        │         └─ stamped (counted)
                           │        │        └─ duplicates (counted), conflicts (quarantined), not known (set aside)
-                          │        └─ held until the clock is trusted
+                          │        └─ held until the clock is trusted, at most as many as may be
                           └─ quarantined
 
 Everything here depends only on earlier calls and the arguments: no clock, no socket, no file.
@@ -15,14 +15,17 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_gateway.columns.frame import BoolColumn, Frame, IntColumn, part
 from edge_gateway.fleet.accounting import NO_DEVICE, Accounting, bad_text
 from edge_gateway.fleet.arrivals.boot_mark import CONFLICT, DUPLICATE, NEW, NOT_KNOWN
+from edge_gateway.fleet.arrivals.contents import digest
+from edge_gateway.fleet.arrivals.marks import NO_BOOT
 from edge_gateway.fleet.arrivals.receipts import Due, Receipts
-from edge_gateway.fleet.arrivals.sequences import NO_BOOT, Sequences
+from edge_gateway.fleet.arrivals.sequences import Sequences
 from edge_gateway.fleet.decoders import native
 from edge_gateway.fleet.decoders.bad_values import BadValues, joined
 from edge_gateway.fleet.decoders.decoded import NO_FLOOR, Decoded, Messages, only
@@ -31,12 +34,16 @@ from edge_gateway.fleet.limits import Refusal
 from edge_gateway.fleet.registry import Registry
 from edge_gateway.fleet.timestamps import NO_TIME, Stamped, TimeLimits, believed, needs_stamp, stamp
 from edge_gateway.fleet.value_checks import MetricPolicy, ValueChecks
+from edge_gateway.fleet.watch.clock_vote import ClockVote, Poll
 from edge_gateway.fleet.watch.deliveries import DeliveryWatch
 from edge_gateway.fleet.watch.mostly_bad import MostlyBad
-from edge_gateway.records.inputs import Batch
-from fleet_wire.control_messages import Birth
+from edge_gateway.records.inputs import Batch, Moment
+from edge_gateway.records.store_effects import WITHOUT_TIME
+from fleet_wire.control_messages import Birth, encode_birth
+from fleet_wire.telemetry import TELEMETRY_DECODER
 from fleet_wire.topics import ACK, STATUS
 
+_encode = msgspec.msgpack.Encoder().encode
 SEQUENCE_CONFLICT = "sequence_conflict"
 LAPS = 16
 """Clock steps followed within one batch; further steps of a device belong to the last lap."""
@@ -95,6 +102,7 @@ class Admission:
         self.values = ValueChecks(registry, policy.metrics)
         self.accounting = Accounting()
         self.watch = DeliveryWatch(registry, policy.max_reading_age)
+        self.vote = ClockVote(policy.time)
         self.mostly_bad = MostlyBad()
 
     # --- telemetry
@@ -106,12 +114,14 @@ class Admission:
         payloads = [batch.payloads[position] for position in at]
         decoded = native.decode(self.registry, topics, payloads)
         _renumber(decoded, at)
-        held, decoded = ([], decoded) if batch.moment.trusted else self._hold(decoded)
+        believed_now = self._believes_clock(decoded.messages, batch.moment)
+        held, decoded = ([], decoded) if believed_now else self._hold(decoded, batch)
         messages = decoded.messages
         self._recall(messages.device)
-        times = stamp(decoded.samples.ts, batch.moment.wall, self.policy.time, trusted=batch.moment.trusted)
+        times = stamp(decoded.samples.ts, batch.moment.wall, self.policy.time, trusted=believed_now)
         own = believed(times, decoded.samples.message)
-        verdicts = self.sequences.accept(messages.device, messages.boot, messages.seq, own)
+        said = _said(batch.payloads, decoded, own)
+        verdicts = self.sequences.accept(messages.device, messages.boot, messages.seq, own, said)
         if batch.again:
             again = np.isin(messages.index, batch.again)
             verdicts.verdict[again & np.isin(verdicts.verdict, (DUPLICATE, NOT_KNOWN))] = NEW
@@ -142,12 +152,37 @@ class Admission:
         for _ in positions:
             self.registry.refuse(Refusal.FOREIGN_SITE)
 
-    def _hold(self, decoded: Decoded) -> tuple[list[int], Decoded]:
-        """Set aside messages that need the arrival as time while the gateway's clock is not trusted."""
-        wait = np.zeros(len(decoded.messages.index), np.bool_)
-        wait[decoded.samples.message[needs_stamp(decoded.samples.ts, self.policy.time)]] = True
-        wait[list(decoded.refused)] = False
+    def poll_clock(self, moment: Moment) -> Poll:
+        """Return what the fleet's clocks say of the gateway's."""
+        return self.vote.poll(moment, self.registry.presence.online_devices)
+
+    def _believes_clock(self, messages: Messages, moment: Moment) -> bool:
+        """Return whether the clock may stamp messages: it is trusted, and no device's time calls for a vote."""
+        self.vote.observe(messages.device, messages.ts, moment)
+        return moment.trusted and not self.vote.asks(moment, self.registry.presence.online_devices)
+
+    def _hold(self, decoded: Decoded, batch: Batch) -> tuple[list[int], Decoded]:
+        """Set aside messages that need the arrival as time; refuse those without a time if too many wait already.
+
+        While the fleet votes on the clock, a time that is too far ahead of it needs the outcome too.
+        """
+        timeless = self._needy(decoded, needs_stamp(decoded.samples.ts, self.policy.time))
+        wait = timeless.copy()
+        if batch.moment.trusted:
+            latest = batch.moment.wall + self.policy.time.max_future_skew
+            wait |= self._needy(decoded, decoded.samples.ts > latest)
+        wait[np.flatnonzero(wait)[batch.may_hold :]] = False
+        too_many = np.flatnonzero(timeless & ~wait).tolist()
+        decoded.refused.update(dict.fromkeys(too_many, WITHOUT_TIME))
         return decoded.messages.index[wait].tolist(), only(decoded, ~wait)
+
+    @staticmethod
+    def _needy(decoded: Decoded, samples: BoolColumn) -> BoolColumn:
+        """Return which messages have one of these samples; those that are refused anyway have not."""
+        wait = np.zeros(len(decoded.messages.index), np.bool_)
+        wait[decoded.samples.message[samples]] = True
+        wait[list(decoded.refused)] = False
+        return wait
 
     def _apply_floors(self, messages: Messages, verdict: NDArray[np.int8]) -> None:
         """Close holes below the floors that messages carry.
@@ -233,16 +268,20 @@ class Admission:
 
     # --- births, receipts, and what is known of a device
 
-    def birth(self, device: int, birth: Birth) -> bool:
+    def birth(self, device: int, birth: Birth, *, just_sent: bool = False) -> bool:
         """Apply a birth's boot, floor and next seq; return whether the device's clock stepped back.
 
-        It did if the boot is new and its birth is older than the newest message of the boot before.
+        It did if the boot is new and its birth is older than the newest message of the boot before. A birth that was
+        `just_sent`, and is no copy the broker kept or sends again, may say that the device was erased.
         """
         time = NO_TIME if birth.ts is None else birth.ts
         self._recall(np.array([device], np.int64))
         if birth.boot not in self.sequences.boots(device):
             self.registry.reopen_kinds(device)
-        stepped = self.sequences.birth(device, birth.boot, birth.floor, birth.next, time)
+        born = digest(encode_birth(birth))
+        stepped = self.sequences.birth(
+            device, birth.boot, birth.floor, birth.next, time, born=born, just_sent=just_sent
+        )
         self.receipts.birth(device)
         return stepped
 
@@ -262,19 +301,23 @@ class Admission:
         self.sequences.retire({device: self.registry.device_name[device] for device in devices.tolist()})
         self.accounting.forget(devices)
         self.watch.forget(devices)
+        self.vote.forget(devices)
         self.mostly_bad.forget(devices)
         self.values.forget(self.registry.retire(devices))
 
     def forget(self, device: str, metric: str | None) -> None:
-        """Forget a metric of a device, or all of its metrics if None; an unknown device is ignored.
+        """Forget a metric of a device, or all of its metrics if None; of a publisher that is no device, its trouble.
 
         The device's sequences stay until it is retired, so that messages it repeats meanwhile are recognised.
         """
         number = self.registry.find(device)
         if number is None:
+            self.watch.troubles.forget(device)
             return
         if metric is None:
             self.registry.presence.expire(number)
+            self.sequences.make_room(number + 1)
+            self.sequences.conflicted[number] = False
         self.registry.table.release_metrics(number, metric)
         self.mostly_bad.forget(np.array([number], np.int64))
 
@@ -317,7 +360,7 @@ class Admission:
             getattr(self, name).restore(state[name])
 
 
-_PARTS = ("sequences", "receipts", "values", "accounting", "mostly_bad", "watch")
+_PARTS = ("sequences", "receipts", "values", "accounting", "mostly_bad", "watch", "vote")
 
 
 def _renumber(decoded: Decoded, at: Sequence[int]) -> None:
@@ -325,6 +368,27 @@ def _renumber(decoded: Decoded, at: Sequence[int]) -> None:
     decoded.messages.index = np.array(at, np.int64)[decoded.messages.index]
     for one in decoded.rejected:
         one.index = at[one.index]
+
+
+def _said(payloads: Sequence[bytes], decoded: Decoded, own: IntColumn) -> Mapping[int, int]:
+    """Return digests of the contents of messages without a time of their own, by message."""
+    found = {}
+    for message in np.flatnonzero(own == NO_TIME).tolist():
+        payload = payloads[decoded.messages.index[message]]
+        found[message] = digest(_content(payload))
+    return found
+
+
+def _content(payload: bytes) -> bytes:
+    """Return what a message says, without boot and seq, which identify it, and its floor, which changes.
+
+    A message that is refused for what it says may not be readable: it says all its bytes.
+    """
+    try:
+        said = TELEMETRY_DECODER.decode(payload)
+    except msgspec.MsgspecError:
+        return payload
+    return _encode((said.ts, said.m, said.q, said.s))
 
 
 def _laps(frame: Frame, device: IntColumn, message: IntColumn, steps: IntColumn) -> list[Lap]:

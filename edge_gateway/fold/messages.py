@@ -10,7 +10,7 @@ from enum import StrEnum
 
 from msgspec import structs
 
-from edge_gateway.fleet.arrivals.sequences import Stored
+from edge_gateway.fleet.arrivals.marks import StoredRange
 from edge_gateway.fold.command_queue import PendingCommand
 from edge_gateway.records.alerts import Transition
 from fleet_wire import control_messages, topics
@@ -109,7 +109,7 @@ def command_message(pending: PendingCommand) -> Message:
     )
 
 
-def receipt_message(site: str, device: str, boot: int, stored: Stored) -> Message:
+def receipt_message(site: str, device: str, boot: int, stored: StoredRange) -> Message:
     """Return the receipt of what is stored of a boot; a lost one is replaced by the next."""
     receipt = control_messages.Receipt(
         boot=boot, since=stored.since, upto=stored.upto, missing=stored.missing

@@ -20,7 +20,7 @@ The same inputs give the same effects and the same state, bit for bit.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -36,6 +36,7 @@ from edge_gateway.fleet.registry import Registry
 from edge_gateway.fold.by_topic import by_topic
 from edge_gateway.fold.closed_windows import for_store
 from edge_gateway.fold.command_queue import CommandQueue, CommandWork
+from edge_gateway.fold.completeness import Completeness, note_history
 from edge_gateway.fold.effects import Effects
 from edge_gateway.fold.messages import (
     Message,
@@ -49,6 +50,7 @@ from edge_gateway.records import store_effects as stored
 from edge_gateway.records.alerts import Transition
 from edge_gateway.records.inputs import (
     Batch,
+    ClockConfirmed,
     ClockUntrusted,
     Forget,
     Input,
@@ -68,7 +70,6 @@ from fleet_wire import control_messages
 from fleet_wire.telemetry import MalformedMessage
 from fleet_wire.topics import DeviceTopic, device_topic
 
-ALWAYS = -(1 << 62)
 CLOSE_ROWS = 4_096
 """Rows of closing windows that a batch or tick may take out of the log, however small it is …"""
 CLOSE_SHARE = 4
@@ -76,7 +77,7 @@ CLOSE_SHARE = 4
 MOST_RETIRED = 500
 """Devices that one tick may retire."""
 PUBLISHED = frozenset({"firing", "resolved"})
-STATEFUL = ("registry", "admission", "windows", "rules", "commands")
+STATEFUL = ("registry", "admission", "windows", "rules", "commands", "completeness")
 
 
 @dataclass(slots=True)
@@ -86,7 +87,6 @@ class Pipeline:
     Attributes:
         gateway: its id, part of alert topics.
         retire_after: silence, in ms of the listening clock, after which a device is forgotten.
-        complete_from: wall ms; windows that start earlier are partial, because an earlier state is lost.
     """
 
     gateway: str
@@ -96,13 +96,13 @@ class Pipeline:
     rules: Evaluator
     commands: CommandQueue
     retire_after: int
-    complete_from: int = ALWAYS
+    completeness: Completeness = field(default_factory=Completeness)
     _site_left: bool = False
     """Whether the state was restored with devices of a site that left; the next input ends what they have open."""
 
     def fold(self, given: Input) -> Effects:
         """Take in one input and return its effects."""
-        effects = Effects(at=given.moment.wall)
+        effects = Effects(given.moment.wall, given.moment.at_least, given.moment.aged)
         site_left, self._site_left = self._site_left, False
         if site_left:
             self._end_departed(effects)
@@ -118,14 +118,10 @@ class Pipeline:
                 effects.urgent = True
             case ClockUntrusted():
                 self._take_commands(self.commands.expire_unknown(given.moment.wall), effects)
-            case StateLost():
-                self.complete_from = effects.frozen = given.moment.wall
-                self.windows.ever.lose_before(given.moment.wall)
+            case ClockConfirmed() | StateLost() | Trim():
+                note_history(given, self.completeness, self.windows.ever, effects)
             case Undelivered():
                 self._undelivered(given, effects)
-            case Trim():
-                self.windows.ever.trim(given.cuts)
-                effects.cuts = tuple(given.cuts)
             case Forget():
                 self.admission.forget(given.device, given.metric)
                 effects.urgent = True
@@ -148,8 +144,8 @@ class Pipeline:
         parts = by_topic(batch, self.registry)
         if parts.foreign:
             self._foreign(batch, parts.foreign, effects)
-        for topic, payload in parts.statuses:
-            self._status(topic, payload, effects)
+        for topic, payload, just_sent in parts.statuses:
+            self._status(topic, payload, effects, just_sent=just_sent)
         for topic, payload in parts.acks:
             self._ack(topic, payload, effects)
         before = self.registry.version
@@ -165,7 +161,7 @@ class Pipeline:
         effects.foreign = [batch.topics[position] for position in positions]
         for position in positions:
             if payload := batch.payloads[position]:
-                self._quarantine(batch.topics[position], payload, Refusal.FOREIGN_SITE.value, effects)
+                effects.quarantine(batch.topics[position], payload, Refusal.FOREIGN_SITE.value)
 
     def _end_departed(self, effects: Effects) -> None:
         """Close the windows and end the commands of devices whose site left; `_retire` forgets the devices."""
@@ -182,7 +178,7 @@ class Pipeline:
         if admitted.not_known is not None:
             effects.not_known = self._set_aside(admitted.not_known)
         for position, reason in admitted.quarantined:
-            self._quarantine(batch.topics[position], batch.payloads[position], reason, effects)
+            effects.quarantine(batch.topics[position], batch.payloads[position], reason)
         arrived = 0
         for stepped, part in admitted.laps:
             if len(stepped):
@@ -199,7 +195,7 @@ class Pipeline:
         self._take_transitions(self.rules.evaluate(frame, moment.listening), moment, effects)
         return len(frame.row) + len(frame.state_row)
 
-    def _status(self, topic: DeviceTopic, payload: bytes, effects: Effects) -> None:
+    def _status(self, topic: DeviceTopic, payload: bytes, effects: Effects, *, just_sent: bool) -> None:
         """Take in a birth or a will; an empty payload cleared the retained one."""
         if not payload:
             self.registry.status_cleared(topic.site, topic.device)
@@ -212,13 +208,13 @@ class Pipeline:
             self._refuse(topic, payload, status.reason, effects)
         else:
             self.admission.watch.accepted(*topic)
-            self._birth_or_will(device, status)
+            self._birth_or_will(device, status, just_sent=just_sent)
 
-    def _birth_or_will(self, device: int, status: control_messages.Status) -> None:
+    def _birth_or_will(self, device: int, status: control_messages.Status, *, just_sent: bool) -> None:
         self.registry.presence.heard(device)
         if isinstance(status, control_messages.Birth):
             self.registry.birth(device, status, self.windows.next_start(device))
-            if self.admission.birth(device, status):
+            if self.admission.birth(device, status, just_sent=just_sent):
                 self._rewind(np.array([device], np.int64))
         else:
             self.registry.presence.gone(device)
@@ -241,10 +237,7 @@ class Pipeline:
     def _refuse(self, topic: DeviceTopic, payload: bytes, reason: str, effects: Effects) -> None:
         """Quarantine a status or an ack."""
         self.admission.watch.quarantined(*topic, reason)
-        self._quarantine(device_topic(*topic), payload, reason, effects)
-
-    def _quarantine(self, topic: str, payload: bytes, reason: str, effects: Effects) -> None:
-        effects.quarantined.append(stored.Quarantined(topic, payload, reason, effects.at))
+        effects.quarantine(device_topic(*topic), payload, reason)
 
     def _late(self, late: Late, effects: Effects) -> None:
         """Leave readings of closed windows to the store, which corrects the stored rows."""
@@ -374,7 +367,8 @@ class Pipeline:
 
     def _store(self, closed: Closed, effects: Effects) -> None:
         if closed:
-            numbers, states = for_store(closed, self.complete_from, self.registry, self.windows.ever)
+            since = self.completeness.since
+            numbers, states = for_store(closed, since, self.registry, self.windows.ever)
             effects.windows.extend(numbers)
             effects.states.extend(states)
 
@@ -386,13 +380,11 @@ class Pipeline:
 
     def snapshot(self) -> dict[str, Any]:
         """Return the whole state as a tree of copies, for a checkpoint."""
-        parts = {name: getattr(self, name).snapshot() for name in STATEFUL}
-        return {**parts, "complete_from": self.complete_from}
+        return {name: getattr(self, name).snapshot() for name in STATEFUL}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Take over the state of a `snapshot`."""
         for name in STATEFUL:
             getattr(self, name).restore(state[name])
         self._note_needed()
-        self.complete_from = state["complete_from"]
         self._site_left = bool(len(self.registry.departed))

@@ -25,7 +25,7 @@ log = logging.getLogger("edge_gateway.checkpoint")
 _HEADER: Final = struct.Struct("<4sB3xQQI")
 _CHECK: Final = struct.Struct("<I")
 _MAGIC: Final = b"EGCP"
-FORMAT: Final = 6
+FORMAT: Final = 7
 _UNCHECKED_HEADER: Final = 1
 _NAME: Final = re.compile(r"checkpoint-(\d{20})")
 
@@ -46,7 +46,7 @@ def write_checkpoint(
     Journal segments that end at or before that number may be unlinked. A large state takes seconds: call it in a
     thread, with a copy, because encoding empties `state`. An OSError leaves the earlier checkpoints as they are.
     """
-    body = codec.encode_apart(state)
+    body = codec.encode_piecewise(state)
     header = _header(FORMAT, number, body)
     if not directory.is_dir():
         files.make_directory(directory)

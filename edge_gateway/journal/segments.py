@@ -112,7 +112,7 @@ class Journal:
         files: Files = FILES,
         at: int = 0,
     ) -> "Journal":
-        """Open a directory, made when missing: check every record, cut off a torn tail, set corrupt files aside.
+        """Open a directory, made when missing: check every record, cut off a write never finished, set damage aside.
 
         Args:
             directory: where the segments are.
@@ -311,12 +311,7 @@ class Journal:
                 self._adopt(path, segment, plan)
         self._files.sync_directory(self._directory)
         self.report = OpenReport(result.torn_bytes, tuple(aside), result.lost)
-        self._last = self._newest(result.plans)
-
-    def _newest(self, plans: tuple[SegmentPlan, ...]) -> int | None:
-        ends = [frame.last for plan in plans for frame in plan.frames]
-        ends += [hole[1] for plan in plans for hole in plan.lost]
-        return max(ends, default=None)
+        self._last = _newest(result.plans)
 
     def _scanned(self, first: int, name: str) -> ScannedSegment:
         try:
@@ -373,3 +368,9 @@ class Journal:
 
 def _raw(data: bytes, frame: RecordFrame) -> bytes:
     return data[frame.start : frame.end]
+
+
+def _newest(plans: tuple[SegmentPlan, ...]) -> int | None:
+    ends = [frame.last for plan in plans for frame in plan.frames]
+    ends += [hole[1] for plan in plans for hole in plan.lost]
+    return max(ends, default=None)

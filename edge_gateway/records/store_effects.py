@@ -137,6 +137,10 @@ def both(one: AnyLate | None, other: AnyLate) -> AnyLate:
     return type(other)(**{name: np.concatenate([getattr(one, name), getattr(other, name)]) for name in names})
 
 
+WITHOUT_TIME = "no_time"
+"""Reason of messages that need the gateway's time while nobody knows it, and more of them wait than may."""
+
+
 @dataclass(frozen=True, slots=True)
 class Quarantined:
     """A message that was refused, and why."""
@@ -161,10 +165,13 @@ class StoreEffects:
     """What one input leaves for the store.
 
     Attributes:
-        at: the input's wall time, in ms.
+        at: the time, in ms, by which points are older than their buckets keep, and are withheld: the input's wall
+            time, or `Moment.aged` where the clock was not sure.
         frozen: windows that start before this time (ms) must not be corrected any more: which readings they already
             have is unknown.
         not_known: numbers of messages that may have counted before, which is not known any more; merged nowhere.
+        unsure: the least the time was when `frozen` or `cuts` were set by a wall clock that was not sure; else None.
+        confirmed: (wall time, the least it could be until now), in ms, when the wall clock became sure.
         gone_texts: codes that stand for nothing once all other effects are applied.
         cuts: of each tier the windows that start earlier (ms) leave the history; empty: none.
     """
@@ -182,6 +189,8 @@ class StoreEffects:
     quarantined: tuple[Quarantined, ...] = ()
     events: tuple[Event, ...] = ()
     frozen: int | None = None
+    unsure: int | None = None
+    confirmed: tuple[int, int] | None = None
     gone_texts: tuple[int, ...] = ()
     cuts: tuple[int, ...] = ()
 

@@ -12,6 +12,8 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from edge_gateway.fleet.arrivals.boot_mark import BIRTH_FORGOTTEN
+from edge_gateway.fleet.arrivals.contents import Contents
 from edge_gateway.fleet.arrivals.forgotten import Forgotten
 from edge_gateway.fleet.devices.births import Births, Needed
 from edge_gateway.fleet.timestamps import NO_TIME
@@ -188,6 +190,9 @@ def _from_format_4(state: dict[str, Any]) -> dict[str, Any]:
                     **_judging(len(sequences["boot"])),
                     "older": np.column_stack([older, *_judging(len(older)).values()]).astype(np.int64),
                     "forgotten": Forgotten().snapshot(),
+                    "contents": Contents().snapshot(),
+                    "conflicted": np.zeros(len(sequences["boot"]), np.bool_),
+                    "boots_begun_anew": 0,
                 },
                 "accounting": {
                     **accounting,
@@ -198,8 +203,30 @@ def _from_format_4(state: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def _judging(count: int) -> dict[str, Any]:
+    """What marks say of what they can judge, where nothing was forgotten."""
+    return {
+        "judged_from": np.zeros(count, np.int64),
+        "unsure_to": np.full(count, NO_TIME, np.int64),
+        "untimed": np.ones(count, np.bool_),
+        "born": np.full(count, BIRTH_FORGOTTEN, np.int64),
+        "denied": np.zeros(count, np.bool_),
+    }
+
+
 def _from_format_5(state: dict[str, Any]) -> dict[str, Any]:
-    """Format 5 did not know what devices ever closed: anything up to its own time may have been."""
+    """Format 5 knew one wall time, the newest, and let nobody vote on it."""
+    fold, wall = state["fold"], state["wall"]
+    vote = {**_none("said", "at", "anchor", "anchor_at", "live"), "asked_at": None}
+    added = {
+        "admission": {**fold["admission"], "vote": vote},
+        "completeness": {"since": fold["complete_from"], "unsure": None},
+    }
+    return {**state, "least": wall, "aged": wall, "fold": {**fold, **added}}
+
+
+def _from_format_6(state: dict[str, Any]) -> dict[str, Any]:
+    """Format 6 did not know what devices ever closed: anything up to its own time may have been."""
     fold, every = state["fold"], state["settings"]["every"]
     columns = fold["windows"]["marks"]["columns"]
     end = max(state["wall"], int(columns["closed_to"].max(initial=NEVER)))
@@ -208,6 +235,7 @@ def _from_format_5(state: dict[str, Any]) -> dict[str, Any]:
         **{name: [_never_again(tier) for tier in fold["windows"][name]] for name in ("numbers", "states")},
         "ever": [_ever_closed(len(columns["closed_to"]), end + length) for length in every],
     }
+    windows["ever"][0]["lost_to"] = fold["completeness"]["since"]
     return {**state, "fold": {**fold, "windows": windows}}
 
 
@@ -223,16 +251,8 @@ def _ever_closed(devices: int, end: int) -> dict[str, Any]:
         "newest": end,
         "others_end": end,
         "cut": NEVER,
+        "trimmed_at": None,
         "lost_to": NEVER,
-    }
-
-
-def _judging(count: int) -> dict[str, Any]:
-    """What marks say of what they can judge, where nothing was forgotten."""
-    return {
-        "judged_from": np.zeros(count, np.int64),
-        "unsure_to": np.full(count, NO_TIME, np.int64),
-        "untimed": np.ones(count, np.bool_),
     }
 
 
@@ -246,4 +266,5 @@ _UPGRADES: tuple[Callable[[dict[str, Any]], dict[str, Any]], ...] = (
     _from_format_3,
     _from_format_4,
     _from_format_5,
+    _from_format_6,
 )

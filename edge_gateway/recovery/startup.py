@@ -106,7 +106,7 @@ def recover_spool(
         place: the spool directory, whose lock this process holds.
         config: of the gateway.
         gateway: its id.
-        clock: gets a floor: no earlier time than the spool has seen.
+        clock: learns which time the spool has seen.
         progress: called after each file read and each record replayed.
 
     Raises:
@@ -131,8 +131,10 @@ def recover_spool(
     store = replay.store
     ahead = store.applied > max(found.last, found.checkpoint, journal.last_number or 0)
     if replay.behind:
-        store.freeze(at)
-    clock.floor = max(clock.floor, state.wall)
+        store.freeze(at, unsure=state.least)
+    clock.begin(state.least, state.wall, None if fresh else max(state.least, state.aged))
+    state.least, state.aged = clock.least, clock.aged
+    state.pipeline.admission.vote.begin()
     number = max(found.last, found.checkpoint, journal.last_number or 0, store.applied)
     store.sync()
     write_checkpoint(place / spool.CHECKPOINTS, number, state.snapshot())
@@ -191,7 +193,7 @@ def _beginning(
 
     def opened(damage: str = "") -> Store:
         if fresh:
-            return open_store(place, config, floor=ALWAYS, at=at, damage=damage)
+            return open_store(place, config, floor=ALWAYS, at=at, unsure=None, damage=damage)
         return _open_to_go_on(place, config, state, journal, at, damage)
 
     return Replay(state, journal, opened)
@@ -200,12 +202,16 @@ def _beginning(
 def _open_to_go_on(  # noqa: PLR0917 - where recovery is
     place: Path, config: GatewayConfig, state: State, journal: Journal, at: int, damage: str
 ) -> Store:
-    """Open the store; rebuild a lost one from the journal, with the state's names unless records are lost."""
+    """Open the store; rebuild a lost one from the journal, with the state's names unless records are lost.
+
+    No clock is sure yet: the time now is that of the machine, and at least the newest that the state has seen.
+    """
     return open_store(
         place,
         config,
         floor=lost_floor(at, state.pipeline.windows.closed_to, config),
         at=at,
+        unsure=state.least,
         names=None if journal.report.lost else StateNames(state),
         records=lambda: effects_in(journal),
         damage=damage,
@@ -226,6 +232,7 @@ def open_store(
     *,
     floor: int,
     at: int,
+    unsure: int | None,
     names: Resolver | None = None,
     records: Records | None = None,
     damage: str = "",
@@ -237,6 +244,7 @@ def open_store(
         config: of the gateway.
         floor: wall time in ms before which a new store may be incomplete.
         at: wall time in ms.
+        unsure: the least the time can be, if `floor` is the wall time of a clock that is not sure; else None.
         names: resolves series and texts that a new store has no names of.
         records: the journal's effects, to fill a new store.
         damage: the reason to set the present file aside first; empty for none.
@@ -246,6 +254,7 @@ def open_store(
         store_settings(config),
         floor=floor,
         at=at,
+        unsure=unsure,
         resolver=names,
         records=records,
         damage=damage,

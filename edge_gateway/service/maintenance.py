@@ -28,6 +28,7 @@ from edge_gateway.sinks.influx.sink import InfluxSink
 from edge_gateway.status.bounds import bound_problems, is_near
 from edge_gateway.status.catalogue import Problem
 from edge_gateway.status.clock import MachineClock
+from edge_gateway.status.clock_report import clock_doubt
 from edge_gateway.status.counters import Counters
 from edge_gateway.status.device_problems import DeviceProblems
 from edge_gateway.status.problems import MOST_NAMED, Problems
@@ -126,15 +127,16 @@ class Maintenance:
     async def _publish_status(self) -> None:
         for sink in self.sinks.values():
             self.problems.update(sink.trouble, sink.facts.problem)
-            self.problems.update(sink.refused, sink.refusals())
-        if self.clock.trusted():
-            self.problems.clear(Problem.CLOCK)
+            if refusals := sink.new_refusals():
+                self.problems.raise_(sink.refused, refusals)
+        self.problems.update(Problem.CLOCK, clock_doubt(self.engine.clock_status()))
         self.problems.update(Problem.DESCRIPTORS, shortage())
         idle = self.state.pipeline.rules.idle_rules()
         some = [*idle[:MOST_IDLE], *([f"{len(idle)} in all"] if idle else [])]
         self.problems.update(Problem.RULES_IDLE, "; ".join(some))
         for problem, text in self._devices.check(self.state.pipeline):
             self.problems.update(problem, text)
+        self.problems.expire()
         await self._check_bounds()
         self.control.publish_status()
 
@@ -153,7 +155,12 @@ class Maintenance:
         if number == self.checkpointed:
             return
         self.state.listening = self.listening.elapsed
-        self.state.wall = max(self.state.wall, self.clock.wall())
+        self.clock.read()
+        self.state.wall, self.state.least, self.state.aged = (
+            self.clock.seen,
+            self.clock.least,
+            self.clock.aged,
+        )
         tree = self.state.snapshot()
         await self.engine.durable(number)
         await self.store.applied(number)
@@ -165,17 +172,21 @@ class Maintenance:
         await asyncio.to_thread(self.journal.unlink_before, kept + 1)
 
     async def _trim(self) -> None:
-        """Take one step towards the history's bounds, and wait until it is done: a stalled disk gets no second one."""
-        now = self.clock.wall()
-        if self.clock.trusted():
-            cuts = await self.store.call(lambda store: store.trim(now))
-            if cuts:
-                self.engine.fold(Trim(self.engine.moment(), list(cuts)))
-                await self.store.applied(self.engine.submit())
+        """Take one step towards the history's bounds, and wait until it is done: a stalled disk gets no second one.
+
+        By the time that has certainly passed, so that a clock that is ahead removes nothing too early.
+        """
+        self.clock.read()
+        now = self.clock.aged
+        cuts = await self.store.call(lambda store: store.trim(now))
+        if cuts:
+            self.engine.fold(Trim(self.engine.moment(), list(cuts)))
+            await self.store.applied(self.engine.submit())
 
     async def _record_own_point(self) -> None:
-        """Queue the gateway's own counters as a data point for the sinks."""
-        if self.sinks:
-            at = self.clock.wall()
+        """Queue the gateway's own counters as a data point for the sinks, unless nobody knows its time."""
+        clock = self.clock.read()
+        if self.sinks and clock.trusted:
+            at = clock.wall
             line = render_gateway(self.name, as_plain(self.report()), at)
             await self.store.call(lambda store: store.enqueue(line, at))

@@ -12,10 +12,12 @@ from edge_gateway.status.fields import total
 class Counters(Struct, forbid_unknown_fields=True, omit_defaults=True):
     """What the running program counts, since its start. A counter of zero is left out of the report."""
 
-    broker_connections_lost: Annotated[int, total("telemetry connections to the broker that ended")] = 0
+    broker_connections_lost: Annotated[
+        int, total("telemetry connections that the broker had accepted and that ended")
+    ] = 0
     broker_sessions_lost: Annotated[int, total("sessions the broker forgot, with what it had queued")] = 0
     control_connections_lost: Annotated[
-        int, total("connections for alerts, commands and status that ended")
+        int, total("connections for alerts, commands and status that the broker had accepted and that ended")
     ] = 0
     reading_paused: Annotated[int, total("times reading stopped because too much was not acknowledged")] = 0
     folding_paused: Annotated[int, total("times folding stopped because journal or store were behind")] = 0
@@ -66,6 +68,12 @@ class AllCounters(Counters, omit_defaults=True):
     given_up: Annotated[int, total("missing messages that are no longer waited for")] = 0
     clock_steps: Annotated[int, total("times the clock of a device went backwards")] = 0
     boots_forgotten: Annotated[int, total("boots of a device beyond the eight that are remembered")] = 0
+    boots_begun_anew: Annotated[
+        int,
+        total(
+            "boots that began anew, because a birth and the messages after it say that the device was erased"
+        ),
+    ] = 0
     tombstones_dropped: Annotated[
         int, total("boots without times beyond the 64 of a device of which the last number is remembered")
     ] = 0

@@ -80,7 +80,7 @@ class RuleStatus(ReportSection):
 class AlertStatus(ReportSection):
     """The alerts of the rules."""
 
-    firing: Annotated[int, gauge("alerts that fire now")]
+    firing: Annotated[int, gauge("alerts of rules that fire now; problems are alerts of their own")]
 
 
 class Gap(ReportSection):
@@ -151,6 +151,26 @@ class StoreStatus(ReportSection):
     applied: Annotated[int, gauge("number of the newest journal record the store has")]
     floor: Annotated[int, instant("windows that start before this time may lack readings")]
     late_pending: Annotated[int, gauge("late readings that wait to be merged")]
+
+
+class ClockStatus(ReportSection):
+    """How far the wall clock of the gateway's machine is believed."""
+
+    state: Annotated[
+        str,
+        note(
+            "`synchronised` (the kernel says so), `confirmed` (the operator or the kernel said so), `agreed` (the"
+            " fleet's clocks say the same), `plausible` (nothing speaks against it), `behind` (earlier than what the"
+            " journal has seen) or `outvoted` (the fleet's clocks agree on another time)"
+        ),
+    ]
+    trusted: Annotated[bool, flag("whether it may stand for a time that a message lacks")]
+    agree: Annotated[
+        int, gauge("devices whose clock says the same; counted while nothing else makes it sure")
+    ]
+    differ: Annotated[int, gauge("devices whose clocks agree on another time")]
+    off: Annotated[int, gauge("how far that time is ahead of the gateway's", MS, least=None)]
+    held: Annotated[int, gauge("messages that wait for the time, not acknowledged")]
 
 
 class BrokerStatus(ReportSection):
@@ -268,6 +288,7 @@ class GatewayStatus(ReportSection, kw_only=True, omit_defaults=True):
     ]
     commands: Annotated[CommandStatus, note("commands to devices")]
     counters: Annotated[AllCounters, note("events by name; one that never happened is left out")]
+    clock: Annotated[ClockStatus, note("the wall clock of the gateway's machine")]
     store: Annotated[StoreStatus, note("the SQLite store behind the journal")]
     broker: Annotated[BrokerStatus, note("both connections to the broker")]
     spool: Annotated[SpoolStatus, note("the journal, and what shares its budget")]

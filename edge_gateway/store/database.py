@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from edge_gateway.records.store_effects import Quarantined, StoreEffects
 from edge_gateway.store import schema
@@ -32,16 +32,10 @@ from edge_gateway.store.scrub import Scrub
 from edge_gateway.store.series_use import SeriesUse
 from edge_gateway.store.settings import StoreSettings
 from edge_gateway.store.side_tables import SideTables
+from edge_gateway.store.transaction import Restorable, transaction
 from edge_gateway.store.window_kinds import number_windows, text_windows
 
 Record = tuple[int, Sequence[StoreEffects]]
-
-
-class Restorable(Protocol):
-    """A part of the store that holds something of the tables in memory, which a rollback must undo."""
-
-    def snapshot(self) -> Any: ...
-    def restore(self, snapshot: Any) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +115,7 @@ class Store:
         *,
         floor: int,
         at: int,
+        unsure: int | None = None,
         resolver: Resolver | None = None,
         records: Records | None = None,
         damage: str = "",
@@ -132,6 +127,7 @@ class Store:
             settings: fixed while the store is open.
             floor: coverage floor (ms) of a new store: windows that start before it may be incomplete.
             at: wall time in ms, part of the name of a file set aside.
+            unsure: the least the time can be, if `floor` is the wall time of a clock that is not sure; else None.
             resolver: knows names that a new store does not have yet.
             records: reads the journal, for a store that replaces a lost one.
             damage: what is wrong with the file, if that was found in use.
@@ -146,7 +142,7 @@ class Store:
             aside = schema.set_aside(path, at)
             db, created = schema.open_store(path)
         store = cls(path, settings, db, Opened(created, aside, damage), resolver)
-        store._begin(floor, at, records)
+        store._begin(floor, at, unsure, records)
         return store
 
     def facts(self) -> StoreFacts:
@@ -209,7 +205,7 @@ class Store:
                 return ""
             finished = self._salvage.step(self._lines, self._windows, self._states)
             if not self._salvage.holds_late and self._salvage.lost("window", "state_window"):
-                self.coverage.advance(self._salvage.progress.floor)
+                self.coverage.advance(self._salvage.progress.floor, unsure=self._salvage.progress.unsure)
             self._outbox.enforce()
             if not finished:
                 return ""
@@ -271,10 +267,10 @@ class Store:
         not_history += self._side_tables.quarantine_bytes
         return self._retention.cuts(now, not_history, self.coverage.now.cuts[0])
 
-    def freeze(self, before: int) -> None:
-        """Freeze windows that start before this time (ms): it is not known which readings they have."""
+    def freeze(self, before: int, *, unsure: int | None = None) -> None:
+        """Freeze windows that start before this time (ms): their readings are not known. `unsure`: as in `open`."""
         with self._transaction():
-            self.coverage.advance(before, before)
+            self.coverage.advance(before, before, unsure=unsure)
 
     def sync(self) -> None:
         """Make everything applied so far survive a power cut. Call it before unlinking journal segments."""
@@ -286,23 +282,28 @@ class Store:
         self._db.close()
 
     def _apply(self, effects: StoreEffects) -> None:
-        self._freeze(effects)
+        self._take_times(effects)
         # Until the windows of a damaged store are salvaged, any may be missing here.
         self._applier.apply(effects, NOTHING_HELD if self._salvage.holds_late else self.coverage.now)
+        if effects.confirmed is not None:
+            self._salvage.confirm(*effects.confirmed)
         if effects.cuts:
-            self._cut(effects.cuts)
+            self._cut(effects.cuts, effects.unsure)
 
-    def _freeze(self, effects: StoreEffects) -> None:
+    def _take_times(self, effects: StoreEffects) -> None:
         if effects.frozen is not None:
-            self.coverage.advance(effects.frozen, effects.frozen)
+            self.coverage.advance(effects.frozen, effects.frozen, unsure=effects.unsure)
+        if effects.confirmed is not None:
+            self.coverage.confirm(*effects.confirmed)
+            self._side_tables.confirm_times(*effects.confirmed)
 
-    def _cut(self, cuts: Sequence[int]) -> None:
+    def _cut(self, cuts: Sequence[int], unsure: int | None) -> None:
         """Remove the windows before the cuts, once waiting late readings are merged; not while salvage holds these."""
         if self._salvage.holds_late:
             return
         while self._merge_late():
             pass
-        self.coverage.advance(cuts=cuts)
+        self.coverage.cut(cuts, unsure=unsure)
         self._counters.add("history_trimmed", self._retention.delete_before(cuts))
         if self._salvage.progress is None:
             self._use.prune(min(self.coverage.now.cuts), self._names, self._counters)
@@ -311,22 +312,22 @@ class Store:
         merged = self._numbers.run(self.coverage.now, self._lines)
         return merged + self._texts.run(self.coverage.now, self._lines.of_texts)
 
-    def _begin(self, floor: int, at: int, records: Records | None) -> None:
+    def _begin(self, floor: int, at: int, unsure: int | None, records: Records | None) -> None:
         forwarded = ",".join(sorted(self._settings.forwarded))
         with self._transaction():
             if self.opened.created and records is not None:
-                self._replace_lost(floor, at, records)
+                self._replace_lost(floor, at, unsure, records)
             elif self.opened.created:
-                self.coverage.advance(floor)
+                self.coverage.advance(floor, unsure=unsure)
             if self._meta("forwarded", forwarded) != forwarded:
                 self._names.follow_forwarded()
             self._keep("forwarded", forwarded)
             self._outbox.drop_unconfigured()
 
-    def _replace_lost(self, floor: int, at: int, records: Records) -> None:
+    def _replace_lost(self, floor: int, at: int, unsure: int | None, records: Records) -> None:
         """Fill a new store from the journal and from what can be read of the lost one."""
         aside = self.opened.set_aside
-        meta = self._salvage.begin(aside, at, floor) if aside is not None else {}
+        meta = self._salvage.begin(aside, at, floor, unsure) if aside is not None else {}
         self._names.reload()
         self._use.reload()
         self._db.execute("INSERT INTO sqlite_sequence VALUES('outbox', ?)", (at,))
@@ -334,12 +335,14 @@ class Store:
         last = self._rebuild(records, applied)
         self._counters.take_over({})
         kinds = ((self._windows, self._lines), (self._states, self._lines.of_texts))
-        self._salvage.take_late(*send_all(self._db, kinds, at))
+        self._salvage.take_late(*send_all(self._db, kinds, at if unsure is None else unsure))
         for job in (self._numbers, self._texts):
             job.recount()
         self.applied = last if applied is None else applied
         self._keep_applied()
-        self.coverage.advance(*self.coverage.of({} if applied is None else meta, otherwise=floor))
+        before = self.coverage.of({} if applied is None else meta, otherwise=floor)
+        self.coverage.advance(*before[:2], unsure=unsure if applied is None else None)
+        self.coverage.cut(before.cuts)
 
     def _rebuild(self, records: Records, upto: int | None) -> int:
         """Rebuild windows from the records up to number `upto`; from all records, and all other effects too, if None.
@@ -356,7 +359,7 @@ class Store:
                     self._db.execute(f"DELETE FROM {table}")  # noqa: S608 - a name from the line above
             for part in effects or ():
                 self._applier.apply_windows(part, NOTHING_HELD, no_lines)
-                self._freeze(part)
+                self._take_times(part)
                 if upto is None:
                     self._applier.apply_rest(part)
         merge_all((self._numbers, self._texts), no_lines, NOTHING_HELD)
@@ -375,17 +378,11 @@ class Store:
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        snapshots = [part.snapshot() for part in self._parts]
         applied = self.applied
         try:
-            self._db.execute("BEGIN IMMEDIATE")
-            yield
-            self._db.execute("COMMIT")
+            with transaction(self._db, self._parts):
+                yield
         except BaseException:
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
-            for part, snapshot in zip(self._parts, snapshots, strict=True):
-                part.restore(snapshot)
             self.applied = applied
             raise
 

@@ -11,6 +11,7 @@ SHARE: Final = 20
 """Above its size the history loses about 1/SHARE of its windows at a time, the oldest ones of one tier."""
 SAMPLED: Final = 1_000
 """Windows, the oldest ones, whose average size stands for all: counting them would read the whole file."""
+ANY_TIME: Final = 1 << 62
 BYTES_BESIDE_ROW: Final = 24
 """Approximate bytes that a window takes on disk beside its row: key, revision, record header, cell pointer."""
 
@@ -50,7 +51,7 @@ class Retention:
         """Return by tier the time (ms) before which windows are to go now; empty if none are.
 
         Args:
-            now: wall time, ms.
+            now: ms, the time that has certainly passed; it may lie far behind.
             not_history: bytes in the same file that have a budget of their own.
             cut: the base tier's so far, ms.
         """
@@ -73,11 +74,12 @@ class Retention:
     def _cut_by_size(self, cuts: list[int], now: int, cut: int) -> None:
         """Move the cut of one tier on: the finest that holds more than one of the coarsest windows, else the base.
 
+        The base goes beyond `now` only where nothing before it is left: the size holds by any clock.
         No share of a span of time: one stamp of a clock that was wrong may stretch that over decades.
         """
         keeping, base = now - self._every[-1], max(cut, cuts[0])
         coarser = [(tier, min(keeping, base)) for tier in range(1, len(cuts))]
-        for tier, upto in [(0, keeping), *coarser, (0, now)]:
+        for tier, upto in [(0, keeping), *coarser, (0, now), (0, ANY_TIME)]:
             behind = self._behind_share(tier, upto)
             if behind is not None and behind > cuts[tier]:
                 cuts[tier] = behind

@@ -6,7 +6,8 @@ newest window that a device ever closed is never lowered.
 
 When the history is trimmed, windows that start before the cut are gone, except those that a device closed behind the
 cut afterwards, such as the backlog of hours that it spent offline. `_gone_to` of each device is therefore the earlier
-of the cut and of what the device had closed at the time.
+of the cut and of what the device had closed at the time. Both may be years ahead where the wall clock was. Once it is
+sure, they are brought back to the time of that trim: nothing that a right clock stamps later was there to be trimmed.
 """
 
 from collections.abc import Mapping, Sequence
@@ -40,6 +41,8 @@ class EverClosed:
         self._others_end = NEVER
         """Newest end of retired devices that are not remembered by name: any new device may be one of them."""
         self._cut = NEVER
+        self._trimmed_at: int | None = None
+        """The least the time was at the last trim by a wall clock that is not sure yet; None without one."""
         self._lost_to = NEVER
 
     def grow(self, count: int) -> None:
@@ -81,14 +84,22 @@ class EverClosed:
         found: Bools = ts - ts % self.every < self._lost_to
         return found
 
-    def trim(self, cut: int) -> None:
-        """Follow a trim: windows that start before `cut` are given up."""
+    def trim(self, cut: int, least: int | None = None) -> None:
+        """Follow a trim: windows that start before `cut` are given up. `least`: the least the time is, None if sure."""
         self._cut = max(self._cut, cut)
+        self._trimmed_at = self._trimmed_at if least is None else least
         np.maximum(self._gone_to, np.minimum(cut, self._ends), out=self._gone_to)
 
+    def confirm(self, wall: int, least: int) -> None:
+        """Bring back a cut beyond its time: `wall` is the time at which `least` was the least it could be."""
+        if self._trimmed_at is not None:
+            at = wall - (least - self._trimmed_at)
+            self._cut, self._trimmed_at = min(self._cut, at), None
+            np.minimum(self._gone_to, at, out=self._gone_to)
+
     def lose_before(self, at: int) -> None:
-        """Note that of windows that start before `at` it is not known what they contain."""
-        self._lost_to = max(self._lost_to, at)
+        """Set the time before which windows may have contents that are not known."""
+        self._lost_to = at
 
     def forget(self, names: Mapping[int, str]) -> None:
         """Keep what retired devices closed under their names, given by number; the numbers will stand for others."""
@@ -113,6 +124,7 @@ class EverClosed:
             "newest": self._newest,
             "others_end": self._others_end,
             "cut": self._cut,
+            "trimmed_at": self._trimmed_at,
             "lost_to": self._lost_to,
         }
 
@@ -120,7 +132,7 @@ class EverClosed:
         self._ends, self._gone_to = state["ends"].copy(), state["gone_to"].copy()
         self._retired = dict(state["retired"])
         self._newest, self._others_end = state["newest"], state["others_end"]
-        self._cut, self._lost_to = state["cut"], state["lost_to"]
+        self._cut, self._trimmed_at, self._lost_to = state["cut"], state["trimmed_at"], state["lost_to"]
 
 
 class EverClosedTiers:
@@ -139,13 +151,18 @@ class EverClosedTiers:
         for tier in self.tiers:
             tier.forget(names)
 
-    def trim(self, cuts: Sequence[int]) -> None:
-        """Follow a trim of the history; `cuts` in ms, by tier."""
+    def trim(self, cuts: Sequence[int], least: int | None = None) -> None:
+        """Follow a trim of the history; `cuts` in ms, by tier. `least`: as in `Moment`."""
         for tier, cut in zip(self.tiers, cuts, strict=True):
-            tier.trim(cut)
+            tier.trim(cut, least)
+
+    def confirm(self, wall: int, least: int) -> None:
+        """Correct what was noted by a wall clock that was not sure: `wall` is the time, `least` was the least of it."""
+        for tier in self.tiers:
+            tier.confirm(wall, least)
 
     def lose_before(self, at: int) -> None:
-        """Note that of base windows that start before `at` (ms) it is not known what they contain."""
+        """Set the time (ms) before which base windows may have contents that are not known, because a state is lost."""
         self.tiers[0].lose_before(at)
 
     def gone(self, device: Ints, ts: Ints) -> Bools:

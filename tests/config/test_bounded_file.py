@@ -3,48 +3,31 @@
 from __future__ import annotations
 
 import os
-import threading
 from pathlib import Path
 
 import pytest
 
 from fleet_config.bounded_file import UnreadableFile, read_file
-from fleet_config.problems import ProblemsFound
 from fleet_config.yaml_source import load_yaml
-from tests.hostile_files import NO_FILES
-
-PATIENCE = 60.0
+from tests.hostile_files import NO_FILES, refusal_of
 
 
-def told_of(path: Path) -> str:
-    """What reading it says. In a thread of its own, so that what blocks for ever fails the test."""
-    told: list[str] = []
-
-    def read() -> None:
-        try:
-            load_yaml(path, name="x")
-        except ProblemsFound as found:
-            told.append(str(found))
-
-    thread = threading.Thread(target=read, daemon=True)
-    thread.start()
-    thread.join(PATIENCE)
-    assert not thread.is_alive(), "it is still being read"
-    return told[0]
+def refusal(path: Path) -> str:
+    return str(refusal_of(lambda: load_yaml(path, name="x")))
 
 
 @pytest.mark.parametrize("kind", NO_FILES)
 def test_anything_but_a_regular_file_is_refused_at_once(tmp_path: Path, kind: str) -> None:
     make, fault = NO_FILES[kind]
     make(tmp_path / "x.yaml")
-    assert told_of(tmp_path / "x.yaml") == f"x:1:1: {fault}"
+    assert refusal(tmp_path / "x.yaml") == f"x:1:1: {fault}"
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
 def test_an_unreadable_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "x.yaml").write_text("a: 1\n")
     (tmp_path / "x.yaml").chmod(0)
-    assert told_of(tmp_path / "x.yaml") == "x:1:1: cannot be read: Permission denied"
+    assert refusal(tmp_path / "x.yaml") == "x:1:1: cannot be read: Permission denied"
 
 
 def test_an_impossible_path_is_refused() -> None:

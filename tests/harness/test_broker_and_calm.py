@@ -68,4 +68,4 @@ def test_traffic_beyond_its_share_is_noticed(
     after = snapshot(published=2_000 + resent, receipts=7 + receipts, resent=resent)
     with Setting(tmp_path, count=1, seed=1, servers=Servers(tmp_path), say=lambda _: None) as setting:
         calm.judge(setting, "in calm", before, after)
-        assert dict(setting.tally.forbidden) == found
+        assert dict(setting.findings.forbidden) == found

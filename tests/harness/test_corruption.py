@@ -25,7 +25,7 @@ from edge_gateway.store.salvage import stages
 from fleet_wire.telemetry import encode_telemetry
 from tests.proofs.corruption.damage import KINDS, PAGE, Damage
 from tests.proofs.corruption.judging import Judge, read_intact
-from tests.proofs.proof import Tally
+from tests.proofs.proof import Findings
 
 SECOND = 1_000
 RECORDS = 40
@@ -34,7 +34,7 @@ DEVICES = 12
 
 @pytest.fixture(scope="module")
 def spool(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, GatewayConfig]:
-    """What a gateway leaves that was killed: a checkpoint in the middle, lines that wait, late readings merged."""
+    """The spool of a killed gateway: a checkpoint in the middle, lines not sent yet, late readings merged."""
     directory = tmp_path_factory.mktemp("intact")
     (directory / "token").write_text("none")
     (directory / "token").chmod(0o600)
@@ -93,7 +93,7 @@ def _batch(at: int, number: int) -> Batch:
 @pytest.fixture
 def judge(spool: tuple[Path, GatewayConfig], tmp_path: Path) -> Judge:
     place, config = spool
-    return Judge(read_intact(place, config, tmp_path), tmp_path, Tally())
+    return Judge(read_intact(place, config, tmp_path), tmp_path, Findings())
 
 
 def test_the_undamaged_spool_contains_every_kind_of_record(judge: Judge) -> None:
@@ -107,8 +107,8 @@ def test_the_undamaged_spool_contains_every_kind_of_record(judge: Judge) -> None
 def test_damage_of_each_kind_does_no_harm(judge: Judge, kind: str) -> None:
     for seed in range(2):
         judge.one(kind, seed)
-    assert judge.tally.ok, judge.tally.examples
-    assert judge.tally.faults[kind] == 2
+    assert judge.findings.ok, judge.findings.examples
+    assert judge.findings.faults[kind] == 2
 
 
 Sabotage = Callable[[pytest.MonkeyPatch], None]
@@ -125,16 +125,16 @@ def test_the_corruption_proof_notices_wrong_windows_of_a_store_without_checksums
     monkeypatch.setattr(product, "effects_in", lambda _: iter(()))
     place = _with_a_changed_row(judge.intact.place, tmp_path)
     judge._recovers(place, "a changed row", Damage("random bytes", "store.sqlite"))
-    assert judge.tally.ok, judge.tally.examples
+    assert judge.findings.ok, judge.findings.examples
     shutil.rmtree(place)
     _no_checksum(monkeypatch)
     place = _with_a_changed_row(judge.intact.place, tmp_path)
     judge._recovers(place, "a changed row", Damage("random bytes", "store.sqlite"))
-    assert judge.tally.wrong
+    assert judge.findings.wrong
 
 
 def _with_a_changed_row(intact: Path, directory: Path) -> Path:
-    """A copy in which the sum of an old window is another, and an index is lost so that the store is looked at."""
+    """Copy the spool, change the sum of an old window, and drop an index, so that recovery examines the store."""
     place = directory / "changed"
     shutil.copytree(intact, place)
     db = sqlite3.connect(place / "store.sqlite")
@@ -161,7 +161,7 @@ def test_a_recovery_that_raises_loses_or_reports_nothing_is_counted(
     with monkeypatch.context() as patch:
         patch.setattr(product, "_is_whole", lambda *_: 1 / 0)
         judge.one("missing file", 1)
-    assert judge.tally.forbidden["service not up"] == 1
+    assert judge.findings.forbidden["service not up"] == 1
     with monkeypatch.context() as patch:
         patch.setattr(product, "_findings", lambda *_: [])
         patch.setattr(product, "_store_findings", lambda *_, **__: [])
@@ -169,7 +169,7 @@ def test_a_recovery_that_raises_loses_or_reports_nothing_is_counted(
         patch.setattr(stages.Salvage, "step", _brings_nothing)
         for seed in range(8):
             judge.one("zeroed pages", seed)
-    assert judge.tally.forbidden["loss not reported"]
+    assert judge.findings.forbidden["loss not reported"]
 
 
 def _brings_nothing(self: stages.Salvage, *_: Any) -> bool:
@@ -185,4 +185,4 @@ def test_a_point_with_less_than_the_undamaged_one_is_counted(judge: Judge) -> No
     }
     judge.intact = replace(judge.intact, held=held._replace(lines=fuller))
     judge.one("poison", 2)
-    assert judge.tally.forbidden["partial over good"]
+    assert judge.findings.forbidden["partial over good"]

@@ -16,8 +16,8 @@ from edge_gateway.service.disk_guard import DiskGuard
 from edge_gateway.service.engine import Engine
 from tests.proofs.disk.full_disk import FullDisk
 from tests.proofs.disk.full_inside import live
-from tests.proofs.disk.proof import add_findings
-from tests.proofs.proof import Tally
+from tests.proofs.disk.proof import count_run
+from tests.proofs.proof import Findings
 
 
 def test_a_disk_model_is_full_from_its_nth_call_until_files_are_removed(tmp_path: Path) -> None:
@@ -45,22 +45,24 @@ def test_a_disk_model_is_full_from_its_nth_call_until_files_are_removed(tmp_path
 
 @pytest.mark.parametrize("nth", [30, 47])
 def test_a_run_on_a_disk_that_fills_loses_nothing(tmp_path: Path, nth: int) -> None:
-    tally = Tally()
-    add_findings(tally, asyncio.run(live(tmp_path, nth)), nth)
-    assert tally.acknowledged
-    assert tally.ok, tally
+    findings = Findings()
+    count_run(findings, asyncio.run(live(tmp_path, nth)), nth)
+    assert findings.acknowledged
+    assert findings.ok, findings
 
 
 def test_the_disk_proof_notices_a_gateway_that_accepts_more_without_room(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(asyncio.Event, "wait", _at_once(asyncio.Event.wait))
+    monkeypatch.setattr(asyncio.Event, "wait", _without_waiting_to_fold(asyncio.Event.wait))
     found = asyncio.run(live(tmp_path, 40))
     assert "acknowledged without room" in dict(found.forbidden)
 
 
-def _at_once(wait: Callable[[asyncio.Event], Awaitable[bool]]) -> Callable[[asyncio.Event], Awaitable[bool]]:
-    """`wait`, but what the engine waits for before it folds is there at once."""
+def _without_waiting_to_fold(
+    wait: Callable[[asyncio.Event], Awaitable[bool]],
+) -> Callable[[asyncio.Event], Awaitable[bool]]:
+    """Return a replacement that returns at once where the engine waits before it folds, and is `wait` elsewhere."""
 
     async def waited(event: asyncio.Event) -> bool:
         caller = sys._getframe(1).f_code.co_name
@@ -82,10 +84,10 @@ def test_the_disk_proof_notices_a_gateway_that_acknowledges_before_it_commits(
 
     monkeypatch.setattr(Engine, "submit", hasty)
     monkeypatch.setattr(Reserve, "make", lambda *_, **__: False)
-    tally = Tally()
-    add_findings(tally, asyncio.run(live(tmp_path, 20)), 20)
-    assert tally.lost
-    assert tally.forbidden["lost by a kill while full"]
+    findings = Findings()
+    count_run(findings, asyncio.run(live(tmp_path, 20)), 20)
+    assert findings.lost
+    assert findings.forbidden["lost by a kill while full"]
 
 
 def test_the_disk_proof_notices_a_gateway_that_does_not_report_a_full_disk(
@@ -93,6 +95,6 @@ def test_the_disk_proof_notices_a_gateway_that_does_not_report_a_full_disk(
 ) -> None:
     monkeypatch.setattr("tests.proofs.disk.full_inside.WITHIN", 0.5)
     monkeypatch.setattr(DiskGuard, "_report", lambda *_: None)
-    tally = Tally()
-    add_findings(tally, asyncio.run(live(tmp_path, 40)), 40)
-    assert tally.forbidden["no alarm"]
+    findings = Findings()
+    count_run(findings, asyncio.run(live(tmp_path, 40)), 40)
+    assert findings.forbidden["no alarm"]

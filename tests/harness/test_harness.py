@@ -12,26 +12,26 @@ from typer.testing import CliRunner
 
 from tests.proofs import __main__ as command
 from tests.proofs.catalogue import PROOFS
-from tests.proofs.proof import Proof, Setting, Tally, Unavailable
+from tests.proofs.proof import Findings, Proof, Setting, Unavailable
 from tests.proofs.report import BROKEN, HELD, NOT_RUN, Outcome
 from tests.proofs.running import Job, run_all
 
 
 def held(setting: Setting) -> None:
-    setting.tally.faults["push"] += setting.count
-    setting.tally.acknowledged = 100 + setting.rng.randrange(100)
-    setting.tally.recoveries += [1.0, 3.0, 2.0]
+    setting.findings.faults["push"] += setting.count
+    setting.findings.acknowledged = 100 + setting.rng.randrange(100)
+    setting.findings.recoveries += [1.0, 3.0, 2.0]
 
 
 def loses(setting: Setting) -> None:
     held(setting)
-    setting.tally.lost = 1
-    setting.tally.show("a window that lacks a reading")
+    setting.findings.lost = 1
+    setting.findings.show("a window that lacks a reading")
 
 
 def forbids(setting: Setting) -> None:
     held(setting)
-    setting.tally.forbid("stale command", "the one of yesterday")
+    setting.findings.forbid("stale command", "the one of yesterday")
 
 
 def idles(setting: Setting) -> None:
@@ -127,11 +127,11 @@ def test_kept_files_go_into_an_empty_directory(run: Run, tmp_path: Path) -> None
 
 
 def test_every_forbidden_counter_fails_a_proof() -> None:
-    assert Tally().ok
+    assert Findings().ok
     for name in ("lost", "double", "wrong", "alerts_lost", "alerts_repeated", "executed_twice", "tracebacks"):
-        tally = Tally()
-        setattr(tally, name, 1)
-        assert not tally.ok, name
+        findings = Findings()
+        setattr(findings, name, 1)
+        assert not findings.ok, name
 
 
 def test_every_proof_has_a_unique_name_and_a_sample() -> None:
@@ -155,8 +155,8 @@ def in_parallel(place: Path, *proofs: Callable[[Setting], None]) -> list[Outcome
 def test_proofs_run_in_parallel_are_reported_in_order_with_their_counts(tmp_path: Path) -> None:
     outcomes = in_parallel(tmp_path, held, loses, lacks)
     assert [outcome.verdict for outcome in outcomes] == [HELD, BROKEN, NOT_RUN]
-    assert outcomes[0].tally.faults == {"push": 5}
-    assert outcomes[1].tally.examples == ["a window that lacks a reading"]
+    assert outcomes[0].findings.faults == {"push": 5}
+    assert outcomes[1].findings.examples == ["a window that lacks a reading"]
     assert outcomes[2].why == "no InfluxDB 2: install one"
 
 

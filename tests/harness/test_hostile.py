@@ -10,24 +10,24 @@ import pytest
 
 from edge_gateway.fleet.admission import Admission
 from edge_gateway.fleet.decoders import native
-from edge_gateway.fold.pipeline import Pipeline
+from edge_gateway.fold.effects import Effects
 from tests.proofs.hostile.fuzz import Fuzz, Hostile
 from tests.proofs.hostile.fuzz_bytes import is_a_map
 from tests.proofs.hostile.inside import PairedGateways, must_be_quarantined
 from tests.proofs.hostile.lines import tag_as_sent
-from tests.proofs.proof import Tally
+from tests.proofs.proof import Findings
 
 NOW = 1_760_000_000_000
 TOPIC = "fleet/v1/s/d/telemetry"
 
 
 @pytest.fixture
-def tally() -> Tally:
-    return Tally()
+def findings() -> Findings:
+    return Findings()
 
 
-def attack(place: Path, tally: Tally, count: int = 1_000) -> None:
-    pair = PairedGateways(place, random.Random(3), tally)
+def attack(place: Path, findings: Findings, count: int = 1_000) -> None:
+    pair = PairedGateways(place, random.Random(3), findings)
     if pair.chunk(count):
         pair.restart()
         pair.judge_bounds()
@@ -47,43 +47,43 @@ def test_a_seed_gives_the_same_messages_of_every_kind() -> None:
 
 
 def test_hostile_messages_change_nothing_for_good_devices_and_are_counted(
-    tmp_path: Path, tally: Tally
+    tmp_path: Path, findings: Findings
 ) -> None:
-    attack(tmp_path, tally)
-    assert tally.ok, tally.examples
-    assert tally.windows > 0
+    attack(tmp_path, findings)
+    assert findings.ok, findings.examples
+    assert findings.windows > 0
 
 
 def test_the_hostile_proof_notices_an_exception(
-    tmp_path: Path, tally: Tally, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, findings: Findings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(native, "_take_each", lambda *_: 1 / 0)
-    attack(tmp_path, tally, 100)
-    assert tally.forbidden["exception"] == 1
+    attack(tmp_path, findings, 100)
+    assert findings.forbidden["exception"] == 1
 
 
 def test_the_hostile_proof_notices_a_message_quarantined_twice_or_not_at_all(
-    tmp_path: Path, tally: Tally, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, findings: Findings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    keep = Pipeline._quarantine
+    keep = Effects.quarantine
 
-    def twice(self: Pipeline, *message: Any) -> None:
+    def twice(self: Effects, *message: Any) -> None:
         keep(self, *message)
         keep(self, *message)
 
-    monkeypatch.setattr(Pipeline, "_quarantine", twice)
-    attack(tmp_path / "twice", tally, 100)
-    monkeypatch.setattr(Pipeline, "_quarantine", lambda *_: None)
-    attack(tmp_path / "never", tally, 100)
-    assert {"not what was sent", "let in", "miscounted"} <= tally.forbidden.keys()
+    monkeypatch.setattr(Effects, "quarantine", twice)
+    attack(tmp_path / "twice", findings, 100)
+    monkeypatch.setattr(Effects, "quarantine", lambda *_: None)
+    attack(tmp_path / "never", findings, 100)
+    assert {"not what was sent", "let in", "miscounted"} <= findings.forbidden.keys()
 
 
 def test_the_hostile_proof_notices_a_wrong_counter(
-    tmp_path: Path, tally: Tally, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, findings: Findings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Admission, "_count_values", lambda *_: None)
-    attack(tmp_path, tally, 100)
-    assert not tally.ok
+    attack(tmp_path, findings, 100)
+    assert not findings.ok
 
 
 def test_an_independent_msgpack_reader_recognises_what_is_not_a_map() -> None:

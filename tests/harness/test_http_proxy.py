@@ -20,7 +20,7 @@ from tests.proofs.influx import (
     judge_waits,
     quarantined_windows,
 )
-from tests.proofs.proof import Tally
+from tests.proofs.proof import Findings
 
 TWO = b"sensor,device=a value=1.0 1000\nsensor,device=a value=2.0 2000\n"
 HEAT = (
@@ -92,14 +92,14 @@ def test_the_order_check_notices_an_older_point_after_a_newer_one_but_no_repetit
 
 
 def test_waits_that_are_too_short_too_long_or_all_alike_are_noticed() -> None:
-    tally = Tally()
+    findings = Findings()
     proxy = HttpProxy("http://localhost:1")
     proxy.waits = [Wait("429", 1.0, 2.0), Wait("503", 90.0, 0.0)]
-    judge_waits(tally, proxy)
-    assert tally.forbidden == {"Retry-After not kept": 1, "waited too long": 1}
+    judge_waits(findings, proxy)
+    assert findings.forbidden == {"Retry-After not kept": 1, "waited too long": 1}
     proxy.waits = [Wait("503", 0.5, 0.0)] * 9
-    judge_waits(tally, proxy)
-    assert tally.forbidden["no jitter"] == 1
+    judge_waits(findings, proxy)
+    assert findings.forbidden["no jitter"] == 1
 
 
 def test_good_lines_in_quarantine_and_duplicate_lines_are_noticed() -> None:
@@ -107,9 +107,9 @@ def test_good_lines_in_quarantine_and_duplicate_lines_are_noticed() -> None:
         {"topic": "influx/base", "reason": "", "text": text}
         for text in (HEAT.decode(), DOOR, DOOR, HEAT.decode().replace("0013", "0014"))
     ]
-    tally = Tally()
-    judge_quarantine(tally, rows, ["base", "mid", "top"])
-    assert tally.forbidden == {"good line in quarantine": 1, "line twice in quarantine": 1}
+    findings = Findings()
+    judge_quarantine(findings, rows, ["base", "mid", "top"])
+    assert findings.forbidden == {"good line in quarantine": 1, "line twice in quarantine": 1}
 
 
 def test_states_in_the_history_but_not_in_quarantine_are_noticed() -> None:
@@ -120,10 +120,10 @@ def test_states_in_the_history_but_not_in_quarantine_are_noticed() -> None:
         {"device": "x-site-0001", "every": 4000, "start": 4000},
         {"device": "x-site-0001", "every": 12000, "start": 0},
     ]
-    tally = Tally()
-    judge_states(tally, rows, states, list(every), every)
-    assert tally.forbidden == {"state not in quarantine": 1}
-    assert "mid" in tally.examples[0]
+    findings = Findings()
+    judge_states(findings, rows, states, list(every), every)
+    assert findings.forbidden == {"state not in quarantine": 1}
+    assert "mid" in findings.examples[0]
 
 
 def test_windows_are_read_from_lines_in_quarantine() -> None:

@@ -8,23 +8,23 @@ from fleet_sim.judging.verify import Comparison
 from fleet_sim.ledger.expected import Facts
 from tests.proofs.ground import judging
 from tests.proofs.ground.stream import Stream, take_windows
-from tests.proofs.proof import Tally
+from tests.proofs.proof import Findings
 
 
 def step(state: str, *, alert: str = "a1", at: int = 1, level: str = "critical") -> dict[str, Any]:
     return {"id": alert, "rule": "Hot", "subject": "d1", "state": state, "level": level, "at": at}
 
 
-def judged(*rows: dict[str, Any]) -> Tally:
-    tally = Tally()
-    judging.judge_alerts(tally, rows)
-    return tally
+def judged(*rows: dict[str, Any]) -> Findings:
+    findings = Findings()
+    judging.judge_alerts(findings, rows)
+    return findings
 
 
 def test_alerts_that_fire_and_resolve_once_are_right() -> None:
-    tally = judged(step("firing"), step("resolved", at=2), step("firing", alert="a2", at=3))
-    assert tally.ok
-    assert tally.alerts == 2
+    findings = judged(step("firing"), step("resolved", at=2), step("firing", alert="a2", at=3))
+    assert findings.ok
+    assert findings.alerts == 2
 
 
 def test_a_transition_reported_twice_is_repeated() -> None:
@@ -41,15 +41,15 @@ def test_an_alert_that_resolves_without_firing_is_lost() -> None:
 
 def test_a_comparison_that_judged_nothing_or_left_windows_out_has_not_held() -> None:
     for found in (Comparison(), Comparison(windows=3, not_judged={"open": 1})):
-        tally = Tally()
-        judging.take_comparison(tally, found)
-        assert not tally.ok
+        findings = Findings()
+        judging.take_comparison(findings, found)
+        assert not findings.ok
 
 
 @pytest.mark.parametrize(
     ("messages", "values"),
     [
-        ({"received": 5, "new": 3, "duplicate": 1, "quarantined": 0}, {}),
+        ({"received": 5, "new": 3, "duplicate": 1, "not_known": 0, "quarantined": 0}, {}),
         ({}, {"values": 9}),
         ({}, {"late_merged": 9}),
     ],
@@ -57,7 +57,7 @@ def test_a_comparison_that_judged_nothing_or_left_windows_out_has_not_held() -> 
 def test_a_broken_sum_of_messages_or_values_is_noticed(
     messages: dict[str, int], values: dict[str, int]
 ) -> None:
-    right_messages = {"received": 4, "new": 3, "duplicate": 1, "quarantined": 0}
+    right_messages = {"received": 4, "new": 3, "duplicate": 1, "not_known": 0, "quarantined": 0}
     right = {"values": 6, "accepted": 3, "late_merged": 1, "too_late": 1, "bad": 1, "refused": 1}
     assert not judging.broken_identities(right_messages, right)
     assert len(judging.broken_identities(right_messages | messages, right | values)) == 1
@@ -69,27 +69,27 @@ def test_windows_that_lack_a_reading_hold_one_twice_or_belong_to_nobody_are_wron
     assert sum(facts.count for facts in expected.values()) == 2 * 2 * 25
     key, facts = next(iter(expected.items()))
 
-    def found(**changed: Any) -> Tally:
-        tally = Tally()
+    def found(**changed: Any) -> Findings:
+        findings = Findings()
         fields = ("count", "sum", "min", "max", "first", "last")
         now = Facts(*(changed.get(name, getattr(facts, name)) for name in fields))
-        take_windows(tally, expected, {**expected, key: now}, "history")
-        return tally
+        take_windows(findings, expected, {**expected, key: now}, "history")
+        return findings
 
     assert found().ok
     assert found(count=facts.count - 1).lost == 1
     assert found(count=facts.count + 2).double == 2
     assert found(sum=facts.sum + 1e-9).wrong == 1
-    tally = Tally()
-    take_windows(tally, expected, {**expected, key._replace(device="nobody"): facts}, "history")
-    assert tally.wrong == 1
+    findings = Findings()
+    take_windows(findings, expected, {**expected, key._replace(device="nobody"): facts}, "history")
+    assert findings.wrong == 1
 
 
 def test_missing_windows_are_lost_unless_they_may_be_given_up() -> None:
     stream = Stream("site", 1, start=0, every=1_000)
     expected = stream.windows(10_000, rounds=10)
-    tally = Tally()
-    assert take_windows(tally, expected, {}, "history", complete=False) == len(expected)
-    assert tally.ok
-    take_windows(tally, expected, {}, "history")
-    assert tally.lost == 20
+    findings = Findings()
+    assert take_windows(findings, expected, {}, "history", complete=False) == len(expected)
+    assert findings.ok
+    take_windows(findings, expected, {}, "history")
+    assert findings.lost == 20

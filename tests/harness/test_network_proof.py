@@ -14,7 +14,7 @@ from fleet_wire.topics import alert_topic
 from tests.proofs import network
 from tests.proofs.ground.proxy import FaultKind, Proxy
 from tests.proofs.network import Pair
-from tests.proofs.proof import Servers, Setting, Tally
+from tests.proofs.proof import Findings, Servers, Setting
 from tests.servers.broker import Broker
 from tests.servers.gateway import Gateway
 
@@ -24,8 +24,8 @@ def setting(tmp_path: Path) -> Setting:
     return Setting(tmp_path, count=1, seed=1, servers=Servers(tmp_path), say=lambda _: None)
 
 
-def speaker(*alerts: dict[str, str]) -> Gateway:
-    """What answers as a gateway does that has these alerts."""
+def with_alerts(*alerts: dict[str, str]) -> Gateway:
+    """A stand-in for a gateway with these alerts."""
 
     def ask(do: str) -> Any:
         return list(alerts) if do == "alerts" else {"gateway": "gw-retained"}
@@ -50,9 +50,9 @@ def test_a_fault_without_effect_or_without_recovery_is_reported(
 def test_an_error_that_only_asyncio_logs_is_counted(tmp_path: Path) -> None:
     log = tmp_path / "gateway.log"
     log.write_text("12:00:00 INFO    edge: all well\n12:00:01 ERROR   asyncio: Exception in callback\n")
-    tally = Tally()
-    network.judge_asyncio(tally, log)
-    assert tally.forbidden == {"error reported by asyncio alone": 1}
+    findings = Findings()
+    network.judge_asyncio(findings, log)
+    assert findings.forbidden == {"error reported by asyncio alone": 1}
 
 
 async def test_alerts_the_broker_retains_are_found(broker: Broker) -> None:
@@ -68,7 +68,7 @@ def test_firing_alerts_that_are_not_retained_are_counted(
     broker: Broker, setting: Setting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(network, "RETAINED", 0.0)
-    network._judge_retained(setting, broker, speaker())
-    assert setting.tally.ok
-    network._judge_retained(setting, broker, speaker({"site": "s", "subject": "d1", "rule": "Hot"}))
-    assert setting.tally.forbidden == {"retained alert wrong": 1}
+    network._judge_retained(setting, broker, with_alerts())
+    assert setting.findings.ok
+    network._judge_retained(setting, broker, with_alerts({"site": "s", "subject": "d1", "rule": "Hot"}))
+    assert setting.findings.forbidden == {"retained alert wrong": 1}

@@ -20,7 +20,7 @@ from tests.proofs.ground.inside import rules_of
 from tests.proofs.order.histories import START, Arrival, History, Reading, history
 from tests.proofs.order.oracle import Oracle, WindowId
 from tests.proofs.order.trial import ORACLE_SETTINGS, RULES, Trial
-from tests.proofs.proof import Tally
+from tests.proofs.proof import Findings
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def rules(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 
 def trial(place: Path, rules: dict[str, Any], seed: int, told: History) -> list[str]:
-    return Trial(place, rules, random.Random(seed), Tally()).run(told)
+    return Trial(place, rules, random.Random(seed), Findings()).run(told)
 
 
 @settings(max_examples=8, deadline=None)

@@ -15,7 +15,7 @@ from tests.proofs.power.disk_trace import Step, strace_command
 from tests.proofs.power.judging import Judge
 from tests.proofs.power.proof import Recorded
 from tests.proofs.power.recording import NO_STRACE, record
-from tests.proofs.proof import Servers, Setting, Tally, Unavailable
+from tests.proofs.proof import Findings, Servers, Setting, Unavailable
 
 pytestmark = [pytest.mark.broker, pytest.mark.skipif(strace_command(Path()) is None, reason=NO_STRACE)]
 
@@ -35,7 +35,7 @@ def work(recorded: tuple[Setting, Recorded]) -> Recorded:
     return recorded[1]
 
 
-def judged(work: Recorded, image: Path, count: int, *, steps: list[Step] | None = None) -> Tally:
+def judged(work: Recorded, image: Path, count: int, *, steps: list[Step] | None = None) -> Findings:
     """Cut within this process; `steps` in place of those that were recorded."""
     logging.disable(logging.CRITICAL)
     steps = steps or work.recording.steps
@@ -43,30 +43,30 @@ def judged(work: Recorded, image: Path, count: int, *, steps: list[Step] | None 
     cut = replace(work, recording=replace(work.recording, steps=steps), moments=moments)
     config = load_config(work.recording.config, environment={}).config
     judge = Judge(config, work.recording.gateway, work.reference)
-    tally = Tally()
+    findings = Findings()
     cuts = power.choose_cuts(len(cut.recording.steps), count, Random(3))
     try:
         for one, disk in power.disks_at(cut, cuts):
-            power.count_verdict(tally, one, power.judge_cut(cut, judge, one, disk, image))
+            power.count_verdict(findings, one, power.judge_cut(cut, judge, one, disk, image))
     finally:
         logging.disable(logging.NOTSET)
-    return tally
+    return findings
 
 
 def test_recovery_keeps_every_promise_at_every_cut(work: Recorded, tmp_path: Path) -> None:
     assert work.promises.acknowledged > 10
     assert not work.promises.unrecorded
-    tally = judged(work, tmp_path / "image", 30)
-    assert tally.ok, tally.examples
-    assert tally.faults.keys() == VARIANTS.keys()
+    findings = judged(work, tmp_path / "image", 30)
+    assert findings.ok, findings.examples
+    assert findings.faults.keys() == VARIANTS.keys()
 
 
 def test_a_recovery_can_itself_be_cut(recorded: tuple[Setting, Recorded], tmp_path: Path) -> None:
     setting, work = recorded
     recovery_of = power.recovery_of(setting, work, tmp_path / "again")
     assert "sync" in {step.kind for step in recovery_of.recording.steps}
-    tally = judged(recovery_of, tmp_path / "image", 30)
-    assert tally.ok, tally.examples
+    findings = judged(recovery_of, tmp_path / "image", 30)
+    assert findings.ok, findings.examples
 
 
 @pytest.mark.parametrize("unsynced", [".journal", "store.sqlite"])

@@ -23,8 +23,8 @@ def setting(tmp_path: Path) -> Setting:
     return Setting(tmp_path, count=1, seed=1, servers=Servers(tmp_path), say=lambda _: None)
 
 
-def saying(*problems: tuple[str, str]) -> Gateway:
-    """What answers as a gateway does that has these problems, and no others ever."""
+def with_problems(*problems: tuple[str, str]) -> Gateway:
+    """A stand-in for a gateway with these problems, which neither go nor are joined by others."""
     report = {"problems": [{"code": code, "text": text} for code, text in problems]}
 
     def wait_for(holds: Callable[[dict[str, Any]], bool], within: float) -> dict[str, Any]:
@@ -35,8 +35,8 @@ def saying(*problems: tuple[str, str]) -> Gateway:
     return cast("Gateway", SimpleNamespace(wait_for=wait_for))
 
 
-def ending(status: int | None, words: str = "") -> Gateway:
-    """What answers as a gateway does that ends with this status, or not at all."""
+def that_ends_with(status: int | None, words: str = "") -> Gateway:
+    """A stand-in for a gateway that stops with this exit status; with None it hangs."""
 
     def stop() -> int:
         if status is None:
@@ -47,25 +47,25 @@ def ending(status: int | None, words: str = "") -> Gateway:
 
 
 def test_a_refusal_without_a_problem_counts_as_silent(setting: Setting) -> None:
-    trial.must_report(setting, saying(("refused", "Not Authorised: …")), "the ACL", "authorised")
-    assert setting.tally.ok
-    trial.must_report(setting, saying(("disk", "full")), "the ACL", "authorised")
-    assert setting.tally.forbidden == {"silent": 1}
+    trial.must_report(setting, with_problems(("refused", "Not Authorised: …")), "the ACL", "authorised")
+    assert setting.findings.ok
+    trial.must_report(setting, with_problems(("disk", "full")), "the ACL", "authorised")
+    assert setting.findings.forbidden == {"silent": 1}
 
 
 def test_a_lasting_problem_is_never_over(setting: Setting) -> None:
-    trial.must_clear(setting, saying(("disk", "full")), "the ACL", "authorised")
-    assert setting.tally.ok
-    trial.must_clear(setting, saying(("refused", "not authorised")), "the ACL", "authorised")
-    assert setting.tally.forbidden == {"never over": 1}
+    trial.must_clear(setting, with_problems(("disk", "full")), "the ACL", "authorised")
+    assert setting.findings.ok
+    trial.must_clear(setting, with_problems(("refused", "not authorised")), "the ACL", "authorised")
+    assert setting.findings.forbidden == {"never over": 1}
 
 
 def test_a_gateway_that_ignores_sigterm_or_ends_with_an_error_is_counted(setting: Setting) -> None:
-    trial.must_stop(setting, ending(0), "calm")
-    assert setting.tally.ok
-    trial.must_stop(setting, ending(1), "an error")
-    trial.must_stop(setting, ending(None), "a hang")
-    assert setting.tally.forbidden == {"stops badly": 1, "does not stop": 1}
+    trial.must_stop(setting, that_ends_with(0), "calm")
+    assert setting.findings.ok
+    trial.must_stop(setting, that_ends_with(1), "an error")
+    trial.must_stop(setting, that_ends_with(None), "a hang")
+    assert setting.findings.forbidden == {"stops badly": 1, "does not stop": 1}
 
 
 def ledger_of(*executed: str) -> Ledger:
@@ -75,9 +75,9 @@ def ledger_of(*executed: str) -> Ledger:
 
 def test_a_command_reported_done_but_not_executed_or_stuck_as_sent_is_counted(setting: Setting) -> None:
     acl.judge_done(setting, [{"id": "a", "state": "done"}, {"id": "b", "state": "refused"}], ledger_of("a"))
-    assert setting.tally.ok
+    assert setting.findings.ok
     acl.judge_done(setting, [{"id": "c", "state": "done"}, {"id": "d", "state": "sent"}], ledger_of("a"))
-    assert setting.tally.forbidden == {"done and not executed": 1, "silent": 1}
+    assert setting.findings.forbidden == {"done and not executed": 1, "silent": 1}
 
 
 def foreign(

@@ -79,7 +79,7 @@ def test_a_process_that_stops_feeding_is_killed(tmp_path: Path, depth: int) -> N
 def test_the_watchdog_proof_notices_feeding_while_a_part_is_blocked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`starved` comes true when the last word came much later than the block."""
+    """The stand-in starves only after a notification long after the block."""
     process = Process(tmp_path, "sabotaged: writer")
     with Service(cast("Any", process), DEADLINE) as service:
         case = Case("writer thread", 1, cast("Any", process), cast("Any", None), cast("Any", None))
@@ -92,7 +92,7 @@ def test_the_watchdog_proof_notices_feeding_while_a_part_is_blocked(
 
         monkeypatch.setattr(service, "starved", fed_for_long)
         case._blocked(service)
-    assert [what for what, _ in case.findings] == ["fed while blocked"]
+    assert [what for what, _ in case.forbidden] == ["fed while blocked"]
     assert case.fed_for > DEADLINE
 
 
@@ -105,5 +105,5 @@ def test_the_watchdog_proof_notices_a_kill_before_a_part_is_blocked(
         case = Case("commit", 1, cast("Any", process), cast("Any", None), cast("Any", None))
         monkeypatch.setattr(service, "starved", lambda: True)
         case._blocked(service)
-    assert [what for what, _ in case.findings] == ["killed without cause"]
+    assert [what for what, _ in case.forbidden] == ["killed without cause"]
     assert process.sabotages[-1] is None, "it is started again, for what is compared in the end"

@@ -1,11 +1,13 @@
-"""Gateways that a test may start, kill and start again; none outlives its test."""
+"""Gateways and sessions that a test may start; none outlives it."""
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
 
+from tests.integration.session_clients import Client, Clients
 from tests.servers.broker import Broker
 from tests.servers.gateway import Gateway
 from tests.servers.influx import Influx
@@ -39,3 +41,18 @@ def gateways(tmp_path: Path) -> Iterator[GatewayFactory]:
     yield make
     for gateway in made:
         gateway.kill()
+
+
+@pytest.fixture
+async def clients() -> AsyncIterator[Clients]:
+    """Make clients, and end them with the test."""
+    made: list[Client] = []
+
+    def make(*arguments: Any, **options: Any) -> Client:
+        made.append(Client(*arguments, **options))
+        return made[-1]
+
+    yield make
+    for client in made:
+        client.session.abort()
+    await asyncio.sleep(0)

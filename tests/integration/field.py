@@ -17,7 +17,7 @@ from tests.proofs.ground.field import (
     stored,
     wait_settled,
 )
-from tests.proofs.proof import Tally
+from tests.proofs.proof import Findings
 from tests.servers.gateway import Gateway
 
 __all__ = [
@@ -38,56 +38,56 @@ __all__ = [
 ]
 
 
-def assert_ok(tally: Tally) -> None:
-    assert tally.ok, "\n".join(tally.examples)
+def assert_ok(findings: Findings) -> None:
+    assert findings.ok, "\n".join(findings.examples)
 
 
 def assert_history_exact(gateway: Gateway, ledger: Ledger, report: dict[str, Any]) -> None:
     """Every window of the history equals the ledger's."""
-    tally = Tally()
-    judging.judge_history(tally, gateway, ledger, report)
-    assert_ok(tally)
+    findings = Findings()
+    judging.judge_history(findings, gateway, ledger, report)
+    assert_ok(findings)
 
 
 def assert_influx_exact(place: InfluxPlace, ledger: Ledger, report: dict[str, Any]) -> None:
     """Every window in InfluxDB, in all tiers, equals the ledger's."""
-    tally = Tally()
-    judging.judge_influx(tally, place, ledger, report)
-    assert_ok(tally)
+    findings = Findings()
+    judging.judge_influx(findings, place, ledger, report)
+    assert_ok(findings)
 
 
 def assert_identities(report: dict[str, Any]) -> None:
     """The sums that delivery promises of the counters hold."""
-    tally = Tally()
-    judging.judge_identities(tally, report)
-    assert_ok(tally)
+    findings = Findings()
+    judging.judge_identities(findings, report)
+    assert_ok(findings)
 
 
 def assert_alerts_once(gateway: Gateway) -> int:
     """No alert fires, escalates or resolves twice under one id; returns how many there were."""
-    tally = Tally()
-    judging.judge_alerts(tally, gateway.query("alerts"))
-    assert_ok(tally)
-    return tally.alerts
+    findings = Findings()
+    judging.judge_alerts(findings, gateway.query("alerts"))
+    assert_ok(findings)
+    return findings.alerts
 
 
 def assert_alerts_true(gateway: Gateway, ledger: Ledger) -> None:
     """`Hot` fired for each device as often as its acknowledged readings, in order, say."""
-    tally = Tally()
-    judging.judge_hot(tally, gateway.query("alerts"), ledger)
-    assert_ok(tally)
+    findings = Findings()
+    judging.judge_hot(findings, gateway.query("alerts"), ledger)
+    assert_ok(findings)
 
 
 def assert_commands_once(gateway: Gateway, ledger: Ledger) -> CommandGrade:
     """Devices executed nothing twice, and the gateway numbered no two commands of a device alike."""
-    tally = Tally()
-    judging.judge_commands(tally, gateway.query("commands"), ledger)
-    assert_ok(tally)
+    findings = Findings()
+    judging.judge_commands(findings, gateway.query("commands"), ledger)
+    assert_ok(findings)
     return grade_commands(ledger)
 
 
 def assert_quiet(gateway: Gateway) -> None:
     """The log holds no traceback."""
-    tally = Tally()
-    judging.judge_log(tally, gateway)
-    assert_ok(tally)
+    findings = Findings()
+    judging.judge_log(findings, gateway)
+    assert_ok(findings)

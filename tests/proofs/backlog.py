@@ -80,7 +80,7 @@ def broker_away(setting: Setting, share: float) -> None:
         publisher.settle()
         gateway.wait_for(lambda report: report["messages"]["new"] == stream.devices)
         gateway.stop()
-        setting.tally.faults["gateway away"] += 1
+        setting.findings.faults["gateway away"] += 1
         publisher.publish(
             stream.message(device, seq) for seq in range(1, rounds) for device in range(stream.devices)
         )
@@ -96,8 +96,8 @@ def broker_away(setting: Setting, share: float) -> None:
     report = gateway.wait_for(settled, within=PATIENCE)
     _judge_windows(setting, gateway, stream, live.rounds)
     _judge_commands(setting, stream, commands.arrived)
-    judge_identities(setting.tally, report)
-    judge_log(setting.tally, gateway)
+    judge_identities(setting.findings, report)
+    judge_log(setting.findings, gateway)
 
 
 class Live:
@@ -138,62 +138,64 @@ def _drain(setting: Setting, gateway: Gateway, stream: Stream, rounds: int) -> N
         return bool(report["broker"]["caught_up"] and report["messages"]["new"] >= stream.devices * rounds)
 
     began = time.monotonic()  # includes the start: a small backlog is drained before the gateway answers
-    setting.tally.recoveries.append(_timed(gateway.start))
+    setting.findings.recoveries.append(_timed(gateway.start))
     gateway.wait_for(caught_up, within=PATIENCE)
     took = time.monotonic() - began
     rate = stream.devices * rounds / took
     ratio = rate * stream.every / 1000 / stream.devices
-    setting.tally.measured |= {
+    setting.findings.measured |= {
         "drained_per_s": round(rate),
         "times_live_rate": round(ratio),
         "most_lag_s": round(max(lags) / 1000, 1),
     }
     if max(lags) <= 0:
-        setting.tally.forbid("lag not reported", f"{lags}")
+        setting.findings.forbid("lag not reported", f"{lags}")
     if ratio < LIVE_SHARE:
-        setting.tally.forbid("drained too slowly", f"{ratio:.0f} times the live rate")
+        setting.findings.forbid("drained too slowly", f"{ratio:.0f} times the live rate")
     setting.say(f"drained in {took:.1f} s, {ratio:.0f} times the live rate")
 
 
 def _judge_memory(setting: Setting, watch: Watch) -> None:
     """Check that the second half of the drain needs no more memory than the first."""
-    looks = watch.looks
-    half = len(looks) // 2
-    grown = most_resident(looks[half:]) - most_resident(looks[:half])
-    setting.tally.measured["drain_mb"] = round(most_resident(looks) / MB)
+    samples = watch.samples
+    half = len(samples) // 2
+    grown = most_resident(samples[half:]) - most_resident(samples[:half])
+    setting.findings.measured["drain_mb"] = round(most_resident(samples) / MB)
     if half < ENOUGH_LOOKS:
         return
-    setting.tally.measured["drain_grown_mb"] = round(grown / MB, 1)
+    setting.findings.measured["drain_grown_mb"] = round(grown / MB, 1)
     if grown > FLAT:
-        setting.tally.forbid("memory not flat", f"{grown / MB:.0f} MB more in the second half of the drain")
+        setting.findings.forbid(
+            "memory not flat", f"{grown / MB:.0f} MB more in the second half of the drain"
+        )
 
 
 def _judge_alerts(setting: Setting, alerts: list[dict[str, Any]]) -> None:
     """Check that no device was called silent, and that some alert fired, so that there are commands to judge."""
-    tally = setting.tally
-    tally.alerts += len({row["id"] for row in alerts})
+    findings = setting.findings
+    findings.alerts += len({row["id"] for row in alerts})
     silent = [row for row in alerts if row["rule"] == "Silent"]
     if silent:
-        tally.forbid("false silence", f"{silent[0]}", len(silent))
+        findings.forbid("false silence", f"{silent[0]}", len(silent))
     if not any(row["rule"] == "Hot" for row in alerts):
-        tally.forbid("nothing judged", "no alert fired, though readings were over the limit")
+        findings.forbid("nothing judged", "no alert fired, though readings were over the limit")
 
 
 def _judge_commands(setting: Setting, stream: Stream, commands: Sequence[Arrived]) -> None:
     """Check that only fresh readings caused commands; a command names its alert, and the alert its reading."""
     for command in commands:
-        setting.tally.commands += 1
+        setting.findings.commands += 1
         age = command.at - stream.at(command.device, command.seq)
         if age > MAX_AGE + MOST_UNDER_WAY:
-            setting.tally.forbid("stale command", f"{command}, {age} ms after its reading")
+            setting.findings.forbid("stale command", f"{command}, {age} ms after its reading")
 
 
 def _judge_windows(setting: Setting, gateway: Gateway, stream: Stream, sent: int) -> None:
     found = window_rows(gateway.query("windows"))
     for every in sorted({key.every for key in found}):
         held = {key: facts for key, facts in found.items() if key.every == every}
-        take_windows(setting.tally, stream.windows(every, sent), held, "history")
-    setting.tally.acknowledged += stream.devices * sent * len(stream.values(0, 0))
+        take_windows(setting.findings, stream.windows(every, sent), held, "history")
+    setting.findings.acknowledged += stream.devices * sent * len(stream.values(0, 0))
 
 
 # --- InfluxDB is away, and the outbox fills
@@ -210,7 +212,7 @@ def influx_away(setting: Setting, share: float) -> None:
     )
     rounds = round(AWAY_HOURS * 60 * share)
     stream = Stream("gw-days-site", 20, _hour(_now()) - rounds * MINUTE, MINUTE)
-    setting.tally.faults["InfluxDB away"] += 1
+    setting.findings.faults["InfluxDB away"] += 1
     with influx.paused():
         gateway.start()
         with Publisher(broker, "days") as publisher:
@@ -226,7 +228,7 @@ def influx_away(setting: Setting, share: float) -> None:
         publisher.publish([live.message(0, 0)])
         publisher.settle()
     report = gateway.wait_for(lambda report: _sent(report, stream, rounds), within=PATIENCE)
-    setting.tally.measured["influx_drained_s"] = round(time.monotonic() - began, 1)
+    setting.findings.measured["influx_drained_s"] = round(time.monotonic() - began, 1)
     _judge_influx(setting, gateway, InfluxPlace(influx.url, influx.org, influx.token), buckets, stream)
 
 
@@ -253,7 +255,7 @@ def _judge_influx(
     setting: Setting, gateway: Gateway, place: InfluxPlace, buckets: Sequence[str], stream: Stream
 ) -> None:
     """Compare the windows before the last full hour: missing lines must have been counted as merged."""
-    tally, report = setting.tally, gateway.ask(do="status")
+    findings, report = setting.findings, gateway.ask(do="status")
     rounds = report["messages"]["new"] // stream.devices - 1
     end = stream.start + rounds * MINUTE
     gone = 0
@@ -262,14 +264,14 @@ def _judge_influx(
         found = influx_windows(place, bucket, every, _hour(stream.start), end + beyond * MINUTE)
         held = {key: facts for key, facts in found.items() if _of(key, stream)}
         expected = stream.windows(every, rounds + beyond)
-        gone += take_windows(tally, expected, held, "InfluxDB", complete=every == HOUR)
+        gone += take_windows(findings, expected, held, "InfluxDB", complete=every == HOUR)
     _judge_merged(setting, report, gone)
     history = window_rows(gateway.query("windows", "--every", "1h"))
     kept = {key: facts for key, facts in history.items() if key.start < end and _of(key, stream)}
-    take_windows(tally, stream.windows(HOUR, rounds), kept, "history")
-    tally.acknowledged += stream.devices * rounds * len(stream.values(0, 0))
-    judge_identities(tally, report)
-    judge_log(tally, gateway)
+    take_windows(findings, stream.windows(HOUR, rounds), kept, "history")
+    findings.acknowledged += stream.devices * rounds * len(stream.values(0, 0))
+    judge_identities(findings, report)
+    judge_log(findings, gateway)
 
 
 def _of(key: WindowKey, stream: Stream) -> bool:
@@ -277,15 +279,17 @@ def _of(key: WindowKey, stream: Stream) -> bool:
 
 
 def _judge_merged(setting: Setting, report: dict[str, Any], gone: int) -> None:
-    tally, counters = setting.tally, report["counters"]
+    findings, counters = setting.findings, report["counters"]
     merged, dropped = counters.get("outbox_merged_lines", 0), counters.get("outbox_dropped_lines", 0)
-    tally.measured |= {"windows_merged": gone, "merged_lines": merged}
+    findings.measured |= {"windows_merged": gone, "merged_lines": merged}
     if not merged:
-        tally.forbid("nothing judged", "the outbox never reached its budget")
+        findings.forbid("nothing judged", "the outbox never reached its budget")
     if dropped:
-        tally.forbid("dropped by merge", f"{dropped} lines that no coarser tier covers")
+        findings.forbid("dropped by merge", f"{dropped} lines that no coarser tier covers")
     if gone != merged:
-        tally.forbid("merge miscounted", f"{gone} windows are missing, {merged} lines were counted as merged")
+        findings.forbid(
+            "merge miscounted", f"{gone} windows are missing, {merged} lines were counted as merged"
+        )
 
 
 # --- common

@@ -195,7 +195,7 @@ class Injected:
 def run(setting: Setting) -> None:
     """Break brokers `count` times, in rounds of two fresh ones."""
     pool = setting.keep(ThreadPoolExecutor(2))  # a gateway ends with the thread that started it
-    while (left := setting.count - setting.tally.faults.total()) > 0:
+    while (left := setting.count - setting.findings.faults.total()) > 0:
         faults = min(ROUND, left)
         halves = (faults - faults // 2, faults // 2)
         lanes = [(_separate, halves[0]), (_embedded, halves[1])]
@@ -208,13 +208,11 @@ def run(setting: Setting) -> None:
         ]
         for broker, future in zip(made, done, strict=True):
             fleet, what = future.result()
-            setting.tally.faults += what.faults
-            setting.tally.recoveries += what.back
+            setting.findings.faults += what.faults
+            setting.findings.recoveries += what.back
             _judge(setting, broker.gateway, fleet)
-        setting.tally.runs += 1
-        setting.say(
-            f"{setting.tally.faults.total()} faults, {setting.tally.acknowledged:,} readings, lost {setting.tally.lost}"
-        )
+        setting.findings.runs += 1
+        setting.say(f"{setting.findings.faults.total()} faults, {setting.findings.in_short()}")
 
 
 def _separate(setting: Setting, rng: random.Random) -> BrokerUnderTest:
@@ -277,14 +275,14 @@ def _draw_in_turn(faults: Sequence[str], rng: random.Random) -> Callable[[], str
 
 
 def _judge(setting: Setting, gateway: Gateway, fleet: Fleet) -> None:
-    tally, ledger = setting.tally, fleet.ledger
+    findings, ledger = setting.findings, fleet.ledger
     report = wait_settled(gateway, ledger)
-    judge_identities(tally, report)
-    judge_devices(tally, gateway)
-    judge_history(tally, gateway, ledger, report)
-    judge_alerts(tally, gateway.query("alerts"))
-    judge_commands(tally, gateway.query("commands"), ledger)
-    judge_log(tally, gateway)
+    judge_identities(findings, report)
+    judge_devices(findings, gateway)
+    judge_history(findings, gateway, ledger, report)
+    judge_alerts(findings, gateway.query("alerts"))
+    judge_commands(findings, gateway.query("commands"), ledger)
+    judge_log(findings, gateway)
     gateway.kill()
 
 

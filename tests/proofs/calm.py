@@ -40,7 +40,7 @@ def run(setting: Setting) -> None:
     broker = setting.broker()
     gateway = setting.gateway(broker, NAME)
     gateway.write_rules(RULES)
-    setting.tally.recoveries.append(gateway.start())
+    setting.findings.recoveries.append(gateway.start())
     text = scenario_text(f"{NAME}-site", devices=DEVICES, every=EVERY, seed=setting.rng.randrange(1 << 31))
     fleet = Fleet(broker, setting.place("run"), text)
     with fleet:
@@ -49,11 +49,11 @@ def run(setting: Setting) -> None:
             _storm(setting, broker, fleet, kill=number % 2 == 0)
             _measure(setting, fleet, "after a storm")
     report = wait_settled(gateway, fleet.ledger)
-    judge_identities(setting.tally, report)
-    judge_devices(setting.tally, gateway)
-    judge_history(setting.tally, gateway, fleet.ledger, report)
-    judge_log(setting.tally, gateway)
-    setting.tally.runs += 1
+    judge_identities(setting.findings, report)
+    judge_devices(setting.findings, gateway)
+    judge_history(setting.findings, gateway, fleet.ledger, report)
+    judge_log(setting.findings, gateway)
+    setting.findings.runs += 1
 
 
 def _storm(setting: Setting, broker: Broker, fleet: Fleet, *, kill: bool) -> None:
@@ -63,7 +63,7 @@ def _storm(setting: Setting, broker: Broker, fleet: Fleet, *, kill: bool) -> Non
         broker.restart(kill=True)
     else:
         fleet.fault("storm", {}, reconnect={"within": "1s"})
-    setting.tally.faults["broker killed" if kill else "all cut off"] += 1
+    setting.findings.faults["broker killed" if kill else "all cut off"] += 1
     wait_until(
         lambda: fleet.seen is not before and fleet.seen != before and _is_back(fleet), BACK, "all are back"
     )
@@ -82,7 +82,7 @@ def _measure(setting: Setting, fleet: Fleet, when: str) -> None:
     time.sleep(CALM)
     after = _seen(fleet)
     share = overhead(before, after)
-    measured = setting.tally.measured
+    measured = setting.findings.measured
     measured[f"% {when}"] = max(measured.get(f"% {when}", 0.0), round(100 * share, 2))
     judge(setting, when, before, after)
 
@@ -110,10 +110,10 @@ def judge(setting: Setting, when: str, before: Snapshot, after: Snapshot) -> Non
     """Forbid more than 3 %, and any resend while nothing is lost."""
     share = overhead(before, after)
     if share >= MOST_OVERHEAD:
-        setting.tally.forbid("receipts and resends", f"{100 * share:.1f} % of the messages {when}")
+        setting.findings.forbid("receipts and resends", f"{100 * share:.1f} % of the messages {when}")
     again = after.resent - before.resent
     if when == "in calm" and again:
-        setting.tally.forbid("sent again in calm", f"{again} messages", again)
+        setting.findings.forbid("sent again in calm", f"{again} messages", again)
 
 
 PROOF = Proof(

@@ -41,7 +41,7 @@ from tests.proofs.ground.judging import (
     take_comparison,
 )
 from tests.proofs.ground.sections import FAST_COMMANDS, tiers
-from tests.proofs.proof import Proof, Setting, Tally, Unavailable
+from tests.proofs.proof import Findings, Proof, Setting, Unavailable
 from tests.servers.broker import Broker
 from tests.servers.gateway import Gateway
 from tests.servers.influx import Influx
@@ -100,10 +100,10 @@ def _round(setting: Setting, broker: Broker, influx: Influx, disruptions: int) -
             for how in _disruptions(setting, disruptions):
                 _disrupt(setting, influx, (answered, refused), how)
         place = InfluxPlace(influx.url, influx.org, influx.token)
-        _judge_answered(setting.tally, answered, place)
-        _judge_refused(setting.tally, refused, place)
+        _judge_answered(setting.findings, answered, place)
+        _judge_refused(setting.findings, refused, place)
         for pipeline in (answered, refused):
-            _judge_order(setting.tally, pipeline.proxy)
+            _judge_order(setting.findings, pipeline.proxy)
             pipeline.gateway.kill()
 
 
@@ -117,7 +117,7 @@ def _start_both(*gateways: Gateway) -> None:
 
 def _pipeline(setting: Setting, broker: Broker, influx: Influx, proxy: HttpProxy, kind: str) -> Pipeline:
     """Build a gateway with its fleet; the base bucket of "refused" keeps one hour, and one of its devices is older."""
-    name = f"gw-{kind}-{setting.tally.runs}"
+    name = f"gw-{kind}-{setting.findings.runs}"
     keeps = (3600 if kind == "refused" else 0, 0, 0)
     buckets = [influx.fresh_bucket(retention_s=seconds, shard_s=seconds) for seconds in keeps]
     gateway = setting.gateway(
@@ -176,7 +176,7 @@ def _give_answers(setting: Setting, pipeline: Pipeline, times: int) -> None:
         PATIENCE,
         "writes succeed after all answers",
     )
-    setting.tally.faults.update(pipeline.proxy.used)
+    setting.findings.faults.update(pipeline.proxy.used)
 
 
 def _forwards(pipeline: Pipeline) -> bool:
@@ -197,7 +197,7 @@ def _disruptions(setting: Setting, count: int) -> list[str]:
 
 def _disrupt(setting: Setting, influx: Influx, pipelines: Sequence[Pipeline], how: str) -> None:
     time.sleep(setting.rng.expovariate(1 / 0.5))
-    setting.tally.faults[how] += 1
+    setting.findings.faults[how] += 1
     if how == "kill":
         influx.kill()
         time.sleep(setting.rng.uniform(0, 2))
@@ -208,7 +208,7 @@ def _disrupt(setting: Setting, influx: Influx, pipelines: Sequence[Pipeline], ho
         _freeze(setting, influx, pipelines)
     began = time.monotonic()
     wait_until(lambda: all(map(_forwards, pipelines)), PATIENCE, f"both write again after a {how}")
-    setting.tally.recoveries.append(time.monotonic() - began)
+    setting.findings.recoveries.append(time.monotonic() - began)
 
 
 def _freeze(setting: Setting, influx: Influx, pipelines: Sequence[Pipeline]) -> None:
@@ -219,7 +219,9 @@ def _freeze(setting: Setting, influx: Influx, pipelines: Sequence[Pipeline]) -> 
         after = [_acknowledged(pipeline) for pipeline in pipelines]
     for pipeline, earlier, later in zip(pipelines, before, after, strict=True):
         if later <= earlier:
-            setting.tally.forbid("acknowledging stopped", f"{pipeline.gateway.directory.name}: at {earlier}")
+            setting.findings.forbid(
+                "acknowledging stopped", f"{pipeline.gateway.directory.name}: at {earlier}"
+            )
 
 
 def _acknowledged(pipeline: Pipeline) -> int:
@@ -229,12 +231,12 @@ def _acknowledged(pipeline: Pipeline) -> int:
 # --- the judgement
 
 
-def _judge_answered(tally: Tally, pipeline: Pipeline, place: InfluxPlace) -> None:
+def _judge_answered(findings: Findings, pipeline: Pipeline, place: InfluxPlace) -> None:
     report = _drained(pipeline)
-    judge_all(tally, pipeline.gateway, pipeline.fleet.ledger, report, place)
+    judge_all(findings, pipeline.gateway, pipeline.fleet.ledger, report, place)
     for row in _refused_lines(pipeline):
-        tally.forbid("good line in quarantine", f"{row['reason']}: {row['text']}")
-    judge_waits(tally, pipeline.proxy)
+        findings.forbid("good line in quarantine", f"{row['reason']}: {row['text']}")
+    judge_waits(findings, pipeline.proxy)
 
 
 def _drained(pipeline: Pipeline) -> dict[str, Any]:
@@ -246,29 +248,29 @@ def _refused_lines(pipeline: Pipeline) -> list[dict[str, Any]]:
     return [row for row in pipeline.gateway.query("quarantine") if row["topic"].startswith("influx/")]
 
 
-def _judge_refused(tally: Tally, pipeline: Pipeline, place: InfluxPlace) -> None:
+def _judge_refused(findings: Findings, pipeline: Pipeline, place: InfluxPlace) -> None:
     """Check that stored and quarantined windows together are those of the ledger, and that none is in both."""
     report, ledger = _drained(pipeline), pipeline.fleet.ledger
-    judge_identities(tally, report)
-    judge_devices(tally, pipeline.gateway)
-    judge_history(tally, pipeline.gateway, ledger, report)
-    judge_commands(tally, pipeline.gateway.query("commands"), ledger)
-    judge_log(tally, pipeline.gateway)
+    judge_identities(findings, report)
+    judge_devices(findings, pipeline.gateway)
+    judge_history(findings, pipeline.gateway, ledger, report)
+    judge_commands(findings, pipeline.gateway.query("commands"), ledger)
+    judge_log(findings, pipeline.gateway)
     refused = _refused_lines(pipeline)
     for status in ("400", "422"):
-        tally.faults[f"{status} by the server"] += pipeline.proxy.server_statuses[int(status)]
+        findings.faults[f"{status} by the server"] += pipeline.proxy.server_statuses[int(status)]
     terms = gateway_terms(report)
     stored = influx_of_run(ledger, terms, place)
     every = {tier.bucket: tier.every_ms for tier in terms.tiers}
     quarantined = quarantined_windows(refused, every)
     for key in stored.keys() & quarantined.keys():
-        tally.forbid("stored and refused", f"{key}")
-    take_comparison(tally, compare(ledger, terms, {**stored, **quarantined}, "InfluxDB and quarantine"))
-    judge_quarantine(tally, refused, pipeline.buckets)
-    judge_states(tally, refused, pipeline.gateway.query("states"), pipeline.buckets, every)
+        findings.forbid("stored and refused", f"{key}")
+    take_comparison(findings, compare(ledger, terms, {**stored, **quarantined}, "InfluxDB and quarantine"))
+    judge_quarantine(findings, refused, pipeline.buckets)
+    judge_states(findings, refused, pipeline.gateway.query("states"), pipeline.buckets, every)
     counted = report["counters"].get("influx_refused_points", 0)
     if counted != len(refused):
-        tally.forbid("refusals miscounted", f"{counted} counted, {len(refused)} lines in quarantine")
+        findings.forbid("refusals miscounted", f"{counted} counted, {len(refused)} lines in quarantine")
 
 
 def quarantined_windows(rows: Iterable[dict[str, Any]], every: dict[str, int]) -> dict[WindowKey, Facts]:
@@ -289,15 +291,15 @@ def quarantined_windows(rows: Iterable[dict[str, Any]], every: dict[str, int]) -
     return found
 
 
-def judge_quarantine(tally: Tally, rows: Sequence[dict[str, Any]], buckets: Sequence[str]) -> None:
+def judge_quarantine(findings: Findings, rows: Sequence[dict[str, Any]], buckets: Sequence[str]) -> None:
     """Check that only lines the server must refuse are in quarantine, each once."""
     for row in rows:
         bucket = row["topic"].removeprefix("influx/")
         if not must_be_refused(row["text"].encode(), buckets.index(bucket)):
-            tally.forbid("good line in quarantine", f"{row['topic']}, {row['reason']}: {row['text']}")
+            findings.forbid("good line in quarantine", f"{row['topic']}, {row['reason']}: {row['text']}")
     for line, times in Counter((row["topic"], row["text"]) for row in rows).items():
         if times > 1:
-            tally.forbid("line twice in quarantine", f"{line}")
+            findings.forbid("line twice in quarantine", f"{line}")
 
 
 def must_be_refused(line: bytes, tier: int) -> bool:
@@ -308,7 +310,7 @@ def must_be_refused(line: bytes, tier: int) -> bool:
 
 
 def judge_states(
-    tally: Tally,
+    findings: Findings,
     refused: Sequence[dict[str, Any]],
     states: Sequence[dict[str, Any]],
     buckets: Sequence[str],
@@ -324,30 +326,30 @@ def judge_states(
     length = {every[bucket]: bucket for bucket in buckets[:2]}
     held = {(length[row["every"]], row["device"], row["start"]) for row in states if row["every"] in length}
     for window in sorted(held ^ quarantined):
-        tally.forbid("state not in quarantine", f"{window} is {'stored' if window in held else 'unknown'}")
+        findings.forbid("state not in quarantine", f"{window} is {'stored' if window in held else 'unknown'}")
 
 
 def _tag(head: str, name: str) -> str:
     return next(part.partition("=")[2] for part in head.split(",") if part.startswith(f"{name}="))
 
 
-def _judge_order(tally: Tally, proxy: HttpProxy) -> None:
+def _judge_order(findings: Findings, proxy: HttpProxy) -> None:
     for sentence in proxy.write_order.violations:
-        tally.forbid("out of order", sentence)
+        findings.forbid("out of order", sentence)
     if proxy.most_open > 1:
-        tally.forbid("requests at once", f"{proxy.most_open} were in flight")
+        findings.forbid("requests at once", f"{proxy.most_open} were in flight")
 
 
-def judge_waits(tally: Tally, proxy: HttpProxy) -> None:
+def judge_waits(findings: Findings, proxy: HttpProxy) -> None:
     """Check that Retry-After is kept, that waits are short enough, and that they have jitter."""
     for wait in proxy.waits:
         if wait.seconds < wait.requested - SLACK:
-            tally.forbid("Retry-After not kept", f"{wait.seconds:.2f} s of {wait.requested:.2f}")
+            findings.forbid("Retry-After not kept", f"{wait.seconds:.2f} s of {wait.requested:.2f}")
         if wait.seconds > max(LONGEST_WAIT, wait.requested) + MACHINE_LAG:
-            tally.forbid("waited too long", f"{wait.seconds:.1f} s after {wait.after}")
+            findings.forbid("waited too long", f"{wait.seconds:.1f} s after {wait.after}")
     free = {round(wait.seconds, 2) for wait in proxy.waits if not wait.requested}
     if len(free) == 1 and len(proxy.waits) > PER_ANSWER:
-        tally.forbid("no jitter", f"{len(proxy.waits)} waits of {free.pop()} s")
+        findings.forbid("no jitter", f"{len(proxy.waits)} waits of {free.pop()} s")
 
 
 PROOF = Proof(

@@ -46,7 +46,7 @@ from tests.proofs.ground.judging import (
 from tests.proofs.ground.proxy import Fault, FaultKind, Proxy
 from tests.proofs.ground.sabotaged import Sabotage
 from tests.proofs.ground.sections import FAST_COMMANDS, tiers
-from tests.proofs.proof import Proof, Setting, Tally
+from tests.proofs.proof import Findings, Proof, Setting
 from tests.servers.broker import Broker
 from tests.servers.gateway import Gateway
 from tests.servers.influx import Influx
@@ -111,7 +111,7 @@ def run(setting: Setting) -> None:
 
 
 def _round(setting: Setting, broker: Broker, influx: Influx, times: int) -> None:
-    number = setting.tally.runs
+    number = setting.findings.runs
     place = InfluxPlace(influx.url, influx.org, influx.token)
     host, port = influx.url.removeprefix("http://").split(":")
     with (
@@ -147,7 +147,7 @@ def _round(setting: Setting, broker: Broker, influx: Influx, times: int) -> None
         _judge_proxied_gateway(setting, proxied, direct_fleet.ledger, place)
         _judge_retained(setting, broker, proxied)
         for gateway in (direct, proxied):
-            judge_asyncio(setting.tally, gateway.log)
+            judge_asyncio(setting.findings, gateway.log)
             gateway.kill()
 
 
@@ -236,10 +236,10 @@ def _inject_at_all_pairs(setting: Setting, pairs: list[Pair], times: int) -> Non
     with ThreadPoolExecutor(len(pairs)) as threads:
         done = list(threads.map(_inject_all, pairs, _plan(setting, pairs, times)))
     for pair, outcome in zip(pairs, done, strict=True):
-        setting.tally.faults.update(outcome.faults)
-        setting.tally.recoveries += outcome.recoveries
+        setting.findings.faults.update(outcome.faults)
+        setting.findings.recoveries += outcome.recoveries
         for sentence in outcome.failures:
-            setting.tally.forbid("fault without effect or without end", f"{pair.name}: {sentence}")
+            setting.findings.forbid("fault without effect or without end", f"{pair.name}: {sentence}")
 
 
 def _plan(setting: Setting, pairs: list[Pair], times: int) -> list[list[FaultKind]]:
@@ -290,13 +290,13 @@ def _wait_affected(fault: Fault) -> None:
 
 def _judge_proxied_fleet(setting: Setting, gateway: Gateway, ledger: Ledger) -> None:
     """Do not count alerts: devices that were away send live readings before buffered ones, so rules miss some."""
-    tally, report = setting.tally, wait_settled(gateway, ledger)
-    judge_identities(tally, report)
-    judge_devices(tally, gateway)
-    judge_history(tally, gateway, ledger, report)
-    judge_alerts(tally, gateway.query("alerts"))
-    judge_commands(tally, gateway.query("commands"), ledger)
-    judge_log(tally, gateway)
+    findings, report = setting.findings, wait_settled(gateway, ledger)
+    judge_identities(findings, report)
+    judge_devices(findings, gateway)
+    judge_history(findings, gateway, ledger, report)
+    judge_alerts(findings, gateway.query("alerts"))
+    judge_commands(findings, gateway.query("commands"), ledger)
+    judge_log(findings, gateway)
 
 
 def _judge_proxied_gateway(setting: Setting, gateway: Gateway, ledger: Ledger, place: InfluxPlace) -> None:
@@ -305,14 +305,14 @@ def _judge_proxied_gateway(setting: Setting, gateway: Gateway, ledger: Ledger, p
         lambda report: settled(report) and report["sinks"]["influx"]["waiting"]["lines"] < DEVICES,
         within=RECOVERED_WITHIN,
     )
-    judge_all(setting.tally, gateway, ledger, report, place)
+    judge_all(setting.findings, gateway, ledger, report, place)
 
 
-def judge_asyncio(tally: Tally, log: Path) -> None:
+def judge_asyncio(findings: Findings, log: Path) -> None:
     """Check that asyncio reported no error that no code handled."""
     for line in log.read_text(errors="replace").splitlines():
         if "ERROR   asyncio:" in line:
-            tally.forbid("error reported by asyncio alone", line)
+            findings.forbid("error reported by asyncio alone", line)
 
 
 def _judge_retained(setting: Setting, broker: Broker, gateway: Gateway) -> None:
@@ -328,7 +328,7 @@ def _judge_retained(setting: Setting, broker: Broker, gateway: Gateway) -> None:
             break
         time.sleep(0.5)
     for topic in sorted(fires ^ retained):
-        setting.tally.forbid(
+        setting.findings.forbid(
             "retained alert wrong", f"{topic} {'fires' if topic in fires else 'is still retained'}"
         )
 

@@ -1,4 +1,4 @@
-"""The parts of a proof: its description, what it gets (a setting), and what it counts (a tally)."""
+"""The parts of a proof: its description, what it gets (a setting), and what it found."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.servers.broker import Broker
 from tests.servers.gateway import Gateway
 from tests.servers.influx import Influx, ServerMissing, running_influx
 
-__all__ = ["Proof", "Setting", "Tally", "Unavailable"]
+__all__ = ["Findings", "Proof", "Setting", "Unavailable"]
 
 Entered = TypeVar("Entered")
 MOST_EXAMPLES = 20
@@ -27,7 +27,7 @@ class Unavailable(Exception):
 
 
 @dataclass(slots=True)
-class Tally:
+class Findings:
     """What was tried, and which promises were broken.
 
     `acknowledged`, `lost` and `double` count values of the base windows; `wrong` counts windows of any tier that
@@ -56,6 +56,10 @@ class Tally:
     def ok(self) -> bool:
         """Whether no promise was broken."""
         return not any(getattr(self, name) for name in FORBIDDEN) and not self.forbidden.total()
+
+    def in_short(self) -> str:
+        """Return the totals that a line of progress shows."""
+        return f"{self.acknowledged:,} readings, lost {self.lost}, double {self.double}"
 
     def forbid(self, what: str, example: str, count: int = 1) -> None:
         """Count a broken promise that has no counter of its own."""
@@ -116,7 +120,7 @@ class Servers:
 
 
 class Setting:
-    """What a proof gets: a directory, a count, seeded randomness, a tally, and servers that end with it.
+    """What a proof gets: a directory, a count, seeded randomness, its findings, and servers that end with it.
 
     `quick`: large faults may be smaller.
     """
@@ -137,7 +141,7 @@ class Setting:
         self.seed = seed
         self.quick = quick
         self.rng = random.Random(seed)
-        self.tally = Tally()
+        self.findings = Findings()
         self.say = say
         self._servers = servers
         self._stack = ExitStack()
@@ -158,12 +162,8 @@ class Setting:
             size = min(most, left)
             left -= size
             yield size
-            self.tally.runs += 1
-            found = self.tally
-            self.say(
-                f"{found.faults.total()} faults, {found.acknowledged:,} readings, "
-                f"lost {found.lost}, double {found.double}"
-            )
+            self.findings.runs += 1
+            self.say(f"{self.findings.faults.total()} faults, {self.findings.in_short()}")
 
     def keep(self, context: AbstractContextManager[Entered]) -> Entered:
         """Enter a context that ends with the setting."""

@@ -13,7 +13,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from tests.proofs.proof import FORBIDDEN, Tally
+from tests.proofs.proof import FORBIDDEN, Findings
 
 HELD, BROKEN, NOT_RUN = "held", "BROKEN", "not run"
 
@@ -27,7 +27,7 @@ class Outcome:
     count: int
     seed: int
     seconds: float
-    tally: Tally
+    findings: Findings
     why: str = ""
     ran: bool = True
 
@@ -35,12 +35,12 @@ class Outcome:
     def verdict(self) -> str:
         if not self.ran:
             return NOT_RUN
-        return HELD if self.tally.ok and not self.why else BROKEN
+        return HELD if self.findings.ok and not self.why else BROKEN
 
 
 def as_dict(outcome: Outcome) -> dict[str, Any]:
     """Return one outcome as plain data; times in seconds."""
-    tally = outcome.tally
+    findings = outcome.findings
     return {
         "name": outcome.name,
         "verdict": outcome.verdict,
@@ -49,17 +49,17 @@ def as_dict(outcome: Outcome) -> dict[str, Any]:
         "unit": outcome.unit,
         "seed": outcome.seed,
         "seconds": round(outcome.seconds, 1),
-        "runs": tally.runs,
-        "faults": dict(tally.faults),
-        "readings_acknowledged": tally.acknowledged,
-        "windows": tally.windows,
-        "alerts": tally.alerts,
-        "commands": tally.commands,
-        **{name: getattr(tally, name) for name in FORBIDDEN},
-        "forbidden": dict(tally.forbidden),
-        "recovery": _recovery(tally.recoveries),
-        "measured": tally.measured,
-        "examples": tally.examples,
+        "runs": findings.runs,
+        "faults": dict(findings.faults),
+        "readings_acknowledged": findings.acknowledged,
+        "windows": findings.windows,
+        "alerts": findings.alerts,
+        "commands": findings.commands,
+        **{name: getattr(findings, name) for name in FORBIDDEN},
+        "forbidden": dict(findings.forbidden),
+        "recovery": _recovery(findings.recoveries),
+        "measured": findings.measured,
+        "examples": findings.examples,
     }
 
 
@@ -79,7 +79,7 @@ def print_report(console: Console, outcomes: Sequence[Outcome]) -> None:
     """Print the table, measurements and findings."""
     console.print(_table(outcomes))
     for outcome in outcomes:
-        told = "  ".join(f"{name} {value}" for name, value in outcome.tally.measured.items())
+        told = "  ".join(f"{name} {value}" for name, value in outcome.findings.measured.items())
         if told:
             console.print(f"{outcome.name}: {told}", markup=False, soft_wrap=True)
     for outcome in outcomes:
@@ -92,7 +92,7 @@ def _print_found(console: Console, outcome: Outcome) -> None:
     console.print(
         f"{outcome.name} {outcome.verdict} (seed {outcome.seed}){said}", markup=False, soft_wrap=True
     )
-    for example in outcome.tally.examples:
+    for example in outcome.findings.examples:
         console.print(f"  {example}", markup=False, soft_wrap=True)
 
 
@@ -113,11 +113,17 @@ def _table(outcomes: Sequence[Outcome]) -> Table:
 
 
 def _cells(outcome: Outcome) -> list[str]:
-    tally, recovery = outcome.tally, _recovery(outcome.tally.recoveries)
-    many = (tally.faults.total(), tally.acknowledged, tally.windows, tally.alerts, tally.commands)
+    findings, recovery = outcome.findings, _recovery(outcome.findings.recoveries)
+    many = (
+        findings.faults.total(),
+        findings.acknowledged,
+        findings.windows,
+        findings.alerts,
+        findings.commands,
+    )
     bad = (
-        *(tally.lost, tally.double, tally.wrong, tally.alerts_lost, tally.alerts_repeated),
-        *(tally.executed_twice, tally.tracebacks + tally.forbidden.total()),
+        *(findings.lost, findings.double, findings.wrong, findings.alerts_lost, findings.alerts_repeated),
+        *(findings.executed_twice, findings.tracebacks + findings.forbidden.total()),
     )
     return [
         outcome.name,

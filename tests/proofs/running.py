@@ -13,7 +13,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from tests.proofs.proof import Proof, Servers, Setting, Tally, Unavailable
+from tests.proofs.proof import Findings, Proof, Servers, Setting, Unavailable
 from tests.proofs.report import Outcome
 
 WIDTH = 144
@@ -79,7 +79,7 @@ def _outcome(job: Job, running: Future[Outcome]) -> Outcome:
         return running.result()
     except BrokenProcessPool:
         told = "the process of this proof, or of one beside it, was killed"
-        return Outcome(job.proof.name, job.proof.unit, job.count, job.seed, 0.0, Tally(), told)
+        return Outcome(job.proof.name, job.proof.unit, job.count, job.seed, 0.0, Findings(), told)
 
 
 def _extent(job: Job) -> str:
@@ -114,7 +114,7 @@ def run_one(job: Job, servers: Servers, say: Callable[[str], None]) -> Outcome:
             why, ran = str(error), False
         except Exception as error:  # the other proofs continue; this one is broken
             why = f"{type(error).__name__} at {_place(error)}: {error}"
-        if ran and not why and not setting.tally.faults:
+        if ran and not why and not setting.findings.faults:
             why = "it injected no fault"
     took = time.monotonic() - started
-    return Outcome(proof.name, proof.unit, job.count, job.seed, took, setting.tally, why, ran)
+    return Outcome(proof.name, proof.unit, job.count, job.seed, took, setting.findings, why, ran)

@@ -28,7 +28,7 @@ from fleet_sim.judging.stored import InfluxPlace
 from fleet_wire.topics import TELEMETRY, device_topic
 from tests.proofs.ground.field import RULES, Fleet, forwarded, scenario_text, wait_settled
 from tests.proofs.ground.judging import judge_all
-from tests.proofs.ground.memory import MB, Look, Watch, most_resident, slope
+from tests.proofs.ground.memory import MB, Sample, Watch, most_resident, slope
 from tests.proofs.ground.sections import FAST_COMMANDS
 from tests.proofs.ground.stream import Publisher
 from tests.proofs.proof import Proof, Setting
@@ -78,7 +78,7 @@ def run(setting: Setting) -> None:
         spool={"path": str(gateway.spool), "commit_interval": "50ms", "max_bytes": f"{BUDGET}B"},
     )
     gateway.write_rules(RULES)
-    setting.tally.recoveries.append(gateway.start())
+    setting.findings.recoveries.append(gateway.start())
     text = scenario_text(SITE, devices=DEVICES, every="1s", seed=setting.rng.randrange(1 << 31))
     fleet = Fleet(broker, setting.place("run"), text, settle=60.0)
     with Watch(lambda: gateway.pid, every=1.0) as watch, fleet:
@@ -89,8 +89,8 @@ def run(setting: Setting) -> None:
     report = wait_settled(gateway, fleet.ledger)
     gateway.wait_for(forwarded)
     place = InfluxPlace(influx.url, influx.org, influx.token)
-    judge_all(setting.tally, gateway, fleet.ledger, report, place)
-    setting.tally.runs += 1
+    judge_all(setting.findings, gateway, fleet.ledger, report, place)
+    setting.findings.runs += 1
 
 
 def _hour(setting: Setting, field: Field) -> float:
@@ -118,7 +118,7 @@ def _due(
 def _do(setting: Setting, name: str, fault: Callable[[Field], None], field: Field) -> None:
     setting.say(name)
     fault(field)
-    setting.tally.faults[name] += 1
+    setting.findings.faults[name] += 1
 
 
 # --- the faults
@@ -206,31 +206,31 @@ FAULTS: Mapping[str, Callable[[Field], None]] = {
 # --- judged
 
 
-def _judge_flat(setting: Setting, looks: list[Look]) -> None:
-    tally = setting.tally
-    if len(looks) < 2:
-        tally.forbid("nothing judged", "there are no samples of the gateway's memory")
+def _judge_flat(setting: Setting, samples: list[Sample]) -> None:
+    findings = setting.findings
+    if len(samples) < 2:
+        findings.forbid("nothing judged", "there are no samples of the gateway's memory")
         return
-    lasted = looks[-1].at - looks[0].at
-    per_hour = slope(looks) / MB
-    tally.measured |= {"gateway_mb": round(most_resident(looks) / MB), "looked_s": round(lasted)}
+    lasted = samples[-1].at - samples[0].at
+    per_hour = slope(samples) / MB
+    findings.measured |= {"gateway_mb": round(most_resident(samples) / MB), "sampled_s": round(lasted)}
     if lasted >= LONG_ENOUGH:
-        tally.measured["mb_per_hour"] = round(per_hour, 2)
+        findings.measured["mb_per_hour"] = round(per_hour, 2)
         if per_hour > MOST_SLOPE:
-            tally.forbid("memory grows", f"{per_hour:.1f} MB an hour over {lasted:.0f} s")
-    tenth = max(1, len(looks) // 10)
-    before = median(look.files for look in islice(looks, tenth))
-    after = median(look.files for look in looks[-tenth:])
-    tally.measured["files"] = int(after)
+            findings.forbid("memory grows", f"{per_hour:.1f} MB an hour over {lasted:.0f} s")
+    tenth = max(1, len(samples) // 10)
+    before = median(sample.files for sample in islice(samples, tenth))
+    after = median(sample.files for sample in samples[-tenth:])
+    findings.measured["files"] = int(after)
     if after > before + MOST_FILES:
-        tally.forbid("files stay open", f"{before:.0f} at first, {after:.0f} in the end")
+        findings.forbid("files stay open", f"{before:.0f} at first, {after:.0f} in the end")
 
 
 def _judge_spool(setting: Setting, gateway: Gateway) -> None:
     held = sum(path.stat().st_size for path in _files(gateway.spool / "journal"))
-    setting.tally.measured["journal_mb"] = round(held / MB, 1)
+    setting.findings.measured["journal_mb"] = round(held / MB, 1)
     if held > BUDGET:
-        setting.tally.forbid("spool over its budget", f"{held:,} bytes of journal")
+        setting.findings.forbid("spool over its budget", f"{held:,} bytes of journal")
 
 
 def _files(directory: Path) -> Iterator[Path]:

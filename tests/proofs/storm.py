@@ -69,7 +69,7 @@ def run(setting: Setting) -> None:
     broker = setting.broker()
     gateway = setting.gateway(broker, "gw-storm", windows=WINDOWS, commands=COMMANDS)
     gateway.write_rules(RULES)
-    setting.tally.recoveries.append(gateway.start())
+    setting.findings.recoveries.append(gateway.start())
     seed = setting.rng.randrange(1 << 31)
     text = SCENARIO.format(seed=seed, devices=devices, live=LIVE, site="gw-storm-site")
     storms: list[tuple[float, float]] = []
@@ -82,10 +82,10 @@ def run(setting: Setting) -> None:
             storms.append(_storm(setting, fleet, gateway, devices))
             _rest(setting)
     report = wait_settled(gateway, fleet.ledger)
-    judge_all(setting.tally, gateway, fleet.ledger, report)
+    judge_all(setting.findings, gateway, fleet.ledger, report)
     _judge_latency(setting, fleet.ledger, calm, storms)
-    setting.tally.measured |= {"devices": devices, "gateway_mb": round(most_resident(watch.looks) / MB)}
-    setting.tally.runs += 1
+    setting.findings.measured |= {"devices": devices, "gateway_mb": round(most_resident(watch.samples) / MB)}
+    setting.findings.runs += 1
 
 
 def _rest(setting: Setting) -> tuple[float, float]:
@@ -97,8 +97,8 @@ def _rest(setting: Setting) -> tuple[float, float]:
 
 def _storm(setting: Setting, fleet: Fleet, gateway: Gateway, devices: int) -> tuple[float, float]:
     """Disconnect all devices, let them come back, and wait until absorbed; return start and end."""
-    tally = setting.tally
-    tally.faults["devices cut"] += devices
+    findings = setting.findings
+    findings.faults["devices cut"] += devices
     lost = SHORTLY_LOST if setting.quick else LOST
     fleet.do(lambda: fleet.run.disconnect({"type": "crowd"}, lost * 1000))
     wait_until(lambda: fleet.up() < LIVE + devices // 2, PATIENCE, "the devices are cut")
@@ -110,9 +110,9 @@ def _storm(setting: Setting, fleet: Fleet, gateway: Gateway, devices: int) -> tu
     gateway.wait_for(_caught_up, within=PATIENCE)
     took = time.monotonic() - back_at
     setting.say(f"{devices:,} devices back in {connected:.1f} s, absorbed in {took:.1f} s")
-    tally.measured["absorbed_s"] = [*tally.measured.get("absorbed_s", []), round(took, 1)]
+    findings.measured["absorbed_s"] = [*findings.measured.get("absorbed_s", []), round(took, 1)]
     if took > ABSORBED_WITHIN:
-        tally.forbid("storm not absorbed", f"it took {took:.1f} s")
+        findings.forbid("storm not absorbed", f"it took {took:.1f} s")
     return began, time.time()
 
 
@@ -127,17 +127,17 @@ def _judge_latency(
     before = _latencies(ledger, [calm])
     during = _latencies(ledger, storms)
     if not len(before) or not len(during):
-        setting.tally.forbid("nothing judged", f"{len(before)} commands in calm, {len(during)} in storms")
+        setting.findings.forbid("nothing judged", f"{len(before)} commands in calm, {len(during)} in storms")
         return
     calm_p95, p95 = float(np.percentile(before, 95)), float(np.percentile(during, 95))
-    setting.tally.measured |= {
+    setting.findings.measured |= {
         "calm_p50_ms": round(float(np.percentile(before, 50))),
         "calm_p95_ms": round(calm_p95),
         "storm_p50_ms": round(float(np.percentile(during, 50))),
         "storm_p95_ms": round(p95),
     }
     if p95 > max(SLOWEST_LIVE_P95, MOST_TIMES_CALM * calm_p95):
-        setting.tally.forbid("live alerts slow in a storm", f"p95 {p95:.0f} ms")
+        setting.findings.forbid("live alerts slow in a storm", f"p95 {p95:.0f} ms")
 
 
 def _latencies(ledger: Ledger, spans: list[tuple[float, float]]) -> list[float]:

@@ -24,7 +24,7 @@ from tests.proofs.ground.judging import judge_all, judge_history, judge_identiti
 from tests.proofs.ground.sabotaged import Sabotage
 from tests.proofs.ground.sections import FAST_COMMANDS
 from tests.proofs.ground.service import Service
-from tests.proofs.proof import Proof, Setting, Tally
+from tests.proofs.proof import Findings, Proof, Setting
 from tests.servers.broker import Broker
 from tests.servers.gateway import Gateway
 from tests.servers.process import wait_until
@@ -59,7 +59,7 @@ class Case:
     fed_for: float = 0.0
     killed_after: float = 0.0
     recoveries: list[float] = field(default_factory=list)
-    findings: list[tuple[str, str]] = field(default_factory=list)
+    forbidden: list[tuple[str, str]] = field(default_factory=list)
 
     def play(self) -> None:
         """Run the case; the fleet has stopped when this returns."""
@@ -85,7 +85,7 @@ class Case:
         self.killed_after = time.monotonic() - blocked_at
         self.fed_for = max(0.0, service.notifications.fed - blocked_at)
         if self.fed_for > DEADLINE:
-            self.findings.append(("fed while blocked", f"{self.part}: for {self.fed_for:.1f} s"))
+            self.forbidden.append(("fed while blocked", f"{self.part}: for {self.fed_for:.1f} s"))
         self.recoveries.append(service.start())
 
     def _until_blocked(self, service: Service) -> float | None:
@@ -93,10 +93,10 @@ class Case:
         end = time.monotonic() + BLOCKED_WITHIN
         while "sabotaged: " not in self.gateway.words():
             if service.starved():
-                self.findings.append(("killed without cause", f"before its {self.part} was blocked"))
+                self.forbidden.append(("killed without cause", f"before its {self.part} was blocked"))
                 return None
             if time.monotonic() > end:
-                self.findings.append(("never blocked", f"{self.part}, call {self.nth}"))
+                self.forbidden.append(("never blocked", f"{self.part}, call {self.nth}"))
                 return None
             time.sleep(0.02)
         return time.monotonic()
@@ -106,7 +106,7 @@ class Case:
         end = time.monotonic() + 2 * DEADLINE
         while time.monotonic() < end:
             if service.starved():
-                self.findings.append(("killed without cause", "the broker was away"))
+                self.forbidden.append(("killed without cause", "the broker was away"))
                 self.recoveries.append(service.start(ready=False) or 0.0)
             time.sleep(0.02)
         self.broker.start()
@@ -122,20 +122,20 @@ def run(setting: Setting) -> None:
         parts = list(PARTS)[: min(left, len(PARTS))]
         left -= len(parts)
         cases = [_case(setting, broker, part) for part in parts]
-        if not setting.tally.runs:
+        if not setting.findings.runs:
             cases.append(_case(setting, setting.broker(), BROKER_AWAY))
         with ThreadPoolExecutor(len(cases)) as threads:  # a gateway ends with the thread that started it
             for done in [threads.submit(case.play) for case in cases]:
                 done.result()
             for case in cases:
-                judge(setting.tally, case)
-        setting.tally.runs += 1
+                judge(setting.findings, case)
+        setting.findings.runs += 1
         slowest = max(case.fed_for for case in cases)
-        setting.say(f"{setting.tally.faults.total()} blocked; fed for at most {slowest:.1f} s more")
+        setting.say(f"{setting.findings.faults.total()} blocked; fed for at most {slowest:.1f} s more")
 
 
 def _case(setting: Setting, broker: Broker, part: str) -> Case:
-    name = f"gw-watchdog-{setting.tally.runs}-{part.partition(' ')[0].partition(chr(39))[0]}"
+    name = f"gw-watchdog-{setting.findings.runs}-{part.partition(' ')[0].partition(chr(39))[0]}"
     gateway = setting.gateway(broker, name, commands=FAST_COMMANDS)
     gateway.write_rules(RULES)
     seed = setting.rng.randrange(1 << 31)
@@ -144,22 +144,22 @@ def _case(setting: Setting, broker: Broker, part: str) -> Case:
     return Case(part, nth, gateway, Fleet(broker, setting.place("run"), text), broker)
 
 
-def judge(tally: Tally, case: Case) -> None:
+def judge(findings: Findings, case: Case) -> None:
     """Add what a case found, and compare what is stored in the end."""
-    tally.faults[case.part] += 1
-    tally.recoveries += case.recoveries[1:]
-    for what, example in case.findings:
-        tally.forbid(what, example)
+    findings.faults[case.part] += 1
+    findings.recoveries += case.recoveries[1:]
+    for what, example in case.forbidden:
+        findings.forbid(what, example)
     for name, value in (("fed_for_s", case.fed_for), ("killed_after_s", case.killed_after)):
-        tally.measured[name] = round(max(value, tally.measured.get(name, 0.0)), 1)
+        findings.measured[name] = round(max(value, findings.measured.get(name, 0.0)), 1)
     gateway, ledger = case.gateway, case.fleet.ledger
     report = wait_settled(gateway, ledger)
     if case.part == BROKER_AWAY:  # buffered readings arrive after live ones, so alerts cannot be judged
-        judge_identities(tally, report)
-        judge_history(tally, gateway, ledger, report)
-        judge_log(tally, gateway)
+        judge_identities(findings, report)
+        judge_history(findings, gateway, ledger, report)
+        judge_log(findings, gateway)
     else:
-        judge_all(tally, gateway, ledger, report)
+        judge_all(findings, gateway, ledger, report)
     case.gateway.kill()
 
 

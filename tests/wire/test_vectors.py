@@ -77,7 +77,8 @@ def _name(vector: dict[str, Any]) -> str:
 def _as_read(message: Any) -> Any:
     """Give all fields of a decoded record, defaults included, as JSON would hold them."""
     if isinstance(message, msgspec.Struct):
-        fields = {name: _as_read(getattr(message, name)) for name in message.__struct_fields__}
+        names = zip(message.__struct_fields__, message.__struct_encode_fields__, strict=True)
+        fields = {key: _as_read(getattr(message, name)) for name, key in names}
         tag = message.__struct_config__.tag
         return fields if tag is None else {"state": tag, **fields}
     if isinstance(message, dict):

@@ -16,6 +16,8 @@ MOST_MISSING = 1_000_000
 
 The hole is kept, so that messages in it are new.
 """
+NO_BIRTH, BIRTH_FORGOTTEN = 0, -1
+"""In place of a birth's digest: the boot had none yet; it may have had one, which is forgotten."""
 
 
 @dataclass(slots=True)
@@ -32,6 +34,8 @@ class BootMark:
         unsure_to: a message up to this device time (ms) may have arrived before the mark was made, in one that was
             forgotten.
         untimed: a message without a time has arrived.
+        born: digest of the last birth, NO_BIRTH or BIRTH_FORGOTTEN.
+        denied: a birth contradicts the mark: its device may have been erased and count anew. The next message tells.
     """
 
     boot: int
@@ -42,6 +46,9 @@ class BootMark:
     judged_from: int = 0
     unsure_to: int = NO_TIME
     untimed: bool = False
+    born: int = NO_BIRTH
+
+    denied: bool = False
 
     def accept(self, seq: int, time: int) -> int:
         """Accept one message; return NEW, DUPLICATE, CONFLICT or NOT_KNOWN.
@@ -56,19 +63,41 @@ class BootMark:
         elif not self._fill(seq):
             if time > self.newest:
                 return CONFLICT
-            return DUPLICATE if seq >= self.judged_from else NOT_KNOWN
+            return DUPLICATE if seq >= self.judged_from and not (self.denied or unsure) else NOT_KNOWN
         self.newest = max(self.newest, time)
         self.untimed |= time == NO_TIME
         return NOT_KNOWN if unsure else NEW
+
+    def take_birth(self, born: int, following: int, *, just_sent: bool) -> None:
+        """Note a birth whose next new message is `following`, before `expect_next`; `born` is its digest.
+
+        A copy that the broker kept or sends again may be long past: it does not deny what has come since. Nor does the
+        last birth again; and of one that is forgotten nobody can tell whether it was the same.
+        """
+        if born == self.born:
+            return
+        if just_sent:
+            self.denied = following <= self.top and self.born != BIRTH_FORGOTTEN
+        self.born = born
+
+    def begin_anew(self) -> int:
+        """Start over, since the device was erased; return how many messages were missing, and will never come.
+
+        What came before is not known any more: a copy of it that is still under way is no new message.
+        """
+        lost = sum(missing(*hole) for hole in self.holes)
+        self.unsure_to = max(self.unsure_to, self.newest)
+        self.top, self.newest, self.holes, self.judged_from, self.denied = -1, NO_TIME, [], 0, False
+        return lost
 
     def steps_back(self, seq: int, time: int) -> bool:
         """Whether a message has the highest seq so far, yet is older than the highest before it."""
         return seq > self.top and NO_TIME < time < self.top_time
 
     def _raise_to(self, seq: int, *, unsure: bool) -> None:
-        """Move the mark up. Below a first message that is not known, nothing is missing: it may have arrived."""
-        if unsure and self.top < 0:
-            self.judged_from = seq
+        """Move the mark up. Where it may not be the same boot any more, nothing is known below the message."""
+        if self.denied or (unsure and self.top < 0):
+            self.judged_from, self.holes, self.denied = seq, [], False
         else:
             self._open(seq - 1)
         self.top = seq

@@ -7,7 +7,7 @@ their boot and its highest seq, a tombstone.
 from collections.abc import Iterable
 from typing import Any, Final, NamedTuple
 
-from edge_gateway.fleet.arrivals.boot_mark import BootMark
+from edge_gateway.fleet.arrivals.boot_mark import BIRTH_FORGOTTEN, BootMark
 from edge_gateway.fleet.timestamps import NO_TIME
 
 TOMBSTONES: Final = 64
@@ -53,7 +53,7 @@ class Forgotten:
         if top is None:
             return BootMark(boot, unsure_to=to)
         self._traces[device] = Trace(to, tuple(one for one in tops if one[0] != boot))
-        return BootMark(boot, top=top, judged_from=top + 1, untimed=True)
+        return BootMark(boot, top=top, judged_from=top + 1, untimed=True, born=BIRTH_FORGOTTEN)
 
     def retire(self, device: int, name: str, marks: Iterable[BootMark]) -> None:
         """Note that a device is forgotten, with all its marks; its number will stand for another."""

@@ -1,61 +1,13 @@
-import random
-from itertools import chain, pairwise
-from typing import Any
-
 import numpy as np
-import pytest
 
 from edge_gateway.fleet.accounting import COUNTED
-from edge_gateway.fleet.admission import Admission, AdmissionPolicy, Admitted
 from edge_gateway.fleet.decoders.bad_values import BadReason
 from edge_gateway.fleet.limits import RegistryLimits
-from edge_gateway.fleet.registry import Registry
-from edge_gateway.fleet.value_checks import MetricPolicy
 from edge_gateway.records.inputs import Batch, Moment
 from fleet_wire.control_messages import Birth
 from fleet_wire.payload import MAX_TIME
-from fleet_wire.telemetry import encode_telemetry
 from fleet_wire.topics import TELEMETRY, device_topic
-from tests.gateway.fleet.states import packed, types, unpacked
-
-T = 1_760_000_000_000
-DAY = 86_400_000
-POLICY = AdmissionPolicy(
-    metrics={
-        "temperature": MetricPolicy(range=(-40.0, 85.0), missing=(-200.0,)),
-        "ph": MetricPolicy(rate=(1.0, 1_000)),
-    }
-)
-
-
-def fresh(limits: RegistryLimits | None = None) -> Admission:
-    return Admission(Registry(limits), POLICY)
-
-
-def topic(device: int = 1, site: str = "site") -> str:
-    return device_topic(site, f"device-{device}", TELEMETRY)
-
-
-def message(
-    seq: int = 0, m: dict[str, Any] | None = None, ts: int | None = T, boot: int = 3, **others: Any
-) -> bytes:
-    return encode_telemetry(boot, seq, ts, {"t": 1.0} if m is None else m, **others)
-
-
-def batch(
-    *payloads: bytes, topics: list[str] | None = None, wall: int = T, trusted: bool = True, **others: Any
-) -> Batch:
-    return Batch(Moment(wall, 0, trusted), topics or [topic()] * len(payloads), list(payloads), **others)
-
-
-def balanced(admission: Admission) -> dict[str, int]:
-    """The counters of the fleet, after seeing that both identities hold for each device and in total."""
-    assert admission.accounting.imbalance() == []
-    totals = admission.accounting.totals()
-    assert totals["received"] == totals["new"] + totals["duplicate"] + totals["quarantined"]
-    kept = totals["accepted"] + totals["too_late"] + totals["bad"] + totals["refused"]
-    assert totals["values"] == kept
-    return {name: count for name, count in totals.items() if count}
+from tests.gateway.fleet.deliveries import DAY, T, balanced, batch, fresh, message, topic
 
 
 class TestFrame:
@@ -189,6 +141,47 @@ class TestTime:
         assert again.frame.ts.tolist() == [T + 5] * 3
         assert admission.sequences.gaps(0) == []
 
+    def test_more_than_may_wait_go_to_the_quarantine_and_count_as_stored(self) -> None:
+        admission = fresh()
+        payloads = [message(seq, ts=None) for seq in range(4)] + [message(4)]
+        admitted = admission.admit(batch(*payloads, trusted=False, may_hold=2))
+        assert admitted.held == [0, 1]
+        assert admitted.quarantined == [(2, "no_time"), (3, "no_time")]
+        assert admitted.frame.seq.tolist() == [4]
+        assert {name: balanced(admission)[name] for name in ("received", "new", "quarantined")} == {
+            "received": 3,
+            "new": 1,
+            "quarantined": 2,
+        }
+        admission.admit(batch(*payloads[:2], wall=T + 5))
+        assert admission.sequences.gaps(0) == []
+        again = admission.admit(batch(*payloads[2:4], again=[0, 1], wall=T + 9))
+        assert again.frame.ts.tolist() == [T + 9] * 2
+
+    def test_while_the_fleet_votes_messages_that_need_the_time_wait_and_the_others_go_on(self) -> None:
+        admission = fresh()
+        for device in range(6):
+            number = admission.registry.device("site", f"device-{device}")
+            assert isinstance(number, int)
+            admission.registry.presence.born(number)
+        unsure = Moment(T, 0, trusted=True, least=T - DAY)
+        topics = [topic(device) for device in (1, 2, 3)]
+        payloads = [message(0, ts=T + DAY), message(0, ts=None), message(0)]
+        admitted = admission.admit(Batch(unsure, topics, payloads))
+        assert admitted.held == [0, 1]
+        assert admitted.frame.ts.tolist() == [T]
+        admitted = admission.admit(Batch(unsure, topics, payloads, may_hold=0))
+        assert admitted.quarantined == [(1, "no_time")]
+        assert admitted.frame.ts.tolist() == [T + DAY]
+
+    def test_one_device_that_the_others_outvote_is_stamped(self) -> None:
+        admission = fresh()
+        unsure = Moment(T, 0, trusted=True, least=T - DAY)
+        topics = [topic(device) for device in (1, 2, 3, 4)]
+        payloads = [message(0), message(0), message(0), message(0, ts=T + DAY)]
+        admitted = admission.admit(Batch(unsure, topics, payloads))
+        assert (admitted.held, admitted.frame.ts.tolist()) == ([], [T] * 4)
+
     def test_a_stamped_duplicate_is_no_conflict(self) -> None:
         admission = fresh()
         admission.admit(batch(message(0, ts=None), message(1, ts=10)))
@@ -212,7 +205,7 @@ class TestBirths:
         admission = fresh()
         admission.admit(batch(message(0)))
         admission.birth(0, Birth(type="pump", boot=3, next=3))
-        assert [tuple(one) for one in admission.receipts_due(0)] == [(0, 3, 2, [(1, 2)])]
+        assert admission.receipts_due(0) == [(0, 3, (0, 2, [(1, 2)]))]
 
     def test_a_new_boot_with_an_older_clock_is_a_step(self) -> None:
         admission = fresh()
@@ -235,125 +228,10 @@ class TestBirths:
         admission.retire(np.array([0]))
         told = admission.describe(0)
         assert (told["boot"], told["counters"]["received"], told["bad"]) == (None, 0, {})
-        assert admission.admit(batch(message(2))).frame.device.tolist() == [0]
+        assert admission.admit(batch(message(3, ts=T + 1), wall=T + 1)).frame.device.tolist() == [0]
         assert balanced(admission)["received"] == 2
         assert admission.describe(0)["counters"]["received"] == 1
         assert admission.accounting.totals()["bad"] == 1
-
-
-def traffic(seed: int, count: int) -> list[tuple[str, bytes]]:
-    """Deliveries of 12 devices and all that happens: order, repeats, gaps, boots, bad values, samples."""
-    draw = random.Random(seed)
-    boots, following = [1] * 12, [0] * 12
-    sent: list[tuple[str, bytes]] = []
-    for now in range(count):
-        device, chance = draw.randrange(12), draw.random()
-        if chance < 0.05 and sent:
-            sent.append(draw.choice(sent))
-            continue
-        if chance < 0.06:
-            boots[device], following[device] = boots[device] + 1, 0
-        if chance < 0.09:
-            following[device] += draw.randrange(1, 4)
-        values: dict[str, Any] = {"temperature": draw.gauss(20, 30), "ph": 7.0, "t": float(now)}
-        if chance > 0.95:
-            values |= {"door": draw.choice([True, "ajar", None, 3]), "Oops": 1}
-        ts = None if chance > 0.98 else T + now * 100 - (DAY if 0.9 < chance < 0.91 else 0)
-        further: list[tuple[int, dict[str, Any]]] = [(50, {"t": 1.0}), (90, {"t": draw.choice([2.0, "x"])})]
-        samples = further if 0.8 < chance < 0.83 else None
-        doubt = {"ph": draw.random()} if 0.7 < chance < 0.75 else None
-        payload = encode_telemetry(boots[device], following[device], ts, values, q=doubt, s=samples)
-        if 0.6 < chance < 0.61:
-            payload = payload[:-3]
-        following[device] += 1
-        sent.append((topic(device), payload))
-    if draw.random() < 0.5:
-        sent[10:20] = reversed(sent[10:20])
-    return sent
-
-
-def play(admission: Admission, sent: list[tuple[str, bytes]], edges: list[int]) -> list[Admitted]:
-    found = []
-    for start, end in pairwise(edges):
-        part = sent[start:end]
-        given = Batch(Moment(T + DAY, 0), [one for one, _ in part], [payload for _, payload in part])
-        found.append(admission.admit(given))
-    return found
-
-
-def flat(found: list[Admitted], edges: list[int]) -> bytes:
-    """What came out of all batches as one: rows in order, values by their row."""
-    offset = 0
-    parts: list[list[list[Any]]] = []
-    for admitted, start in zip(found, edges, strict=False):
-        frame = admitted.frame
-        parts += [
-            [frame.device.tolist(), frame.seq.tolist(), frame.ts.tolist(), frame.backlog.tolist()],
-            [
-                (frame.row + offset).tolist(),
-                frame.series.tolist(),
-                frame.value.tolist(),
-                frame.quality.tolist(),
-            ],
-            [(frame.state_row + offset).tolist(), frame.state_series.tolist(), frame.state_code.tolist()],
-            [
-                [one.position + start for one in admitted.quarantined],
-                [one.reason for one in admitted.quarantined],
-            ],
-        ]
-        offset += frame.rows
-    by_kind = [zip(*parts[kind::4], strict=True) for kind in range(4)]
-    return packed([[list(chain.from_iterable(columns)) for columns in kind] for kind in by_kind])
-
-
-@pytest.mark.parametrize("seed", range(6))
-def test_how_batches_are_cut_changes_nothing(seed: int) -> None:
-    sent = traffic(seed, 600)
-    states, outcomes = set(), set()
-    for size in (600, 100, 37, 5, 1):
-        admission, edges = fresh(), [*range(0, 600, size), 600]
-        outcomes.add(flat(play(admission, sent, edges), edges))
-        balanced(admission)
-        state = admission.snapshot()
-        del state["sequences"]["one_by_one"], state["mostly_bad"]
-        states.add(packed([admission.registry.snapshot(), state]))
-    assert len(outcomes) == 1
-    assert len(states) == 1
-
-
-@pytest.mark.parametrize("seed", range(4))
-def test_half_then_a_checkpoint_then_the_rest_is_the_whole(seed: int) -> None:
-    sent, edges = traffic(seed, 400), [0, 60, 61, 200, 333, 400]
-    whole, first, second = fresh(), fresh(), fresh()
-    play(whole, sent, edges)
-    play(first, sent, edges[:4])
-    second.registry.restore(unpacked(packed(first.registry.snapshot())))
-    second.restore(unpacked(packed(first.snapshot())))
-    assert packed(second.snapshot()) == packed(first.snapshot())
-    play(second, sent, edges[3:])
-    assert packed(second.snapshot()) == packed(whole.snapshot())
-    assert packed(second.registry.snapshot()) == packed(whole.registry.snapshot())
-    assert second.receipts_due(DAY) == whole.receipts_due(DAY)
-
-
-def test_snapshots_are_copies() -> None:
-    admission = fresh()
-    admission.admit(batch(message(0)))
-    before = admission.snapshot()
-    kept = packed(before)
-    admission.admit(batch(message(1), message(5), message(9, {"t": "x"})))
-    assert packed(before) == kept
-
-
-def test_a_state_has_its_types_before_the_first_message() -> None:
-    empty, busy = fresh(), fresh()
-    sent = traffic(1, 60)
-    frames = [one.frame for one in (empty.admit(batch()), *play(busy, sent, [0, len(sent)]))]
-    assert types(empty.snapshot()) == types(busy.snapshot())
-    assert types(empty.registry.snapshot()) == types(busy.registry.snapshot())
-    columns = [name for name in frames[0].__slots__ if name != "arrival"]
-    first, *_ = found = [[getattr(frame, name).dtype for name in columns] for frame in frames]
-    assert all(one == first for one in found)
 
 
 def test_every_counter_is_named_once() -> None:
@@ -366,6 +244,49 @@ def test_messages_replayed_out_of_quarantine_are_new_once_more() -> None:
     admitted = admission.admit(batch(message(0), message(1), again=[1]))
     assert admitted.frame.seq.tolist() == [1]
     assert (balanced(admission)["new"], balanced(admission)["duplicate"]) == (3, 1)
+
+
+class TestForgottenMarks:
+    def test_what_a_retired_device_sends_again_is_not_known_and_what_it_sends_next_is_new(self) -> None:
+        admission = fresh()
+        first = [message(seq, ts=T + seq, m={"t": 1.0, "door": True, "Bad": 1}) for seq in range(10)]
+        admission.admit(batch(*first, wall=T + 9))
+        admission.retire(np.array([0]))
+        again = admission.admit(batch(*first[7:], message(10, ts=T + 10), wall=T + 10))
+        assert again.frame.seq.tolist() == [10]
+        assert again.not_known is not None
+        assert again.not_known.seq.tolist() == [7, 8, 9]
+        counted = balanced(admission)
+        assert (counted["new"], counted["not_known"], counted["values_not_known"]) == (11, 3, 9)
+        assert "duplicate" not in counted
+
+    def test_of_ten_boots_sent_twice_each_message_counts_once(self) -> None:
+        admission = fresh()
+        everything = [
+            message(seq, boot=boot, ts=T + 10 * boot + seq) for boot in range(10) for seq in range(5)
+        ]
+        for _ in range(2):
+            admission.admit(batch(*everything, wall=T + 100))
+        counted = balanced(admission)
+        assert (counted["new"], counted["not_known"], counted["received"]) == (50, 50, 100)
+
+    def test_no_receipt_says_stored_of_what_is_not(self) -> None:
+        admission = fresh()
+        seqs = [*range(0, 200, 2), *range(1, 200, 2)]
+        admitted = admission.admit(batch(*(message(seq, ts=T + seq) for seq in seqs), wall=T + 200))
+        stored = set(admitted.frame.seq.tolist())
+        ((_, _, told),) = admission.receipts_due(0)
+        missing = {seq for first, last in told.missing for seq in range(first, last + 1)}
+        assert set(range(told.since, told.upto + 1)) - missing <= stored
+        assert balanced(admission)["not_known"] == 200 - len(stored)
+
+    def test_a_message_of_invalid_content_that_may_have_come_before_is_quarantined(self) -> None:
+        admission = fresh()
+        admission.admit(batch(message(0)))
+        admission.retire(np.array([0]))
+        too_far = message(0, s=[(MAX_TIME - T, {"t": 1.0})])
+        admitted = admission.admit(batch(too_far))
+        assert (len(admitted.quarantined), admitted.not_known) == (1, None)
 
 
 def test_deliveries_of_foreign_sites_are_counted_as_quarantined_messages_except_statuses_and_acks() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from edge_gateway.fleet.arrivals.sequences import Stored
+from edge_gateway.fleet.arrivals.marks import StoredRange
 from edge_gateway.fold.command_queue import PendingCommand
 from edge_gateway.fold.messages import (
     Message,
@@ -88,7 +88,7 @@ def test_a_command_carries_its_number_its_alert_and_when_the_broker_drops_it() -
 
 
 def test_a_receipt_may_be_lost() -> None:
-    message = receipt_message("berlin", "frz-1", 4, Stored(2, 99, [(3, 5)]))
+    message = receipt_message("berlin", "frz-1", 4, StoredRange(2, 99, [(3, 5)]))
     assert (message.qos, message.fleeting, message.kind) == (0, True, MessageKind.RECEIPT)
     assert control_messages.decode_receipt(message.payload) == control_messages.Receipt(
         boot=4, since=2, upto=99, missing=[(3, 5)]

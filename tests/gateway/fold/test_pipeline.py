@@ -1,55 +1,23 @@
-"""The whole fold: readings in, windows, alerts and commands out, and the same again in a replay."""
+"""The whole fold: readings in, windows, alerts and commands out."""
 
 from __future__ import annotations
 
 import json
-import random
 from pathlib import Path
 from typing import Any
 
 import msgspec
-import numpy as np
-import pytest
 
-from edge_gateway.fold.effects import Effects
 from edge_gateway.fold.pipeline import Pipeline
 from edge_gateway.fold.series_names import SeriesNames
 from edge_gateway.fold.settings import build_pipeline
 from edge_gateway.records import codec
-from edge_gateway.records.inputs import (
-    Batch,
-    ClockUntrusted,
-    Input,
-    Moment,
-    Reload,
-    StateLost,
-    Tick,
-    Undelivered,
-)
+from edge_gateway.records.inputs import Batch, Moment, Reload, StateLost, Tick
 from edge_gateway.records.store_effects import Kind
-from edge_gateway.recovery.state import State
 from edge_gateway.rules.files.load import load_rules
 from fleet_wire import control_messages, topics
 from fleet_wire.telemetry import encode_telemetry
-from tests.gateway.fold.given import (
-    HOUR,
-    RULES,
-    START,
-    batch,
-    birth,
-    moment,
-    plain,
-    reading,
-    scenario,
-    settings,
-)
-
-
-@pytest.fixture
-def rules(tmp_path: Path) -> dict[str, Any]:
-    file = tmp_path / "rules.yaml"
-    file.write_text(RULES)
-    return load_rules(file).to_plain()
+from tests.gateway.fold.given import HOUR, START, batch, birth, moment, reading, settings
 
 
 def test_readings_become_windows_of_every_tier_with_their_tags(rules: dict[str, Any]) -> None:
@@ -137,59 +105,6 @@ def test_the_longest_alert_and_command_a_rule_may_ask_for_can_be_read(tmp_path: 
     sent = list(map(control_messages.decode_command, payloads))
     assert [one.kind for one in sent] == ["alert", "command"]
     assert all(one.alert == told for one in sent)
-
-
-def commands_sent(effects: Effects) -> list[control_messages.Command]:
-    sent = (
-        control_messages.decode_command(one.payload)
-        for one in effects.outgoing
-        if one.topic.endswith("/command")
-    )
-    return [command for command in sent if command.kind == "command"]
-
-
-def test_a_refused_command_is_recorded_retried_and_the_same_in_a_replay(
-    rules: dict[str, Any],
-) -> None:
-    hot = [
-        batch(second * 1000, reading("f1", second, second * 1000, temperature=-9.0)) for second in range(4)
-    ]
-    state = State.new("gw", settings())
-    fold = state.pipeline.fold
-    begin: list[Input] = [Reload(moment(0), rules), *hot]
-    effects = [fold(one) for one in begin]
-    (command,) = [sent for one in effects for sent in commands_sent(one)]
-    saved = codec.encode(state.snapshot(), shuffle=True)
-    refused = Undelivered(moment(4_000), "f1", command.id, "not authorised", for_good=False)
-    given: list[Input] = [
-        refused,
-        Undelivered(moment(4_100), "f1", "never heard of", "not authorised", for_good=True),
-        *(Tick(moment(4_000 + 500 * step)) for step in range(1, 200)),
-    ]
-    led_to = [fold(one) for one in given]
-    assert [(one.state, one.detail) for one in led_to[0].commands] == [("refused", "not authorised")]
-    assert not led_to[1].changed
-    again = [sent for one in led_to for sent in commands_sent(one)]
-    assert {sent.id for sent in again} == {command.id}
-    assert command.n is not None
-    assert all(sent.n is not None and sent.n > command.n for sent in again)
-    restored = State.new("gw", settings())
-    restored.restore(codec.decode(saved))
-    through_the_journal = msgspec.convert(codec.decode(codec.encode(given)), list[Input])
-    replayed = [plain(restored.pipeline.fold(one), restored.pipeline) for one in through_the_journal]
-    assert replayed == [plain(one, state.pipeline) for one in led_to]
-
-
-def test_messages_that_a_restart_repeats_are_marked_doubtful(rules: dict[str, Any]) -> None:
-    pipeline = build_pipeline("gw", settings())
-    pipeline.fold(Reload(moment(0), rules))
-    for second in range(4):
-        pipeline.fold(batch(second * 1000, reading("f1", second, second * 1000, temperature=-9.0)))
-    again = pipeline.restart_messages()
-    assert [(one.topic.rpartition("/")[2], one.doubtful) for one in again] == [
-        ("TooWarm", False),
-        ("command", True),
-    ]
 
 
 def test_a_clock_that_steps_back_within_a_batch_is_followed_as_between_batches(rules: dict[str, Any]) -> None:
@@ -352,38 +267,23 @@ def test_malformed_messages_are_quarantined_with_their_reason() -> None:
     assert pipeline.admission.accounting.imbalance() == []
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_a_replay_from_any_snapshot_gives_the_same_effects_and_state(
-    rules: dict[str, Any], seed: int
-) -> None:
-    given: list[Input] = [Reload(moment(0), rules), *scenario(seed), ClockUntrusted(moment(130_000))]
-    retiring = msgspec.structs.replace(settings(), retire_after=10_000) if seed % 2 else settings()
-    state = State.new("gw", retiring)
-    cut = random.Random(seed).randrange(len(given))
-    saved = b""
-    effects = []
-    for position, one in enumerate(given):
-        if position == cut:
-            saved = codec.encode(state.snapshot(), shuffle=True)
-        effects.append(plain(state.pipeline.fold(one), state.pipeline))
-    again = State.new("gw", settings())
-    again.restore(codec.decode(saved))
-    through_the_journal = msgspec.convert(codec.decode(codec.encode(given[cut:])), list[Input])
-    replayed = [plain(again.pipeline.fold(one), again.pipeline) for one in through_the_journal]
-    assert replayed == effects[cut:]
-    assert codec.pack(again.pipeline.snapshot()) == codec.pack(state.pipeline.snapshot())
-    assert state.pipeline.admission.accounting.imbalance() == []
-    assert bool(state.pipeline.registry.retired) == bool(seed % 2)
-
-
-def test_settings_can_change_between_two_lives(rules: dict[str, Any]) -> None:
-    state = State.new("gw", settings())
-    for one in [Reload(moment(0), rules), *scenario(9)][:100]:
-        state.pipeline.fold(one)
-    state.take_over(settings(time={"allowed_lateness": "2s", "idle_close": "5s"}))
-    effects = state.pipeline.fold(batch(60_000, reading("f1", 10_000, 60_000, temperature=-18.0)))
-    assert effects.changed
-    assert np.all(state.pipeline.registry.series_device >= 0)
+def test_readings_of_messages_that_are_not_known_go_to_the_store_apart_and_to_no_window() -> None:
+    pipeline = build_pipeline("gw", settings())
+    names = SeriesNames(pipeline.registry)
+    born = [
+        control_messages.encode_birth(control_messages.Birth(type="freezer", boot=boot)) for boot in range(9)
+    ]
+    topic = topics.device_topic("berlin", "f1", topics.STATUS)
+    pipeline.fold(batch(0, reading("f1", 0, 1_000, temperature=1.0)))
+    for payload in born:
+        pipeline.fold(batch(0, (topic, payload)))
+    effects = pipeline.fold(batch(2_000, reading("f1", 0, 1_000, temperature=1.0, door="open")))
+    assert effects.not_known is not None
+    assert (effects.not_known.ts.tolist(), effects.not_known.value.tolist()) == ([START + 1_000], [1.0])
+    assert (effects.not_known.tiers.tolist(), effects.late, effects.windows) == ([0], None, [])
+    assert [name.metric for name in effects.for_store(names).series] == ["temperature"]
+    totals = pipeline.admission.accounting.totals()
+    assert (totals["accepted"], totals["not_known"], totals["values_not_known"]) == (1, 1, 2)
 
 
 def test_a_flood_of_late_readings_is_merged_up_to_the_device_s_share() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,17 +15,14 @@ from edge_gateway.fold.settings import build_pipeline
 from edge_gateway.records import codec
 from edge_gateway.records.inputs import Input, Reload
 from edge_gateway.records.store_effects import StoreEffects, effects_from_tree
-from edge_gateway.rules.files.load import load_rules
-from tests.gateway.fold.given import RULES, moment, scenario, settings
+from tests.gateway.fold.given import moment, scenario, settings
 
 P95 = {"metrics": {"temperature": {"range": [-40, 85], "p95": True}}}
 
 
 @pytest.fixture
-def given(tmp_path: Path) -> list[Input]:
-    file = tmp_path / "rules.yaml"
-    file.write_text(RULES)
-    return [Reload(moment(0), load_rules(file).to_plain()), *scenario(5)]
+def given(rules: dict[str, Any]) -> list[Input]:
+    return [Reload(moment(0), rules), *scenario(5)]
 
 
 def fold() -> Pipeline:

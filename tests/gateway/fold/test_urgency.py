@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,19 +10,11 @@ from edge_gateway.fold.effects import Effects
 from edge_gateway.fold.pipeline import Pipeline
 from edge_gateway.fold.settings import build_pipeline
 from edge_gateway.records.inputs import ClockUntrusted, Forget, Reload, StateLost, Tick, Undelivered
-from edge_gateway.rules.files.load import load_rules
 from fleet_wire import control_messages, topics
-from tests.gateway.fold.given import RULES, batch, birth, moment, reading, settings
+from tests.gateway.fold.given import batch, birth, moment, reading, settings
 from tests.gateway.records.transitions import WALL
 
 ACK = topics.device_topic("berlin", "f1", topics.ACK)
-
-
-@pytest.fixture
-def rules(tmp_path: Path) -> dict[str, Any]:
-    file = tmp_path / "rules.yaml"
-    file.write_text(RULES)
-    return load_rules(file).to_plain()
 
 
 @pytest.fixture

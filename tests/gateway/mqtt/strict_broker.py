@@ -176,7 +176,8 @@ class Rig:
         self.told: list[tuple[str, str, str, bool]] = []
         self.fires: list[Message] = []
         self.at = 0.0
-        self.counters, self.problems = Counters(), Problems(lambda: 0)
+        self.counters = Counters()
+        self.problems = Problems(lambda: 0, timer=lambda: int(self.clock() * 1000))
         self.ownership = Ownership([NONCE], self.clock, self.counters, self.problems)
         self.clients = Clients(port)
         said = status or {"gateway": "gw", "state": "online", "nonce": NONCE}

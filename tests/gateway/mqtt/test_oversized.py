@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import mqtt5
 import pytest
 
 from edge_gateway.fold.messages import Message
@@ -13,67 +12,15 @@ from edge_gateway.mqtt.oversized import OversizedMessages
 from edge_gateway.status.problem import Gravity
 from edge_gateway.status.problems import Problems
 from fleet_wire import control_messages
+from tests.gateway.mqtt.messages import ALERT, BULKY, command, firing, statuses
 from tests.gateway.mqtt.strict_broker import NONCE, Rig, StrictBroker
-
-ALERT = "edge/v1/gw/alerts/berlin/frz-1/TooWarm"
-
-
-BULKY = {
-    "gateway": "gw",
-    "version": "1",
-    "state": "online",
-    "at": 1,
-    "started": 1,
-    "nonce": NONCE,
-    "gaps": {"ranges": [{"device": f"frz-{number}", "from": 1, "to": 2} for number in range(100)]},
-    "definitions": {"sum": "exact" * 20},
-    "rules": {"problems": ["x" * 500]},
-    "metrics": {f"metric_{number}": {"unit": "°C"} for number in range(50)},
-    "counters": {},
-    "problems": [],
-}
-
-
-def firing() -> Message:
-    alert = control_messages.Alert(
-        id="a",
-        group="g",
-        rule="TooWarm",
-        level="critical",
-        state="firing",
-        subject="frz-1",
-        at=1,
-        annotations={"summary": "x" * 2_000},
-    )
-    return Message(ALERT, control_messages.encode_alert(alert), retain=True)
-
-
-def statuses(broker: StrictBroker) -> list[mqtt5.PublishPacket]:
-    return [one for one in broker.taken if one.topic == "edge/v1/gw/status"]
-
-
-def alert(state: str = "firing") -> Message:
-    return Message(ALERT, state.encode(), retain=state == "firing")
-
-
-def command(number: int = 1, device: str = "frz-1", *, doubtful: bool = False) -> Message:
-    return Message(
-        f"fleet/v1/berlin/{device}/command",
-        b"x",
-        expires_at=60_000,
-        correlation=b"c%d" % number,
-        doubtful=doubtful,
-    )
 
 
 async def test_a_message_too_large_is_shortened_or_reported_and_never_ends_the_connection() -> None:
     async with StrictBroker() as broker:
         broker.largest = 600
         async with Rig(broker.port, BULKY) as rig:
-            command = Message(
-                "fleet/v1/berlin/frz-1/command", bytes(700), expires_at=60_000, correlation=b"c1"
-            )
-            rig.control.send([firing(), command])
+            rig.control.send([firing(), command(payload=bytes(700))])
             await rig.until(lambda: rig.told)
             await rig.until(lambda: statuses(broker))
             ((device, name, why, for_good),) = rig.told

@@ -2,31 +2,12 @@
 
 from __future__ import annotations
 
-import mqtt5
 import pytest
 
 from edge_gateway.mqtt.packet_limit import ENDS_TO_LEARN, LEARNED_FOR, LEAST_LEARNED, PacketLimit
 from edge_gateway.mqtt.refusals import REFUSED
-from tests.gateway.mqtt.strict_broker import NONCE, Rig, StrictBroker
-
-BULKY = {
-    "gateway": "gw",
-    "version": "1",
-    "state": "online",
-    "at": 1,
-    "started": 1,
-    "nonce": NONCE,
-    "gaps": {"ranges": [{"device": f"frz-{number}", "from": 1, "to": 2} for number in range(100)]},
-    "definitions": {"sum": "exact" * 20},
-    "rules": {"problems": ["x" * 500]},
-    "metrics": {f"metric_{number}": {"unit": "°C"} for number in range(50)},
-    "counters": {},
-    "problems": [],
-}
-
-
-def statuses(broker: StrictBroker) -> list[mqtt5.PublishPacket]:
-    return [one for one in broker.taken if one.topic == "edge/v1/gw/status"]
+from tests.gateway.mqtt.messages import BULKY, statuses
+from tests.gateway.mqtt.strict_broker import Rig, StrictBroker
 
 
 @pytest.mark.parametrize("tells_why", [True, False], ids=["0x95", "without a word"])

@@ -2,55 +2,16 @@
 
 from __future__ import annotations
 
-import mqtt5
 import pytest
 
 from edge_gateway.fold.messages import Message
 from edge_gateway.mqtt.control_session import RETRY_MOST
 from edge_gateway.mqtt.sending import PROBE_EVERY
 from edge_gateway.status.problem import Gravity
-from fleet_wire import control_messages
+from tests.gateway.mqtt.messages import ALERT, alert, command, firing
 from tests.gateway.mqtt.strict_broker import Rig, StrictBroker
 
-ALERT = "edge/v1/gw/alerts/berlin/frz-1/TooWarm"
-
-
-def firing() -> Message:
-    alert = control_messages.Alert(
-        id="a",
-        group="g",
-        rule="TooWarm",
-        level="critical",
-        state="firing",
-        subject="frz-1",
-        at=1,
-        annotations={"summary": "x" * 2_000},
-    )
-    return Message(ALERT, control_messages.encode_alert(alert), retain=True)
-
-
-def statuses(broker: StrictBroker) -> list[mqtt5.PublishPacket]:
-    return [one for one in broker.taken if one.topic == "edge/v1/gw/status"]
-
-
 REFUSALS = [0x80, 0x83, 0x87, 0x90, 0x91, 0x97, 0x99]
-
-
-COMMAND = "fleet/v1/berlin/frz-1/command"
-
-
-def alert(state: str = "firing") -> Message:
-    return Message(ALERT, state.encode(), retain=state == "firing")
-
-
-def command(number: int = 1, device: str = "frz-1", *, doubtful: bool = False) -> Message:
-    return Message(
-        f"fleet/v1/berlin/{device}/command",
-        b"x",
-        expires_at=60_000,
-        correlation=b"c%d" % number,
-        doubtful=doubtful,
-    )
 
 
 def refusing(kind: str, code: int, broker: StrictBroker) -> None:
@@ -137,7 +98,7 @@ async def test_a_doubtful_command_is_not_reported_as_undelivered() -> None:
 async def test_a_message_without_an_answer_becomes_doubtful() -> None:
     async with StrictBroker() as broker, Rig(broker.port) as rig:
         broker.largest, broker.says_size = 200, False
-        rig.control.send([Message(COMMAND, bytes(300), expires_at=60_000, correlation=b"c1")])
+        rig.control.send([command(payload=bytes(300))])
         await rig.until(lambda: len(broker.connects) >= 2)
         broker.largest = 1 << 20
         refusing("/command", 0x87, broker)

@@ -28,7 +28,7 @@ def source(tmp_path: Path) -> Source:
     NOW[0] = 0
     return Source(
         lambda: SessionOptions("localhost", 1, "gw"),
-        Subscriptions((), FilterList(tmp_path / "list", "gw"), problems, lambda: 0),
+        Subscriptions((), FilterList(tmp_path / "list", "gw"), problems),
         "echo",
         lambda: NOW[0],
         CaughtUpClock(),
@@ -137,7 +137,26 @@ async def test_a_broker_that_is_not_there_is_named_once(source: Source) -> None:
             await asyncio.sleep(0.01)
     running.cancel()
     assert told(source, "broker") == f"cannot reach mqtt://127.0.0.1:{port}: Connection refused"
-    assert source.counters.broker_connections_lost >= 1
+    assert source.counters.broker_connections_lost == 0, "a try that failed is no connection"
+
+
+async def test_only_a_connection_that_the_broker_had_accepted_is_lost(source: Source, tmp_path: Path) -> None:
+    broker = Broker(tmp_path / "broker")
+    broker.start()
+    source.subscriptions.wanted = topics.device_filters(["source-test"])
+    source.connect_options = lambda: SessionOptions(broker.host, broker.port, "edge-source-lost")
+    running = asyncio.create_task(source.run())
+    try:
+        async with asyncio.timeout(60):
+            while not source.listening.subscribed:  # noqa: ASYNC110 - nothing tells of it
+                await asyncio.sleep(0.01)
+    finally:
+        broker.kill()
+    async with asyncio.timeout(60):
+        while "cannot reach" not in told(source, "broker"):  # noqa: ASYNC110 - nothing tells of a new problem
+            await asyncio.sleep(0.01)
+    running.cancel()
+    assert source.counters.broker_connections_lost == 1
 
 
 def test_a_connection_that_ended_names_the_broker(source: Source) -> None:

@@ -48,26 +48,6 @@ def test_a_store_that_cannot_be_read_is_not_taken_for_a_new_one(tmp_path: Path) 
     assert is_begun(tmp_path / "damaged")
 
 
-@pytest.mark.parametrize("checkpoint", [False, True])
-def test_a_life_in_1970_does_not_make_a_clock_right_that_is_behind(
-    tmp_path: Path, *, checkpoint: bool
-) -> None:
-    """Not before the newest journaled time: else a clock that stands months behind would be believed next."""
-    now = BUILT + 10_000_000_000
-    inside = Inside(tmp_path, configuration(tmp_path), now)
-    for seq, (wall, trusted) in enumerate([(now, True), (1_000, False)]):
-        said = Reading("d", "s", 1, seq, now + seq, {"heat": 1.0})
-        inside.deliver(Moment(wall, seq, trusted), [said.delivery()])
-        inside.commit()
-        if checkpoint:
-            inside.checkpoint()
-        inside.crash()
-    inside.clock.floor = BUILT
-    inside.crash()
-    assert inside.clock.floor == now
-    inside.close()
-
-
 def test_a_hole_in_records_that_the_checkpoint_includes_is_no_loss(tmp_path: Path) -> None:
     now = BUILT + 10_000_000_000
     inside = Inside(tmp_path, configuration(tmp_path), now)

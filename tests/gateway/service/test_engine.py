@@ -12,11 +12,13 @@ from typing import Any, cast
 import pytest
 from mqtt5 import PublishPacket, QoS
 
+from edge_gateway.fleet.admission import Admission, AdmissionPolicy
+from edge_gateway.fleet.registry import Registry
 from edge_gateway.fold.effects import Effects
 from edge_gateway.fold.pipeline import Pipeline
 from edge_gateway.mqtt.caught_up_clock import CaughtUpClock
 from edge_gateway.mqtt.source import Arrivals, Source
-from edge_gateway.records.inputs import Batch, Input, Moment, Tick
+from edge_gateway.records.inputs import Batch, ClockConfirmed, Input, Moment, Tick
 from edge_gateway.service.engine import (
     CLOSE_EVERY,
     GATHER_FACTOR,
@@ -30,6 +32,7 @@ from edge_gateway.service.engine import (
     _batch,
     gather_time,
 )
+from edge_gateway.status.clock import SURE, ClockReading, ClockState
 from edge_gateway.status.counters import Counters
 
 WITHIN = 60.0
@@ -58,6 +61,8 @@ class Fold:
     """Notes its inputs; each tick closes one waiting window, and changes state if `busy`."""
 
     windows: Windows = field(default_factory=Windows)
+    admission: Admission = field(default_factory=lambda: Admission(Registry(), AdmissionPolicy()))
+    confirmed: list[ClockConfirmed] = field(default_factory=list)
     busy: bool = False
     ticks: list[Tick] = field(default_factory=list)
     batches: list[Batch] = field(default_factory=list)
@@ -67,6 +72,9 @@ class Fold:
         self.changed.set()
         if isinstance(given, Batch):
             self.batches.append(given)
+            return Effects(given.moment.wall)
+        if isinstance(given, ClockConfirmed):
+            self.confirmed.append(given)
             return Effects(given.moment.wall)
         assert isinstance(given, Tick)
         self.ticks.append(given)
@@ -88,6 +96,7 @@ class Deliveries:
     acknowledged: list[Arrivals] = field(default_factory=list)
     rests: list[float] = field(default_factory=list)
     there: asyncio.Event = field(default_factory=asyncio.Event)
+    receive_maximum: int = 4_000
 
     @property
     def waiting(self) -> int:
@@ -119,6 +128,8 @@ class Packet:
     topic: str
     payload: bytes
     qos: int = 1
+    retain: bool = False
+    duplicate: bool = False
 
 
 @dataclass
@@ -173,8 +184,21 @@ class Clock:
         self.now += 1_000
         return self.now
 
-    def trusted(self) -> bool:
-        return True
+    state = ClockState.PLAUSIBLE
+    confirmed_at: int | None = None
+
+    def read(self) -> ClockReading:
+        return ClockReading(self.wall(), self.state, None if self.state in SURE else self.now)
+
+    def confirm(self) -> None:
+        self.state, self.confirmed_at = ClockState.CONFIRMED, self.now
+
+    def hear_fleet(self, *, agrees: bool | None) -> None:
+        """Nobody votes."""
+
+    def take_confirmation(self) -> int | None:
+        before, self.confirmed_at = self.confirmed_at, None
+        return before
 
 
 @dataclass
@@ -329,15 +353,14 @@ def test_deliveries_of_qos_0_are_marked_in_the_batch() -> None:
         )
         for number, qos in enumerate(qualities)
     ]
-    assert _batch(Moment(0, 0), packets).qos0 == [1, 3]
+    assert _batch(Moment(0, 0), packets, 0).qos0 == [1, 3]
 
 
 async def test_what_waits_for_a_trusted_clock_stays_unacknowledged_and_is_taken_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     bench, returned = Bench(), list[Arrivals]()
-    trusted = False
-    monkeypatch.setattr(bench.clock, "trusted", lambda: trusted)
+    bench.clock.state = ClockState.BEHIND
     monkeypatch.setattr(bench.source, "put_back", returned.extend, raising=False)
     monkeypatch.setattr(
         bench.fold,
@@ -350,11 +373,71 @@ async def test_what_waits_for_a_trusted_clock_stays_unacknowledged_and_is_taken_
     bench.disk.catch_up()
     await asyncio.sleep(0)
     assert [part.packets for part in bench.source.acknowledged] == [[first]]
-    bench.engine._release_held()
-    assert returned == []
-    trusted = True
-    bench.engine._release_held()
+    bench.engine._release_held(bench.engine.moment())
+    assert (returned, bench.engine.held) == ([], 1)
+    bench.clock.state = ClockState.AGREED
+    bench.engine._release_held(bench.engine.moment())
     assert [part.packets for part in returned] == [[second]]
+
+
+async def test_what_waited_for_another_reason_is_folded_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench, returned = Bench(), list[Arrivals]()
+    monkeypatch.setattr(bench.source, "put_back", returned.extend, raising=False)
+    monkeypatch.setattr(bench.fold, "fold", lambda given: Effects(given.moment.wall, held=[0]))
+    asked = True
+    monkeypatch.setattr(bench.fold.admission.vote, "is_open", lambda _: asked)
+    packets = [cast("PublishPacket", Packet("fleet/v1/s/d/telemetry", body)) for body in (b"1", b"2")]
+    bench.engine.fold_arrivals([Arrivals.of(1, packets[:1])])
+    bench.engine._release_held(bench.engine.moment())
+    assert returned == []
+    asked, bench.clock.state = False, ClockState.OUTVOTED
+    bench.engine.fold_arrivals([Arrivals.of(1, packets[1:])])
+    bench.engine._release_held(bench.engine.moment())
+    assert [part.packets for part in returned] == [packets[:1], packets[1:]]
+
+
+async def test_at_most_a_quarter_of_receive_maximum_waits_for_a_trusted_clock(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bench, allowed = Bench(source=Deliveries(receive_maximum=12)), list[int]()
+    bench.clock.state = ClockState.BEHIND
+
+    def fold(given: Batch) -> Effects:
+        allowed.append(given.may_hold)
+        return Effects(given.moment.wall, held=range(min(len(given.topics), given.may_hold)))
+
+    monkeypatch.setattr(bench.fold, "fold", fold)
+    for _ in range(3):
+        packets = [cast("PublishPacket", Packet("fleet/v1/s/d/telemetry", b"1")) for _ in range(2)]
+        bench.engine.fold_arrivals([Arrivals.of(1, packets)])
+    assert (allowed, bench.engine.held) == ([3, 1, 0], 3)
+
+
+async def test_what_waited_on_an_earlier_connection_is_dropped_since_the_broker_sends_it_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bench = Bench()
+    bench.clock.state = ClockState.BEHIND
+    monkeypatch.setattr(bench.fold, "fold", lambda given: Effects(given.moment.wall, held=[0]))
+    for epoch in (1, 2):
+        packet = cast("PublishPacket", Packet("fleet/v1/s/d/telemetry", b"1"))
+        bench.engine.fold_arrivals([Arrivals.of(epoch, [packet])])
+    assert (bench.engine.held, [part.epoch for part in bench.engine._held]) == (1, [2])
+    bench.engine.submit()
+    bench.disk.catch_up()
+    await asyncio.sleep(0)
+    assert sum(part.size for part in bench.source.acknowledged) == Arrivals.of(1, [packet]).size
+
+
+async def test_a_confirmation_of_the_clock_is_folded_once_with_what_was_known_before() -> None:
+    bench = Bench()
+    bench.engine.judge_clock()
+    assert bench.fold.confirmed == []
+    known = bench.clock.now
+    assert bench.engine.confirm_clock().least is None
+    bench.engine.judge_clock()
+    assert [one.moment.least for one in bench.fold.confirmed] == [known]
+    assert bench.engine.clock_status().state == "confirmed"
 
 
 async def test_echoes_are_no_deliveries_and_are_acknowledged(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -378,3 +461,15 @@ async def test_a_record_that_was_not_committed_acknowledges_nothing(
     await asyncio.sleep(0)
     assert (bench.engine.newest, bench.engine.committed, waits.done()) == (1, 0, False)
     waits.cancel()
+
+
+async def test_a_batch_says_which_statuses_the_broker_kept_or_sends_again() -> None:
+    bench = Bench()
+    topics = ["fleet/v1/s/d/telemetry", *(f"fleet/v1/s/{device}/status" for device in "xyz")]
+    flags: list[dict[str, bool]] = [{"duplicate": True}, {"retain": True}, {}, {"duplicate": True}]
+    packets = [
+        cast("PublishPacket", Packet(topic, b"1", **flag)) for topic, flag in zip(topics, flags, strict=True)
+    ]
+    bench.engine.fold_arrivals([Arrivals.of(1, packets)])
+    (batch,) = bench.fold.batches
+    assert batch.copies == [1, 3]

@@ -23,11 +23,12 @@ from edge_gateway.service.maintenance import (
 )
 from edge_gateway.sinks.influx.sink import InfluxSink
 from edge_gateway.status.catalogue import Problem
+from edge_gateway.status.clock import ClockReading, ClockState
 from edge_gateway.status.counters import Counters
 from edge_gateway.status.problems import Problems
 from edge_gateway.store.budget import SpoolBytes
 from edge_gateway.store.database import Store
-from tests.gateway.status.reports import report_of, store_facts
+from tests.gateway.status.reports import CLOCK, report_of, store_facts
 
 
 @dataclass
@@ -37,6 +38,8 @@ class Parts:
     request_checkpoint: Any = None
     budget: int = 0
     total_bytes: int = 0
+    state: ClockState = ClockState.PLAUSIBLE
+    aged: int = 1_600_000_000_000
     lines: list[tuple[bytes, int]] = field(default_factory=list)
 
     async def check(self) -> None:
@@ -47,6 +50,9 @@ class Parts:
 
     def monotonic(self) -> int:
         return 0
+
+    def read(self) -> ClockReading:
+        return ClockReading(self.wall(), self.state, None)
 
     async def call(self, function: Any) -> Any:
         return function(cast("Store", self))
@@ -96,15 +102,12 @@ async def test_the_gateways_own_point_is_queued_for_the_sinks_there_are() -> Non
 class Trimmed(Parts):
     """A store that is to be cut at `cuts`, and an engine that keeps what it folds; `applied` waits for the record."""
 
-    def __init__(self, cuts: tuple[int, ...], *, trusted: bool = True) -> None:
+    def __init__(self, *cuts: int) -> None:
         super().__init__()
-        self.cuts, self.folded, self.waited, self._trusted = cuts, list[Any](), list[int](), trusted
-
-    def trusted(self) -> bool:
-        return self._trusted
+        self.cuts, self.folded, self.waited = cuts, list[Any](), list[int]()
 
     def trim(self, now: int) -> tuple[int, ...]:
-        assert now == self.wall()
+        assert now == self.aged
         return self.cuts
 
     def moment(self) -> Moment:
@@ -120,15 +123,17 @@ class Trimmed(Parts):
         self.waited.append(number)
 
 
-async def test_where_the_history_is_cut_is_folded_and_waited_for() -> None:
-    parts = Trimmed((30, 20))
+async def test_where_the_history_is_cut_by_the_time_that_has_certainly_passed_is_folded_and_waited_for() -> (
+    None
+):
+    parts = Trimmed(30, 20)
     await maintenance_of(parts)._trim()
     assert parts.folded == [Trim(parts.moment(), [30, 20])]
     assert parts.waited == [7]
 
 
-@pytest.mark.parametrize("parts", [Trimmed(()), Trimmed((30,), trusted=False)])
-async def test_no_record_is_made_where_nothing_is_cut_or_the_clock_is_not_trusted(parts: Trimmed) -> None:
+async def test_no_record_is_made_where_nothing_is_cut() -> None:
+    parts = Trimmed()
     await maintenance_of(parts)._trim()
     assert (parts.folded, parts.waited) == ([], [])
 
@@ -215,7 +220,9 @@ async def test_a_status_is_published_with_the_problems_of_the_moment(monkeypatch
     )
     sink.facts.problem = "the token is refused"
     sink._refusals.note("telemetry", [b"sensor x=1"], "type conflict", 0.0)
+    sink._refused_anew = True
     maintenance = maintenance_of(parts)
+    maintenance.problems.timer = lambda: int(now[0] * 1000)
     maintenance.sinks = {"influx": sink}
     pipeline = build_pipeline("gw", fold_settings(maintenance.config))
     idle = ["TooWarm does not run on frz-1"]
@@ -225,9 +232,9 @@ async def test_a_status_is_published_with_the_problems_of_the_moment(monkeypatch
     published: list[str] = []
     some = cast("Any", parts)
     some.pipeline, some.facts, some.used = pipeline, store_facts(), SpoolBytes(0, 0, 0, 0)
-    some.trusted = lambda: True
+    some.clock_status = lambda: CLOCK
     some.publish_status = lambda: published.append("status")
-    maintenance.problems.raise_(Problem.CLOCK)
+    maintenance.problems.raise_(Problem.CLOCK, "behind")
     await maintenance._publish_status()
     assert {one.code for one in maintenance.problems} == {
         "sink_influx",
@@ -239,3 +246,12 @@ async def test_a_status_is_published_with_the_problems_of_the_moment(monkeypatch
     await maintenance._publish_status()
     assert not list(maintenance.problems)
     assert published == ["status"] * 2
+
+
+@pytest.mark.parametrize(("state", "points"), [(ClockState.PLAUSIBLE, 1), (ClockState.OUTVOTED, 0)])
+async def test_no_point_of_the_gateway_is_recorded_at_a_time_that_is_doubted(
+    state: ClockState, points: int
+) -> None:
+    parts = Parts(state=state)
+    await maintenance_of(parts, sinks=("influx",))._record_own_point()
+    assert len(parts.lines) == points

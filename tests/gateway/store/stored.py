@@ -79,6 +79,15 @@ def trim(store: Store, now: int) -> int:
     return store.facts().counters.get("history_trimmed", 0) - before
 
 
+def merge_all(store: Store) -> int:
+    """Merge every late reading that waits; return how many."""
+    merged = 0
+    while step := store.run_late():
+        merged += step
+    assert store.late_pending == 0
+    return merged
+
+
 def rich(number: int) -> StoreEffects:
     start = T0 + number * MINUTE
     return named(

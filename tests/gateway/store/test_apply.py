@@ -1,9 +1,6 @@
 """Effects of records reach the tables under the store's numbers."""
 
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 from edge_gateway.records.store_effects import (
     StoreEffects,
@@ -18,13 +15,6 @@ from tests.gateway.store.fleet import (
     texts,
 )
 from tests.gateway.store.stored import Registry, lines, opened, table
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    one = opened(tmp_path)
-    yield one
-    one.close()
 
 
 def test_names_a_new_store_lacks_are_asked_for_and_what_stays_unknown_is_counted(tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 """The store as a whole: transactions, opening, and damage."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,13 +21,6 @@ from tests.gateway.store.fleet import (
     named,
 )
 from tests.gateway.store.stored import everything, opened, rich, table
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    one = opened(tmp_path)
-    yield one
-    one.close()
 
 
 def test_records_are_applied_once_whatever_is_repeated(tmp_path: Path) -> None:
@@ -145,9 +137,9 @@ def test_lines_about_the_gateway_itself_wait_like_others_and_a_stopped_sink_take
     assert (parcel.bucket, parcel.lines) == ("telemetry", 2)
     store.release("influx")
     assert store.take("influx") == parcel
-    store.done(parcel, [Quarantined("influx/telemetry", b"line", "refused", T0)], {"refused_lines": 1})
+    store.done(parcel, [Quarantined("influx/telemetry", b"line", "refused", T0)], {"refused_lines": 3})
     assert store.facts().waiting["influx"].chunks == 0
-    assert store.facts().counters["refused_lines"] == 1
+    assert store.facts().counters["refused_lines"] == 3
     assert len(store.quarantined(0, 10)) == 1
 
 

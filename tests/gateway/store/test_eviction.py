@@ -2,11 +2,8 @@
 
 import sqlite3
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-
-import pytest
 
 from edge_gateway.records.store_effects import (
     Quarantined,
@@ -20,13 +17,6 @@ from tests.gateway.store.fleet import (
     T0,
 )
 from tests.gateway.store.stored import opened, table
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    one = opened(tmp_path)
-    yield one
-    one.close()
 
 
 def refused(

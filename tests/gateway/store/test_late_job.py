@@ -42,7 +42,7 @@ from tests.gateway.store.fleet import (
     named,
     texts,
 )
-from tests.gateway.store.stored import lines, opened, table, trim
+from tests.gateway.store.stored import lines, merge_all, opened, table, trim
 
 HOUR = 60 * MINUTE
 H0 = T0 - T0 % HOUR
@@ -53,14 +53,6 @@ def store(tmp_path: Path) -> Iterator[Store]:
     one = opened(tmp_path, floor=H0)
     yield one
     one.close()
-
-
-def merge_all(store: Store) -> int:
-    merged = 0
-    while step := store.run_late():
-        merged += step
-    assert store.late_pending == 0
-    return merged
 
 
 def stored(store: Store) -> dict[tuple[int, int, int], tuple[int, bytes, bytes]]:
@@ -137,7 +129,7 @@ def test_no_row_at_or_after_the_floor_becomes_a_new_one_and_before_it_a_late_lin
     counters = store.facts().counters
     assert (counters["late_merged"], counters["late_too_late"]) == (2, 1)
     (too_late,) = [line for line in lines(store) if line.startswith("sensor_late")]
-    assert too_late.endswith(f"value=2.0 {H0 - 1}")
+    assert too_late.endswith(f",why=late value=2.0 {H0 - 1}")
 
 
 def test_what_is_over_its_device_s_share_is_sent_as_it_is_and_merged_nowhere(store: Store) -> None:
@@ -150,7 +142,7 @@ def test_what_is_over_its_device_s_share_is_sent_as_it_is_and_merged_nowhere(sto
     merge_all(store)
     sent = lines(store)
     (over,) = [line for line in sent if line.startswith("sensor_late")]
-    assert over.endswith(f"value=8.0 {H0 + 6}")
+    assert over.endswith(f",why=share value=8.0 {H0 + 6}")
     assert all("count=2i" in line for line in sent if line is not over)
 
 
@@ -211,17 +203,6 @@ def test_a_reading_is_merged_once_whatever_is_repeated(
     assert "count=3i" in lines(store)[-1]
 
 
-def test_a_correction_goes_to_the_tags_the_window_was_opened_with(store: Store) -> None:
-    store.apply([(1, [StoreEffects(T0, (name(1, 0, region="eu"),), windows=(closed(0, [(1, H0, 1.0)]),))])])
-    changed = StoreEffects(T0, (name(1, 1, region="us"),), late=late([(1, H0 + 1, 2.0)], tiers=1, version=1))
-    store.apply([(2, [changed])])
-    merge_all(store)
-    assert len(stored(store)) == 1
-    first, corrected = lines(store)
-    assert corrected.split(" ")[0] == first.split(" ")[0]
-    assert "region=eu" in corrected
-
-
 def test_late_texts_are_merged_too_and_texts_too_late_only_counted(store: Store) -> None:
     one = named(
         [4],
@@ -255,31 +236,6 @@ def test_huge_sums_are_exact_after_a_correction(store: Store) -> None:
     tail: dict[int, Any] = {0: data[WINDOW_ROW.itemsize :]} if len(data) > WINDOW_ROW.itemsize else {}
     window = Packed(np.frombuffer(data, WINDOW_ROW, 1), tail)
     assert sums(window.rows, dict(enumerate(unpacked(window).tails.values()))).tolist() == [0.1]
-
-
-def tags_of(store: Store) -> dict[tuple[int, int], str]:
-    """(tier, start) -> the region a window is stored under; there is one only."""
-    regions = {number: tags for number, *_, tags in table(store, "series")}
-    rows = [((tier, start), regions[series]) for tier, start, series, *_ in table(store, "window")]
-    assert len(rows) == len(dict(rows))
-    return dict(rows)
-
-
-def test_windows_that_late_readings_open_together_have_each_the_tags_of_their_own_time(store: Store) -> None:
-    before, after = late([(1, H0 + 5, 1.0)], tiers=1), late([(1, H0 + 5 * MINUTE, 2.0)], tiers=1, version=1)
-    names = (name(1, 0, region="eu"), name(1, 1, region="us"))
-    store.apply([(1, [StoreEffects(T0, names, late=both(before, after))])])
-    merge_all(store)
-    assert tags_of(store) == {(0, H0): '{"region":"eu"}', (0, H0 + 5 * MINUTE): '{"region":"us"}'}
-
-
-def test_a_window_that_opens_again_keeps_its_tags_and_is_one(store: Store) -> None:
-    """As after a clock that stepped back, and a birth with other tags."""
-    names = (name(1, 0, region="eu"), name(1, 1, region="us"))
-    store.apply([(1, [StoreEffects(T0, names, windows=(closed(0, [(1, H0 + 5, 1.0)]),))])])
-    store.apply([(2, [StoreEffects(T0, windows=(closed(0, [(1, H0 + 9, 2.0)], version=1),))])])
-    assert tags_of(store) == {(0, H0): '{"region":"eu"}'}
-    assert [("region=eu" in line, "sum=3.0" in line) for line in lines(store)[-1:]] == [(True, True)]
 
 
 class Sent:

@@ -1,11 +1,9 @@
 """Series and texts have numbers of the store's own, which last as long as the rows with them."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from edge_gateway.records.store_effects import (
     SeriesName,
@@ -25,13 +23,6 @@ from tests.gateway.store.fleet import (
 )
 from tests.gateway.store.query_plans import plans, read_all
 from tests.gateway.store.stored import lines, opened, table
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    one = opened(tmp_path)
-    yield one
-    one.close()
 
 
 def test_tags_that_change_give_new_series_and_forwarded_tags_alone_count(store: Store) -> None:
@@ -95,3 +86,22 @@ def test_a_code_that_is_gone_is_forgotten_unless_that_is_rolled_back(tmp_path: P
     names.restore(None)
     assert names.text_ids(np.arange(2, 3_000)).tolist() == before.tolist()
     assert set(names.texts(before.tolist()).values()) == {f"text {code}" for code in range(2, 3_000)}
+
+
+def test_a_series_that_is_forgotten_leaves_its_family_and_comes_back_after_a_rollback(tmp_path: Path) -> None:
+    db, _ = open_store(tmp_path / "store.sqlite")
+    names = NameTables(db, ("region",))
+    versions = [
+        SeriesName(1, version, "d", "m", "s", "t", {"region": region}) for version, region in enumerate("abc")
+    ]
+    names.define(versions)
+    first, second, third = (number for (number,) in db.execute("SELECT id FROM series ORDER BY id"))
+    assert names.kin[first] == [first, second, third]
+    db.execute("BEGIN")
+    names.snapshot()
+    names.forget([first])
+    assert sorted(names.kin) == [second, third]
+    assert names.kin[second] == [second, third]
+    db.execute("ROLLBACK")
+    names.restore(None)
+    assert names.kin[second] == [first, second, third]

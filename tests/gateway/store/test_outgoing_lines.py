@@ -1,6 +1,5 @@
 """What goes to the sinks, and what is too old for its bucket."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,13 +21,6 @@ from tests.gateway.store.fleet import (
     texts,
 )
 from tests.gateway.store.stored import ALERT, lines, opened, table
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    one = opened(tmp_path)
-    yield one
-    one.close()
 
 
 def test_partial_windows_are_sent_to_their_own_measurement_and_not_stored(store: Store) -> None:
@@ -72,6 +64,15 @@ def test_a_point_exactly_as_old_as_its_bucket_keeps_is_sent(store: Store) -> Non
     assert all(line.endswith(f" {oldest}") for line in sent)
     assert any("sum=1e300" in line and "dev-2" in line for line in sent)
     assert store.facts().counters["points_beyond_retention"] == 3
+
+
+def test_readings_of_messages_that_are_not_known_are_sent_as_such_and_merged_nowhere(store: Store) -> None:
+    store.apply([(1, [named(windows=(closed(0, [(1, T0, 1.0)]),), not_known=late([(1, T0, 5.0)], tiers=0))])])
+    sent, apart = lines(store)
+    assert "sum=1.0" in sent
+    assert apart.startswith("sensor_late,device=dev-1,")
+    assert apart.endswith(f",why=unknown value=5.0 {T0}")
+    assert store.facts().late_pending == 0
 
 
 def test_partial_windows_older_than_their_bucket_keeps_are_not_sent(store: Store) -> None:

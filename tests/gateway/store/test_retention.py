@@ -1,6 +1,5 @@
 """The history stays within its bounds of age and size."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,13 +21,6 @@ from tests.gateway.store.fleet import (
     texts,
 )
 from tests.gateway.store.stored import ALERT, opened, table, trim
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    one = opened(tmp_path)
-    yield one
-    one.close()
 
 
 def test_history_by_age_goes_with_the_floor_raised_first(store: Store) -> None:
@@ -122,6 +114,15 @@ def test_a_stamp_from_2099_takes_nothing_with_it(tmp_path: Path, history_keep: i
     while trim(store, T0 + 90 * MINUTE):
         assert max(store.coverage.now.cuts) <= T0 + 90 * MINUTE
     assert (0, ahead) in {row[:2] for row in table(store, "window")}
+    store.close()
+
+
+def test_a_clock_far_behind_does_not_let_the_history_outgrow_its_size(tmp_path: Path) -> None:
+    store = opened(tmp_path, replace(SETTINGS, history_max_bytes=1, sinks=()))
+    readings = [(s, T0 + minute * MINUTE, 1.0) for minute in range(20) for s in range(50)]
+    store.apply([(1, [named(range(50), windows=(closed(0, readings),))])])
+    assert trim(store, T0 - 300 * DAY) > 0
+    assert T0 < store.floor < T0 + 20 * MINUTE
     store.close()
 
 

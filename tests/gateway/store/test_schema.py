@@ -1,7 +1,6 @@
 """The store's file: its formats, damage, and what makes it durable."""
 
 import sqlite3
-from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -26,13 +25,6 @@ from tests.gateway.store.fleet import (
     named,
 )
 from tests.gateway.store.stored import COMMAND, everything, opened, rich, table
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    one = opened(tmp_path)
-    yield one
-    one.close()
 
 
 def test_a_newer_store_is_left_alone(tmp_path: Path) -> None:

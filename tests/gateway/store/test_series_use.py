@@ -2,7 +2,6 @@
 
 import json
 import sqlite3
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,13 +22,6 @@ from tests.gateway.store.fleet import (
     named,
 )
 from tests.gateway.store.stored import Registry, opened, table, trim
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    one = opened(tmp_path)
-    yield one
-    one.close()
 
 
 class TestSeries:

@@ -1,11 +1,9 @@
 """Windows in columns, merged with what is stored."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from edge_gateway.records.store_effects import (
     StoreEffects,
@@ -21,14 +19,7 @@ from tests.gateway.store.fleet import (
     named,
 )
 from tests.gateway.store.query_plans import plans, read_all
-from tests.gateway.store.stored import lines, opened, table
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    one = opened(tmp_path)
-    yield one
-    one.close()
+from tests.gateway.store.stored import lines, table
 
 
 def test_a_window_that_comes_again_is_merged_and_sent_again(store: Store) -> None:

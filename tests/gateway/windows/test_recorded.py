@@ -11,7 +11,7 @@ from edge_gateway.windows.late import Late, LateReadings
 from edge_gateway.windows.recorded import NONE_RECORDED, Recorded, RecordedLate
 from edge_gateway.windows.rows import Block, keys
 from tests.gateway.windows.plain import Reading, plain_windows
-from tests.gateway.windows.test_open_windows import (
+from tests.gateway.windows.runs import (
     ALL,
     TIERS,
     Run,

@@ -31,7 +31,7 @@ from edge_gateway.store.database import Store
 from edge_gateway.store.history import History
 from edge_gateway.store.schema import READ_ERRORS, is_damage
 from tests.proofs.corruption.damage import Damage, damage_applied, read_only
-from tests.proofs.proof import Tally
+from tests.proofs.proof import Findings
 
 UP_WITHIN = 10.0
 NAME = "corrupted"
@@ -61,7 +61,7 @@ class Judge:
 
     intact: IntactSpool
     scratch: Path
-    tally: Tally
+    findings: Findings
     slowest: float = 0.0
     _made: int = field(default=0)
 
@@ -71,7 +71,7 @@ class Judge:
         place = self.scratch / f"copy-{self._made}"
         self._made += 1
         shutil.copytree(self.intact.place, place, ignore=shutil.ignore_patterns("control.sock", "reserve"))
-        self.tally.faults[kind] += 1
+        self.findings.faults[kind] += 1
         try:
             self._damaged(kind, place, chance, f"seed {seed}")
         finally:
@@ -101,11 +101,11 @@ class Judge:
                 pass
             except Exception as other:
                 if error is not OSError or "readonly" not in str(other):
-                    self.tally.forbid("refused otherwise", f"{label}: {type(other).__name__}: {other}")
+                    self.findings.forbid("refused otherwise", f"{label}: {type(other).__name__}: {other}")
             else:
-                self.tally.forbid("not refused", label)
+                self.findings.forbid("not refused", label)
         if _bytes(place) != before:
-            self.tally.forbid("changed though refused", label)
+            self.findings.forbid("changed though refused", label)
 
     # --- spools that must be recovered
 
@@ -115,40 +115,40 @@ class Judge:
         try:
             recovered = self._recover(place)
         except Exception as error:
-            self.tally.forbid("service not up", f"{label}: {type(error).__name__}: {error}")
+            self.findings.forbid("service not up", f"{label}: {type(error).__name__}: {error}")
             return
         self._timed(started, label)
         kept = {number for number, _ in recovered.journal.read()}
         if damage.part == "journal" and not intact <= kept:
-            self.tally.forbid("readable record lost", f"{label}: {sorted(intact - kept)[:5]}")
+            self.findings.forbid("readable record lost", f"{label}: {sorted(intact - kept)[:5]}")
         self._compare(recovered, label)
 
     def _timed(self, started: float, label: str) -> None:
         took = _busy_clock() - started
-        self.tally.recoveries.append(took)
+        self.findings.recoveries.append(took)
         if took > UP_WITHIN:
-            self.tally.forbid("service not up in 10 s", f"{label}: {took:.1f} s")
+            self.findings.forbid("service not up in 10 s", f"{label}: {took:.1f} s")
 
     def _compare(self, recovered: Startup, label: str) -> None:
         """Check that every window held is right, and that anything missing was reported."""
         found = finish(recovered, self.intact.config)
         truth = self.intact.held
-        self.tally.windows += len(found.windows)
+        self.findings.windows += len(found.windows)
         for key, window in found.windows.items():
             if truth.windows.get(key) != window:
-                self.tally.wrong += 1
-                self.tally.show(f"{label}: window {key}: {window}, not {truth.windows.get(key)}")
+                self.findings.wrong += 1
+                self.findings.show(f"{label}: window {key}: {window}, not {truth.windows.get(key)}")
         for key, line in found.lines.items():
             if key[1].startswith("sensor,") and truth.lines.get(key, line) != line:
-                self.tally.forbid("partial over good", f"{label}: {line}, not {truth.lines[key]}")
+                self.findings.forbid("partial over good", f"{label}: {line}, not {truth.lines[key]}")
         missing = len(truth.windows.keys() - found.windows.keys())
         if (missing or found.number < truth.number) and not recovered.findings and recovered.whole:
-            self.tally.forbid(
+            self.findings.forbid(
                 "loss not reported", f"{label}: {missing} windows missing, record {found.number}"
             )
         for name in _set_aside_names(recovered):
             if not list(self._aside(recovered, name)):
-                self.tally.forbid("not set aside", f"{label}: {name}")
+                self.findings.forbid("not set aside", f"{label}: {name}")
 
     def _aside(self, recovered: Startup, name: str) -> Iterator[Path]:
         return recovered.store.path.parent.rglob(name)
@@ -170,14 +170,14 @@ class Judge:
                     recovered = self._recover(place)
                 except _PoisonError:
                     if attempt:
-                        self.tally.forbid("service not up", f"a record that raises, {seed}")
+                        self.findings.forbid("service not up", f"a record that raises, {seed}")
                         return
                 else:
                     break
         self._timed(started, f"a record that raises, {seed}")
         aside = recovered.store.facts().counters.get("quarantined", 0)
         if not aside or not any(problem is Problem.RECORDS_QUARANTINED for problem, _ in recovered.findings):
-            self.tally.forbid("loss not reported", f"a record that raises, {seed}: {recovered.findings}")
+            self.findings.forbid("loss not reported", f"a record that raises, {seed}: {recovered.findings}")
         self._compare(recovered, f"a record that raises, {seed}")
 
     def _copy(self, place: Path) -> Path:
@@ -190,7 +190,7 @@ class Judge:
         seen: list[bytes] = []
         fold = Pipeline.fold
 
-        def noting(pipeline: Pipeline, given: Any) -> Any:
+        def recording_fold(pipeline: Pipeline, given: Any) -> Any:
             if isinstance(given, Batch):
                 pairs = zip(given.topics, given.payloads, strict=True)
                 seen.extend(payload for topic, payload in pairs if topic.endswith("/telemetry"))
@@ -198,7 +198,7 @@ class Judge:
 
         recovered.store.close()
         shutil.rmtree(place / "look")
-        with mock.patch.object(Pipeline, "fold", noting):
+        with mock.patch.object(Pipeline, "fold", recording_fold):
             self._recover(self._copy(place)).store.close()
         shutil.rmtree(place / "look")
         return seen
@@ -282,6 +282,7 @@ def _replace_store(recovered: Startup, config: GatewayConfig, damage: str) -> No
         config,
         floor=max(at, recovered.state.pipeline.windows.closed_to),
         at=at,
+        unsure=None,
         names=recovered.names,
         records=lambda: effects_in(recovered.journal),
         damage=damage,

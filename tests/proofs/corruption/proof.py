@@ -32,7 +32,7 @@ from tests.proofs.corruption.judging import UP_WITHIN, Judge, read_intact
 from tests.proofs.ground.field import RULES, Fleet, forwarded, scenario_text, settled
 from tests.proofs.ground.judging import judge_identities, judge_log
 from tests.proofs.ground.sections import tiers
-from tests.proofs.proof import Proof, Setting, Tally, Unavailable
+from tests.proofs.proof import Findings, Proof, Setting, Unavailable
 from tests.servers.broker import Broker
 from tests.servers.gateway import Gateway
 from tests.servers.process import wait_until
@@ -75,18 +75,18 @@ def _inside(setting: Setting, broker: Broker, count: int) -> None:
     config = load_config(gateway.config, environment={}).config
     with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None, prefix="corruption-") as name:
         scratch = Path(name)
-        judge = Judge(read_intact(gateway.spool, config, scratch), scratch, setting.tally)
+        judge = Judge(read_intact(gateway.spool, config, scratch), scratch, setting.findings)
         for _ in range(count):
             judge.one(draw_kind(setting.rng), setting.rng.randrange(1 << 31))
-    setting.tally.runs += 1
-    slowest = max(setting.tally.recoveries, default=0.0)
-    label = f"{setting.tally.faults.total()} damages, slowest recovery {slowest:.2f} s"
-    setting.say(f"{label}, wrong {setting.tally.wrong}, forbidden {setting.tally.forbidden.total()}")
+    setting.findings.runs += 1
+    slowest = max(setting.findings.recoveries, default=0.0)
+    label = f"{setting.findings.faults.total()} damages, slowest recovery {slowest:.2f} s"
+    setting.say(f"{label}, wrong {setting.findings.wrong}, forbidden {setting.findings.forbidden.total()}")
 
 
 def _killed_under_load(setting: Setting, broker: Broker) -> Gateway:
     """Return a gateway without InfluxDB that was killed while readings arrived, some time after a checkpoint."""
-    name = f"gw-rot-{setting.tally.runs}"
+    name = f"gw-rot-{setting.findings.runs}"
     token = setting.directory / "nowhere.token"
     token.write_text("none")
     token.chmod(0o600)
@@ -117,7 +117,7 @@ def _learned(setting: Setting) -> float:
 
 def _at_work(setting: Setting, broker: Broker, count: int) -> None:
     """Damage the spool of one gateway again and again, between a kill and the next start."""
-    name = f"gw-alive-{setting.tally.runs}"
+    name = f"gw-alive-{setting.findings.runs}"
     try:
         influx = setting.influx()
     except Unavailable:
@@ -136,31 +136,33 @@ def _at_work(setting: Setting, broker: Broker, count: int) -> None:
             gateway.kill()
             damage = damage_applied(gateway.spool, setting.rng.choice(ON_DISK), setting.rng)
             done.append(f"{damage.kind} in {damage.file}")
-            setting.tally.faults[f"{damage.kind}, at work"] += 1
+            setting.findings.faults[f"{damage.kind}, at work"] += 1
             took = _started(gateway) - usual
-            setting.tally.recoveries.append(took)
+            setting.findings.recoveries.append(took)
             if took > UP_WITHIN:
-                setting.tally.forbid("service not up in 10 s", f"{done[-1]}: {took:.1f} s more than without")
+                setting.findings.forbid(
+                    "service not up in 10 s", f"{done[-1]}: {took:.1f} s more than without"
+                )
         began = int(time.time() * 1_000)
         wait_until(
             lambda: _stored_since(gateway, began), PATIENCE, "a window from after the last damage is stored"
         )
     report = gateway.wait_for(settled, within=PATIENCE)
     ledger = fleet.ledger
-    judge_identities(setting.tally, report)
-    judge_log(setting.tally, gateway)
+    judge_identities(setting.findings, report)
+    judge_log(setting.findings, gateway)
     label = "; ".join(done)
     judge_present(
-        setting.tally, ledger, report, window_rows(gateway.query("windows")), f"history after {label}"
+        setting.findings, ledger, report, window_rows(gateway.query("windows")), f"history after {label}"
     )
     if influx is not None:
         gateway.wait_for(forwarded, within=PATIENCE)
         place = InfluxPlace(influx.url, influx.org, influx.token)
         rows = influx_of_run(ledger, gateway_terms(report), place)
-        judge_present(setting.tally, ledger, report, rows, f"InfluxDB after {label}")
+        judge_present(setting.findings, ledger, report, rows, f"InfluxDB after {label}")
     gateway.kill()
-    setting.tally.runs += 1
-    setting.say(f"{len(done)} damages to a gateway at work, wrong {setting.tally.wrong}")
+    setting.findings.runs += 1
+    setting.say(f"{len(done)} damages to a gateway at work, wrong {setting.findings.wrong}")
 
 
 def _stored_since(gateway: Gateway, began: int) -> bool:
@@ -177,7 +179,7 @@ def _started(gateway: Gateway) -> float:
 
 
 def judge_present(
-    tally: Tally,
+    findings: Findings,
     ledger: Ledger,
     report: Mapping[str, Any],
     rows: dict[WindowKey, Facts],
@@ -187,24 +189,24 @@ def judge_present(
     terms = gateway_terms(report)
     found = compare(ledger, terms, rows, label)
     # If every window present had impossible facts, those wrong beyond the ones present would be the absent ones.
-    noted = _Noting(dict.fromkeys(rows, NONE))
-    absent = compare(ledger, terms, noted, label).wrong - noted.hits
+    counting = _CountingWindows(dict.fromkeys(rows, NONE))
+    absent = compare(ledger, terms, counting, label).wrong - counting.hits
     wrong = found.wrong - absent
-    tally.windows += found.windows
-    tally.acknowledged += found.readings
-    tally.double += found.double
-    tally.wrong += wrong
-    tally.measured["absent windows"] = tally.measured.get("absent windows", 0) + absent
+    findings.windows += found.windows
+    findings.acknowledged += found.readings
+    findings.double += found.double
+    findings.wrong += wrong
+    findings.measured["absent windows"] = findings.measured.get("absent windows", 0) + absent
     if wrong or found.double:
         for example in found.examples:
             if example.stored is not None:
-                tally.show(f"{label}: {example}")
+                findings.show(f"{label}: {example}")
     if not rows:
-        tally.forbid("nothing judged", label)
+        findings.forbid("nothing judged", label)
     return found
 
 
-class _Noting(dict[WindowKey, Facts]):
+class _CountingWindows(dict[WindowKey, Facts]):
     """Windows that count how many look-ups found one."""
 
     hits = 0

@@ -63,8 +63,8 @@ SHORT_INTERVALS: Final = {
 
 
 @dataclass(slots=True)
-class Findings:
-    """The findings of one run."""
+class FullDiskRun:
+    """What one run sent, and what became of it."""
 
     calls: list[str] = field(default_factory=list)
     sent: int = 0
@@ -78,7 +78,7 @@ class Findings:
     forbidden: list[tuple[str, str]] = field(default_factory=list)
 
 
-async def live(place: Path, nth: int | None, *, store_too: bool = False) -> Findings:
+async def live(place: Path, nth: int | None, *, store_too: bool = False) -> FullDiskRun:
     """Run one gateway on a disk that is full from its n-th write on and is freed later; return what it found.
 
     `store_too`: meanwhile SQLite's file may not grow either.
@@ -125,7 +125,7 @@ class _Run:
             windows=[{"every": "1s", "bucket": "base", "keep": "30d"}],
             time={"allowed_lateness": "0s", "idle_close": "300ms"},
         )
-        self.found = Findings()
+        self.found = FullDiskRun()
         self.expected: Counter[tuple[str, int]] = Counter()
         self.gateway: Gateway | None = None
         self.endpoint = LocalEndpoint()

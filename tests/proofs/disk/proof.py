@@ -26,12 +26,12 @@ import aiomqtt
 from edge_gateway.status.catalogue import Problem
 from fleet_wire.topics import GATEWAY_SUBJECT, NO_SITE, alert_topic
 from tests.proofs.disk.full_disk import MIB, fill, small_disk
-from tests.proofs.disk.full_inside import Findings, live
+from tests.proofs.disk.full_inside import FullDiskRun, live
 from tests.proofs.ground.field import RULES, Fleet, scenario_text, wait_settled
 from tests.proofs.ground.judging import judge_all
 from tests.proofs.ground.sections import FAST_COMMANDS
 from tests.proofs.ground.service import Service
-from tests.proofs.proof import Proof, Setting, Tally
+from tests.proofs.proof import Findings, Proof, Setting
 from tests.servers.broker import Broker
 from tests.servers.gateway import Gateway
 
@@ -52,7 +52,7 @@ def run(setting: Setting) -> None:
         fills = min(ROUND, outside)
         outside -= fills
         _round(setting, fills)
-    _model_fillings(setting, setting.count - setting.tally.faults.total())
+    _model_fillings(setting, setting.count - setting.findings.faults.total())
 
 
 # --- a gateway in this process
@@ -60,7 +60,7 @@ def run(setting: Setting) -> None:
 
 def _model_fillings(setting: Setting, count: int) -> None:
     """Fill the disk at each write of a recorded run, in random order, repeatedly until there are `count`."""
-    tally = setting.tally
+    findings = setting.findings
     writes = len(asyncio.run(live(setting.place("recorded"), None)).calls)
     order: list[int] = []
     covered: set[int] = set()
@@ -70,41 +70,43 @@ def _model_fillings(setting: Setting, count: int) -> None:
         found = asyncio.run(live(setting.place("within"), nth, store_too=bool(number % 2)))
         if len(found.calls) >= nth:
             covered.add(nth)
-            tally.faults[f"at a {found.calls[nth - 1]}"] += 1
+            findings.faults[f"at a {found.calls[nth - 1]}"] += 1
         else:
-            tally.faults["at none: it wrote less"] += 1
-        add_findings(tally, found, nth)
+            findings.faults["at none: it wrote less"] += 1
+        count_run(findings, found, nth)
         if number % 50 == 49:
             setting.say(
-                f"{tally.faults.total()} fillings, {len(covered)} of {writes} writes, lost {tally.lost}"
+                f"{findings.faults.total()} fillings, {len(covered)} of {writes} writes, lost {findings.lost}"
             )
-    tally.runs += count
-    tally.measured["writes of a run"] = writes
-    tally.measured["writes filled at"] = len(covered)
+    findings.runs += count
+    findings.measured["writes of a run"] = writes
+    findings.measured["writes filled at"] = len(covered)
 
 
-def add_findings(tally: Tally, found: Findings, nth: int) -> None:
-    """Add the findings of one run."""
-    tally.acknowledged += found.acknowledged
-    tally.windows += found.windows
-    tally.lost += found.lost
-    tally.double += found.double
-    tally.wrong += found.wrong
+def count_run(findings: Findings, found: FullDiskRun, nth: int) -> None:
+    """Add what became of one run, whose disk was full from its `nth` write on."""
+    findings.acknowledged += found.acknowledged
+    findings.windows += found.windows
+    findings.lost += found.lost
+    findings.double += found.double
+    findings.wrong += found.wrong
     if found.lost or found.double or found.wrong:
-        tally.show(f"full from write {nth} on: lost {found.lost}, double {found.double}, wrong {found.wrong}")
+        findings.show(
+            f"full from write {nth} on: lost {found.lost}, double {found.double}, wrong {found.wrong}"
+        )
     for what, example in found.forbidden:
-        tally.forbid(what, f"full from write {nth} on: {example}")
+        findings.forbid(what, f"full from write {nth} on: {example}")
     if found.resumed_in is not None:
-        tally.recoveries.append(found.resumed_in)
+        findings.recoveries.append(found.resumed_in)
 
 
 # --- a gateway as a process
 
 
 def _round(setting: Setting, fills: int) -> None:
-    tally = setting.tally
+    findings = setting.findings
     broker = setting.broker()
-    name = f"gw-disk-{tally.runs}"
+    name = f"gw-disk-{findings.runs}"
     disk = setting.keep(small_disk(setting.place("disk"), SIZE))
     spool = {"path": str(disk / "spool"), "commit_interval": "50ms"}
     gateway = setting.gateway(broker, name, commands=FAST_COMMANDS, spool=spool)
@@ -120,48 +122,48 @@ def _round(setting: Setting, fills: int) -> None:
                 time.sleep(setting.rng.uniform(0.3, 2.0))
                 _fill_once(setting, broker, service, disk)
                 if service.starved():
-                    tally.forbid("killed by the watchdog", "a full disk is no hang")
+                    findings.forbid("killed by the watchdog", "a full disk is no hang")
                     service.start()
         report = wait_settled(gateway, fleet.ledger)
-        judge_all(tally, gateway, fleet.ledger, report)
+        judge_all(findings, gateway, fleet.ledger, report)
         gateway.kill()
-    tally.runs += 1
+    findings.runs += 1
     setting.say(
-        f"{tally.faults.total()} fillings of a real disk, {tally.acknowledged:,} readings, lost {tally.lost}"
+        f"{findings.faults.total()} fillings of a real disk, {findings.acknowledged:,} readings, lost {findings.lost}"
     )
 
 
 def _fill_once(setting: Setting, broker: Broker, service: Service, disk: Path) -> None:
     """Fill the disk, keep it full, perhaps restart the gateway meanwhile, and free it."""
-    tally, gateway, rng = setting.tally, service.gateway, setting.rng
+    findings, gateway, rng = setting.findings, service.gateway, setting.rng
     before = gateway.ask(do="status")["spool"]["checkpoint"]
     ballast = [fill(disk)]
     try:
         gateway.wait_for(disk_is_full, within=WITHIN)
-        _judge_alarm(tally, broker, gateway, stands=True)
+        _judge_alarm(findings, broker, gateway, stands=True)
         if rng.random() < 0.5:
             ballast.append(fill(disk, "more"))
-            tally.faults["real disk, reserve and all"] += 1
+            findings.faults["real disk, reserve and all"] += 1
         else:
-            _judge_checkpoint(tally, gateway, before)
-            tally.faults["real disk"] += 1
+            _judge_checkpoint(findings, gateway, before)
+            findings.faults["real disk"] += 1
         time.sleep(rng.uniform(0.2, 2.0))
         if rng.random() < 0.3:
             gateway.kill()
             service.start(ready=False)
             time.sleep(rng.uniform(1.0, 3.0))
-            tally.faults["killed while full"] += 1
+            findings.faults["killed while full"] += 1
     except AssertionError as error:
-        tally.forbid("no alarm", str(error)[:500])
+        findings.forbid("no alarm", str(error)[:500])
     for file in ballast:
         file.unlink()
     freed = time.monotonic()
     try:
         gateway.wait_for(works_normally, within=WITHIN)
-        tally.recoveries.append(time.monotonic() - freed)
-        _judge_alarm(tally, broker, gateway, stands=False)
+        findings.recoveries.append(time.monotonic() - freed)
+        _judge_alarm(findings, broker, gateway, stands=False)
     except AssertionError as error:
-        tally.forbid("did not go on by itself", str(error)[:500])
+        findings.forbid("did not go on by itself", str(error)[:500])
 
 
 def disk_is_full(report: dict[str, Any]) -> bool:
@@ -174,20 +176,20 @@ def works_normally(report: dict[str, Any]) -> bool:
     return bool(report["broker"]["connected"] and not report["problems"])
 
 
-def _judge_checkpoint(tally: Tally, gateway: Gateway, before: int) -> None:
+def _judge_checkpoint(findings: Findings, gateway: Gateway, before: int) -> None:
     """Check that with the reserve released a checkpoint is written although the disk is full."""
     try:
         gateway.wait_for(lambda report: report["spool"]["checkpoint"] > before, within=CHECKPOINT_WITHIN)
     except AssertionError as error:
-        tally.forbid("no checkpoint from the reserve", str(error)[-500:])
+        findings.forbid("no checkpoint from the reserve", str(error)[-500:])
 
 
-def _judge_alarm(tally: Tally, broker: Broker, gateway: Gateway, *, stands: bool) -> None:
+def _judge_alarm(findings: Findings, broker: Broker, gateway: Gateway, *, stands: bool) -> None:
     """Check that the gateway's own alert is retained at the broker as long as the problem lasts."""
     name = gateway.ask(do="status")["gateway"]
     topic = alert_topic(name, NO_SITE, GATEWAY_SUBJECT, Problem.DISK.code)
     if asyncio.run(_retained(broker, topic, stands=stands)) != stands:
-        tally.forbid("alarm not at the broker" if stands else "alarm stands for ever", topic)
+        findings.forbid("alarm not at the broker" if stands else "alarm stands for ever", topic)
 
 
 async def _retained(broker: Broker, topic: str, *, stands: bool) -> bool:

@@ -236,7 +236,7 @@ class Armed:
         *_, held = point.attribute.resolve()
         if point.within is not None:
             *_, around = point.within.resolve()
-            point.within.put(_rebound(around, self._noting(_plain(around))))
+            point.within.put(_rebound(around, self._marked(_plain(around))))
         point.attribute.put(_rebound(held, self._wrapped(point, _plain(held))))
 
     def due(self, point: Point) -> bool:
@@ -247,13 +247,13 @@ class Armed:
             self.hits += 1
             return self.hits == self.nth
 
-    def _noting(self, call: Callable[..., Any]) -> Callable[..., Any]:
+    def _marked(self, call: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(call)
-        def noted(*arguments: Any, **named: Any) -> Any:
+        def marked(*arguments: Any, **named: Any) -> Any:
             with self._within():
                 return call(*arguments, **named)
 
-        return noted
+        return marked
 
     @contextmanager
     def _within(self) -> Iterator[None]:

@@ -93,7 +93,7 @@ class Fleet:
         self.directory = directory
         self.run = FleetRun(scenario, options)
         self.seen: Snapshot | None = None
-        self.run.on_second = self._look
+        self.run.on_second = self._note
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._work, name="fleet")
         self._error: BaseException | None = None
@@ -148,7 +148,7 @@ class Fleet:
         """Whether every device is connected, as of the last second."""
         return self.seen is not None and self.seen.up == len(self.run.plans)
 
-    def _look(self, seen: Snapshot) -> None:
+    def _note(self, seen: Snapshot) -> None:
         self.seen = seen
 
     def _work(self) -> None:

@@ -59,6 +59,13 @@ def rules_of(place: Path, text: str) -> dict[str, Any]:
     return load_rules(file).to_plain()
 
 
+def later(moment: Moment, ms: int) -> Moment:
+    """Return the moment `ms` later by every clock."""
+    at = {name: getattr(moment, name) for name in ("wall", "listening", "least", "aged")}
+    passed = {name: time + ms for name, time in at.items() if time is not None}
+    return msgspec.structs.replace(moment, **passed)
+
+
 class Inside:
     """A gateway in this process. `at` and `now` are wall milliseconds."""
 
@@ -89,8 +96,7 @@ class Inside:
     def fold(self, given: Input) -> Effects:
         """Fold one input into the open record."""
         effects = self.pipeline.fold(given)
-        self.state.listening = given.moment.listening
-        self.state.wall = max(self.state.wall, given.moment.wall)
+        self.state.folded(given.moment)
         if effects.changed:
             self._inputs.append(given)
             self._effects.append(effects.for_store(self.names))
@@ -175,7 +181,7 @@ class Inside:
         for _ in range(within):
             if not (windows.open_readings or windows.open_coarser or windows.pending):
                 break
-            moment = Moment(moment.wall + 1_000, moment.listening + 1_000, moment.trusted)
+            moment = later(moment, 1_000)
             self.tick(moment)
         self.commit()
         self.late()

@@ -18,50 +18,52 @@ from fleet_sim.judging.stored import InfluxPlace, window_rows
 from fleet_sim.judging.verify import Comparison, compare, gateway_terms
 from fleet_sim.ledger.expected import Policy, readouts
 from fleet_sim.ledger.reading import Ledger
-from tests.proofs.proof import Tally
+from tests.proofs.proof import Findings
 from tests.servers.gateway import Gateway
 
 WARM, COOL = 5.0, 4.0
 """The limits at which `Hot` of `field.RULES` fires and clears."""
 
 
-def judge_history(tally: Tally, gateway: Gateway, ledger: Ledger, report: Mapping[str, Any]) -> None:
+def judge_history(findings: Findings, gateway: Gateway, ledger: Ledger, report: Mapping[str, Any]) -> None:
     """Compare every window of the local history with the ledger."""
     rows = window_rows(gateway.query("windows"))
-    take_comparison(tally, compare(ledger, gateway_terms(report), rows, "history"))
+    take_comparison(findings, compare(ledger, gateway_terms(report), rows, "history"))
 
 
-def judge_influx(tally: Tally, place: InfluxPlace, ledger: Ledger, report: Mapping[str, Any]) -> None:
+def judge_influx(findings: Findings, place: InfluxPlace, ledger: Ledger, report: Mapping[str, Any]) -> None:
     """Compare every window in InfluxDB, of all tiers, with the ledger."""
     terms = gateway_terms(report)
-    take_comparison(tally, compare(ledger, terms, influx_of_run(ledger, terms, place), "InfluxDB"))
+    take_comparison(findings, compare(ledger, terms, influx_of_run(ledger, terms, place), "InfluxDB"))
 
 
-def take_comparison(tally: Tally, found: Comparison) -> None:
+def take_comparison(findings: Findings, found: Comparison) -> None:
     """Add the findings of a comparison; to have judged nothing is a failure too."""
-    tally.acknowledged += found.readings
-    tally.windows += found.windows
-    tally.lost += found.lost
-    tally.double += found.double
-    tally.wrong += found.wrong
+    findings.acknowledged += found.readings
+    findings.windows += found.windows
+    findings.lost += found.lost
+    findings.double += found.double
+    findings.wrong += found.wrong
     for example in found.examples:
-        tally.show(f"{found.source}: {example}")
+        findings.show(f"{found.source}: {example}")
     if not found.windows:
-        tally.forbid("nothing judged", f"{found.source} held no window of the run")
+        findings.forbid("nothing judged", f"{found.source} held no window of the run")
     for reason, windows in found.not_judged.items():
-        tally.forbid("windows not judged", f"{found.source}: {windows} {reason}", windows)
+        findings.forbid("windows not judged", f"{found.source}: {windows} {reason}", windows)
 
 
-def judge_identities(tally: Tally, report: Mapping[str, Any]) -> None:
+def judge_identities(findings: Findings, report: Mapping[str, Any]) -> None:
     """Check the sums that delivery.md promises of the counters, in total and for each listed device."""
     for sentence in broken_identities(report["messages"], report["values"]):
-        tally.forbid("identity broken", sentence)
+        findings.forbid("identity broken", sentence)
 
 
 def broken_identities(messages: Mapping[str, int], values: Mapping[str, int]) -> list[str]:
     """Return a sentence for each sum that does not hold."""
     broken = []
-    if messages["received"] != messages["new"] + messages["duplicate"] + messages["quarantined"]:
+    if messages["received"] != sum(
+        messages[name] for name in ("new", "duplicate", "not_known", "quarantined")
+    ):
         broken.append(f"messages: {dict(messages)}")
     parts = values["accepted"] + values["too_late"] + values["bad"] + values["refused"]
     if values["values"] != parts or values["late_merged"] > values["accepted"]:
@@ -69,39 +71,39 @@ def broken_identities(messages: Mapping[str, int], values: Mapping[str, int]) ->
     return broken
 
 
-def judge_devices(tally: Tally, gateway: Gateway) -> None:
+def judge_devices(findings: Findings, gateway: Gateway) -> None:
     """Check the sums of every device."""
     for device in gateway.ask(do="devices"):
         for sentence in broken_identities(device["counters"], device["counters"]):
-            tally.forbid("identity broken", f"{device['device']}: {sentence}")
+            findings.forbid("identity broken", f"{device['device']}: {sentence}")
 
 
-def judge_alerts(tally: Tally, rows: Sequence[Mapping[str, Any]]) -> None:
+def judge_alerts(findings: Findings, rows: Sequence[Mapping[str, Any]]) -> None:
     """Check that no alert takes a step twice under one id, or begins before the previous one has ended."""
     ids = {row["id"] for row in rows}
-    tally.alerts += len(ids)
+    findings.alerts += len(ids)
     steps = Counter((row["id"], row["state"], row["level"], row["at"]) for row in rows)
     ends = Counter(row["id"] for row in rows if row["state"] == "resolved")
     for step, times in [*steps.items(), *ends.items()]:
         if times > 1:
-            tally.alerts_repeated += 1
-            tally.show(f"alert step {times} times: {step}")
-    _judge_lives(tally, rows)
+            findings.alerts_repeated += 1
+            findings.show(f"alert step {times} times: {step}")
+    _judge_lives(findings, rows)
 
 
-def _judge_lives(tally: Tally, rows: Sequence[Mapping[str, Any]]) -> None:
+def _judge_lives(findings: Findings, rows: Sequence[Mapping[str, Any]]) -> None:
     living: dict[tuple[str, str], str] = {}
     for row in rows:
         key = (row["rule"], row["subject"])
         if row["state"] == "firing" and living.setdefault(key, row["id"]) != row["id"]:
-            tally.alerts_repeated += 1
-            tally.show(f"a second alert while one is firing: {dict(row)}")
+            findings.alerts_repeated += 1
+            findings.show(f"a second alert while one is firing: {dict(row)}")
         elif row["state"] == "resolved" and living.pop(key, None) != row["id"]:
-            tally.alerts_lost += 1
-            tally.show(f"resolved without firing: {dict(row)}")
+            findings.alerts_lost += 1
+            findings.show(f"resolved without firing: {dict(row)}")
 
 
-def judge_hot(tally: Tally, rows: Sequence[Mapping[str, Any]], ledger: Ledger) -> None:
+def judge_hot(findings: Findings, rows: Sequence[Mapping[str, Any]], ledger: Ledger) -> None:
     """Check that `Hot` fired for each device as often as its acknowledged readings demand."""
     found = Counter(
         row["subject"] for row in {row["id"]: row for row in rows if row["rule"] == "Hot"}.values()
@@ -110,9 +112,9 @@ def judge_hot(tally: Tally, rows: Sequence[Mapping[str, Any]], ledger: Ledger) -
     for device in sorted(found.keys() | expected.keys()):
         missing = expected[device] - found[device]
         if missing:
-            tally.alerts_lost += max(0, missing)
-            tally.alerts_repeated += max(0, -missing)
-            tally.show(f"{device}: {expected[device]} alerts by its readings, {found[device]} stored")
+            findings.alerts_lost += max(0, missing)
+            findings.alerts_repeated += max(0, -missing)
+            findings.show(f"{device}: {expected[device]} alerts by its readings, {found[device]} stored")
 
 
 def expected_hot(ledger: Ledger) -> Counter[str]:
@@ -130,41 +132,41 @@ def expected_hot(ledger: Ledger) -> Counter[str]:
     return expected
 
 
-def judge_commands(tally: Tally, rows: Sequence[Mapping[str, Any]], ledger: Ledger) -> None:
+def judge_commands(findings: Findings, rows: Sequence[Mapping[str, Any]], ledger: Ledger) -> None:
     """Check that devices executed nothing twice, and that no two commands of a device share a number."""
     found = grade_commands(ledger)
-    tally.commands += found.executed
-    tally.executed_twice += found.executed_twice
+    findings.commands += found.executed
+    findings.executed_twice += found.executed_twice
     numbered = {(row["device"], row["n"], row["id"]) for row in rows if row["n"] is not None}
     for number, ids in Counter((device, n) for device, n, _ in numbered).items():
         if ids > 1:
-            tally.forbid("two commands of one number", f"{number}")
+            findings.forbid("two commands of one number", f"{number}")
 
 
-def judge_log(tally: Tally, gateway: Gateway) -> None:
+def judge_log(findings: Findings, gateway: Gateway) -> None:
     """Check that the gateway's log holds no traceback."""
     words = gateway.log.read_text(errors="replace") if gateway.log.exists() else ""
     tracebacks = words.count("Traceback (most recent call last)")
     if tracebacks:
-        tally.tracebacks += tracebacks
-        tally.show(words[words.index("Traceback (most") :][:2000])
+        findings.tracebacks += tracebacks
+        findings.show(words[words.index("Traceback (most") :][:2000])
 
 
 def judge_all(
-    tally: Tally,
+    findings: Findings,
     gateway: Gateway,
     ledger: Ledger,
     report: Mapping[str, Any],
     influx: InfluxPlace | None = None,
 ) -> None:
     """Compare everything that does not depend on the fault."""
-    judge_identities(tally, report)
-    judge_devices(tally, gateway)
-    judge_history(tally, gateway, ledger, report)
+    judge_identities(findings, report)
+    judge_devices(findings, gateway)
+    judge_history(findings, gateway, ledger, report)
     if influx is not None:
-        judge_influx(tally, influx, ledger, report)
+        judge_influx(findings, influx, ledger, report)
     alerts = gateway.query("alerts")
-    judge_alerts(tally, alerts)
-    judge_hot(tally, alerts, ledger)
-    judge_commands(tally, gateway.query("commands"), ledger)
-    judge_log(tally, gateway)
+    judge_alerts(findings, alerts)
+    judge_hot(findings, alerts, ledger)
+    judge_commands(findings, gateway.query("commands"), ledger)
+    judge_log(findings, gateway)

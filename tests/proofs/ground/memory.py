@@ -15,7 +15,7 @@ import numpy as np
 MB = 1_000_000
 
 
-class Look(NamedTuple):
+class Sample(NamedTuple):
     """A sample of a process at `at` (monotonic seconds): `resident` bytes and `files` open files."""
 
     at: float
@@ -24,14 +24,14 @@ class Look(NamedTuple):
     files: int
 
 
-def look_at(pid: int) -> Look | None:
+def take_sample(pid: int) -> Sample | None:
     """Take a sample; None if the process is gone."""
     try:
         words = Path(f"/proc/{pid}/statm").read_text().split()
         files = len(list(Path(f"/proc/{pid}/fd").iterdir()))
     except OSError:
         return None
-    return Look(time.monotonic(), pid, int(words[1]) * 4096, files)
+    return Sample(time.monotonic(), pid, int(words[1]) * 4096, files)
 
 
 @dataclass(slots=True)
@@ -40,7 +40,7 @@ class Watch:
 
     pid: Callable[[], int]
     every: float = 0.5
-    looks: list[Look] = field(default_factory=list)
+    samples: list[Sample] = field(default_factory=list)
     _ended: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
 
@@ -58,28 +58,28 @@ class Watch:
 
     def _work(self) -> None:
         while not self._ended.wait(self.every):
-            found = look_at(self.pid())
+            found = take_sample(self.pid())
             if found is not None:
-                self.looks.append(found)
+                self.samples.append(found)
 
-    def since(self, at: float) -> list[Look]:
-        return [look for look in self.looks if look.at >= at]
+    def since(self, at: float) -> list[Sample]:
+        return [sample for sample in self.samples if sample.at >= at]
 
 
-def most_resident(looks: list[Look]) -> int:
+def most_resident(samples: list[Sample]) -> int:
     """Return the largest resident size in bytes; 0 without samples."""
-    return max((look.resident for look in looks), default=0)
+    return max((sample.resident for sample in samples), default=0)
 
 
-def slope(looks: list[Look]) -> float:
+def slope(samples: list[Sample]) -> float:
     """Return the growth of resident memory in bytes an hour: the median slope between all pairs (Theil-Sen).
 
     A single jump, such as a checkpoint being written, does not change it.
     """
-    if len(looks) < 2:
+    if len(samples) < 2:
         return 0.0
-    chosen = looks[:: max(1, len(looks) // 400)]
-    at = np.array([look.at for look in chosen])
-    resident = np.array([look.resident for look in chosen], np.float64)
+    chosen = samples[:: max(1, len(samples) // 400)]
+    at = np.array([sample.at for sample in chosen])
+    resident = np.array([sample.resident for sample in chosen], np.float64)
     first, second = np.triu_indices(len(chosen), 1)
     return float(np.median((resident[second] - resident[first]) / (at[second] - at[first])) * 3600)

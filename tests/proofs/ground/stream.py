@@ -23,7 +23,7 @@ from fleet_sim.ledger.expected import Facts
 from fleet_wire.control_messages import decode_command
 from fleet_wire.telemetry import encode_telemetry
 from fleet_wire.topics import COMMAND, TELEMETRY, device_topic, parse_device_topic
-from tests.proofs.proof import Tally
+from tests.proofs.proof import Findings
 from tests.servers.broker import Broker
 from tests.servers.process import ServerFailed
 
@@ -79,7 +79,7 @@ def facts_in_order(values: list[float]) -> Facts:
 
 
 def take_windows(
-    tally: Tally,
+    findings: Findings,
     expected: Mapping[WindowKey, Facts],
     found: Mapping[WindowKey, Facts],
     source: str,
@@ -93,14 +93,14 @@ def take_windows(
         if held is None and not complete:
             missing += 1
         elif held != facts:
-            tally.wrong += 1
-            tally.lost += max(0, facts.count - (held.count if held else 0))
-            tally.double += max(0, (held.count if held else 0) - facts.count)
-            tally.show(f"{source}: {key}: expected {facts}, found {held}")
+            findings.wrong += 1
+            findings.lost += max(0, facts.count - (held.count if held else 0))
+            findings.double += max(0, (held.count if held else 0) - facts.count)
+            findings.show(f"{source}: {key}: expected {facts}, found {held}")
     for key in found.keys() - expected.keys():
-        tally.wrong += 1
-        tally.show(f"{source}: {key} is not of the stream: {found[key]}")
-    tally.windows += len(expected)
+        findings.wrong += 1
+        findings.show(f"{source}: {key} is not of the stream: {found[key]}")
+    findings.windows += len(expected)
     return missing
 
 
@@ -154,7 +154,7 @@ class Commands:
         self._listening = threading.Event()
         self._devices = {stream.name(device): device for device in range(stream.devices)}
         self._client = paho.Client(
-            CallbackAPIVersion.VERSION2, client_id=f"{stream.site}-ear", protocol=paho.MQTTv5
+            CallbackAPIVersion.VERSION2, client_id=f"{stream.site}-commands", protocol=paho.MQTTv5
         )
         self._client.on_message = self._take
         self._client.on_subscribe = lambda *_: self._listening.set()

@@ -348,6 +348,6 @@ class Fuzz:
         return self._of(name, keys, "new device")
 
 
-def tally_of(messages: list[Hostile]) -> Counter[str]:
+def count_kinds(messages: list[Hostile]) -> Counter[str]:
     """Count messages by kind."""
     return Counter(message.kind for message in messages)

@@ -28,12 +28,12 @@ from edge_gateway.status.counters import Counters
 from edge_gateway.status.report import as_plain
 from edge_gateway.store.line_protocol import render_gateway
 from fleet_wire.control_messages import encode_gateway_status
-from tests.gateway.status.reports import BROKER, SPOOL
+from tests.gateway.status.reports import BROKER, CLOCK, SPOOL
 from tests.proofs.ground.field import RULES
 from tests.proofs.ground.inside import GATEWAY, Inside, configuration, rules_of
 from tests.proofs.hostile.fuzz import Fuzz, Hostile, counts_as_telemetry
 from tests.proofs.hostile.fuzz_bytes import is_a_map, real, table, text, whole
-from tests.proofs.proof import Tally
+from tests.proofs.proof import Findings
 
 SITE = "pair"
 START = 1_760_000_000_000
@@ -147,8 +147,8 @@ def _name_codes(pipeline: Pipeline, row: Any) -> None:
 class PairedGateways:
     """A gateway that gets hostile and good messages, and a second one that gets only the good ones."""
 
-    def __init__(self, place: Path, chance: random.Random, tally: Tally, **sections: Any) -> None:
-        self.tally = tally
+    def __init__(self, place: Path, chance: random.Random, findings: Findings, **sections: Any) -> None:
+        self.findings = findings
         self.chance = chance
         self.fuzz = Fuzz(chance, SITE)
         self.good = GoodDevices(random.Random(chance.random()))
@@ -192,14 +192,14 @@ class PairedGateways:
         try:
             found = self._deliver(self.gateway, mixed)
         except Exception:
-            self.tally.forbid("exception", traceback.format_exc()[-1500:])
+            self.findings.forbid("exception", traceback.format_exc()[-1500:])
             return False
         spent = time.thread_time() - started
         self.cpu += spent
         self.slowest = max(self.slowest, spent)
         if spent > MOST_CPU:
             told = dict(Counter(one.kind for one in mixed))
-            self.tally.forbid("a batch stalled", f"{spent:.1f} s for {len(mixed)} messages: {told}")
+            self.findings.forbid("a batch stalled", f"{spent:.1f} s for {len(mixed)} messages: {told}")
         self._account(mixed, found, before)
         self._deliver(self.calm, good)
         self.kinds.update(one.kind for one in hostile)
@@ -231,7 +231,7 @@ class PairedGateways:
         self.quarantined.update(one.reason[:40] for one in kept)
         if step["received"] != counted or step["quarantined"] != aside:
             self._broken("miscounted", f"{counted} sent, {aside} in quarantine: {step}")
-        if step["received"] != step["new"] + step["duplicate"] + step["quarantined"]:
+        if step["received"] != sum(step[name] for name in ("new", "duplicate", "not_known", "quarantined")):
             self._broken("identity broken", f"{step}")
         if step["values"] != sum(step[name] for name in ("accepted", "too_late", "bad", "refused")):
             self._broken("identity broken", f"{step}")
@@ -253,7 +253,7 @@ class PairedGateways:
                 self._broken("good message refused", f"{one.topic} {one.payload.hex()}")
 
     def _broken(self, what: str, example: str) -> None:
-        self.tally.forbid(what, example)
+        self.findings.forbid(what, example)
 
     # --- restarts, bounds, and the comparison
 
@@ -263,7 +263,7 @@ class PairedGateways:
             self.gateway.checkpoint()
         before = self.gateway.snapshot()
         lost = self.gateway.crash()
-        self.tally.faults["restart"] += 1
+        self.findings.faults["restart"] += 1
         if lost or _fold_of(before) != _fold_of(self.gateway.snapshot()):
             self._broken("different state after a restart", f"at {self.now}")
 
@@ -285,7 +285,7 @@ class PairedGateways:
     def _judge_report(self) -> None:
         """Check that the report can be encoded and written to InfluxDB, whose integers have 64 bits."""
         gateway = self.gateway
-        now = Now("online", self.now, START, "", "", Counters(), (), BROKER, SPOOL, {})
+        now = Now("online", self.now, START, "", "", Counters(), (), CLOCK, BROKER, SPOOL, {})
         reporter = Reporter.of(GATEWAY, gateway.config)
         told = as_plain(reporter.report(gateway.pipeline, gateway.store.facts(), now))
         try:
@@ -302,16 +302,16 @@ class PairedGateways:
             inside.commit()
             _drain(inside, moment, self.outputs[inside])
         attacked, calm = self.outputs[self.gateway], self.outputs[self.calm]
-        self.tally.windows += len(calm.windows)
-        self.tally.alerts += len({step[0] for step in calm.alerts})
+        self.findings.windows += len(calm.windows)
+        self.findings.alerts += len({step[0] for step in calm.alerts})
         for key in calm.windows.keys() | attacked.windows.keys():
             if calm.windows.get(key) != attacked.windows.get(key):
-                self.tally.wrong += 1
-                self.tally.show(f"a good device's window differs from that of the calm gateway: {key}")
+                self.findings.wrong += 1
+                self.findings.show(f"a good device's window differs from that of the calm gateway: {key}")
         if sorted(calm.alerts) != sorted(attacked.alerts):
-            self.tally.alerts_lost += len(set(calm.alerts) - set(attacked.alerts))
-            self.tally.alerts_repeated += len(set(attacked.alerts) - set(calm.alerts)) or 1
-            self.tally.show("a good device's alerts differ from those of the calm gateway")
+            self.findings.alerts_lost += len(set(calm.alerts) - set(attacked.alerts))
+            self.findings.alerts_repeated += len(set(attacked.alerts) - set(calm.alerts)) or 1
+            self.findings.show("a good device's alerts differ from those of the calm gateway")
         self._judge_good_counters()
 
     def _judge_good_counters(self) -> None:
@@ -323,10 +323,10 @@ class PairedGateways:
                 assert number is not None
                 both.append(inside.pipeline.admission.accounting.of(number))
             accepted += both[1]["accepted"]
-            self.tally.lost += max(0, both[1]["accepted"] - both[0]["accepted"])
+            self.findings.lost += max(0, both[1]["accepted"] - both[0]["accepted"])
             if both[0] != both[1]:
                 self._broken("good device's counters differ", f"{name}: {both}")
-        self.tally.acknowledged += accepted
+        self.findings.acknowledged += accepted
         if accepted != self.good.values:
             self._broken("miscounted", f"{self.good.values} good values sent, {accepted} accepted")
 

@@ -19,7 +19,7 @@ from edge_gateway.recovery.startup import INFLUX
 from edge_gateway.windows.rows import STATE_ROW, WINDOW_ROW
 from tests.proofs.ground.inside import Inside
 from tests.proofs.hostile.inside import SECTIONS, PairedGateways
-from tests.proofs.proof import Setting, Tally
+from tests.proofs.proof import Findings, Setting
 from tests.servers.influx import Influx
 
 FORWARDED = ("region", "zone")
@@ -37,26 +37,28 @@ def write_and_read_back(setting: Setting, count: int) -> None:
     buckets = [influx.fresh_bucket(shard_s=TEN_YEARS_S) for _ in SECTIONS["windows"]]
     windows = [{**window, "bucket": name} for window, name in zip(SECTIONS["windows"], buckets, strict=True)]
     section = {"url": influx.url, "org": influx.org, "token": "env:HOME"}
-    pair = PairedGateways(setting.place("lines"), setting.rng, setting.tally, windows=windows, influx=section)
+    pair = PairedGateways(
+        setting.place("lines"), setting.rng, setting.findings, windows=windows, influx=section
+    )
     if not pair.chunk(count):
         return
     pair.judge_good()
-    written = _write(setting.tally, influx, pair.gateway)
+    written = _write(setting.findings, influx, pair.gateway)
     for number, bucket in enumerate(buckets):
-        _compare(setting.tally, pair.place, number, _points(influx, bucket, "sensor"), _windows)
-        _compare(setting.tally, pair.place, number, _points(influx, bucket, "sensor_state"), _states)
-    setting.tally.measured["lines written"] = written
+        _compare(setting.findings, pair.place, number, _points(influx, bucket, "sensor"), _windows)
+        _compare(setting.findings, pair.place, number, _points(influx, bucket, "sensor_state"), _states)
+    setting.findings.measured["lines written"] = written
     pair.close()
 
 
-def _write(tally: Tally, influx: Influx, inside: Inside) -> int:
+def _write(findings: Findings, influx: Influx, inside: Inside) -> int:
     """Write every parcel as the sink would; the database must refuse no line. Return the number of lines."""
     written = 0
     while (parcel := inside.store.take(INFLUX)) is not None:
         try:
             influx.write(parcel.bucket, parcel.body.decode())
         except AssertionError as error:
-            tally.forbid("a line was refused", str(error)[:500])
+            findings.forbid("a line was refused", str(error)[:500])
         written += parcel.lines
         inside.store.done(parcel)
     return written
@@ -112,7 +114,7 @@ def _states(db: sqlite3.Connection) -> Stored:
 
 
 def _compare(
-    tally: Tally, place: Path, number: int, points: dict[Point, dict[str, str]], stored: Any
+    findings: Findings, place: Path, number: int, points: dict[Point, dict[str, str]], stored: Any
 ) -> None:
     """Check that every stored window is a point with the same fields, and that there is no other point."""
     expected: dict[Point, list[dict[str, Any]]] = {}
@@ -121,18 +123,18 @@ def _compare(
             if tier == number:
                 expected.setdefault((start, tuple(map(tag_as_sent, labels))), []).append(fields)
     db.close()
-    tally.windows += len(expected)
+    findings.windows += len(expected)
     for key, choices in expected.items():
         point = points.get(key)
         if point is None:
-            tally.lost += 1
-            tally.show(f"no point in InfluxDB for {key}: {choices}")
+            findings.lost += 1
+            findings.show(f"no point in InfluxDB for {key}: {choices}")
         elif not any(_same(point, fields) for fields in choices):
-            tally.wrong += 1
-            tally.show(f"InfluxDB has {point} for {key}: {choices}")
+            findings.wrong += 1
+            findings.show(f"InfluxDB has {point} for {key}: {choices}")
     for key in points.keys() - expected.keys():
-        tally.double += 1
-        tally.show(f"a point in InfluxDB that is not stored: {key}")
+        findings.double += 1
+        findings.show(f"a point in InfluxDB that is not stored: {key}")
 
 
 def _same(point: dict[str, str], fields: dict[str, Any]) -> bool:

@@ -19,7 +19,7 @@ import os
 import time
 import warnings
 
-from tests.proofs.ground.memory import MB, look_at
+from tests.proofs.ground.memory import MB, take_sample
 from tests.proofs.hostile.inside import PairedGateways
 from tests.proofs.hostile.lines import write_and_read_back
 from tests.proofs.hostile.wire import attack
@@ -43,28 +43,28 @@ def run(setting: Setting) -> None:
         _lines(setting, lines)
     setting.say(f"{wire:,} messages over a broker")
     attack(setting, wire)
-    setting.tally.faults["over the wire"] += wire
+    setting.findings.faults["over the wire"] += wire
 
 
 def _inside(setting: Setting, count: int) -> None:
-    tally, started = setting.tally, time.monotonic()
+    findings, started = setting.findings, time.monotonic()
     slowest = cpu = 0.0
     resident: list[int] = []
     left = count
-    while left > 0 and tally.ok:
+    while left > 0 and findings.ok:
         this = min(ROUND, left)
         left -= this
-        pair = PairedGateways(setting.place("pair"), setting.rng, tally)
+        pair = PairedGateways(setting.place("pair"), setting.rng, findings)
         _round(pair, this)
-        tally.faults.update(pair.kinds)
+        findings.faults.update(pair.kinds)
         slowest, cpu = max(slowest, pair.slowest), cpu + pair.cpu
         pair.close()
-        tally.runs += 1
-        look = look_at(os.getpid())
-        resident.append(look.resident // MB if look else 0)
-        sent = tally.faults.total()
+        findings.runs += 1
+        sample = take_sample(os.getpid())
+        resident.append(sample.resident // MB if sample else 0)
+        sent = findings.faults.total()
         setting.say(f"{sent:,} messages, {sent / (time.monotonic() - started):,.0f}/s, {resident[-1]} MB")
-    tally.measured |= {
+    findings.measured |= {
         "slowest batch, s of CPU": round(slowest, 3),
         "us of CPU a message": round(cpu / max(1, count) * 1e6),
         "messages/s": round(count / (time.monotonic() - started)),
@@ -89,9 +89,9 @@ def _lines(setting: Setting, count: int) -> None:
     try:
         setting.say(f"{count:,} messages whose lines go to InfluxDB")
         write_and_read_back(setting, count)
-        setting.tally.faults["lines to InfluxDB"] += count
+        setting.findings.faults["lines to InfluxDB"] += count
     except Unavailable as error:
-        setting.tally.measured["lines written"] = f"not run: {error}"
+        setting.findings.measured["lines written"] = f"not run: {error}"
         setting.say(f"not written to InfluxDB: {error}")
 
 

@@ -20,7 +20,7 @@ from tests.proofs.ground.raw_client import RawClient
 from tests.proofs.hostile.fuzz import Fuzz, Hostile, counts_as_telemetry
 from tests.proofs.hostile.fuzz_bytes import anything, blob, table, text, whole
 from tests.proofs.hostile.inside import must_be_quarantined
-from tests.proofs.proof import Setting, Tally
+from tests.proofs.proof import Findings, Setting
 from tests.servers.broker import Broker
 from tests.servers.gateway import Gateway
 
@@ -60,12 +60,12 @@ def attack(setting: Setting, count: int) -> None:
         gateway.start()
         for one in waves(chance, count):
             _publish(client, one, sent)
-        _operate(setting.tally, client, chance)
+        _operate(setting.findings, client, chance)
         for number in range(UNPROMISED):
             client.publish(WITHOUT_PROMISE.encode(), retained(number).payload, qos=0)
         for topic in ODD_TOPICS:
             _odd(client, topic, sent)
-    judge(setting.tally, broker, gateway, Counter(one for one in sent.elements() if _heard(one.topic)))
+    judge(setting.findings, broker, gateway, Counter(one for one in sent.elements() if _heard(one.topic)))
 
 
 def retained(number: int) -> Hostile:
@@ -108,17 +108,17 @@ def _odd(client: RawClient, topic: bytes, sent: Counter[Hostile]) -> None:
         sent[Hostile(topic.decode(), payload, "odd topic")] += 1
 
 
-def _operate(tally: Tally, client: RawClient, chance: random.Random) -> None:
+def _operate(findings: Findings, client: RawClient, chance: random.Random) -> None:
     """Send nonsense to the operators' topic, which must stop nothing."""
     for _ in range(50):
         payload = chance.choice(
             (anything(chance), msgspec.msgpack.encode({"id": "x", "do": "report", "args": 7}))
         )
         client.publish(f"edge/v1/{NAME}/command".encode(), payload)
-        tally.faults["operator nonsense"] += 1
+        findings.faults["operator nonsense"] += 1
 
 
-def judge(tally: Tally, broker: Broker, gateway: Gateway, came: Counter[Hostile]) -> None:
+def judge(findings: Findings, broker: Broker, gateway: Gateway, came: Counter[Hostile]) -> None:
     """Check that every message the broker passed on is new, duplicate, or in quarantine with its bytes."""
     counted = sum(times for one, times in came.items() if counts_as_telemetry(one.topic))
     try:
@@ -127,14 +127,14 @@ def judge(tally: Tally, broker: Broker, gateway: Gateway, came: Counter[Hostile]
             within=120,
         )
     except AssertionError as error:
-        tally.forbid("not counted", str(error)[-1500:])
-        judge_log(tally, gateway)
+        findings.forbid("not counted", str(error)[-1500:])
+        judge_log(findings, gateway)
         return
     unpromised = report["messages"]["qos0"]
     if report["messages"]["received"] != counted + unpromised or unpromised > UNPROMISED:
-        tally.forbid("miscounted", f"{counted} let through, {report['messages']}")
-    judge_identities(tally, report)
-    judge_devices(tally, gateway)
+        findings.forbid("miscounted", f"{counted} let through, {report['messages']}")
+    judge_identities(findings, report)
+    judge_devices(findings, gateway)
     rows = gateway.query("quarantine")
     kept = [row for row in rows if row["topic"] != WITHOUT_PROMISE]
     aside = Counter((row["topic"], bytes.fromhex(row["payload"])) for row in kept)
@@ -142,25 +142,27 @@ def judge(tally: Tally, broker: Broker, gateway: Gateway, came: Counter[Hostile]
     for one, times in came.items():
         all_came[one[:2]] += times
     for key, times in (aside - all_came).items():
-        tally.forbid("not what was sent", f"{times} x {key[0]!r} {key[1][:60].hex()}")
+        findings.forbid("not what was sent", f"{times} x {key[0]!r} {key[1][:60].hex()}")
     for one, times in came.items():
         if must_be_quarantined(one) and aside[one[:2]] < times:
-            tally.forbid("let in", f"{one.topic[:80]!r} {one.payload[:60].hex()}")
+            findings.forbid("let in", f"{one.topic[:80]!r} {one.payload[:60].hex()}")
     told = sum(counts_as_telemetry(row["topic"]) for row in rows)
     if told != report["messages"]["quarantined"]:
-        tally.forbid("miscounted", f"{told} rows in quarantine, {report['messages']}")
-    tally.measured["over the wire"] = {"sent": came.total(), **report["messages"]}
-    _judge_life(tally, broker, gateway, report)
+        findings.forbid("miscounted", f"{told} rows in quarantine, {report['messages']}")
+    findings.measured["over the wire"] = {"sent": came.total(), **report["messages"]}
+    _judge_life(findings, broker, gateway, report)
 
 
-def _judge_life(tally: Tally, broker: Broker, gateway: Gateway, report: dict[str, Any]) -> None:
+def _judge_life(findings: Findings, broker: Broker, gateway: Gateway, report: dict[str, Any]) -> None:
     """Check that the gateway runs, that its log has no traceback, and that a restart keeps the counters."""
     if not (gateway.running and broker.running):
-        tally.forbid("not running", gateway.words())
+        findings.forbid("not running", gateway.words())
         return
     gateway.kill()
     gateway.start()
     again = gateway.wait_for(settled)
     if again["messages"] != report["messages"]:
-        tally.forbid("different counters after a restart", f"{report['messages']}, then {again['messages']}")
-    judge_log(tally, gateway)
+        findings.forbid(
+            "different counters after a restart", f"{report['messages']}, then {again['messages']}"
+        )
+    judge_log(findings, gateway)

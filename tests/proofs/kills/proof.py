@@ -80,12 +80,12 @@ def run(setting: Setting) -> None:
     broker = setting.broker()
     pool = setting.keep(ThreadPoolExecutor(TARGETS))  # a gateway ends with the thread that started it
     not_reached: Counter[str] = Counter()
-    while (left := setting.count - setting.tally.faults.total()) > 0:
+    while (left := setting.count - setting.findings.faults.total()) > 0:
         wanted = min(TARGETS, 1 + left // LEAST_KILLS)
         targets = [_target(setting, broker, influx if not number else None) for number in range(wanted)]
         not_reached += _round(setting, pool, targets, min(ROUND, left))
-    setting.tally.measured["armed and not reached"] = not_reached.total()
-    setting.tally.measured["points"] = len(setting.tally.faults)
+    setting.findings.measured["armed and not reached"] = not_reached.total()
+    setting.findings.measured["points"] = len(setting.findings.faults)
     if not_reached:
         setting.say(
             "armed and not reached: " + ", ".join(f"{name} {n}" for name, n in not_reached.most_common())
@@ -100,12 +100,12 @@ def _influx(setting: Setting) -> Influx | None:
         return setting.influx()
     except Unavailable as error:
         setting.say(f"{error}; the points {', '.join(sorted(HTTP))} are not run")
-        setting.tally.measured["without InfluxDB, not run"] = ", ".join(sorted(HTTP))
+        setting.findings.measured["without InfluxDB, not run"] = ", ".join(sorted(HTTP))
         return None
 
 
 def _round(setting: Setting, pool: Executor, targets: Sequence[TargetInField], kills: int) -> Counter[str]:
-    tally = setting.tally
+    findings = setting.findings
     with ExitStack() as fleets:
         for one in targets:
             fleets.enter_context(one.fleet)
@@ -116,13 +116,13 @@ def _round(setting: Setting, pool: Executor, targets: Sequence[TargetInField], k
         ]
         killed = [future.result() for future in done]
     for one, what in zip(targets, killed, strict=True):
-        tally.faults += what.kills
-        tally.recoveries += what.recoveries
+        findings.faults += what.kills
+        findings.recoveries += what.recoveries
         _judge(setting, one)
-    tally.runs += 1
+    findings.runs += 1
     setting.say(
-        f"{tally.faults.total():,} kills, {tally.acknowledged:,} readings, {tally.alerts:,} alerts: "
-        f"lost {tally.lost}, double {tally.double}, wrong {tally.wrong}"
+        f"{findings.faults.total():,} kills, {findings.acknowledged:,} readings, {findings.alerts:,} alerts: "
+        f"lost {findings.lost}, double {findings.double}, wrong {findings.wrong}"
     )
     return sum((what.not_reached for what in killed), Counter())
 
@@ -162,7 +162,7 @@ def _settled(setting: Setting, gateway: Gateway, ledger: Ledger) -> dict[str, An
     except AssertionError:
         report: dict[str, Any] = gateway.ask(do="status")
         new, sent = report["messages"]["new"], messages_acknowledged(ledger)
-        setting.tally.forbid("not settled", f"{gateway.directory}: {new} messages of {sent} acknowledged")
+        setting.findings.forbid("not settled", f"{gateway.directory}: {new} messages of {sent} acknowledged")
         return report
 
 
@@ -171,9 +171,9 @@ def _judge(setting: Setting, one: TargetInField) -> None:
     report = _settled(setting, gateway, ledger)
     if one.place is not None:
         report = gateway.wait_for(forwarded)
-    judge_all(setting.tally, gateway, ledger, report, one.place)
+    judge_all(setting.findings, gateway, ledger, report, one.place)
     if not report["values"]["late_merged"]:
-        setting.tally.forbid("nothing came late", str(gateway.directory))
+        setting.findings.forbid("nothing came late", str(gateway.directory))
     gateway.kill()
 
 

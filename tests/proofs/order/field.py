@@ -16,7 +16,7 @@ from tests.proofs.ground.sections import FAST_COMMANDS
 from tests.proofs.order.histories import START, Arrival, Birth, History, Reading, Will, history
 from tests.proofs.order.oracle import Oracle
 from tests.proofs.order.trial import ORACLE_SETTINGS, SECTIONS, stored_windows
-from tests.proofs.proof import Setting, Tally, Unavailable
+from tests.proofs.proof import Findings, Setting, Unavailable
 from tests.servers.gateway import Gateway
 
 EVERY = (2_000, 6_000)
@@ -67,8 +67,8 @@ def shifted(given: History, name: str, since: int) -> Iterator[Arrival]:
 
 def over_a_broker(setting: Setting, *, histories: int = 15) -> None:
     """Send several histories at once, and kill the gateway twice meanwhile."""
-    broker, tally = setting.broker(), setting.tally
-    name = f"gw-order-{tally.runs}"
+    broker, findings = setting.broker(), setting.findings
+    name = f"gw-order-{findings.runs}"
     since = now_ms() - AGO
     given = [one for place in range(histories) for one in shifted(history(setting.rng), f"h{place}", since)]
     given.sort(key=lambda one: one.at)
@@ -86,11 +86,11 @@ def over_a_broker(setting: Setting, *, histories: int = 15) -> None:
             )
             if kills & set(range(at, at + AT_ONCE)):
                 gateway.kill()
-                tally.faults["kill"] += 1
+                findings.faults["kill"] += 1
                 gateway.start(ready=setting.rng.random() < 0.5)
-    _judge(tally, gateway, oracle)
+    _judge(findings, gateway, oracle)
     _judge_points(setting, gateway, buckets)
-    tally.runs += 1
+    findings.runs += 1
     gateway.kill()
     broker.kill()
 
@@ -109,11 +109,11 @@ def _gateway(setting: Setting, url: str, name: str) -> tuple[Gateway, list[str]]
         ]
         sections["influx"] = setting.forwarding(influx)
     except Unavailable as error:
-        setting.tally.measured["points"] = f"not run: {error}"
+        setting.findings.measured["points"] = f"not run: {error}"
     return setting.gateway(url, name, **sections), buckets
 
 
-def _judge(tally: Tally, gateway: Gateway, oracle: Oracle) -> None:
+def _judge(findings: Findings, gateway: Gateway, oracle: Oracle) -> None:
     """Compare windows, counters and gaps with the oracle; the broker may have delivered some messages twice."""
     expected = oracle.all_counters()
     report = gateway.wait_for(
@@ -124,27 +124,27 @@ def _judge(tally: Tally, gateway: Gateway, oracle: Oracle) -> None:
     for place, labels, revision, facts in stored_windows(gateway.spool):
         found.setdefault(place, []).append((labels, facts))
         corrected += bool(revision)
-    tally.measured["corrected windows, end to end"] = (
-        tally.measured.get("corrected windows, end to end", 0) + corrected
+    findings.measured["corrected windows, end to end"] = (
+        findings.measured.get("corrected windows, end to end", 0) + corrected
     )
-    tally.windows += len(oracle.windows)
-    tally.acknowledged += expected["accepted"]
+    findings.windows += len(oracle.windows)
+    findings.acknowledged += expected["accepted"]
     for place, window in oracle.windows.items():
         stored = found.pop(place, [])
         if len(stored) != 1 or not window.agrees(stored[0][1]):
-            tally.wrong += 1
-            tally.show(f"{place}: stored {stored}, expected {window.facts()}")
+            findings.wrong += 1
+            findings.show(f"{place}: stored {stored}, expected {window.facts()}")
     for place, stored in found.items():
-        tally.wrong += 1
-        tally.show(f"{place}: stored {stored}, expected nothing")
+        findings.wrong += 1
+        findings.show(f"{place}: stored {stored}, expected nothing")
     for name, device in oracle.devices.items():
-        _judge_device(tally, gateway, name, device)
-    judge_identities(tally, report)
-    judge_devices(tally, gateway)
-    judge_log(tally, gateway)
+        _judge_device(findings, gateway, name, device)
+    judge_identities(findings, report)
+    judge_devices(findings, gateway)
+    judge_log(findings, gateway)
 
 
-def _judge_device(tally: Tally, gateway: Gateway, name: str, device: Any) -> None:
+def _judge_device(findings: Findings, gateway: Gateway, name: str, device: Any) -> None:
     (told,) = (row for row in gateway.ask(do="devices", device=name) if row["site"] == device.site)
     for counter in (
         "new",
@@ -154,14 +154,13 @@ def _judge_device(tally: Tally, gateway: Gateway, name: str, device: Any) -> Non
         "accepted",
         "clock_steps",
         "lost_at_device",
-        "given_up",
     ):
         if told["counters"][counter] != device.counters[counter]:
             said = f"{name}: {counter} {told['counters'][counter]}, expected {device.counters[counter]}"
-            tally.forbid("miscounted", said)
+            findings.forbid("miscounted", said)
     gaps = sorted((number, *gap) for number, boot in device.boots.items() for gap in boot.ranges())
     if sorted(tuple(gap) for gap in told["gaps"]) != gaps:
-        tally.forbid("wrong gaps", f"{name}: {told['gaps']}, expected {gaps}")
+        findings.forbid("wrong gaps", f"{name}: {told['gaps']}, expected {gaps}")
 
 
 def _judge_points(setting: Setting, gateway: Gateway, buckets: list[str]) -> None:
@@ -178,15 +177,15 @@ def _judge_points(setting: Setting, gateway: Gateway, buckets: list[str]) -> Non
         for row in rows:
             key = (row["device"], row["metric"], EVERY[number], int(row["ms"]))
             if key in points:
-                setting.tally.double += 1
-                setting.tally.show(f"two points for {key}")
+                setting.findings.double += 1
+                setting.findings.show(f"two points for {key}")
             points[key] = int(row["_value"])
     for place, _, _, facts in stored_windows(gateway.spool):
         if len(facts) > 2 and points.pop(tuple(place), None) != facts[0]:
-            setting.tally.wrong += 1
-            setting.tally.show(f"InfluxDB has not {facts[0]} readings for {place}")
+            setting.findings.wrong += 1
+            setting.findings.show(f"InfluxDB has not {facts[0]} readings for {place}")
     for key in points:
-        setting.tally.forbid("point without a window", f"{key}")
+        setting.findings.forbid("point without a window", f"{key}")
 
 
 # --- the simulator's disorder
@@ -194,8 +193,8 @@ def _judge_points(setting: Setting, gateway: Gateway, buckets: list[str]) -> Non
 
 def simulated(setting: Setting, *, seconds: float = 12.0) -> None:
     """Run a fleet that sends duplicates, out of order and late, and kill the gateway once meanwhile."""
-    broker, tally = setting.broker(), setting.tally
-    name = f"gw-twice-{tally.runs}"
+    broker, findings = setting.broker(), setting.findings
+    name = f"gw-twice-{findings.runs}"
     windows = SECTIONS["windows"][: len(EVERY)]
     gateway = setting.gateway(broker, name, windows=windows, time=SECTIONS["time"], commands=FAST_COMMANDS)
     gateway.write_rules(RULES)
@@ -207,17 +206,17 @@ def simulated(setting: Setting, *, seconds: float = 12.0) -> None:
     with fleet:
         time.sleep(seconds / 2)
         gateway.kill()
-        tally.faults["kill"] += 1
+        findings.faults["kill"] += 1
         gateway.start()
         time.sleep(seconds / 2)
     report = wait_settled(gateway, fleet.ledger)
-    judge_identities(tally, report)
-    judge_devices(tally, gateway)
-    judge_history(tally, gateway, fleet.ledger, report)
-    judge_log(tally, gateway)
-    tally.faults["sent twice by the fleet"] += report["messages"]["duplicate"]
+    judge_identities(findings, report)
+    judge_devices(findings, gateway)
+    judge_history(findings, gateway, fleet.ledger, report)
+    judge_log(findings, gateway)
+    findings.faults["sent twice by the fleet"] += report["messages"]["duplicate"]
     if not report["messages"]["duplicate"] or not report["values"]["late_merged"]:
-        tally.forbid("no disorder to judge", f"{report['messages']}, {report['values']}")
+        findings.forbid("no disorder to judge", f"{report['messages']}, {report['values']}")
     gateway.kill()
 
 
@@ -226,7 +225,7 @@ def simulated(setting: Setting, *, seconds: float = 12.0) -> None:
 
 def start_in_1970(setting: Setting) -> None:
     """Start a gateway with a pending command while the clock is not set: readings without a time must wait."""
-    broker, tally = setting.broker(), setting.tally
+    broker, findings = setting.broker(), setting.findings
     gateway = setting.gateway(
         broker, "gw-1970", gateway={"id": "gw-1970", "sites": ["past"], "tags": ["line"]}
     )
@@ -244,10 +243,10 @@ def start_in_1970(setting: Setting) -> None:
             _send(client, device, seq, ts, 1.0)
         for seq in range(5):
             _send(client, "stampless", seq, None, 2.0)
-        _judge_past(tally, gateway)
+        _judge_past(findings, gateway)
         flag.unlink()
-        tally.faults["start in 1970"] += 1
-    _judge_present(tally, gateway, Path(gateway.spool))
+        findings.faults["start in 1970"] += 1
+    _judge_present(findings, gateway, Path(gateway.spool))
     gateway.kill()
 
 
@@ -256,33 +255,33 @@ def _send(client: RawClient, device: str, seq: int, ts: int | None, heat: float)
     client.publish(topic.encode(), payload)
 
 
-def _judge_past(tally: Tally, gateway: Gateway) -> None:
+def _judge_past(findings: Findings, gateway: Gateway) -> None:
     report = gateway.wait_for(
         lambda said: said["messages"]["new"] == 3 and said["broker"]["unacknowledged"], within=60
     )
     if "clock" not in {problem["code"] for problem in report["problems"]}:
-        tally.forbid("problem `clock` not reported", f"{report['problems']}")
+        findings.forbid("problem `clock` not reported", f"{report['problems']}")
     if report["store"]["floor"] > ORACLE_SETTINGS.earliest:
-        tally.forbid("retention was decided without the time", f"{report['store']}")
+        findings.forbid("retention was decided without the time", f"{report['store']}")
     states = {row["state"] for row in gateway.query("commands")}
     if states != {"expired_unknown"}:
-        tally.forbid("a command of an earlier start", f"{states}")
+        findings.forbid("a command of an earlier start", f"{states}")
 
 
-def _judge_present(tally: Tally, gateway: Gateway, spool: Path) -> None:
+def _judge_present(findings: Findings, gateway: Gateway, spool: Path) -> None:
     """Check that readings that waited have the right time once the clock is set, and that none is in 1970."""
     right = now_ms()
     report = gateway.wait_for(lambda said: said["messages"]["new"] == 8 and settled(said), within=90)
-    judge_identities(tally, report)
-    judge_devices(tally, gateway)
-    judge_log(tally, gateway)
+    judge_identities(findings, report)
+    judge_devices(findings, gateway)
+    judge_log(findings, gateway)
     counts: dict[str, int] = {}
     for place, _, _, facts in stored_windows(spool):
         if place.start < right - 120_000:
-            tally.forbid("window of a time that never was", f"{place}")
+            findings.forbid("window of a time that never was", f"{place}")
         if place.device == "ahead" and place.start < right + 600_000:
-            tally.forbid("a skew was judged without the time", f"{place}")
+            findings.forbid("a skew was judged without the time", f"{place}")
         if place.every == 2_000:
             counts[place.device] = counts.get(place.device, 0) + facts[0]
     if counts != {"kept": 2, "ahead": 1, "stampless": 5}:
-        tally.forbid("readings of 1970", f"{counts}")
+        findings.forbid("readings of 1970", f"{counts}")

@@ -14,8 +14,6 @@ from typing import Any, NamedTuple
 
 from tests.proofs.order.histories import Arrival, Birth, Reading, Will
 
-RANGES_KEPT = 64
-BOOTS_KEPT = 8
 LONGEST_TEXT = 64
 
 
@@ -118,12 +116,6 @@ class Boot:
                 found.append([seq, seq])
         return [(first, last) for first, last in found]
 
-    def give_up(self) -> int:
-        given = self.ranges()[:-RANGES_KEPT]
-        for first, last in given:
-            self.missing -= set(range(first, last + 1))
-        return sum(last - first + 1 for first, last in given)
-
 
 @dataclass(slots=True)
 class Device:
@@ -179,11 +171,8 @@ class Oracle:
         return known if known.site == site else None
 
     def _boot(self, device: Device, number: int) -> Boot:
-        """Return a boot; a new one becomes the current one, and may push out the one that was quiet longest."""
+        """Return a boot; a new one becomes the current one."""
         if number not in device.boots:
-            if len(device.boots) >= BOOTS_KEPT:
-                quiet = device.boots.pop(next(iter(device.boots)))
-                device.counters["given_up"] += len(quiet.missing)
             device.boots[number] = Boot()
             return device.boots[number]
         current = next(reversed(device.boots))
@@ -217,7 +206,6 @@ class Oracle:
         boot = self._boot(device, born.boot)
         boot.expect(born.following)
         device.counters["lost_at_device"] += boot.close_below(min(born.floor, born.following))
-        device.counters["given_up"] += boot.give_up()
 
     def _label_after_step(
         self, name: str, device: Device, told: tuple[str, Mapping[str, str]], since: int
@@ -248,7 +236,6 @@ class Oracle:
         if boot.steps_back(message.seq, time):
             self._step(device)
         verdict = boot.verdict(message.seq, time)
-        device.counters["given_up"] += boot.give_up()
         if verdict == "conflicts":
             device.counters["quarantined"] += 1
         device.counters[verdict] += 1

@@ -2,7 +2,7 @@
 
 Broken, in `count` random histories of a few devices each: duplicates on both hops; reordering; readings that are late
 before their window closes, after it, and after its stored row is gone; clocks that are ahead, behind, stepping or
-absent; reboots, reflashes with an old boot number, moves to another site, tags that change within a window. Each
+absent; reboots, moves to another site, tags that change within a window. Each
 history goes through the real fold, journal and store, split at random into batches and commits, with crashes and
 restarts. Then end to end: histories over a real broker to a gateway that is killed meanwhile; the simulator's own
 duplicates, reordering and late batches; and a gateway that starts in 1970.
@@ -38,7 +38,7 @@ def run(setting: Setting) -> None:
     for number in range(setting.count):
         _one(setting, rules, setting.rng.getrandbits(32))
         if (number + 1) % REPORT_EVERY == 0:
-            setting.say(f"{number + 1:,} histories, {setting.tally.windows:,} windows")
+            setting.say(f"{number + 1:,} histories, {setting.findings.windows:,} windows")
     ends: list[Callable[[Setting], None]] = [over_a_broker] * (setting.count // HISTORIES_A_ROUND)
     ends = [*ends, simulated, start_in_1970] if ends else [setting.rng.choice(END_TO_END)]
     for number, end_to_end in enumerate(ends, start=1):
@@ -47,13 +47,13 @@ def run(setting: Setting) -> None:
 
 
 def _one(setting: Setting, rules: dict[str, object], seed: int) -> None:
-    chance, tally, place = random.Random(seed), setting.tally, setting.place("history")
+    chance, findings, place = random.Random(seed), setting.findings, setting.place("history")
     given = history(chance)
-    wrong = Trial(place, rules, chance, tally).run(given)
-    tally.faults["history"] += 1
-    tally.faults.update(given.faults)
+    wrong = Trial(place, rules, chance, findings).run(given)
+    findings.faults["history"] += 1
+    findings.faults.update(given.faults)
     for sentence in wrong:
-        tally.forbid("differs from the oracle", f"history of seed {seed}: {sentence}")
+        findings.forbid("differs from the oracle", f"history of seed {seed}: {sentence}")
     shutil.rmtree(place, ignore_errors=True)
 
 

@@ -36,7 +36,7 @@ from tests.proofs.power.disk_trace import Step
 from tests.proofs.power.judging import SPOOL, Judge, Promises, Verdict, promises_of
 from tests.proofs.power.recording import Recording, files_below, record, record_recovery
 from tests.proofs.power.reference import Points, Reference, fold_all, records_of
-from tests.proofs.proof import Proof, Setting, Tally
+from tests.proofs.proof import Findings, Proof, Setting
 
 SECONDS, FEW_SECONDS = 4.0, 1.5
 DEVICES, FEW_DEVICES = 20, 8
@@ -101,9 +101,11 @@ def run(setting: Setting) -> None:
 def _cut(setting: Setting, work: Recorded, count: int, place: Path) -> None:
     """Make `count` cuts and count their verdicts."""
     for cut, verdict in _judged(work, choose_cuts(len(work.recording.steps), count, setting.rng), place):
-        count_verdict(setting.tally, cut, verdict)
-        if setting.tally.runs % 1000 == 0:
-            setting.say(f"{setting.tally.runs:,} cuts, {setting.tally.forbidden.total()} recovered badly")
+        count_verdict(setting.findings, cut, verdict)
+        if setting.findings.runs % 1000 == 0:
+            setting.say(
+                f"{setting.findings.runs:,} cuts, {setting.findings.forbidden.total()} recovered badly"
+            )
 
 
 def recovery_of(setting: Setting, work: Recorded, image: Path) -> Recorded:
@@ -116,7 +118,7 @@ def recovery_of(setting: Setting, work: Recorded, image: Path) -> Recorded:
     held = files_below(image)
     steps = record_recovery(work.recording, image)
     shutil.rmtree(image)
-    setting.tally.measured["recoveries_cut"] = setting.tally.measured.get("recoveries_cut", 0) + 1
+    setting.findings.measured["recoveries_cut"] = setting.findings.measured.get("recoveries_cut", 0) + 1
     moments = [work.moments[step]] * (len(steps) + 1)
     return replace(work, held=held, moments=moments, recording=replace(work.recording, steps=steps))
 
@@ -129,10 +131,10 @@ def prepare(recording: Recording, place: Path) -> Recorded:
 
 
 def _report_recording(setting: Setting, work: Recorded) -> None:
-    tally, newest = setting.tally, work.reference.known[max(work.reference.known)].stored
-    tally.acknowledged, tally.windows = newest.readings, newest.windows
-    tally.alerts = len({step.partition(" ")[0] for step in newest.alert_steps})
-    tally.measured |= {
+    findings, newest = setting.findings, work.reference.known[max(work.reference.known)].stored
+    findings.acknowledged, findings.windows = newest.readings, newest.windows
+    findings.alerts = len({step.partition(" ")[0] for step in newest.alert_steps})
+    findings.measured |= {
         "steps": len(work.recording.steps),
         "records": len(work.reference.known) - 1,
         "acknowledgements": work.promises.acknowledged,
@@ -140,7 +142,7 @@ def _report_recording(setting: Setting, work: Recorded) -> None:
         "lines_taken": len(work.recording.accepted),
     }
     for topic, _ in work.promises.unrecorded:
-        tally.forbid("acknowledged and in no record", topic)
+        findings.forbid("acknowledged and in no record", topic)
 
 
 def choose_cuts(steps: int, count: int, chance: random.Random) -> list[Cut]:
@@ -229,17 +231,17 @@ def _accepted_by(recording: Recording, now: float) -> Points:
     return points
 
 
-def count_verdict(tally: Tally, cut: Cut, verdict: Verdict) -> None:
+def count_verdict(findings: Findings, cut: Cut, verdict: Verdict) -> None:
     """Add the result of one cut."""
-    tally.runs += 1
-    tally.faults[cut.variant] += 1
-    tally.recoveries.append(verdict.seconds)
-    tally.lost += verdict.lost
-    tally.double += verdict.double
-    tally.alerts_lost += verdict.alerts_lost
-    tally.alerts_repeated += verdict.alerts_repeated
+    findings.runs += 1
+    findings.faults[cut.variant] += 1
+    findings.recoveries.append(verdict.seconds)
+    findings.lost += verdict.lost
+    findings.double += verdict.double
+    findings.alerts_lost += verdict.alerts_lost
+    findings.alerts_repeated += verdict.alerts_repeated
     for what, sentence in verdict.broken:
-        tally.forbid(what, f"{sentence} (step {cut.step}, {cut.variant})")
+        findings.forbid(what, f"{sentence} (step {cut.step}, {cut.variant})")
 
 
 PROOF = Proof(

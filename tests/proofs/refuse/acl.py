@@ -59,7 +59,7 @@ def run(setting: Setting, name: str) -> None:
     judge_fleet(setting, gateway, fleet.ledger)
     gateway.wait_for(lambda report: not report["commands"]["pending"], within=WITHIN)
     judge_done(setting, gateway.query("commands"), fleet.ledger)
-    setting.tally.faults[f"ACL refuses {refused}"] += 1
+    setting.findings.faults[f"ACL refuses {refused}"] += 1
     gateway.kill()
 
 
@@ -74,6 +74,6 @@ def judge_done(setting: Setting, rows: list[dict[str, Any]], ledger: Ledger) -> 
     executed = {row["id"] for row in ledger.of_kind("executed") if row["outcome"] == DONE}
     for row in rows:
         if row["state"] == DONE and row["id"] not in executed:
-            setting.tally.forbid("done and not executed", f"{row}")
+            setting.findings.forbid("done and not executed", f"{row}")
         if row["state"] == "sent":
-            setting.tally.forbid("silent", f"a command that stays sent: {row}")
+            setting.findings.forbid("silent", f"a command that stays sent: {row}")

@@ -49,12 +49,12 @@ def run(setting: Setting, name: str) -> None:
         gateway.kill()
         took = gateway.start()
         if took > STARTS_WITHIN:
-            setting.tally.forbid("slow start", f"{took:.0f} s after {kind}")
+            setting.findings.forbid("slow start", f"{took:.0f} s after {kind}")
         wait_accepted(gateway)
     for ledger in (fleet.ledger, later.ledger):
         judge_fleet(setting, gateway, ledger)
-    setting.tally.recoveries.append(took)
-    setting.tally.faults[f"tables full of {kind}"] += 1
+    setting.findings.recoveries.append(took)
+    setting.findings.faults[f"tables full of {kind}"] += 1
     gateway.kill()
 
 

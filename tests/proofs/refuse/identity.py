@@ -51,8 +51,8 @@ def run(setting: Setting, name: str) -> None:
     report = judge_fleet(setting, gateway, fleet.ledger)
     for counter in ("broker_sessions_lost", "taken_over"):
         if report["counters"].get(counter):
-            setting.tally.forbid("session taken", f"{counter} {report['counters'][counter]}")
-    setting.tally.faults["client ids wanted_ids"] += 1
+            setting.findings.forbid("session taken", f"{counter} {report['counters'][counter]}")
+    setting.findings.faults["client ids wanted_ids"] += 1
     gateway.kill()
 
 
@@ -69,7 +69,7 @@ def stealing_client(setting: Setting, broker: FieldBroker, wanted_ids: list[str]
                 if answer[3:4] != bytes([ACCEPTED]):
                     refused.append(f"as {one} on the devices' listener: {answer.hex()}")
                 if broker.answer(THIEF, one, port=field_broker.GATEWAYS):
-                    setting.tally.forbid("accepted on the gateway's listener", one)
+                    setting.findings.forbid("accepted on the gateway's listener", one)
             once.set()
 
     thread = threading.Thread(target=work, name=THIEF)
@@ -80,4 +80,4 @@ def stealing_client(setting: Setting, broker: FieldBroker, wanted_ids: list[str]
         over.set()
         thread.join()
     if refused:
-        setting.tally.forbid("the thief was not let in as itself", refused[0])
+        setting.findings.forbid("the thief was not let in as itself", refused[0])

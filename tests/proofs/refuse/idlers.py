@@ -34,14 +34,14 @@ def run(setting: Setting, name: str) -> None:
         wait_accepted(gateway)
         before = gateway.ask(do="status")["rules"]["hash"]
         with held_connections(port, gateway.spool / "control.sock") as held:
-            setting.tally.measured["held_connections connections"] = held
+            setting.findings.measured["held_connections connections"] = held
             gateway.write_rules(RULES.replace("expires: 60s", "expires: 50s"))
             _must_answer(setting, port)
             gateway.wait_for(lambda report: report["rules"]["hash"] != before, within=WITHIN)
             wait_accepted(gateway)
         _must_answer(setting, port)
     judge_fleet(setting, gateway, fleet.ledger)
-    setting.tally.faults["held_connections connections"] += 1
+    setting.findings.faults["held_connections connections"] += 1
     gateway.kill()
 
 
@@ -83,4 +83,4 @@ def _must_answer(setting: Setting, port: int) -> None:
     try:
         wait_until(answers, WITHIN, "/healthz answers beside idle connections")
     except ServerFailed as failed:
-        setting.tally.forbid("no answer", str(failed))
+        setting.findings.forbid("no answer", str(failed))

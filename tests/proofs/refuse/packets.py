@@ -33,10 +33,10 @@ def run(setting: Setting, name: str) -> None:
     report = judge_fleet(setting, gateway, fleet.ledger)
     lost = report["counters"].get("control_connections_lost", 0)
     if lost > MOST_CONNECTIONS:
-        setting.tally.forbid("tried over and over", f"{lost} control connections lost at {limit} bytes")
+        setting.findings.forbid("tried over and over", f"{lost} control connections lost at {limit} bytes")
     executed = {row["id"] for row in fleet.ledger.of_kind("executed")}
     alerts = gateway.query("alerts")
     if any(row["rule"] == "Hot" and row["state"] == "firing" for row in alerts) and not executed:
-        setting.tally.forbid("no command left", f"at {limit} bytes, with {len(alerts)} transitions")
+        setting.findings.forbid("no command left", f"at {limit} bytes, with {len(alerts)} transitions")
     must_stop(setting, gateway, f"packets of {limit} bytes at most")
-    setting.tally.faults["packet limit"] += 1
+    setting.findings.faults["packet limit"] += 1

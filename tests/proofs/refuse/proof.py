@@ -40,12 +40,9 @@ def run(setting: Setting) -> None:
     for number in range(setting.count):
         for kind, trial in TRIALS.items():
             trial(setting, f"gw-{kind}-{number}")
-            setting.tally.runs += 1
-            found = setting.tally
-            setting.say(
-                f"{kind} {number + 1}: {found.acknowledged:,} readings, lost {found.lost}, double {found.double}, "
-                f"other {found.forbidden.total()}"
-            )
+            setting.findings.runs += 1
+            found = setting.findings
+            setting.say(f"{kind} {number + 1}: {found.in_short()}, other {found.forbidden.total()}")
 
 
 PROOF = Proof(

@@ -55,7 +55,7 @@ def run(setting: Setting, name: str) -> None:
     if place is not None:
         gateway.wait_for(forwarded, within=WITHIN)
     judge_fleet(setting, gateway, fleet.ledger, place)
-    setting.tally.faults["password rotated"] += 1
+    setting.findings.faults["password rotated"] += 1
     gateway.kill()
 
 
@@ -96,7 +96,7 @@ def _influx(setting: Setting) -> Influx | None:
     try:
         return setting.influx()
     except Unavailable as error:
-        setting.tally.measured["tokens rotated"] = f"not run: {error}"
+        setting.findings.measured["tokens rotated"] = f"not run: {error}"
         return None
 
 
@@ -115,7 +115,7 @@ def _forward(setting: Setting, gateway: Gateway, influx: Influx, name: str) -> C
         must_report(setting, gateway, "the token was revoked", *DATABASE_REFUSES)
         authorize(influx, path)
         must_clear(setting, gateway, "the new token was written", *DATABASE_REFUSES)
-        setting.tally.faults["token rotated"] += 1
+        setting.findings.faults["token rotated"] += 1
 
     return rotate
 

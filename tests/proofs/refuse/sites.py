@@ -64,25 +64,25 @@ def run(setting: Setting, name: str) -> None:
         wait_accepted(first)
         wait_accepted(second)
     for gateway in (first, second):
-        judge_identities(setting.tally, gateway.wait_for(settled, within=WITHIN))
+        judge_identities(setting.findings, gateway.wait_for(settled, within=WITHIN))
     _judge_staying(setting, first, staying.ledger, stays)
     _judge_moving(setting, first, second, moving.ledger)
     _judge_commands(setting, first, second, moving.ledger, moved_at)
     for gateway in (first, second):
-        judge_log(setting.tally, gateway)
+        judge_log(setting.findings, gateway)
         gateway.kill()
-    setting.tally.faults["site taken away"] += 1
+    setting.findings.faults["site taken away"] += 1
 
 
 def _judge_staying(setting: Setting, gateway: Gateway, ledger: Ledger, site: str) -> None:
     rows = [row for row in gateway.query("windows") if row["device"].startswith(site)]
     terms = gateway_terms(gateway.ask(do="status"))
-    take_comparison(setting.tally, compare(ledger, terms, window_rows(rows), "history of what stays"))
+    take_comparison(setting.findings, compare(ledger, terms, window_rows(rows), "history of what stays"))
 
 
 def _judge_moving(setting: Setting, first: Gateway, second: Gateway, ledger: Ledger) -> None:
     every = int(first.ask(do="status")["windows"][0]["every"])
-    tally = setting.tally
+    findings = setting.findings
     quarantined_counts = quarantined(first.query("quarantine"), every)
     windows = [
         row for gateway in (first, second) for row in gateway.query("windows") if row["every"] == every
@@ -91,14 +91,14 @@ def _judge_moving(setting: Setting, first: Gateway, second: Gateway, ledger: Led
     for row in windows:
         held[WindowId(row["device"], row["metric"], row["start"])] += row["count"]
     for place, count in expected_counts(ledger, every).items():
-        tally.windows += 1
-        tally.acknowledged += count
+        findings.windows += 1
+        findings.acknowledged += count
         if held[place] > count:
-            tally.double += held[place] - count
-            tally.show(f"{place}: {count} sent, {held[place]} counted by both together")
+            findings.double += held[place] - count
+            findings.show(f"{place}: {count} sent, {held[place]} counted by both together")
         elif held[place] + quarantined_counts[place] < count:
-            tally.lost += count - held[place] - quarantined_counts[place]
-            tally.show(
+            findings.lost += count - held[place] - quarantined_counts[place]
+            findings.show(
                 f"{place}: {count} sent, {held[place]} counted, {quarantined_counts[place]} in quarantine"
             )
 
@@ -109,11 +109,11 @@ def _judge_commands(setting: Setting, first: Gateway, second: Gateway, ledger: L
     arrivals = [row for row in ledger.of_kind("command") if row.get("boot") is not None]
     causes = send_times(ledger, [(row["device"], row["boot"], row["seq"]) for row in arrivals])
     for row, caused_at in zip(arrivals, causes, strict=True):
-        setting.tally.commands += 1
+        setting.findings.commands += 1
         if row["id"] not in mine | other:
-            setting.tally.forbid("command of neither gateway", f"{row}")
+            setting.findings.forbid("command of neither gateway", f"{row}")
         if row["id"] in mine and caused_at is not None and caused_at // 1000 > moved_at:
-            setting.tally.forbid("command of the old gateway after the move", f"{row}")
+            setting.findings.forbid("command of the old gateway after the move", f"{row}")
 
 
 def expected_counts(ledger: Ledger, every: int) -> Counter[WindowId]:

@@ -67,7 +67,7 @@ def must_report(setting: Setting, gateway: Gateway, what: str, *words: str) -> N
     try:
         gateway.wait_for(lambda report: bool(problems_with(report, *words)), within=WITHIN)
     except AssertionError as error:
-        setting.tally.forbid("silent", f"{what}: no problem has one of {words}: {str(error)[-1500:]}")
+        setting.findings.forbid("silent", f"{what}: no problem has one of {words}: {str(error)[-1500:]}")
 
 
 def must_clear(setting: Setting, gateway: Gateway, what: str, *words: str) -> None:
@@ -75,25 +75,25 @@ def must_clear(setting: Setting, gateway: Gateway, what: str, *words: str) -> No
     try:
         gateway.wait_for(lambda report: not problems_with(report, *words), within=WITHIN)
     except AssertionError as error:
-        setting.tally.forbid("never over", f"{what}: {str(error)[-1500:]}")
+        setting.findings.forbid("never over", f"{what}: {str(error)[-1500:]}")
 
 
 def judge_fleet(
     setting: Setting, gateway: Gateway, ledger: Ledger, influx: InfluxPlace | None = None
 ) -> dict[str, Any]:
     """Compare everything of this fleet with its ledger once nothing is pending; return the report."""
-    tally, report = setting.tally, wait_settled(gateway, ledger)
-    judge_identities(tally, report)
-    judge_devices(tally, gateway)
-    judge_history(tally, gateway, ledger, report)
+    findings, report = setting.findings, wait_settled(gateway, ledger)
+    judge_identities(findings, report)
+    judge_devices(findings, gateway)
+    judge_history(findings, gateway, ledger, report)
     if influx is not None:
-        judge_influx(tally, influx, ledger, report)
+        judge_influx(findings, influx, ledger, report)
     names = {device.id for device in ledger.devices}
     alerts = [row for row in gateway.query("alerts") if row["subject"] in names]
-    judge_alerts(tally, alerts)
-    judge_hot(tally, alerts, ledger)
-    judge_commands(tally, gateway.query("commands"), ledger)
-    judge_log(tally, gateway)
+    judge_alerts(findings, alerts)
+    judge_hot(findings, alerts, ledger)
+    judge_commands(findings, gateway.query("commands"), ledger)
+    judge_log(findings, gateway)
     return report
 
 
@@ -103,9 +103,11 @@ def must_stop(setting: Setting, gateway: Gateway, what: str) -> None:
     try:
         status = gateway.stop()
     except subprocess.TimeoutExpired:
-        setting.tally.forbid("does not stop", f"{what}: SIGTERM was ignored\n{gateway.words()}")
+        setting.findings.forbid("does not stop", f"{what}: SIGTERM was ignored\n{gateway.words()}")
         gateway.kill()
         return
     took = time.monotonic() - began
     if status or took > ENDS_WITHIN:
-        setting.tally.forbid("stops badly", f"{what}: status {status} after {took:.1f} s\n{gateway.words()}")
+        setting.findings.forbid(
+            "stops badly", f"{what}: status {status} after {took:.1f} s\n{gateway.words()}"
+        )

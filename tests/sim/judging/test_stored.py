@@ -104,8 +104,21 @@ def test_a_file_that_gives_no_history_says_why(tmp_path: Path) -> None:
             history_from_file(path)
 
 
+def test_a_line_of_the_history_ends_at_a_line_feed_alone(tmp_path: Path) -> None:
+    """A device's type may hold what Python takes for the end of a line."""
+    told = tmp_path / "history.jsonl"
+    told.write_text('{"type": "a\u2028b\x85c"}\n{"type": "d"}\n', encoding="utf-8")
+    assert [row["type"] for row in history_from_file(told)] == ["a\u2028b\x85c", "d"]
+    assert len(history_from_command(f"cat {told}")) == 2
+
+
 def test_windows_are_indexed() -> None:
     assert window_rows([WINDOW]) == {KEY: FACTS}
+
+
+def test_the_later_revision_of_a_window_counts() -> None:
+    rows = [WINDOW | {"revision": 1}, WINDOW | {"revision": 0, "count": 1}]
+    assert window_rows(rows) == window_rows(rows[::-1]) == {KEY: FACTS}
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from edge_gateway.fleet.arrivals.boot_mark import CONFLICT, DUPLICATE, NEW
+from edge_gateway.fleet.arrivals.boot_mark import CONFLICT, DUPLICATE, NEW, NOT_KNOWN
 from edge_gateway.fleet.timestamps import NO_TIME
 
 
@@ -28,6 +28,7 @@ class PlainDevice:
     boots: dict[int, PlainBoot] = field(default_factory=dict)
     current: int | None = None
     lost: int = 0
+    conflicted: bool = False
 
 
 class PlainSequences:
@@ -42,7 +43,7 @@ class PlainSequences:
             if known.current is not None:
                 known.boots[known.current] = known.boots.pop(known.current)
             known.boots[boot] = PlainBoot()
-            known.current = boot
+            known.current, known.conflicted = boot, False
         elif boot != known.current:
             known.boots[boot] = known.boots.pop(boot)
         return known.boots[boot]
@@ -58,7 +59,10 @@ class PlainSequences:
         elif seq in mark.missing:
             mark.missing.discard(seq)
         else:
-            return (CONFLICT if time > mark.newest else DUPLICATE), False
+            known = self.devices[device]
+            known.conflicted |= time > mark.newest
+            repeat = NOT_KNOWN if known.conflicted else DUPLICATE
+            return (CONFLICT if time > mark.newest else repeat), False
         mark.newest = max(mark.newest, time)
         return NEW, stepped
 

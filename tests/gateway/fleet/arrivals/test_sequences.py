@@ -2,14 +2,13 @@ import random
 from itertools import pairwise
 from typing import Any
 
-import msgpack
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_gateway.fleet.arrivals import boot_mark as mark_module
-from edge_gateway.fleet.arrivals import sequences as sequence_module
+from edge_gateway.fleet.arrivals import marks as marks_module
 from edge_gateway.fleet.arrivals.boot_mark import CONFLICT, DUPLICATE, NEW, NOT_KNOWN
 from edge_gateway.fleet.arrivals.sequences import Sequences
 from edge_gateway.fleet.timestamps import NO_TIME
@@ -34,7 +33,8 @@ def accept(sequences: Sequences, rows: list[Message]) -> tuple[list[int], list[i
     columns = [np.array(column, np.int64) for column in zip(*rows, strict=True)] or [
         np.empty(0, np.int64)
     ] * 4
-    verdicts = sequences.accept(*columns)
+    device, boot, seq, time = columns
+    verdicts = sequences.accept(device, boot, seq, time)
     return verdicts.verdict.tolist(), sorted({rows[place][0] for place in verdicts.steps.tolist()})
 
 
@@ -87,7 +87,7 @@ def test_whatever_is_forgotten_no_repeat_is_new_and_nothing_unseen_a_duplicate(
     """The oracle knows what was sent, nothing of what is kept. All copies of a message have one time."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(mark_module, "HOLES_KEPT", 2)
-        patch.setattr(sequence_module, "BOOTS_KEPT", 2)
+        patch.setattr(marks_module, "BOOTS_KEPT", 2)
         sequences, seen = Sequences(), set()
         for event in events:
             if isinstance(event, int):
@@ -201,11 +201,8 @@ def test_a_birth_shows_a_lost_tail_and_what_will_never_come() -> None:
 def test_a_repeat_newer_than_anything_of_its_boot_is_a_conflict() -> None:
     sequences = Sequences()
     accept(sequences, [(0, 5, seq, 100 + seq) for seq in range(4)])
-    assert accept(sequences, [(0, 5, 0, 104), (0, 5, 0, 103), (0, 5, 1, NO_TIME)])[0] == [
-        CONFLICT,
-        DUPLICATE,
-        DUPLICATE,
-    ]
+    assert accept(sequences, [(0, 5, 0, 103), (0, 5, 1, NO_TIME)])[0] == [DUPLICATE, DUPLICATE]
+    assert accept(sequences, [(0, 5, 0, 104), (0, 5, 0, 103)])[0] == [CONFLICT, NOT_KNOWN]
 
 
 def test_the_highest_seq_with_an_older_time_is_a_clock_step_once() -> None:
@@ -305,30 +302,77 @@ def test_a_device_first_heard_late_in_its_boot_is_nothing_odd() -> None:
     assert sequences.gaps(0) == [(5, 31 * FAR, 31 * FAR + 3)], "what it still holds is asked for"
 
 
-def test_one_device_lacks_no_more_than_a_million_messages() -> None:
-    sequences = Sequences()
-    for boot in range(8):
-        accept(sequences, [(0, boot, seq * FAR, 0) for seq in range(1, 60)])
-    assert len(sequences.gaps(0)) > 8 * 50
-    assert sequences.missing(0) == FAR
+class TestErased:
+    """A device whose flash was erased counts anew under a boot number that it had before."""
+
+    def test_with_a_birth_its_messages_are_new(self) -> None:
+        sequences = Sequences()
+        accept(sequences, [(0, 1, seq, seq) for seq in range(10)])
+        sequences.birth(0, 1, 0, 0, 100, born=7, just_sent=True)
+        assert sequences.is_doubtful(0, 1), "until its next message a receipt would be wrong"
+        opened = int(sequences.opened[0])
+        again = [(0, 1, seq, 101 + seq) for seq in range(12)]
+        assert accept(sequences, again) == ([NEW] * 12, [])
+        assert accept(sequences, again)[0] == [DUPLICATE] * 12
+        assert accept(sequences, [(0, 1, 9, 9)])[0] == [NOT_KNOWN], "sent before the erasure"
+        assert not sequences.is_doubtful(0, 1)
+        assert int(sequences.opened[0]) > opened, "a receipt is due"
+        assert (sequences.totals()["boots_begun_anew"], bool(sequences.conflicted[0])) == (1, False)
+
+    def test_an_older_boot_begins_anew_likewise(self) -> None:
+        sequences = Sequences()
+        accept(sequences, [(0, 1, 0, 0), (0, 1, 3, 3), (0, 2, 0, 10)])
+        sequences.birth(0, 1, 0, 0, born=7, just_sent=True)
+        assert accept(sequences, [(0, 1, 0, 11), (0, 1, 1, 12)])[0] == [NEW, NEW]
+        assert sequences.counters(0)["lost_at_device"] == 2
+        assert sequences.boots(0) == [1, 2]
+
+    def test_a_birth_that_leaves_out_next_changes_nothing_for_a_device_that_goes_on(self) -> None:
+        sequences = Sequences()
+        accept(sequences, [(0, 1, seq, seq) for seq in range(10)])
+        sequences.birth(0, 1, 0, 0, born=7, just_sent=True)
+        assert accept(sequences, [(0, 1, 9, 9), (0, 1, 10, 10), (0, 1, 9, 9)])[0] == [
+            NOT_KNOWN,
+            NEW,
+            NOT_KNOWN,
+        ]
+        assert sequences.stored(0, 1) == (10, 10, []), "of what came before the doubt, nothing is said"
+
+    def test_without_a_birth_every_message_is_a_conflict_until_a_new_boot(self) -> None:
+        sequences = Sequences()
+        accept(sequences, [(0, 1, seq, seq) for seq in range(10)])
+        assert accept(sequences, [(0, 1, seq, 100 + seq) for seq in range(3)])[0] == [CONFLICT] * 3
+        assert sequences.conflicted[0]
+        assert sequences.is_doubtful(0, 1)
+        assert accept(sequences, [(0, 1, 10, 110), (0, 1, 5, 105)])[0] == [NEW, NOT_KNOWN], (
+            "of which life is seq 5?"
+        )
+        accept(sequences, [(0, 2, 0, 200)])
+        assert not sequences.conflicted[0]
+
+    def test_without_times_the_content_tells(self) -> None:
+        sequences = Sequences()
+        said_before(sequences, 100)
+        assert say(sequences, 0, 1) == DUPLICATE
+        assert say(sequences, 20, 999) == DUPLICATE, "neither of the first nor of the newest"
+        assert say(sequences, 0, 41) == CONFLICT
+        assert say(sequences, 99, 999) == CONFLICT
+        assert say(sequences, 20, 999) == NOT_KNOWN, "it counts anew"
+
+    def test_without_times_a_birth_and_another_content_tell(self) -> None:
+        sequences = Sequences()
+        said_before(sequences, 100)
+        sequences.birth(0, 1, 0, 0, born=7, just_sent=True)
+        assert say(sequences, 0, 1) == NOT_KNOWN, "the same content: it may be a repeat"
+        assert [say(sequences, seq, 900 + seq) for seq in range(1, 5)] == [NEW] * 4
+        assert say(sequences, 99, 100) == NOT_KNOWN, "sent before the erasure, on its way until now"
 
 
-def test_retired_devices_are_forgotten() -> None:
-    sequences = Sequences()
-    accept(sequences, [(0, 5, 3, 10), (0, 6, 3, 10)])
-    sequences.birth(0, 6, 9, 9)
-    sequences.birth(0, 6, 9, LARGEST)
-    before = sequences.totals()
-    assert before["lost_at_device"] > 0
-    sequences.retire({0: "a", 7: "b"})
-    assert sequences.boots(0) == []
-    assert sequences.counters(0)["lost_at_device"] == 0
-    assert sequences.implausible() == []
-    assert sequences.totals() == before
-    assert accept(sequences, [(0, 5, 3, 10)])[0] == [NEW]
+def said_before(sequences: Sequences, count: int) -> None:
+    assert [say(sequences, seq, seq + 1) for seq in range(count)] == [NEW] * count
 
 
-def test_snapshots_are_plain_msgpack_and_arrays() -> None:
-    sequences = Sequences()
-    accept(sequences, [(0, 5, 3, 10), (0, 6, 3, 10)])
-    assert isinstance(msgpack.unpackb(packed(sequences.snapshot()), strict_map_key=False), dict)
+def say(sequences: Sequences, seq: int, digest: int) -> int:
+    """Accept a message without a time of boot 1 of device 0; return the verdict."""
+    device, boot, number, time = (np.array([one], np.int64) for one in (0, 1, seq, NO_TIME))
+    return int(sequences.accept(device, boot, number, time, {0: digest}).verdict[0])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from pathlib import Path
 
 import pytest
@@ -11,27 +10,13 @@ import pytest
 from edge_gateway.cli import main
 from edge_gateway.rules.files.load import MOST_FILES, load_rules, rule_files
 from fleet_config.problems import MOST_PROBLEMS, ProblemsFound
-from tests.hostile_files import NO_FILES, RULE, TEXTS
+from tests.hostile_files import NO_FILES, RULE, TEXTS, refusal_of
 
-PATIENCE = 60.0
 LONGEST = 64 << 10
 
 
 def refusal(path: Path) -> ProblemsFound:
-    """What loading says. In a thread of its own, so that what takes for ever fails the test."""
-    told: list[ProblemsFound] = []
-
-    def load() -> None:
-        try:
-            load_rules(path)
-        except ProblemsFound as found:
-            told.append(found)
-
-    thread = threading.Thread(target=load, daemon=True)
-    thread.start()
-    thread.join(PATIENCE)
-    assert not thread.is_alive(), "it is still being read"
-    return told[0]
+    return refusal_of(lambda: load_rules(path))
 
 
 @pytest.mark.parametrize("kind", NO_FILES)

@@ -150,7 +150,14 @@ async def test_a_long_wait_is_told_with_its_end(server: FakeInflux, header: str,
             seen.append((sink.facts.waiting_until, sink.facts.problem))
 
         sink = InfluxSink(
-            "influx", outlet, writer.write, growing, sleep=sleep, linger=0.0, clock=lambda: 1_700_000_000.0
+            "influx",
+            outlet,
+            writer.write,
+            growing,
+            address="http://db:8086",
+            sleep=sleep,
+            linger=0.0,
+            clock=lambda: 1_700_000_000.0,
         )
         task = asyncio.create_task(sink.run())
         await outlet.empty.wait()
@@ -159,7 +166,7 @@ async def test_a_long_wait_is_told_with_its_end(server: FakeInflux, header: str,
             await task
     ((until, problem),) = seen
     assert until == 1_700_000_000_000 + int(header) * 1000
-    assert "busy" in problem
+    assert problem.startswith("InfluxDB at http://db:8086: 503: busy")
     assert told in problem
     assert ("asked to wait until" in problem) == bool(told)
     assert (sink.facts.waiting_until, sink.facts.problem) == (None, "")

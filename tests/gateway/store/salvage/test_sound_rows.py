@@ -76,6 +76,7 @@ CHANGES: list[tuple[SalvagedTable, str, Any]] = [
     (LATE, "quality", -1),
     (LATE, "tiers", 0),
     (LATE, "tiers", 8),
+    *[(kept, column, 1.5) for kept in (LATE, LATE_STATE) for column in ("ts", "quality", "tiers", "at")],
     (LATE_STATE, "value", 3),
     (LATE_STATE, "series", 6),
     (LATE_STATE, "tiers", 8),

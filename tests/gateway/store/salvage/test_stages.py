@@ -227,6 +227,25 @@ def test_a_late_reading_of_a_window_that_was_not_brought_back_stays_apart(tmp_pa
     assert new.facts().counters["late_too_late"] == 1
 
 
+@pytest.mark.parametrize("confirmed", ["before", "after"])
+def test_the_floor_of_a_clock_years_ahead_is_corrected_before_or_after_the_salvage(
+    tmp_path: Path, confirmed: str
+) -> None:
+    before = made(tmp_path)
+    leaf = pages_of(before.path, "window")[3]
+    corrupt(stopped(before), zero(leaf))
+    ahead = AT + 3 * 365 * 86_400_000
+    new = opened(tmp_path, floor=ahead, at=ahead, unsure=AT, records=journal(RECORDS + 1, RECORDS))
+    known = (RECORDS + 1, [StoreEffects(AT, confirmed=(AT + 9_000, AT + 5_000))])
+    if confirmed == "before":
+        new.apply([known])
+    finish(new)
+    if confirmed == "after":
+        assert new.floor == ahead
+        new.apply([known])
+    assert new.floor == AT + 4_000
+
+
 def test_late_readings_wait_until_the_windows_are_back_and_sinks_until_the_lines_are(tmp_path: Path) -> None:
     before = made(tmp_path)
     before.apply([(RECORDS + 1, [StoreEffects(AT, late=late([(1, T0 + MINUTE + 5, 50.0)], tiers=1))])])
