@@ -152,7 +152,7 @@ class Oracle:
         self.totals: Counter[str] = Counter()
         self.alerts: list[tuple[str, str, int]] = []
         """(device, state, device time)."""
-        self.floor: int | None = None
+        self.trimmed_to: int | None = None
 
     def take(self, arrival: Arrival) -> None:
         """Process one arrival."""
@@ -284,12 +284,12 @@ class Oracle:
         return bool(low <= value <= high and value != self.terms.missing.get(metric))
 
     def _window(self, name: str, device: Device, metric: str, ts: int, value: Any) -> None:
-        for tier, every in enumerate(self.terms.every):
+        if self.trimmed_to is not None and ts < self.trimmed_to:
+            device.counters.update({"accepted": -1, "too late": 1})
+            return
+        for every in self.terms.every:
             place = WindowId(name, metric, every, ts - ts % every)
             if place not in self.windows:
-                if self.floor is not None and place.start < self.floor:
-                    device.counters["too late"] += not tier
-                    continue
                 self.windows[place] = ExpectedWindow([device.labels(place.start)])
             self.windows[place].readings.append((ts, value))
             self.windows[place].labels.append(device.labels(ts - ts % self.terms.every[0]))
@@ -313,11 +313,12 @@ class Oracle:
     # --- trimming and totals
 
     def trim(self, before: int) -> None:
-        """Forget windows that start before a time, which are never opened again, and older alerts."""
+        """Forget windows that end before or at a time, which are never opened again, and older alerts."""
         self.alerts = [step for step in self.alerts if step[2] >= before]
-        if any(place.start < before for place in self.windows):
-            self.windows = {place: one for place, one in self.windows.items() if place.start >= before}
-            self.floor = before
+        kept = {place: one for place, one in self.windows.items() if place.start + place.every > before}
+        if len(kept) < len(self.windows):
+            self.windows = kept
+            self.trimmed_to = before - before % self.terms.every[0]
 
     def all_counters(self) -> Counter[str]:
         """Return the counters of the whole fleet."""

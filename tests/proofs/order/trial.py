@@ -157,7 +157,7 @@ class Trial:
         self._settle()
         self.now += KEEP // 2
         before = self.now - KEEP
-        self.inside.store.trim(self.now)
+        self.inside.trim(self._moment())
         self.oracle.trim(before)
         old = [
             one.message.ts for one in given.arrivals if isinstance(one.message, Reading) and one.message.ts
@@ -244,7 +244,7 @@ class Trial:
                 self.wrong.append(f"in all: {counter} {totals[counter]}, expected {expected[counter]}")
         if self.inside.pipeline.admission.accounting.imbalance():
             self.wrong.append("an identity does not hold")
-        late = self.inside.store.facts().counters.get("late_too_late", 0)
+        late = totals["too_late"] + self.inside.store.facts().counters.get("late_too_late", 0)
         if late != expected["too late"]:
             self.wrong.append(f"too late {late}, expected {expected['too late']}")
         aside = {
