@@ -9,7 +9,8 @@ from fleet_demo.story import OFFLINE_MS, Story
 from fleet_sim.cli.judging import influx_of_run, newest_status
 from fleet_sim.judging.grade import Alert, Grade, grade
 from fleet_sim.judging.stored import window_rows
-from fleet_sim.judging.verify import Comparison, Terms, compare, gateway_terms
+from fleet_sim.judging.terms import Terms, gateway_terms
+from fleet_sim.judging.verify import Comparison, compare
 from fleet_sim.ledger.reading import Ledger, read_ledger
 from fleet_sim.runtime.fleet import RunResult
 
