@@ -99,7 +99,8 @@ def _surviving(story: Story) -> list[Row]:
     return [
         Row(
             "kill -9 changes nothing",
-            f"recovered in {told.recovered_ms} ms, {told.caught_up:,} messages caught up, "
+            f"{told.caught_up:,} messages caught up {told.caught_up_s:.0f} s after the kill, "
+            f"{told.recovered_ms / 1000:.1f} s of them to read the journal again; "
             f"{kept} of {len(told.ids_before)} alert ids the same",
             bool(told.ids_before) and told.ids_before == told.ids_after,
         ),
