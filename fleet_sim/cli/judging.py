@@ -98,9 +98,9 @@ def _why_inconclusive(result: Comparison, terms: Terms) -> str:
     text = f"inconclusive: no window could be judged, though {acknowledged} acknowledged"
     if terms.offline:
         return f"{text}: {_offline(terms)}; start it, and verify again"
-    if NOT_CLOSED in result.not_judged:
-        return f"{text}: none is closed yet; verify again later, or with --wait 40s"
-    return text
+    reasons = ", ".join(f"{count:,} {reason}" for reason, count in result.not_judged.items())
+    later = "; verify again later, or with --wait 40s" if NOT_CLOSED in result.not_judged else ""
+    return f"{text}: of the windows, {reasons}{later}"
 
 
 def _offline(terms: Terms) -> str:
