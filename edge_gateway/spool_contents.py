@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from edge_gateway.errors import BadInput, NewerSpool
+from edge_gateway.errors import BadInput, OtherSpool
 from edge_gateway.journal import spool
-from edge_gateway.journal.checkpoint import checkpoint_files, read_latest, refuse_newer
+from edge_gateway.journal.checkpoint import checkpoint_files, read_latest, refuse_other
 from edge_gateway.journal.framing import FORMAT, RECORD, body_of, newer_format, scan
 from edge_gateway.journal.reconcile import ScannedSegment, reconcile
 from edge_gateway.journal.segments import parse_name
@@ -63,9 +63,9 @@ def contents(place: Path) -> Row:
 def verify(place: Path) -> list[SpoolCheck]:
     """Check every checksum, the store's integrity, and whether journal, checkpoints and store fit together.
 
-    NewerSpool: a newer program wrote it; what this one cannot read is not damaged.
+    OtherSpool: a newer program wrote it; what this one cannot read is not damaged.
     """
-    refuse_newer(place / spool.CHECKPOINTS)
+    refuse_other(place / spool.CHECKPOINTS)
     schema.refuse_newer(place / spool.STORE)
     return [*_journal_findings(place), *_checkpoint_findings(place), *_store_findings(place), _fit(place)]
 
@@ -112,7 +112,7 @@ def _scans(directory: Path) -> list[tuple[str, ScannedSegment, bytes]]:
     for (first, _), path in named:
         data = path.read_bytes()
         if (newer := newer_format(data)) is not None:
-            raise NewerSpool.of(path, newer, FORMAT)
+            raise OtherSpool.of(path, newer, FORMAT)
         found.append((path.name, ScannedSegment(first, len(data), scan(data)), data))
     return found
 

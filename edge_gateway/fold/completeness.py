@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from edge_gateway.records.inputs import Moment
+from edge_gateway.records.inputs import ClockConfirmed, Moment, StateLost, Trim
+
+if TYPE_CHECKING:
+    from edge_gateway.fold.effects import Effects
+    from edge_gateway.windows.ever_closed import EverClosedTiers
 
 ALWAYS = -(1 << 62)
 
@@ -34,3 +38,22 @@ class Completeness:
 
     def restore(self, state: dict[str, Any]) -> None:
         self.since, self.unsure = state["since"], state["unsure"]
+
+
+def note_history(
+    given: StateLost | Trim | ClockConfirmed, whole: Completeness, ever: EverClosedTiers, effects: Effects
+) -> None:
+    """Note what is lost or trimmed from here on, or correct what was noted while the wall clock was not sure."""
+    moment = given.moment
+    match given:
+        case StateLost():
+            whole.lost(moment)
+            effects.frozen, effects.unsure = moment.wall, moment.least
+        case Trim():
+            ever.trim(given.cuts, moment.least)
+            effects.cuts, effects.unsure = tuple(given.cuts), moment.least
+        case ClockConfirmed():
+            whole.correct(moment)
+            effects.confirmed = moment.wall, moment.at_least
+            ever.confirm(*effects.confirmed)
+    ever.lose_before(whole.since)

@@ -30,7 +30,7 @@ class Effects:
         outgoing: to publish once the record is on disk.
         foreign: topics of deliveries of sites that are not this gateway's.
         births_wanted: a device was let in whose birth was refused before: ask the broker for retained births.
-        frozen, unsure, confirmed: see `StoreEffects`.
+        frozen, unsure, confirmed, cuts: see `StoreEffects`.
         reclaimed: unused series and texts were searched for.
         gone_texts: codes that stand for nothing from here on.
     """
@@ -53,6 +53,7 @@ class Effects:
     foreign: list[str] = field(default_factory=list)
     births_wanted: bool = False
     frozen: int | None = None
+    cuts: tuple[int, ...] = ()
     unsure: int | None = None
     confirmed: tuple[int, int] | None = None
     reclaimed: bool = False
@@ -91,4 +92,5 @@ class Effects:
             unsure=self.unsure,
             confirmed=self.confirmed,
             gone_texts=tuple(self.gone_texts.tolist()),
+            cuts=self.cuts,
         )

@@ -12,6 +12,7 @@
                                                     ▼                                        ▼
                                              closed windows, every tier           alerts, notices, CommandQueue
     Tick ───▶ silence, `for`, expiry, receipts        Reload ───▶ Evaluator        Forget ───▶ Registry
+    Trim ───▶ Windows: what the history may have given up
 
 The same inputs give the same effects and the same state, bit for bit.
 """
@@ -33,9 +34,9 @@ from edge_gateway.fleet.devices.births import Needed
 from edge_gateway.fleet.limits import Refusal
 from edge_gateway.fleet.registry import Registry
 from edge_gateway.fold.by_topic import by_topic
-from edge_gateway.fold.closed_windows import stored_states, stored_windows
+from edge_gateway.fold.closed_windows import for_store
 from edge_gateway.fold.command_queue import CommandQueue, CommandWork
-from edge_gateway.fold.completeness import Completeness
+from edge_gateway.fold.completeness import Completeness, note_history
 from edge_gateway.fold.effects import Effects
 from edge_gateway.fold.messages import (
     Message,
@@ -57,6 +58,7 @@ from edge_gateway.records.inputs import (
     Reload,
     StateLost,
     Tick,
+    Trim,
     Undelivered,
 )
 from edge_gateway.rules.alerts.evaluator import Evaluator
@@ -116,12 +118,8 @@ class Pipeline:
                 effects.urgent = True
             case ClockUntrusted():
                 self._take_commands(self.commands.expire_unknown(given.moment.wall), effects)
-            case ClockConfirmed():
-                self.completeness.correct(given.moment)
-                effects.confirmed = given.moment.wall, given.moment.at_least
-            case StateLost():
-                self.completeness.lost(given.moment)
-                effects.frozen, effects.unsure = given.moment.wall, given.moment.least
+            case ClockConfirmed() | StateLost() | Trim():
+                note_history(given, self.completeness, self.windows.ever, effects)
             case Undelivered():
                 self._undelivered(given, effects)
             case Forget():
@@ -176,6 +174,7 @@ class Pipeline:
         """Take in telemetry; return the number of its readings."""
         admitted = self.admission.admit(batch, positions)
         effects.held = admitted.held
+        self.windows.begin(admitted.frame.device, self.registry.device_name)
         if admitted.not_known is not None:
             effects.not_known = self._set_aside(admitted.not_known)
         for position, reason in admitted.quarantined:
@@ -255,7 +254,7 @@ class Pipeline:
         """Count late readings, but for derived ones; return the tag version of each one's base window."""
         derived = [self.registry.metric(rule.name) for rule in self.rules.rules.records]
         measured = ~np.isin(self.registry.series_metric[late.series], derived)
-        merged = late.tiers != 0
+        merged = late.tiers > 0
         self.admission.accounting.late_merged(late.device[measured & merged])
         self.admission.accounting.too_late(late.device[measured & ~merged])
         return self.registry.tag_versions(late.device, late.ts - late.ts % self.windows.every_ms[0])
@@ -307,7 +306,7 @@ class Pipeline:
     def _clear(self, retired: IntColumn) -> None:
         """Clear the state under the numbers of retired devices, whose alerts have ended, for their next owners."""
         if len(retired):
-            self.windows.forget(retired)
+            self.windows.forget(retired, self.registry.device_name)
             self.rules.forget(retired)
 
     def _reclaim(self, listening: int, effects: Effects) -> None:
@@ -359,8 +358,11 @@ class Pipeline:
         self._store(self.windows.close(max(CLOSE_ROWS, CLOSE_SHARE * arrived)), effects)
 
     def _store(self, closed: Closed, effects: Effects) -> None:
-        effects.windows.extend(stored_windows(closed, self.registry, self.completeness.since))
-        effects.states.extend(stored_states(closed, self.registry))
+        if closed:
+            since = self.completeness.since
+            numbers, states = for_store(closed, since, self.registry, self.windows.ever)
+            effects.windows.extend(numbers)
+            effects.states.extend(states)
 
     def restart_messages(self) -> list[Message]:
         """Return what may not have reached the broker before a crash: firing alerts and unconfirmed commands."""

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from edge_gateway.errors import NewerSpool
+from edge_gateway.errors import OtherSpool
 from edge_gateway.journal.files import FILES, Files
 from edge_gateway.journal.framing import (
     FORMAT,
@@ -122,7 +122,7 @@ class Journal:
             at: wall time in ms, part of the names of files set aside.
 
         Raises:
-            NewerSpool: a newer program wrote a segment.
+            OtherSpool: a newer program wrote a segment.
         """
         journal = cls(directory, segment_bytes=segment_bytes, max_bytes=max_bytes, files=files)
         files.make_directory(directory)
@@ -320,7 +320,7 @@ class Journal:
             return ScannedSegment(first, 1, Scan([], []))
         newer = newer_format(data)
         if newer is not None:
-            raise NewerSpool.of(self._directory / name, newer, FORMAT)
+            raise OtherSpool.of(self._directory / name, newer, FORMAT)
         return ScannedSegment(first, len(data), scan(data))
 
     def _adopt(self, path: Path, segment: ScannedSegment, plan: SegmentPlan) -> None:

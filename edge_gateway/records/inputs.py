@@ -107,7 +107,14 @@ class Forget(msgspec.Struct, frozen=True, tag="forget"):
     metric: str | None = None
 
 
-Input = Batch | Tick | Reload | ClockUntrusted | ClockConfirmed | StateLost | Undelivered | Forget
+class Trim(msgspec.Struct, frozen=True, tag="trim"):
+    """The history gives up its oldest windows: of each tier those that start before `cuts` (ms), the base first."""
+
+    moment: Moment
+    cuts: list[int]
+
+
+Input = Batch | Tick | Reload | ClockUntrusted | ClockConfirmed | StateLost | Undelivered | Forget | Trim
 
 
 def runs(topics: Sequence[str]) -> list[slice]:

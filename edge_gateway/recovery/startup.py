@@ -19,7 +19,7 @@ from edge_gateway.errors import BadInput, GatewayError
 from edge_gateway.fold.series_names import SeriesNames
 from edge_gateway.fold.settings import FoldSettings
 from edge_gateway.journal import spool
-from edge_gateway.journal.checkpoint import refuse_newer, write_checkpoint
+from edge_gateway.journal.checkpoint import refuse_other, write_checkpoint
 from edge_gateway.journal.files import Files
 from edge_gateway.journal.segments import Journal
 from edge_gateway.recovery import attempts as recovery
@@ -113,12 +113,12 @@ def recover_spool(
 
     Raises:
         BadInput: the configuration does not fit the open windows.
-        NewerSpool: a newer version wrote it.
+        OtherSpool: a newer version wrote it.
     """
     started = time.perf_counter()
     at = clock.wall()
     files = WatchedFiles(progress)
-    refuse_newer(place / spool.CHECKPOINTS, files=files)
+    refuse_other(place / spool.CHECKPOINTS, files=files)
     schema.refuse_newer(place / spool.STORE)
     journal = Journal.open(place / spool.JOURNAL, max_bytes=config.spool.max_bytes, files=files, at=at)
     checkpoints = (place / spool.CHECKPOINTS).glob("checkpoint-*")
@@ -211,13 +211,21 @@ def _open_to_go_on(  # noqa: PLR0917 - where recovery is
     return open_store(
         place,
         config,
-        floor=max(at, state.pipeline.windows.closed_to),
+        floor=lost_floor(at, state.pipeline.windows.closed_to, config),
         at=at,
         unsure=state.least,
         names=None if journal.report.lost else StateNames(state),
         records=lambda: effects_in(journal),
         damage=damage,
     )
+
+
+def lost_floor(at: int, closed_to: int, config: GatewayConfig) -> int:
+    """Return the time (ms) from which on a store lost at `at` lost nothing; windows are closed up to `closed_to`.
+
+    One stamp from 2099, taken while the clock was not trusted, must not keep every later window from being corrected.
+    """
+    return max(at, min(closed_to, at + config.time.max_future_skew))
 
 
 def open_store(

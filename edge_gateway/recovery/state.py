@@ -10,7 +10,6 @@ from edge_gateway.fold.pipeline import Pipeline
 from edge_gateway.fold.settings import FoldSettings, build_pipeline
 from edge_gateway.journal.checkpoint import FORMAT
 from edge_gateway.records.inputs import Moment
-from edge_gateway.recovery.checkpoint_upgrades import upgraded
 from edge_gateway.status.clock import BUILT, MachineClock
 
 MOST_SET_BACK: Final = 5_000
@@ -60,7 +59,6 @@ class State:
 
     def restore(self, tree: dict[str, Any]) -> None:
         """Restore what `snapshot` returned, with the settings of that time."""
-        tree = upgraded(tree)
         self._become(FoldSettings.from_plain(tree["settings"]), tree["fold"])
         self.listening, self.wall = tree["listening"], tree["wall"]
         self.least, self.aged = tree["least"], tree["aged"]

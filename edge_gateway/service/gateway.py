@@ -25,7 +25,7 @@ from edge_gateway.mqtt.subscriptions import FilterList, Subscriptions
 from edge_gateway.records.alerts import alert_row, by_urgency
 from edge_gateway.records.inputs import ClockUntrusted, Reload, StateLost, Undelivered
 from edge_gateway.recovery.replay import effects_in
-from edge_gateway.recovery.startup import INFLUX, Startup, open_store
+from edge_gateway.recovery.startup import INFLUX, Startup, lost_floor, open_store
 from edge_gateway.rules.language.ruleset import RuleSet
 from edge_gateway.service.disk_guard import DiskGuard
 from edge_gateway.service.engine import Engine
@@ -372,7 +372,7 @@ class Gateway:
         return open_store(
             self.config.spool.path,
             self.config,
-            floor=max(at, self._pipeline.windows.closed_to),
+            floor=lost_floor(at, self._pipeline.windows.closed_to, self.config),
             at=at,
             unsure=self.clock.read().least,
             names=self._startup.names,

@@ -17,6 +17,7 @@ from edge_gateway.journal.checkpoint import write_checkpoint
 from edge_gateway.journal.segments import Journal
 from edge_gateway.mqtt.caught_up_clock import CaughtUpClock
 from edge_gateway.mqtt.control_session import Control
+from edge_gateway.records.inputs import Trim
 from edge_gateway.recovery.state import State
 from edge_gateway.service.descriptors import shortage
 from edge_gateway.service.disk_guard import DiskGuard
@@ -90,7 +91,7 @@ class Maintenance:
         self._tasks = {
             "status": Every(STATUS_EVERY, self._publish_status),
             "checkpoint": Every(CHECKPOINT_EVERY, self.checkpoint),
-            "trim": Every(TRIM_EVERY, self._trim),
+            "trim": Every(TRIM_EVERY, self._look_after_history),
             "own point": Every(
                 min(OWN_POINT_EVERY, self.config.windows[0].every / 1000), self._record_own_point
             ),
@@ -165,18 +166,29 @@ class Maintenance:
         self.disk_guard.checkpointed()
         await asyncio.to_thread(self.journal.unlink_before, kept + 1)
 
-    async def _trim(self) -> None:
-        """Send corrected points again whose old version may have come later, and keep the history within its bounds.
+    async def _look_after_history(self) -> None:
+        await self._repeat_corrections()
+        await self._trim()
 
-        It is trimmed by the time that has certainly passed, so that a clock that is ahead removes nothing too early.
-        """
+    async def _repeat_corrections(self) -> None:
+        """Send corrected points again whose old version may have come later."""
         at, now = self.clock.read().wall, self.clock.monotonic()
         unknown = {name: now - int(sink.since_unknown() * 1000) for name, sink in self.sinks.items()}
         if unknown:
             while await self.store.call(lambda store: store.repeat_corrections(now, at, unknown)):
                 pass
-        aged = self.clock.aged
-        await self.store.call(lambda store: store.trim(aged))
+
+    async def _trim(self) -> None:
+        """Take one step towards the history's bounds, and wait until it is done: a stalled disk gets no second one.
+
+        By the time that has certainly passed, so that a clock that is ahead removes nothing too early.
+        """
+        self.clock.read()
+        now = self.clock.aged
+        cuts = await self.store.call(lambda store: store.trim(now))
+        if cuts:
+            self.engine.fold(Trim(self.engine.moment(), list(cuts)))
+            await self.store.applied(self.engine.submit())
 
     async def _record_own_point(self) -> None:
         """Queue the gateway's own counters as a data point for the sinks, unless nobody knows its time."""

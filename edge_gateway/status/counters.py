@@ -103,6 +103,10 @@ class AllCounters(Counters, omit_defaults=True):
     alerts_dropped: Annotated[int, total("alert transitions dropped from the history beyond 200,000")] = 0
     commands_dropped: Annotated[int, total("commands dropped from the history beyond 100,000")] = 0
     partial_windows: Annotated[int, total("windows stored apart because readings may be missing")] = 0
+    windows_refused: Annotated[
+        int,
+        total("windows stored apart because an earlier part of them may have left the history"),
+    ] = 0
     unnamed_readings: Annotated[int, total("readings of a series the store could not name")] = 0
     late_merged: Annotated[int, total("late readings merged into stored windows")] = 0
     late_too_late: Annotated[int, total("late readings without a stored window to merge into")] = 0

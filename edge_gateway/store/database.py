@@ -14,15 +14,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
 
 from edge_gateway.records.store_effects import Quarantined, StoreEffects
 from edge_gateway.store import schema
 from edge_gateway.store.apply import Applier, Resolver
 from edge_gateway.store.corrections import Corrections
 from edge_gateway.store.counters import StoreCounters
-from edge_gateway.store.kept_coverage import ALWAYS, KeptCoverage
-from edge_gateway.store.late_job import Coverage, LateJob
+from edge_gateway.store.coverage import NOTHING_HELD, StoredCoverage
+from edge_gateway.store.late_job import LateJob
 from edge_gateway.store.meta_table import MetaTable, applied_in
 from edge_gateway.store.names import NameTables
 from edge_gateway.store.outbox import Outbox, Parcel, Waiting
@@ -34,16 +33,10 @@ from edge_gateway.store.scrub import Scrub
 from edge_gateway.store.series_use import SeriesUse
 from edge_gateway.store.settings import StoreSettings
 from edge_gateway.store.side_tables import SideTables
+from edge_gateway.store.transaction import Restorable, transaction
 from edge_gateway.store.window_kinds import number_windows, text_windows
 
 Record = tuple[int, Sequence[StoreEffects]]
-
-
-class Restorable(Protocol):
-    """A part of the store that holds something of the tables in memory, which a rollback must undo."""
-
-    def snapshot(self) -> Any: ...
-    def restore(self, snapshot: Any) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,25 +86,26 @@ class Store:
         self.quarantine_users = self._side_tables.quarantine_users
         self._lines = OutgoingLines(self._outbox, self._names, self._counters, settings.tiers)
         self._use = SeriesUse(db)
-        self._numbers = LateJob(db, self._names, self._counters, settings, number_windows(db), use=self._use)
-        self._texts = LateJob(db, self._names, self._counters, settings, text_windows(db), use=self._use)
-        self._windows, self._states = self._numbers.windows, self._texts.windows
+        kinds = (make(db, self._names, self._use) for make in (number_windows, text_windows))
+        self._numbers, self._texts = (
+            LateJob(db, self._names, self._counters, settings, kind) for kind in kinds
+        )
+        self._windows, self._states = self._numbers.windows.table, self._texts.windows.table
         self._applier = Applier(
             names=self._names,
             counters=self._counters,
             side_tables=self._side_tables,
             lines=self._lines,
             kinds=(self._numbers, self._texts),
-            use=self._use,
             resolver=resolver,
         )
         self._salvage = Salvage(path.parent, db, settings, self._counters, self._outbox)
         tables = self._windows, self._states
         self._corrections = Corrections(db, self._counters, self._outbox, settings.tiers, self._lines, tables)
         self._retention = Retention(db, settings, tables)
-        self._coverage = KeptCoverage(db)
+        self.coverage = StoredCoverage(db, len(settings.tiers))
         self._parts: tuple[Restorable, ...] = (
-            *(self._counters, self._names, self._outbox, self._coverage),
+            *(self._counters, self._names, self._outbox, self.coverage),
             *(self._side_tables, self._numbers, self._texts, self._salvage, self._corrections),
         )
         self._scrub = Scrub(tables, tiers=len(settings.tiers))
@@ -170,14 +164,9 @@ class Store:
         )
 
     @property
-    def coverage(self) -> Coverage:
-        """From when on windows are stored, and which ones do not change."""
-        return self._coverage.now
-
-    @property
     def floor(self) -> int:
-        """The time (ms) from which on the store is known to be complete."""
-        return self.coverage.floor
+        """The time (ms) from which on the base tier is known to be complete."""
+        return self.coverage.now.floor
 
     @property
     def late_pending(self) -> int:
@@ -200,8 +189,7 @@ class Store:
         if self._salvage.holds_late:
             return 0
         with self._transaction():
-            merged = self._numbers.run(self.coverage, self._lines)
-            merged += self._texts.run(self.coverage, self._lines.of_texts)
+            merged = self._merge_late()
             self._outbox.enforce()
         return merged
 
@@ -221,7 +209,7 @@ class Store:
                 return ""
             finished = self._salvage.step(self._lines, self._windows, self._states)
             if not self._salvage.holds_late and self._salvage.lost("window", "state_window"):
-                self._coverage.raise_to(self._salvage.progress.floor, unsure=self._salvage.progress.unsure)
+                self.coverage.advance(self._salvage.progress.floor, unsure=self._salvage.progress.unsure)
             self._outbox.enforce()
             if not finished:
                 return ""
@@ -277,25 +265,21 @@ class Store:
         with self._transaction():
             return self._corrections.repeat(now, at, unknown)
 
-    def trim(self, now: int) -> int:
-        """Take one step towards the history's bounds at wall time `now` (ms); return how many windows were removed."""
-        not_history = sum(waiting.bytes for waiting in self._outbox.waiting.values())
-        cutoff = self._retention.cutoff(now, not_history + self._side_tables.quarantine_bytes)
+    def trim(self, now: int) -> tuple[int, ...]:
+        """Remove what else is too old at wall time `now` (ms), and return where each tier is to be cut; empty: nowhere.
+
+        The windows go with a record that says so in its `cuts`, because the fold has to know.
+        """
         with self._transaction():
             self._side_tables.trim(age_cutoff(now, self._settings.history_keep))
-            if cutoff is None:
-                return 0
-            self._coverage.raise_to(cutoff)
-            removed = self._retention.delete_before(cutoff)
-            self._counters.add("history_trimmed", removed)
-            if not self.late_pending and self._salvage.progress is None:
-                self._use.prune(cutoff, self._names, self._counters)
-            return removed
+        not_history = sum(waiting.bytes for waiting in self._outbox.waiting.values())
+        not_history += self._side_tables.quarantine_bytes
+        return self._retention.cuts(now, not_history, self.coverage.now.cuts[0])
 
     def freeze(self, before: int, *, unsure: int | None = None) -> None:
         """Freeze windows that start before this time (ms): their readings are not known. `unsure`: as in `open`."""
         with self._transaction():
-            self._coverage.raise_to(before, before, unsure=unsure)
+            self.coverage.advance(before, before, unsure=unsure)
 
     def sync(self) -> None:
         """Make everything applied so far survive a power cut. Call it before unlinking journal segments."""
@@ -308,15 +292,34 @@ class Store:
 
     def _apply(self, effects: StoreEffects) -> None:
         self._take_times(effects)
-        self._applier.apply(effects)
+        # Until the windows of a damaged store are salvaged, any may be missing here.
+        self._applier.apply(effects, NOTHING_HELD if self._salvage.holds_late else self.coverage.now)
+        if effects.confirmed is not None:
+            self._salvage.confirm(*effects.confirmed)
+        if effects.cuts:
+            self._cut(effects.cuts, effects.unsure)
 
     def _take_times(self, effects: StoreEffects) -> None:
         if effects.frozen is not None:
-            self._coverage.raise_to(effects.frozen, effects.frozen, unsure=effects.unsure)
+            self.coverage.advance(effects.frozen, effects.frozen, unsure=effects.unsure)
         if effects.confirmed is not None:
-            self._coverage.confirm(*effects.confirmed)
+            self.coverage.confirm(*effects.confirmed)
             self._side_tables.confirm_times(*effects.confirmed)
-            self._salvage.confirm(*effects.confirmed)
+
+    def _cut(self, cuts: Sequence[int], unsure: int | None) -> None:
+        """Remove the windows before the cuts, once waiting late readings are merged; not while salvage holds these."""
+        if self._salvage.holds_late:
+            return
+        while self._merge_late():
+            pass
+        self.coverage.cut(cuts, unsure=unsure)
+        self._counters.add("history_trimmed", self._retention.delete_before(cuts))
+        if self._salvage.progress is None:
+            self._use.prune(min(self.coverage.now.cuts), self._names, self._counters)
+
+    def _merge_late(self) -> int:
+        merged = self._numbers.run(self.coverage.now, self._lines)
+        return merged + self._texts.run(self.coverage.now, self._lines.of_texts)
 
     def _begin(self, floor: int, at: int, unsure: int | None, records: Records | None) -> None:
         forwarded = ",".join(sorted(self._settings.forwarded))
@@ -324,7 +327,7 @@ class Store:
             if self.opened.created and records is not None:
                 self._replace_lost(floor, at, unsure, records)
             elif self.opened.created:
-                self._coverage.raise_to(floor, unsure=unsure)
+                self.coverage.advance(floor, unsure=unsure)
             if self._meta.get("forwarded", forwarded) != forwarded:
                 self._names.follow_forwarded()
             self._meta.keep("forwarded", forwarded)
@@ -346,11 +349,9 @@ class Store:
             job.recount()
         self.applied = last if applied is None else applied
         self._meta.keep_applied(self.applied)
-        if applied is None:
-            self._coverage.raise_to(floor, unsure=unsure)
-        else:
-            before = (meta.get("floor"), meta.get("frozen", ALWAYS))
-            self._coverage.raise_to(*(part if isinstance(part, int) else floor for part in before))
+        before = self.coverage.of({} if applied is None else meta, otherwise=floor)
+        self.coverage.advance(*before[:2], unsure=unsure if applied is None else None)
+        self.coverage.cut(before.cuts)
 
     def _rebuild(self, records: Records, upto: int | None) -> int:
         """Rebuild windows from the records up to number `upto`; from all records, and all other effects too, if None.
@@ -366,26 +367,20 @@ class Store:
                 for table in ("window", "state_window", "late", "late_state"):
                     self._db.execute(f"DELETE FROM {table}")  # noqa: S608 - a name from the line above
             for part in effects or ():
-                self._applier.apply_windows(part, no_lines)
+                self._applier.apply_windows(part, NOTHING_HELD, no_lines)
                 self._take_times(part)
                 if upto is None:
                     self._applier.apply_rest(part)
-        merge_all((self._numbers, self._texts), no_lines)
+        merge_all((self._numbers, self._texts), no_lines, NOTHING_HELD)
         return last
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        snapshots = [part.snapshot() for part in self._parts]
         applied = self.applied
         try:
-            self._db.execute("BEGIN IMMEDIATE")
-            yield
-            self._corrections.note()
-            self._db.execute("COMMIT")
+            with transaction(self._db, self._parts):
+                yield
+                self._corrections.note()
         except BaseException:
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
-            for part, snapshot in zip(self._parts, snapshots, strict=True):
-                part.restore(snapshot)
             self.applied = applied
             raise

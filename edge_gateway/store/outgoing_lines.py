@@ -4,7 +4,7 @@ A point older than its bucket's retention is not sent, because the database woul
 """
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, Protocol
 
 import numpy as np
 
@@ -28,12 +28,23 @@ from edge_gateway.windows.reduce import Readings
 
 TOO_LATE: Final = "late"
 """The window is closed and not stored, so that it cannot be corrected."""
-OVER_SHARE: Final = "share"
+SHARE: Final = "share"
 """The device sends more late readings than its share."""
 NOT_KNOWN: Final = "unknown"
 """The message may have counted before; that is forgotten. Whoever adds late readings back leaves these out."""
+LOST: Final = "lost"
+"""Earlier readings of the window were in a state that is lost."""
+REPEATED: Final = "again"
+"""Something of the window may have been sent before, and is not stored any more."""
 MOST_PREFIXES: Final = 400_000
 """Rendered prefixes that are cached; above this the cache is emptied."""
+
+
+class WindowLines(Protocol):
+    """Receives closed windows of one kind, and those that may lack earlier readings."""
+
+    def windows(self, tier: int, windows: Packed, at: int) -> None: ...
+    def partial(self, tier: int, windows: Packed, at: int, why: str) -> None: ...
 
 
 class OutgoingLines:
@@ -58,15 +69,17 @@ class OutgoingLines:
             lines = render_windows(self.prefixes("sensor", sent.rows["series"]), block.rows, block.tails)
             self.put(tier, lines, len(sent), at)
 
-    def partial(self, tier: int, windows: Packed, at: int) -> None:
-        """Send base windows whose earlier readings are lost to `sensor_partial`; coarser ones are not sent."""
-        sent = self.within_retention(tier, windows, at) if tier == 0 else None
+    def partial(self, tier: int, windows: Packed, at: int, why: str) -> None:
+        """Send windows that may lack earlier readings to `sensor_partial`; `why` is LOST or REPEATED.
+
+        After a loss only base windows are sent: every coarser one in progress lacks readings, which the base tells.
+        """
+        sent = self.within_retention(tier, windows, at) if tier == 0 or why != LOST else None
         if sent is not None:
             block = unpacked(sent)
-            lines = render_windows(
-                self.prefixes("sensor_partial", sent.rows["series"]), block.rows, block.tails
-            )
-            self._outbox.put(self._tiers[0].bucket, NOT_CARRIED, lines, len(sent), at)
+            prefixes = self.prefixes("sensor_partial", sent.rows["series"], why=why)
+            lines = render_windows(prefixes, block.rows, block.tails)
+            self._outbox.put(self._tiers[tier].bucket, NOT_CARRIED, lines, len(sent), at)
 
     def late(self, series: Ints, readings: Readings, at: int, why: str) -> None:
         """Send readings that are merged nowhere to `sensor_late`.
@@ -75,7 +88,7 @@ class OutgoingLines:
             series: the store's numbers.
             readings: as many; their own series are not used.
             at: wall time in ms.
-            why: one of TOO_LATE, OVER_SHARE, NOT_KNOWN.
+            why: one of TOO_LATE, SHARE, NOT_KNOWN.
         """
         if not self._outbox.sinks:
             return
@@ -150,6 +163,9 @@ class TextLines:
             texts = self._lines.texts(sent.rows["last"])
             lines = render_states(self._lines.prefixes("sensor_state", sent.rows["series"]), sent.rows, texts)
             self._lines.put(tier, lines, len(sent), at)
+
+    def partial(self, tier: int, windows: Packed, at: int, why: str) -> None:
+        """Send nothing: `sensor_partial` holds numbers, so windows of texts are only counted."""
 
     def late(self, series: Ints, readings: Readings, at: int, why: str) -> None:
         """Send nothing: a text that came too late is only counted, because `sensor_late` holds numbers."""

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 from urllib.parse import quote
 
-from edge_gateway.errors import NewerSpool
+from edge_gateway.errors import OtherSpool
 from edge_gateway.journal.files import FILES
 from edge_gateway.store.eviction import SENDER
 
@@ -144,7 +144,7 @@ def open_store(path: Path) -> tuple[sqlite3.Connection, bool]:
 
     Raises:
         StoreUnreadable: the file is damaged or not a store.
-        NewerSpool: a newer program made it.
+        OtherSpool: a newer program made it.
         sqlite3.OperationalError: the disk refuses.
     """
     FILES.make_directory(path.parent)
@@ -154,7 +154,7 @@ def open_store(path: Path) -> tuple[sqlite3.Connection, bool]:
     try:
         db = connect(path)
         return db, _prepare(db, path)
-    except (*READ_ERRORS, StoreUnreadable, NewerSpool) as error:
+    except (*READ_ERRORS, StoreUnreadable, OtherSpool) as error:
         if db is not None:
             db.close()
         if is_damage(error) or getattr(error, "sqlite_errorcode", 0) in _UNREADABLE:
@@ -163,7 +163,7 @@ def open_store(path: Path) -> tuple[sqlite3.Connection, bool]:
 
 
 def refuse_newer(path: Path) -> None:
-    """Raise NewerSpool if a newer program made the store, without opening it as a database."""
+    """Raise OtherSpool if a newer program made the store, without opening it as a database."""
     try:
         with path.open("rb") as file:
             head = file.read(_HEADER_BYTES)
@@ -171,7 +171,7 @@ def refuse_newer(path: Path) -> None:
         return
     version = int.from_bytes(head[60:64])
     if head.startswith(b"SQLite format 3\0") and VERSION < version < VERSION + NEWER_AT_MOST:
-        raise NewerSpool.of(path, version, VERSION)
+        raise OtherSpool.of(path, version, VERSION)
 
 
 def is_begun(path: Path) -> bool:
@@ -192,7 +192,7 @@ def _prepare(db: sqlite3.Connection, path: Path) -> bool:
         db.executescript(f"BEGIN IMMEDIATE; {_TABLES} PRAGMA user_version={VERSION}; COMMIT;")
         return True
     if VERSION < version < VERSION + NEWER_AT_MOST:
-        raise NewerSpool.of(path, version, VERSION)
+        raise OtherSpool.of(path, version, VERSION)
     if version == _WITHOUT_DETAIL:
         db.executescript(f"BEGIN IMMEDIATE; {_DETAIL} PRAGMA user_version={VERSION}; COMMIT;")
     elif version != VERSION:

@@ -18,6 +18,7 @@ Bools = NDArray[np.bool_]
 
 _TIME_BITS: Final = 43
 """Times up to the year 2248 fit."""
+_NONE_NOTED: Final = np.empty(0, np.int64), np.empty(0, np.int64)
 _COLUMNS: Final = ("begin", "since", "until", "newest", "due_to", "heard")
 
 
@@ -45,6 +46,8 @@ class TimeGaps:
         self._least = max(2 * base, idle)
         self._count = 0
         self.begin = self.since = self.until = self.newest = self.due_to = self.heard = np.empty(0, np.int64)
+        self.noted = _NONE_NOTED
+        """Devices whose gap became another one when readings were last taken, and where theirs ends."""
 
     def grow(self, count: int) -> None:
         """Extend the columns to hold device numbers below `count`."""
@@ -61,6 +64,7 @@ class TimeGaps:
             furthest: by device number, its newest time before these readings, ms.
             listening: the listening clock, ms.
         """
+        self.noted = _NONE_NOTED
         ahead = ts - furthest[device]
         if ahead.max() > self._least:
             leapt = np.zeros(self._count, np.bool_)
@@ -87,6 +91,8 @@ class TimeGaps:
         device = device[longer]
         self.begin[device] = self.since[device] = since[longer]  # the longest one last
         self.until[device] = until[longer]
+        noted = np.unique(device)
+        self.noted = noted, self.until[noted]
         for name in ("newest", "due_to", "heard"):
             getattr(self, name)[device] = NEVER
 
@@ -95,9 +101,9 @@ class TimeGaps:
         held: Bools = (start < self.until[device]) & (start >= self.since[device])
         return held
 
-    def span(self, device: Ints, start: Ints) -> Bools:
-        """Return which windows lie in the gap of their device, or did before they closed."""
-        lie: Bools = (start < self.until[device]) & (start >= self.begin[device])
+    def span(self, device: Ints, ts: Ints) -> Bools:
+        """Return which times lie in the gap of their device, or did before windows of it closed."""
+        lie: Bools = (ts < self.until[device]) & (ts >= self.begin[device])
         return lie
 
     def _observe(self, device: Ints, ts: Ints, listening: int) -> bool:

@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_gateway.windows.base_tier import BaseTier
+from edge_gateway.windows.coarse_tier import CoarseTier
 from edge_gateway.windows.rows import NEVER
-from edge_gateway.windows.tiers import CoarseTier
 
 Bools = NDArray[np.bool_]
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from edge_gateway import spool_contents
-from edge_gateway.errors import BadInput, NewerSpool
+from edge_gateway.errors import BadInput, OtherSpool
 from edge_gateway.journal import checkpoint, framing, spool
 from edge_gateway.journal.checkpoint import write_checkpoint
 from edge_gateway.journal.segments import Journal
@@ -236,5 +236,5 @@ def test_what_a_newer_program_wrote_is_not_called_damaged(
             journal.sync()
         write_checkpoint(tmp_path / spool.CHECKPOINTS, 1, {"n": 1})
         opened(tmp_path).close()
-    with pytest.raises(NewerSpool, match="newer"):
+    with pytest.raises(OtherSpool, match="newer"):
         spool_contents.verify(tmp_path)

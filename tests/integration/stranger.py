@@ -148,11 +148,11 @@ class Device(Client5):
     def topic(self, kind: str) -> str:
         return f"fleet/v1/{self.site}/{self.name}/{kind}"
 
-    def be_born(self, type_: str = "freezer", **tags: str) -> None:
+    def be_born(self, type_: str = "freezer", at: int | None = None, **tags: str) -> None:
         """Publish the birth, as after every connect."""
         metrics = {"temperature": {"unit": "°C", "label": "Air"}}
         birth = {"state": "online", "type": type_, "tags": tags, "metrics": metrics, "boot": self.boot,
-                 "floor": self.seq, "next": self.seq, "ts": now_ms()}  # fmt: skip
+                 "floor": self.seq, "next": self.seq, "ts": now_ms() if at is None else at}  # fmt: skip
         self.publish(self.topic("status"), pack(birth), retain=True)
 
     def measure(self, at: int | None = None, **values: float | str | bool) -> int:

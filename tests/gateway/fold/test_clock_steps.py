@@ -344,17 +344,20 @@ def test_a_history_of_an_hour_loses_nothing_of_a_buffer_of_five(tmp_path: Path) 
         send(1, now)
     offline = gateway.settle(Moment(now, now - START)).wall
     now = START + 5 * HOUR
-    gateway.store.trim(now)
+    gateway.trim(Moment(now, now - START))
     buffer = range(offline // MINUTE * MINUTE + MINUTE, now - MINUTE, 5_000)
     for number, at in enumerate(buffer):
         if not number % 10:
             now += 1_000
             send(2, now)
-            gateway.commit()
+            gateway.trim(Moment(now, now - START))
             gateway.late()
-            gateway.store.trim(now)
         send(1, at)
     gateway.settle(Moment(now, now - START))
     counters = gateway.store.facts().counters
     gateway.close()
-    assert counters.get("late_too_late", 0) == 0
+    assert gateway.pipeline.admission.accounting.totals()["too_late"] == 0
+    assert {name: counters.get(name, 0) for name in ("late_too_late", "windows_refused")} == {
+        "late_too_late": 0,
+        "windows_refused": 0,
+    }

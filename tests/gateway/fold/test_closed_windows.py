@@ -1,54 +1,54 @@
-"""Closed windows on their way to the store: whole and partial ones apart, each with the tags of its time."""
+"""Closed windows for the store, apart by how they may enter it."""
 
-from typing import cast
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
-from edge_gateway.columns.frame import IntColumn
 from edge_gateway.fleet.registry import Registry
-from edge_gateway.fold.closed_windows import stored_states, stored_windows
-from edge_gateway.windows.closed import Closed
+from edge_gateway.fold.closed_windows import for_store
+from edge_gateway.records.store_effects import Kind
+from edge_gateway.windows.closed import Closed, Harvest
+from edge_gateway.windows.ever_closed import EverClosedTiers
 from edge_gateway.windows.reduce import Readings, rows_of_states, rows_of_values
-from edge_gateway.windows.rows import TierRows
-from edge_gateway.windows.tail import Tail
-
-EVERY = 1_000
 
 
-class Tagged:
-    """Stands for a registry in which series 0 is of device 7, whose tags change with each window."""
-
-    series_device = np.array([7])
-
-    def tag_versions(self, device: IntColumn, ts: IntColumn) -> IntColumn:
-        assert device.tolist() == [7] * len(ts)
-        return ts // EVERY
+def registry() -> Registry:
+    one = Registry()
+    device = one.device("berlin", "dev")
+    assert isinstance(device, int)
+    one.table.series(device, one.table.metric("heat"))
+    return one
 
 
-REGISTRY = cast("Registry", Tagged())
-
-
-def readings(*ts: int) -> Readings:
+def closed(*starts: int, again: list[bool] | None = None) -> Closed:
+    ts = np.array(starts)
     none = np.zeros(len(ts), np.int64)
-    return Readings(none, np.array(ts, np.int64), none.astype(np.float64), none.astype(np.uint16))
+    readings = Readings(none, ts, np.full(len(ts), 1e300), np.full(len(ts), 1000, np.uint16))
+    flags = None if again is None else np.array(again)
+    harvest = Harvest()
+    harvest.numbers(0, rows_of_values(10, readings), flags)
+    harvest.states(0, rows_of_states(10, replace(readings, value=np.ones(len(ts)))), flags)
+    return harvest.closed()
 
 
-def test_windows_from_before_the_state_was_lost_are_partial_and_keep_their_tails() -> None:
-    rows = rows_of_values(EVERY, readings(0, 1_000, 2_000)).rows
-    tails = {(0, 0): Tail(), (0, 2): Tail()}
-    whole, partial = stored_windows(Closed(numeric=(TierRows(0, rows),), tails=tails), REGISTRY, 2_000)
-    assert (whole.partial, whole.rows["start"].tolist(), whole.versions.tolist()) == (False, [2_000], [2])
-    assert (partial.partial, partial.versions.tolist()) == (True, [0, 1])
-    assert (list(whole.tails), list(partial.tails)) == ([0], [0])
+def kinds(found: Any) -> list[tuple[Kind, list[int]]]:
+    return [(one.kind, one.rows["start"].tolist()) for one in found]
 
 
-def test_where_nothing_was_lost_a_tier_is_one_piece() -> None:
-    rows = rows_of_values(EVERY, readings(0, 1_000)).rows
-    (whole,) = stored_windows(Closed(numeric=(TierRows(1, rows),)), REGISTRY, 0)
-    assert (whole.tier, len(whole.rows), whole.partial) == (1, 2, False)
+def test_whole_windows_are_the_first_of_their_kind() -> None:
+    numbers, states = for_store(closed(0, 10), -1, registry(), EverClosedTiers((10,)))
+    assert kinds(numbers) == kinds(states) == [(Kind.FIRST, [0, 10])]
+    assert numbers[0].versions.tolist() == states[0].versions.tolist() == [0, 0]
+    assert list(numbers[0].tails) == [0, 1]
 
 
-def test_windows_of_texts_have_the_tags_of_their_time() -> None:
-    rows = rows_of_states(EVERY, readings(3_000, 4_000)).rows
-    (states,) = stored_states(Closed(states=(TierRows(0, rows),)), REGISTRY)
-    assert (states.tier, states.versions.tolist()) == (0, [3, 4])
+def test_rows_are_apart_by_kind_with_the_tails_of_their_own() -> None:
+    ever = EverClosedTiers((10,))
+    ever.tiers[0].closed(np.array([0]), 40)
+    ever.trim((20,))
+    given = closed(0, 10, 20, 50, again=[True, True, True, False])
+    numbers, states = for_store(given, 10, registry(), ever)
+    expected = [(Kind.FIRST, [50]), (Kind.AGAIN, [20]), (Kind.GONE, [10]), (Kind.PARTIAL, [0])]
+    assert kinds(numbers) == kinds(states) == expected
+    assert [list(one.tails) for one in numbers] == [[0]] * 4

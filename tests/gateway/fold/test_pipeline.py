@@ -13,6 +13,7 @@ from edge_gateway.fold.series_names import SeriesNames
 from edge_gateway.fold.settings import build_pipeline
 from edge_gateway.records import codec
 from edge_gateway.records.inputs import Batch, Moment, Reload, StateLost, Tick
+from edge_gateway.records.store_effects import Kind
 from edge_gateway.rules.files.load import load_rules
 from fleet_wire import control_messages, topics
 from fleet_wire.telemetry import encode_telemetry
@@ -206,7 +207,12 @@ def test_windows_that_began_before_the_state_was_lost_are_partial() -> None:
         closed += pipeline.fold(
             batch(second * 1000, reading("f1", second, second * 1000, temperature=1.0))
         ).windows
-    starts = {(one.partial, int(row["start"]) - START) for one in closed if one.tier == 0 for row in one.rows}
+    starts = {
+        (one.kind == Kind.PARTIAL, int(row["start"]) - START)
+        for one in closed
+        if one.tier == 0
+        for row in one.rows
+    }
     assert starts == {(True, 5_000), (False, 10_000), (False, 15_000), (False, 20_000)}
 
 

@@ -6,13 +6,15 @@ import random
 from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
 
 from edge_gateway.fold.pipeline import Pipeline
 from edge_gateway.fold.series_names import SeriesNames
 from edge_gateway.fold.settings import build_pipeline
 from edge_gateway.records import codec
-from edge_gateway.records.inputs import Batch, ClockConfirmed, Input, Moment, StateLost, Tick
+from edge_gateway.records.inputs import Batch, ClockConfirmed, Input, Moment, StateLost, Tick, Trim
+from edge_gateway.records.store_effects import Kind
 from edge_gateway.recovery.state import State
 from fleet_wire import topics
 from fleet_wire.telemetry import encode_telemetry
@@ -75,6 +77,10 @@ def test_a_loss_in_a_life_years_ahead_is_moved_to_the_right_time_when_it_is_know
     confirmed = ClockConfirmed(Moment(START + 61_000 + HOUR, 61_000, least=START + 61_000))
     assert pipeline.fold(confirmed).confirmed == (START + 61_000 + HOUR, START + 61_000)
     assert pipeline.completeness.since == START + 1_000 + HOUR
+    unknown = pipeline.windows.ever.tiers[0].closed_unknown(
+        np.array([START + HOUR - 9_000, START + HOUR + 9_000])
+    )
+    assert unknown.tolist() == [True, False]
 
 
 def doubtful(seed: int) -> list[Input]:
@@ -116,3 +122,22 @@ def test_a_replay_holds_refuses_and_stamps_the_same_messages(seed: int) -> None:
         found = again.pipeline.fold(one)
         assert (list(found.held), plain(found, again.pipeline)) == before
     assert state.pipeline.admission.accounting.imbalance() == []
+
+
+def test_what_was_trimmed_in_a_life_years_ahead_does_not_withhold_the_windows_of_the_right_time() -> None:
+    pipeline = build_pipeline("gw", settings())
+    for seq in range(60):
+        pipeline.fold(batch(unsure(seq * 1_000, YEARS), said("f1", seq, YEARS + seq * 1_000)))
+    trim = Trim(unsure(60_000, YEARS), [START + YEARS + 30_000] * 2)
+    effects = pipeline.fold(trim)
+    assert (effects.cuts, effects.unsure) == (tuple(trim.cuts), START + 60_000)
+    at = 120_000
+    pipeline.fold(ClockConfirmed(Moment(START + at, at, least=START + at)))
+    kinds = set()
+    for seq in range(60):
+        ms = at + seq * 1_000
+        reborn = said("f1", 60 + seq, ms)
+        effects = pipeline.fold(batch(Moment(START + ms, ms), *([birth("f1")] * (not seq)), reborn))
+        kinds |= {closed.kind for closed in effects.windows}
+    assert Kind.AGAIN in kinds
+    assert Kind.GONE not in kinds

@@ -81,7 +81,7 @@ def test_a_store_lost_under_a_clock_years_ahead_takes_late_readings_once_the_tim
     inside.close()
     (tmp_path / spool.STORE).unlink()
     inside.clock.now = now + years
-    inside._start()
+    inside.start()
     assert inside.store.floor == now + years
     inside.fold(ClockConfirmed(Moment(now + 7_000, 7_000, least=now + 2_000)))
     inside.commit()

@@ -11,6 +11,7 @@ import pytest
 
 from edge_gateway.configuration.model import GatewayConfig
 from edge_gateway.fold.settings import build_pipeline
+from edge_gateway.records.inputs import Moment, Trim
 from edge_gateway.recovery.settings import fold_settings
 from edge_gateway.service import maintenance as module
 from edge_gateway.service.maintenance import (
@@ -39,7 +40,6 @@ class Parts:
     total_bytes: int = 0
     state: ClockState = ClockState.PLAUSIBLE
     aged: int = 1_600_000_000_000
-    trimmed: list[int] = field(default_factory=list)
     lines: list[tuple[bytes, int]] = field(default_factory=list)
 
     async def check(self) -> None:
@@ -97,6 +97,45 @@ async def test_the_gateways_own_point_is_queued_for_the_sinks_there_are() -> Non
     assert line.startswith(b"gateway,gateway=gw ")
     assert b"rule_reloads=7i" in line
     assert line.endswith(b" %d\n" % at)
+
+
+class Trimmed(Parts):
+    """A store that is to be cut at `cuts`, and an engine that keeps what it folds; `applied` waits for the record."""
+
+    def __init__(self, *cuts: int) -> None:
+        super().__init__()
+        self.cuts, self.folded, self.waited = cuts, list[Any](), list[int]()
+
+    def trim(self, now: int) -> tuple[int, ...]:
+        assert now == self.aged
+        return self.cuts
+
+    def moment(self) -> Moment:
+        return Moment(self.wall(), 5)
+
+    def fold(self, given: Any) -> None:
+        self.folded.append(given)
+
+    def submit(self) -> int:
+        return 7
+
+    async def applied(self, number: int) -> None:
+        self.waited.append(number)
+
+
+async def test_where_the_history_is_cut_by_the_time_that_has_certainly_passed_is_folded_and_waited_for() -> (
+    None
+):
+    parts = Trimmed(30, 20)
+    await maintenance_of(parts)._trim()
+    assert parts.folded == [Trim(parts.moment(), [30, 20])]
+    assert parts.waited == [7]
+
+
+async def test_no_record_is_made_where_nothing_is_cut() -> None:
+    parts = Trimmed()
+    await maintenance_of(parts)._trim()
+    assert (parts.folded, parts.waited) == ([], [])
 
 
 @pytest.mark.parametrize(("budget", "most"), [(2 << 30, CHECKPOINT_BYTES), (16 << 20, 8 << 20)])
@@ -209,8 +248,17 @@ async def test_a_status_is_published_with_the_problems_of_the_moment(monkeypatch
     assert published == ["status"] * 2
 
 
+@pytest.mark.parametrize(("state", "points"), [(ClockState.PLAUSIBLE, 1), (ClockState.OUTVOTED, 0)])
+async def test_no_point_of_the_gateway_is_recorded_at_a_time_that_is_doubted(
+    state: ClockState, points: int
+) -> None:
+    parts = Parts(state=state)
+    await maintenance_of(parts, sinks=("influx",))._record_own_point()
+    assert len(parts.lines) == points
+
+
 @dataclass
-class Trimmed(Parts):
+class Correcting(Parts):
     """A store with corrected points to send again."""
 
     pieces: list[int] = field(default_factory=lambda: [2, 2, 0])
@@ -226,33 +274,14 @@ class Trimmed(Parts):
         self.asked.append((now, at, unknown))
         return self.pieces.pop(0)
 
-    def trim(self, now: int) -> None:
-        self.trimmed.append(now)
-
 
 @pytest.mark.parametrize("state", [ClockState.PLAUSIBLE, ClockState.OUTVOTED])
 async def test_corrected_points_are_sent_again_until_none_is_due_whatever_is_thought_of_the_clock(
     state: ClockState,
 ) -> None:
-    parts = Trimmed(state=state)
-    await maintenance_of(parts, sinks=("influx",))._trim()
+    parts = Correcting(state=state)
+    await maintenance_of(parts, sinks=("influx",))._repeat_corrections()
     assert parts.asked == [(100_000, 1_700_000_000_000, {"influx": 97_500})] * 3
-    without = Trimmed()
-    await maintenance_of(without)._trim()
+    without = Correcting()
+    await maintenance_of(without)._repeat_corrections()
     assert without.asked == []
-
-
-async def test_the_history_is_trimmed_by_the_time_that_has_certainly_passed() -> None:
-    parts = Parts()
-    cast("Any", parts).trim = parts.trimmed.append
-    await maintenance_of(parts)._trim()
-    assert parts.trimmed == [parts.aged]
-
-
-@pytest.mark.parametrize(("state", "points"), [(ClockState.PLAUSIBLE, 1), (ClockState.OUTVOTED, 0)])
-async def test_no_point_of_the_gateway_is_recorded_at_a_time_that_is_doubted(
-    state: ClockState, points: int
-) -> None:
-    parts = Parts(state=state)
-    await maintenance_of(parts, sinks=("influx",))._record_own_point()
-    assert len(parts.lines) == points

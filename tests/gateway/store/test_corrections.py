@@ -133,14 +133,14 @@ def test_a_window_that_is_not_stored_any_more_or_too_old_for_its_bucket_is_left(
 def test_only_the_sink_that_had_no_answer_gets_it_again(tmp_path: Path) -> None:
     budgets = SinkBudget("influx", 1 << 30), SinkBudget("archive", 1 << 30)
     store = opened(tmp_path, replace(SETTINGS, sinks=budgets))
-    store.apply([(1, [named(windows=(closed(0, [(1, T0, 1.0)]),))])])
+    store.apply([(1, [named(windows=tuple(closed(tier, [(1, T0, 1.0)]) for tier in TIERS))])])
     store.repeat_corrections(HOUR, T0, {"influx": 0, "archive": 0})
     correct(store)
     for sink in ("influx", "archive"):
         lines(store, sink)
     for now in (HOUR + MINUTE, 2 * HOUR):
         store.repeat_corrections(now, T0, {"influx": HOUR, "archive": 0})
-    assert (len(lines(store, "influx")), lines(store, "archive")) == (1, [])
+    assert (len(lines(store, "influx")), lines(store, "archive")) == (len(TIERS), [])
     assert store.facts().waiting.keys() == {"influx", "archive"}
     store.close()
 

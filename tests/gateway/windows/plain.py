@@ -4,14 +4,18 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from edge_gateway.columns.frame import Frame
 from edge_gateway.windows.closed import Closed
-from edge_gateway.windows.merge import sums
+from edge_gateway.windows.coarse_tier import CoarseTier
+from edge_gateway.windows.ever_closed import EverClosed
+from edge_gateway.windows.gaps import no_gaps
+from edge_gateway.windows.merge import MergeBlocks, sums
 from edge_gateway.windows.rows import Rows
+from edge_gateway.windows.tiers import Tier
 
 T0 = 1_760_000_000_000 // 3_600_000 * 3_600_000
 METRICS = ("temperature", "humidity", "door")
@@ -44,6 +48,16 @@ class Fleet:
         self.series_is_state = np.equal(self.series_metric, DOOR)
         self.series_epoch = 0
         self.metric_names: Sequence[str] = METRICS
+
+
+def plain_tier(every: int, dtype: np.dtype[Any], merge: MergeBlocks) -> Tier:
+    """Return a coarser tier of a fleet of ten devices."""
+    return Tier(dtype, merge, EverClosed(every), Fleet(10))
+
+
+def plain_coarse_tier(every: int, dtype: np.dtype[Any], merge: MergeBlocks) -> CoarseTier:
+    """Return the same with both live and kept readings; no device was offline yet."""
+    return CoarseTier(dtype, merge, EverClosed(every), Fleet(10), no_gaps(10))
 
 
 def frame_of(readings: Sequence[Reading], arrival: int = T0) -> Frame:

@@ -53,8 +53,10 @@ def test_a_gap_begins_after_the_last_window_and_ends_before_the_next(fleet: Flee
 
 
 def test_of_several_gaps_the_longest_counts(fleet: Fleet) -> None:
+    assert [column.tolist() for column in fleet.gaps.noted] == [[0], [2_000]]
     fleet.send((0, 2_500))
     assert fleet.span() == (1_010, 2_000)
+    assert [column.tolist() for column in fleet.gaps.noted] == [[], []]
     fleet.send((0, 4_000))
     assert fleet.span() == (2_510, 4_000)
     fleet.send((0, 4_200), (0, 8_000), (0, 8_300))

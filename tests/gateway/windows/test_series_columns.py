@@ -4,8 +4,7 @@ import numpy as np
 
 from edge_gateway.fleet.devices.series import KIND_STATE
 from edge_gateway.fleet.registry import Registry
-from edge_gateway.windows.rows import NEVER
-from edge_gateway.windows.series_columns import SeriesColumns, SeriesWithP95, by_series
+from edge_gateway.windows.series_columns import SeriesColumns
 
 
 def kept_by(columns: SeriesColumns) -> list[tuple[int, str, bool]]:
@@ -32,26 +31,3 @@ def test_a_number_that_is_reused_makes_what_was_cached_by_number_void() -> None:
     assert registry.series(1, registry.metric("cold")) == number
     assert registry.series_epoch > before
     assert kept_by(registry)[number] == (1, "cold", False)
-
-
-def test_a_time_of_devices_is_read_by_series() -> None:
-    registry = Registry()
-    for name in ("a", "b", "c"):
-        registry.device("north", name)
-    for device in (2, 0, 1):
-        registry.series(device, registry.metric("heat"))
-    assert by_series(registry, np.array([5, 6])).tolist() == [NEVER, 5, 6]
-    assert by_series(Registry(), np.array([5])).tolist() == []
-
-
-def test_the_series_of_some_metrics_have_a_p95_and_new_ones_are_noticed() -> None:
-    registry = Registry()
-    registry.device("north", "a")
-    some, none = SeriesWithP95(registry, frozenset({"heat"})), SeriesWithP95(registry, frozenset())
-    for name in ("heat", "flow"):
-        registry.series(0, registry.metric(name))
-    assert some.mask().tolist() == [True, False]
-    assert none.mask().tolist() == []
-    registry.device("north", "b")
-    registry.series(1, registry.metric("heat"))
-    assert some.mask().tolist() == [True, False, True]

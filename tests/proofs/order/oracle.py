@@ -122,10 +122,14 @@ class Device:
     """By number, the current one last."""
     newest: int | None = None
     silence: tuple[int, int] = (0, 0)
-    """The longest span of base windows (first start, end) that it left out when its time advanced.
+    """The longest span of base windows (first start, end) that it left out when its time advanced."""
+    new_from: int = 0
+    """In the silence, windows that start at this time or later are new to the device, whatever the history holds.
 
-    There, what it kept opens windows as any other, whatever the history holds.
+    It passes through earlier ones again, because its clock stepped back before.
     """
+    ends: int = 0
+    """End of the newest base window it ever sent a reading of."""
     versions: list[tuple[int, tuple[str, Mapping[str, str]]]] = field(default_factory=list)
     """(first window start, (type, tags)), ascending."""
     clock: PlainClock = field(default_factory=PlainClock)
@@ -134,11 +138,12 @@ class Device:
     kinds: dict[str, type] = field(default_factory=dict)
     counters: Counter[str] = field(default_factory=Counter)
 
-    def advance(self, ts: int, base: int) -> None:
-        """Advance to the time of a sample."""
+    def advance(self, ts: int, base: int, ends: int) -> None:
+        """Advance to the time of a sample; `ends` is what it was before the sample's message."""
         if self.newest is not None and ts > self.newest:
             left_out = self.newest - self.newest % base + base, ts - ts % base
-            self.silence = max(self.silence, left_out, key=lambda span: span[1] - span[0])
+            if left_out[1] - left_out[0] > self.silence[1] - self.silence[0]:
+                self.silence, self.new_from = left_out, max(left_out[0], ends)
         self.newest = ts if self.newest is None else max(self.newest, ts)
 
     def labels(self, start: int) -> tuple[str, Mapping[str, str]]:
@@ -160,7 +165,7 @@ class Oracle:
         self.totals: Counter[str] = Counter()
         self.alerts: list[tuple[str, str, int]] = []
         """(device, state, device time)."""
-        self.floor: int | None = None
+        self.trimmed_to: int | None = None
 
     def take(self, arrival: Arrival) -> None:
         """Process one arrival."""
@@ -275,6 +280,7 @@ class Oracle:
         what: str,
         since: int | None,
     ) -> None:
+        ends = device.ends
         for (ts, stamped), values in samples:
             device.counters["stamped"] += stamped
             for metric, value in values.items():
@@ -288,7 +294,7 @@ class Oracle:
             elif what != "aside":
                 self._judge(name, device, ts, values)
         for (ts, _), _ in samples:
-            device.advance(ts, self.terms.every[0])
+            device.advance(ts, self.terms.every[0], ends)
 
     def _counts(self, device: Device, metric: str, value: Any) -> bool:
         """Whether a value counts; the first good one decides whether a series holds numbers or texts."""
@@ -307,17 +313,18 @@ class Oracle:
         return bool(low <= value <= high and value != self.terms.missing.get(metric))
 
     def _window(self, name: str, device: Device, metric: str, ts: int, value: Any) -> None:
-        first, end = device.silence
-        kept = first <= ts < end
-        for tier, every in enumerate(self.terms.every):
+        kept = device.new_from <= ts < device.silence[1]
+        if self.trimmed_to is not None and ts < self.trimmed_to and not kept:
+            device.counters.update({"accepted": -1, "too late": 1})
+            return
+        base = self.terms.every[0]
+        device.ends = max(device.ends, ts - ts % base + base)
+        for every in self.terms.every:
             place = WindowId(name, metric, every, ts - ts % every)
             if place not in self.windows:
-                if self.floor is not None and place.start < self.floor and not kept:
-                    device.counters["too late"] += not tier
-                    continue
                 self.windows[place] = ExpectedWindow([device.labels(place.start)])
             self.windows[place].readings.append((ts, value))
-            self.windows[place].labels.append(device.labels(ts - ts % self.terms.every[0]))
+            self.windows[place].labels.append(device.labels(ts - ts % base))
 
     def _judge(self, name: str, device: Device, ts: int, values: Mapping[str, Any]) -> None:
         """Evaluate `Hot` with readings that are not older than any before; `ts` is their time for rules."""
@@ -337,11 +344,12 @@ class Oracle:
     # --- trimming and totals
 
     def trim(self, before: int) -> None:
-        """Forget windows that start before a time, which are never opened again, and older alerts."""
+        """Forget windows that end before or at a time, which are never opened again, and older alerts."""
         self.alerts = [step for step in self.alerts if step[2] >= before]
-        if any(place.start < before for place in self.windows):
-            self.windows = {place: one for place, one in self.windows.items() if place.start >= before}
-            self.floor = before
+        kept = {place: one for place, one in self.windows.items() if place.start + place.every > before}
+        if len(kept) < len(self.windows):
+            self.windows = kept
+            self.trimmed_to = before - before % self.terms.every[0]
 
     def all_counters(self) -> Counter[str]:
         """Return the counters of the whole fleet."""

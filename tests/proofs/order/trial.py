@@ -161,7 +161,7 @@ class Trial:
         self._settle()
         self.now += KEEP // 2
         before = self.now - KEEP
-        self.inside.store.trim(self.now)
+        self.inside.trim(self._moment())
         self.oracle.trim(before)
         old = [
             one.message.ts for one in given.arrivals if isinstance(one.message, Reading) and one.message.ts
@@ -175,11 +175,11 @@ class Trial:
         self._judge("after its row is gone")
 
     def _begins_silence(self, name: str, at: int) -> bool:
-        """Whether a device's silence begins within the same coarse window.
+        """Whether what is new of a device's silence begins within the same coarse window.
 
         There, a late reading finds a row or does not, depending on whether a kept one has come and closed meanwhile.
         """
-        return at // EVERY[-1] == self.oracle.devices[name].silence[0] // EVERY[-1]
+        return at // EVERY[-1] == self.oracle.devices[name].new_from // EVERY[-1]
 
     def _reading(self, name: str, numbers: Mapping[str, Iterator[int]], ts: int) -> Arrival:
         """Return a reading of one last boot; those after the first have lower numbers, so that none is a clock step."""
@@ -263,7 +263,7 @@ class Trial:
                 self.wrong.append(f"in all: {counter} {totals[counter]}, expected {expected[counter]}")
         if self.inside.pipeline.admission.accounting.imbalance():
             self.wrong.append("an identity does not hold")
-        late = self.inside.store.facts().counters.get("late_too_late", 0)
+        late = totals["too_late"] + self.inside.store.facts().counters.get("late_too_late", 0)
         if late != expected["too late"]:
             self.wrong.append(f"too late {late}, expected {expected['too late']}")
         aside = {
