@@ -22,11 +22,13 @@ class MetricPolicy:
         range: (lowest, highest) good value, inclusive.
         missing: values that stand for "no value".
         rate: (readings, ms); readings of a series beyond this rate, by device time, are refused.
+        unit: what its values are measured in. Values are not converted.
     """
 
     range: tuple[float, float] | None = None
     missing: tuple[float, ...] = ()
     rate: tuple[float, int] | None = None
+    unit: str | None = None
 
 
 class Checked(NamedTuple):

@@ -271,7 +271,7 @@ class Pipeline:
         """Set which facts of a birth the registry keeps: those that the rules in force or the store need."""
         rules = self.rules.rules
         tags = rules.tags | frozenset(self.registry.forwarded)
-        self.registry.needed = Needed(tags, rules.unit_metrics)
+        self.registry.needed = Needed(tags, rules.unit_metrics | self.admission.policy.units.keys())
 
     def _tick(self, moment: Moment, effects: Effects) -> None:
         retired = self._retire(moment)

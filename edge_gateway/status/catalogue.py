@@ -336,6 +336,12 @@ class Problem(Enum):
         "a shorter birth arrives",
         "shorten the birth",
     )
+    DEVICE_UNITS = _device(
+        "the birth of a device gives a metric another unit than `metrics` in gateway.yaml. Its values are taken as they"
+        " are: nothing is converted",
+        "the units agree",
+        "correct the unit in gateway.yaml and restart the gateway, or in the device",
+    )
     BAD_VALUES = _device(
         "more than half of the last 64 to 128 values of a device are bad; metric and reason are those of the newest",
         "fewer of its newest values are bad",
