@@ -90,11 +90,6 @@ class AdmissionPolicy:
     time: TimeLimits = field(default_factory=TimeLimits)
     max_reading_age: int = 300_000
 
-    @property
-    def units(self) -> dict[str, str]:
-        """The unit of each metric that has one."""
-        return {name: one.unit for name, one in self.metrics.items() if one.unit}
-
 
 class Admission:
     """Owns the state of arriving messages: sequences, receipts, value checks, accounting, and problems of devices."""

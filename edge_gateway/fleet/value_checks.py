@@ -31,6 +31,11 @@ class MetricPolicy:
     unit: str | None = None
 
 
+def units_of(metrics: Mapping[str, MetricPolicy]) -> dict[str, str]:
+    """Return the unit of each metric that has one."""
+    return {name: one.unit for name, one in metrics.items() if one.unit}
+
+
 class Checked(NamedTuple):
     """The good numbers and states, and the bad values."""
 

@@ -13,6 +13,7 @@ from edge_gateway.fleet.accounting import bad_text
 from edge_gateway.fleet.admission import SEQUENCE_CONFLICT
 from edge_gateway.fleet.decoders.diagnosis import EXPECTED_TIME, unit_of
 from edge_gateway.fleet.limits import Refusal
+from edge_gateway.fleet.value_checks import units_of
 from edge_gateway.fleet.watch.troubled_topics import IN_A_ROW, shown_name
 from edge_gateway.status.catalogue import Problem
 from fleet_config.durations import format_duration
@@ -206,7 +207,7 @@ def _long_births(pipeline: Pipeline) -> Iterator[DeviceTrouble]:
 
 def _units(pipeline: Pipeline) -> Iterator[DeviceTrouble]:
     """Yield devices whose birth gives a metric another unit than gateway.yaml; their values are taken as they are."""
-    units = pipeline.admission.policy.units
+    units = units_of(pipeline.admission.policy.metrics)
     for device, facts in pipeline.registry.births.facts.items() if units else ():
         wrong = [name for name in units.keys() & facts.units.keys() if facts.units[name] != units[name]]
         if wrong:

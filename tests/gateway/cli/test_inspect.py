@@ -22,7 +22,7 @@ class Answers:
         self.answer = answer
         self.requests: list[dict[str, Any]] = []
 
-    def __call__(self, _: object, request: dict[str, Any]) -> Any:
+    def __call__(self, _: object, request: dict[str, Any], __: Path | None) -> Any:
         self.requests.append(request)
         return self.answer
 
@@ -64,6 +64,18 @@ def test_a_command_sends_its_request_and_prints_the_answer_as_json(
     assert run(file, *arguments, "--json") == 0
     assert gateway.requests == [request_sent]
     assert json.loads(capsys.readouterr().out) == gateway.answer
+
+
+def test_a_subject_and_a_length_that_are_not_there_are_told_the_known_ones(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(file, "query", "wndows") == 2
+    told = " ".join(capsys.readouterr().err.replace("│", " ").split())
+    assert "'wndows' is not one of last, windows, states" in told
+    assert "did you mean 'windows'?" in told
+    assert "Value error" not in told
+    assert run(file, "query", "windows", "--every", "7m") == 2
+    assert "--every: no window is 7m long in this configuration, only 1m, 10m, 1h" in capsys.readouterr().err
 
 
 def test_a_device_that_is_not_known_is_an_error(
