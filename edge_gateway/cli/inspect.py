@@ -42,6 +42,7 @@ class Subject(StrEnum):
 
 
 _SUBJECTS = ", ".join(Subject)
+_OF_METRICS = frozenset({Subject.LAST, Subject.WINDOWS, Subject.STATES})
 
 
 def subject_of(text: str) -> Subject:
@@ -148,12 +149,22 @@ def query(
         _show_rows(rows, devices_table, as_json=as_json)
         return
     with _history(settings) as history:
+        if metric is not None and what in _OF_METRICS:
+            _check_metric(metric, history.metrics())
         _show_rows(history.query(what.value, tier=tier, **wanted), rows_table, as_json=as_json)
         if history.damaged:
             complain(
                 f"{counted(history.damaged, 'window')} skipped (checksum mismatch). Stop the gateway and run"
                 " `edge-gateway spool verify`"
             )
+
+
+def _check_metric(metric: str, stored: list[str]) -> None:
+    """BadInput for a metric that was never stored: it is misspelt rather than silent."""
+    from fleet_config.problems import suggest
+
+    if metric not in stored:
+        raise BadInput(f"no metric '{metric}' is stored here{suggest(metric, stored)}")
 
 
 @contextmanager
