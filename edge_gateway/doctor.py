@@ -251,7 +251,8 @@ async def _connect(settings: GatewayConfig) -> str:
     try:
         connected = await session.connect()
     except (ConnectRefused, ConnectionLost) as error:
-        raise CheckFailed(str(error)) from error
+        advice = "; is it running, and mqtt.url right?" if str(error).startswith("cannot reach") else ""
+        raise CheckFailed(f"{error}{advice}") from error
     await session.disconnect()
     return f"{settings.mqtt.url} accepts the gateway, Receive Maximum {connected.server_receive_maximum}"
 

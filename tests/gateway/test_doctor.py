@@ -275,7 +275,8 @@ def test_a_broker_that_takes_the_gateway(tmp_path: Path, broker: Broker) -> None
 def test_a_broker_that_is_not_there_is_named_once(tmp_path: Path) -> None:
     url = f"mqtt://127.0.0.1:{free_port()}"
     checked = found(tmp_path, "broker", embedded=False, mqtt={"url": url})
-    assert checked == CheckResult("broker", ok=False, detail=f"cannot reach {url}: Connection refused")
+    told = f"cannot reach {url}: Connection refused; is it running, and mqtt.url right?"
+    assert checked == CheckResult("broker", ok=False, detail=told)
 
 
 def test_something_else_at_the_brokers_port(tmp_path: Path) -> None:
