@@ -160,10 +160,10 @@ def query(
 
 
 def _check_metric(metric: str, stored: list[str]) -> None:
-    """BadInput for a metric that was never stored: it is misspelt rather than silent."""
+    """BadInput for a metric that was never stored, though others were: it is misspelt rather than silent."""
     from fleet_config.problems import suggest
 
-    if metric not in stored:
+    if stored and metric not in stored:
         raise BadInput(f"no metric '{metric}' is stored here{suggest(metric, stored)}")
 
 

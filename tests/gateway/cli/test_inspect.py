@@ -126,6 +126,7 @@ def test_only_windows_of_a_configured_length_can_be_chosen(
 
 def test_a_metric_that_was_never_stored_is_an_error(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     store = opened(file.parent / "spool", SETTINGS)
+    assert run(file, "query", "last", "--metric", "temprature") == 0
     store.apply([(1, [named(range(1), windows=(closed(0, [(0, T0, 1.0)]),))])])
     assert run(file, "query", "last", "--metric", "temperature") == 0
     assert run(file, "query", "last", "--metric", "temprature") == 2
