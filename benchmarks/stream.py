@@ -42,9 +42,9 @@ class Stream:
         return cls(messages, devices, now_ms() - messages * interval_ms // devices, interval_ms, metrics)
 
     @classmethod
-    def from_now(cls, messages: int, devices: int, interval_ms: int) -> Self:
+    def from_now(cls, messages: int, devices: int, interval_ms: int, metrics: int = len(METRICS)) -> Self:
         """Return the stream whose first message is of this moment."""
-        return cls(messages, devices, now_ms(), interval_ms)
+        return cls(messages, devices, now_ms(), interval_ms, metrics)
 
     def readings(self) -> Iterator[tuple[str, int, int, dict[str, float]]]:
         """(topic, sequence number, time, values): smooth values, with the digits that sensors have."""

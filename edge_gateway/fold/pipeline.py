@@ -33,6 +33,7 @@ from edge_gateway.fleet.decoders.status import Unreadable, read_status
 from edge_gateway.fleet.devices.births import Needed
 from edge_gateway.fleet.limits import Refusal
 from edge_gateway.fleet.registry import Registry
+from edge_gateway.fleet.value_checks import units_of
 from edge_gateway.fold.by_topic import by_topic
 from edge_gateway.fold.closed_windows import for_store
 from edge_gateway.fold.command_queue import CommandQueue, CommandWork
@@ -262,7 +263,10 @@ class Pipeline:
     def _note_needed(self) -> None:
         """Set which facts of a birth the registry keeps: those that the rules in force or the store need."""
         rules = self.rules.rules
-        self.registry.needed = Needed(rules.tags | frozenset(self.registry.forwarded), rules.unit_metrics)
+        tags = rules.tags | frozenset(self.registry.forwarded)
+        self.registry.needed = Needed(
+            tags, rules.unit_metrics | units_of(self.admission.policy.metrics).keys()
+        )
 
     def _tick(self, moment: Moment, effects: Effects) -> None:
         retired = self._retire(moment)
