@@ -50,8 +50,8 @@ class CoarseTier:
 
     def is_open(self, series: Ints, start: Ints) -> Bools:
         """Return for each series whether its window that starts at `start` (ms) is open."""
-        found: Bools = (self._live.start_of(series) == start) | (self._kept.start_of(series) == start)
-        return found
+        found: Bools = self._live.start_of(series) == start
+        return found | (self._kept.start_of(series) == start) if self._kept.used else found
 
     def add(self, block: Block) -> None:
         """Merge rows of finer windows, as `Tier.add` does."""
@@ -71,6 +71,9 @@ class CoarseTier:
         return self._gaps.span(self._series.series_device[series], ts)
 
     def _add(self, block: Block, kept: Bools) -> None:
+        if not self._kept.used and not kept.any():
+            self._live.add(block)
+            return
         series, start = block.rows["series"], block.rows["start"] - block.rows["start"] % self.every
         of_kept: Bools = self._kept.start_of(series) == start
         if kept.any():

@@ -46,6 +46,8 @@ class TimeGaps:
         self._least = max(2 * base, idle)
         self._count = 0
         self.begin = self.since = self.until = self.newest = self.due_to = self.heard = np.empty(0, np.int64)
+        self.last_end = NEVER
+        """No gap ends later."""
         self.noted = _NONE_NOTED
         """Devices whose gap became another one when readings were last taken, and where theirs ends."""
 
@@ -65,11 +67,13 @@ class TimeGaps:
             listening: the listening clock, ms.
         """
         self.noted = _NONE_NOTED
-        ahead = ts - furthest[device]
-        if ahead.max() > self._least:
+        before = furthest[device]
+        ahead = ts - before
+        leaps = (ahead > self._least) & (before > NEVER)
+        if leaps.any():
             leapt = np.zeros(self._count, np.bool_)
-            leapt[device[ahead > self._least]] = True
-            rows = np.flatnonzero(leapt[device] & (furthest[device] > NEVER))
+            leapt[device[leaps]] = True
+            rows = np.flatnonzero(leapt[device])
             rows = rows[np.argsort(device[rows], kind="stable")]
             self._note(device[rows], ts[rows], furthest)
         elif ahead.min() >= 0:
@@ -93,16 +97,21 @@ class TimeGaps:
         self.until[device] = until[longer]
         noted = np.unique(device)
         self.noted = noted, self.until[noted]
+        self.last_end = max(self.last_end, int(until.max(initial=NEVER)))
         for name in ("newest", "due_to", "heard"):
             getattr(self, name)[device] = NEVER
 
     def hold(self, device: Ints, start: Ints | int) -> Bools:
         """Return which windows lie in the gap of their device."""
+        if not len(device) or np.min(start) >= self.last_end:
+            return np.zeros(len(device), np.bool_)
         held: Bools = (start < self.until[device]) & (start >= self.since[device])
         return held
 
     def span(self, device: Ints, ts: Ints) -> Bools:
         """Return which times lie in the gap of their device, or did before windows of it closed."""
+        if not len(ts) or int(ts.min()) >= self.last_end:
+            return np.zeros(len(ts), np.bool_)
         lie: Bools = (ts < self.until[device]) & (ts >= self.begin[device])
         return lie
 
@@ -160,6 +169,7 @@ class TimeGaps:
         for name in _COLUMNS:
             setattr(self, name, state[name].copy())
         self._count = len(self.since)
+        self.last_end = int(self.until.max(initial=NEVER))
 
 
 def no_gaps(devices: int) -> TimeGaps:

@@ -203,6 +203,11 @@ class Tier:
         return [self._rows, *(one.block.rows for one in self._emitted)]
 
     @property
+    def used(self) -> bool:
+        """Whether any window may be open; false only if none was since the start."""
+        return len(self._rows) > 0
+
+    @property
     def open_windows(self) -> int:
         """Windows that are open or queued."""
         return int((self._rows["start"] != NEVER).sum())

@@ -91,6 +91,8 @@ class Watermarks:
     def due_devices(self, start: int, devices: int) -> Bools:
         """Return for which of the devices below `devices` a window is due that starts at `start`."""
         due: Bools = self.due_to[:devices] >= start + self._base
+        if start >= self.gaps.last_end:
+            return due
         held, ripe = self.gaps.due(start, devices)
         return np.where(held, ripe, due)
 

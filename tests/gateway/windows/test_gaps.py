@@ -70,6 +70,15 @@ def test_a_gap_is_found_in_the_batch_that_also_brings_what_was_kept() -> None:
     assert fleet.span() == (1_010, 5_000)
 
 
+def test_many_small_steps_in_a_batch_are_no_gap_and_no_gap_ends_later_than_it_says(fleet: Fleet) -> None:
+    assert fleet.gaps.last_end == 2_000
+    fleet.send((0, 2_098), (0, 2_180), (0, 2_270))
+    assert (fleet.span(), fleet.gaps.last_end) == ((1_010, 2_000), 2_000)
+    lie = fleet.gaps.span(np.zeros(3, np.int64), np.array([1_999, 2_000, 1_009]))
+    assert lie.tolist() == [True, False, False]
+    assert fleet.gaps.span(np.array([0]), np.array([2_000])).tolist() == [False]
+
+
 def test_windows_of_a_gap_are_due_by_the_newest_reading_in_it(fleet: Fleet) -> None:
     assert fleet.send((0, 1_234), (1, 1_060))
     assert fleet.due(1_210) == [True, False]
@@ -112,6 +121,7 @@ def test_a_snapshot_restores_everything(fleet: Fleet) -> None:
     again.restore(fleet.gaps.snapshot())
     for name, column in fleet.gaps.snapshot().items():
         assert getattr(again, name).tolist() == column.tolist()
+    assert again.last_end == 2_000
     assert len(no_gaps(3).snapshot()["since"]) == 3
 
 
