@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from edge_gateway.store.window_kinds import packed, unpacked
+from edge_gateway.store.packing import packed, unpacked
 from edge_gateway.store.window_table import Packed
 from edge_gateway.windows.reduce import rows_of_values
 from edge_gateway.windows.rows import Block
