@@ -133,11 +133,12 @@ class Windows:
             return NOTHING.closed
         taken |= over
         pulled = self._open.pull(np.unique(frame.device[over]), self._series.series_device)
-        held = [keyed.readings(at, self._open.bits) for at, keyed in pulled]
-        ordered = Readings.joined([*readings_of(frame, over), *held]).ordered()
-        is_text = self._series.series_is_state[ordered.series]
+        parts = [*readings_of(frame, over), *(keyed.readings(at, self._open.bits) for at, keyed in pulled)]
+        if not parts:  # messages none of whose values is good
+            return NOTHING.closed
+        ordered = Readings.joined(parts).ordered()
+        is_text, harvest = self._series.series_is_state[ordered.series], Harvest()
         readings, texts = ordered.rows(~is_text), ordered.rows(is_text)
-        harvest = Harvest()
         rows, state_rows = numbers(self._base, readings, self._p95()), states(self._base, texts)
         for block, put in ((rows, harvest.numbers), (state_rows, harvest.states)):
             put(0, block, self._ever.judge(block, self._series.series_device)[0])
