@@ -132,8 +132,10 @@ class Windows:
         taken |= over
         self._watermarks.close_in_gaps(frame.device[over], start[over])
         pulled = self._open.pull(np.unique(frame.device[over]), self._series.series_device)
-        held = [keyed.readings(at, self._open.bits) for at, keyed in pulled]
-        ordered = Readings.joined([*readings_of(frame, over), *held]).ordered()
+        parts = [*readings_of(frame, over), *(keyed.readings(at, self._open.bits) for at, keyed in pulled)]
+        if not parts:  # messages none of whose values is good
+            return NOTHING.closed
+        ordered = Readings.joined(parts).ordered()
         devices = self._series.series_device[ordered.series]
         is_text = self._series.series_is_state[ordered.series]
         known = ~self._ever.gone(devices, ordered.ts)
