@@ -133,18 +133,18 @@ class OutgoingLines:
             self._prefixes.setdefault((measurement, why), {}),
             f",{WHY}={why}".encode() if why else b"",
         )
-        missing = set(numbers) - known.keys()
+        missing = [number for number in set(numbers) if number not in known]
         if missing:
             if len(known) >= MOST_PREFIXES:
                 known.clear()
-                missing = set(numbers)
+                missing = list(set(numbers))
             for number, identity in self._names.identities(sorted(missing)).items():
                 known[number] = prefix(measurement, identity.labels()) + tag
         return [known[number] for number in numbers]
 
     def texts(self, numbers: Ints) -> list[str]:
         """Return the texts behind the store's text numbers."""
-        missing = set(numbers.tolist()) - self._texts.keys()
+        missing = [number for number in set(numbers.tolist()) if number not in self._texts]
         if missing:
             self._texts |= self._names.texts(sorted(missing))
         return [self._texts[number] for number in numbers.tolist()]
