@@ -65,8 +65,8 @@ def _effects(turn: int, devices: np.ndarray[Any, Any], random: np.random.Generat
     ts = START + turn * EVERY + np.repeat(devices, METRICS) * EVERY // DEVICES
     value = np.round(random.normal(20, 5, len(series)), 2)
     quality = np.full(len(series), 1000, np.uint16)
-    rows = rows_of_values(EVERY, Readings(series, ts, value, quality)).rows
-    closed = ClosedWindows(0, rows, np.zeros(len(rows), np.int64))
+    block = rows_of_values(EVERY, Readings(series, ts, value, quality))
+    closed = ClosedWindows(0, block, np.zeros(len(series), np.int64))
     names = tuple(map(_name, series.tolist())) if turn == 0 else ()
     return StoreEffects(int(ts[-1]) + EVERY, names, windows=(closed,))
 

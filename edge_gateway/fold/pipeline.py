@@ -363,10 +363,9 @@ class Pipeline:
 
     def _store(self, closed: Closed, effects: Effects) -> None:
         if closed:
-            since = self.completeness.since
-            numbers, states = for_store(closed, since, self.registry, self.windows.ever)
-            effects.windows.extend(numbers)
-            effects.states.extend(states)
+            judged_by = self.completeness.since, self.registry, self.windows.ever
+            effects.windows.extend(for_store(closed.numbers, *judged_by))
+            effects.states.extend(for_store(closed.states, *judged_by))
 
     def restart_messages(self) -> list[Message]:
         """Return what may not have reached the broker before a crash: firing alerts and unconfirmed commands."""

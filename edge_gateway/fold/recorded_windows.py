@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from edge_gateway.records import store_effects as stored
 from edge_gateway.windows.recorded import NONE_RECORDED, Recorded, RecordedLate
-from edge_gateway.windows.rows import Block, keys
-from edge_gateway.windows.tail import Tail
 
 if TYPE_CHECKING:
     from edge_gateway.fold.effects import Effects
@@ -19,16 +16,11 @@ if TYPE_CHECKING:
 def recorded_windows(led_to: stored.StoreEffects) -> Recorded:
     """Return the closed windows and late readings of a record, for `Windows` to repeat."""
     return Recorded(
-        numbers=[(closed.tier, _block(closed.rows, closed.tails)) for closed in led_to.windows],
-        states=[(closed.tier, Block(closed.rows)) for closed in led_to.states],
+        numbers=[(closed.tier, closed.block) for closed in led_to.windows],
+        states=[(closed.tier, closed.block) for closed in led_to.states],
         late=_late(led_to.late),
         late_states=_late(led_to.late_states),
     )
-
-
-def _block(rows: stored.Array, tails: Mapping[int, bytes]) -> Block:
-    names = keys(rows) if tails else []
-    return Block(rows, {names[place]: Tail.unpack(data) for place, data in tails.items()})
 
 
 def _late(late: stored.LateValues | stored.LateStates | None) -> RecordedLate:

@@ -8,7 +8,6 @@ from edge_gateway.records.store_effects import (
     BEHIND,
     OVER_SHARE,
     Array,
-    ClosedStates,
     ClosedWindows,
     Kind,
     LateStates,
@@ -17,6 +16,7 @@ from edge_gateway.records.store_effects import (
     StoreEffects,
     TextName,
 )
+from edge_gateway.records.window_block import WindowBlock
 from edge_gateway.store.counters import StoreCounters
 from edge_gateway.store.coverage import Coverage
 from edge_gateway.store.late_job import LateJob
@@ -33,7 +33,6 @@ from edge_gateway.store.outgoing_lines import (
 from edge_gateway.store.rebuild import NoLines
 from edge_gateway.store.side_tables import SideTables
 from edge_gateway.store.stored_windows import StoredWindows
-from edge_gateway.store.window_table import Packed
 from edge_gateway.windows.reduce import Readings
 
 _REFUSED: Final = {
@@ -108,26 +107,26 @@ class Applier:
     ) -> None:
         ids = self._ids(closed.rows["series"], closed.versions)
         known = np.flatnonzero(ids != UNKNOWN)
-        rows = closed.rows[known]
-        rows["series"] = ids[known]
-        tails = {place: closed.tails[i] for place, i in enumerate(known.tolist()) if i in closed.tails}
-        self._merge(self._windows, closed.tier, Packed(rows, tails), closed.kind, at, coverage, lines)
+        block = closed.block.take(known)
+        block.rows["series"] = ids[known]
+        self._merge(self._windows, closed.tier, block, closed.kind, at, coverage, lines)
 
     def _close_states(
-        self, closed: ClosedStates, at: int, coverage: Coverage, lines: OutgoingLines | NoLines
+        self, closed: ClosedWindows, at: int, coverage: Coverage, lines: OutgoingLines | NoLines
     ) -> None:
         ids = self._ids(closed.rows["series"], closed.versions)
-        rows = closed.rows[ids != UNKNOWN]
-        rows["series"] = ids[ids != UNKNOWN]
+        known = np.flatnonzero(ids != UNKNOWN)
+        block = closed.block.take(known)
+        block.rows["series"] = ids[known]
         for end in ("first", "last"):
-            rows[end] = self._text_ids(rows[end])
-        self._merge(self._states, closed.tier, Packed(rows), closed.kind, at, coverage, lines.of_texts)
+            block.rows[end] = self._text_ids(block.rows[end])
+        self._merge(self._states, closed.tier, block, closed.kind, at, coverage, lines.of_texts)
 
     def _merge(  # noqa: PLR0917 - what there is to say of rows
         self,
         windows: StoredWindows,
         tier: int,
-        rows: Packed,
+        rows: WindowBlock,
         kind: Kind,
         at: int,
         coverage: Coverage,
@@ -139,7 +138,7 @@ class Applier:
         if len(merged.refused):
             counter, why = _REFUSED[kind]
             self._counters.add(counter, len(merged.refused))
-            lines.partial(tier, rows.take(merged.refused.tolist()), at, why)
+            lines.partial(tier, rows.take(merged.refused), at, why)
 
     def _keep_late(self, late: LateValues, at: int, lines: OutgoingLines | NoLines) -> None:
         merged = late.tiers > 0

@@ -21,9 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_gateway.records.alerts import Transition
+from edge_gateway.records.window_block import Rows, WindowBlock
 from edge_gateway.windows.merge import sums
-from edge_gateway.windows.rows import Key, Rows, keys
-from edge_gateway.windows.tail import Tail
 
 FIELDS: Final = frozenset(
     {"changes", "count", "first", "last", "level", "max", "mean", "min", "p95"}
@@ -70,18 +69,15 @@ def prefix(measurement: str, tags: Mapping[str, str]) -> bytes:
 # --- windows
 
 
-def render_windows(prefixes: Sequence[bytes], rows: Rows, tails: Mapping[Key, Tail] | None = None) -> bytes:
+def render_windows(prefixes: Sequence[bytes], block: WindowBlock) -> bytes:
     """Render WINDOW_ROWs.
 
     Args:
         prefixes: rendered measurement and tags of each row.
-        rows: in any order; a p95 that is NaN is left out.
-        tails: tails of the rows that have one, by (series, start).
+        block: the rows, in any order; a p95 that is NaN is left out.
     """
-    count = rows["count"]
-    total = sums(
-        rows, {row: tails[key] for row, key in enumerate(keys(rows)) if key in tails} if tails else None
-    )
+    rows = block.rows
+    count, total = rows["count"], sums(rows, block.tails)
     columns = [
         *(list(prefixes), _after(b" count=", _numbers(count)), _after(b"i,first=", _numbers(rows["first"]))),
         *(_after(b",last=", _numbers(rows["last"])), _after(b",max=", _numbers(rows["max"]))),

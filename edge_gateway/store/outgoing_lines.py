@@ -9,6 +9,7 @@ from typing import Final, Protocol
 import numpy as np
 
 from edge_gateway.records.alerts import Transition
+from edge_gateway.records.window_block import WindowBlock
 from edge_gateway.store.counters import StoreCounters
 from edge_gateway.store.line_protocol import (
     WHY,
@@ -21,9 +22,7 @@ from edge_gateway.store.line_protocol import (
 from edge_gateway.store.names import Ids as Ints
 from edge_gateway.store.names import NameTables
 from edge_gateway.store.outbox import NOT_CARRIED, Outbox
-from edge_gateway.store.packing import unpacked
 from edge_gateway.store.settings import StoredTier
-from edge_gateway.store.window_table import Packed
 from edge_gateway.windows.reduce import Readings
 
 TOO_LATE: Final = "late"
@@ -43,8 +42,8 @@ MOST_PREFIXES: Final = 400_000
 class WindowLines(Protocol):
     """Receives closed windows of one kind, and those that may lack earlier readings."""
 
-    def windows(self, tier: int, windows: Packed, at: int) -> None: ...
-    def partial(self, tier: int, windows: Packed, at: int, why: str) -> None: ...
+    def windows(self, tier: int, windows: WindowBlock, at: int) -> None: ...
+    def partial(self, tier: int, windows: WindowBlock, at: int, why: str) -> None: ...
 
 
 class OutgoingLines:
@@ -61,24 +60,22 @@ class OutgoingLines:
         self._texts: dict[int, str] = {}
         self.of_texts = TextLines(self)
 
-    def windows(self, tier: int, windows: Packed, at: int) -> None:
+    def windows(self, tier: int, windows: WindowBlock, at: int) -> None:
         """Send windows of numbers; `at` in ms."""
         sent = self.within_retention(tier, windows, at)
         if sent is not None:
-            block = unpacked(sent)
-            lines = render_windows(self.prefixes("sensor", sent.rows["series"]), block.rows, block.tails)
+            lines = render_windows(self.prefixes("sensor", sent.rows["series"]), sent)
             self.put(tier, lines, len(sent), at)
 
-    def partial(self, tier: int, windows: Packed, at: int, why: str) -> None:
+    def partial(self, tier: int, windows: WindowBlock, at: int, why: str) -> None:
         """Send windows that may lack earlier readings to `sensor_partial`; `why` is LOST or REPEATED.
 
         After a loss only base windows are sent: every coarser one in progress lacks readings, which the base tells.
         """
         sent = self.within_retention(tier, windows, at) if tier == 0 or why != LOST else None
         if sent is not None:
-            block = unpacked(sent)
             prefixes = self.prefixes("sensor_partial", sent.rows["series"], why=why)
-            lines = render_windows(prefixes, block.rows, block.tails)
+            lines = render_windows(prefixes, sent)
             self._outbox.put(self._tiers[tier].bucket, NOT_CARRIED, lines, len(sent), at)
 
     def late(self, series: Ints, readings: Readings, at: int, why: str) -> None:
@@ -111,7 +108,7 @@ class OutgoingLines:
         """Send complete lines about the gateway itself."""
         self._outbox.put(self._tiers[0].bucket, NOT_CARRIED, lines, lines.count(b"\n"), at)
 
-    def within_retention(self, tier: int, windows: Packed, at: int) -> Packed | None:
+    def within_retention(self, tier: int, windows: WindowBlock, at: int) -> WindowBlock | None:
         """Return the windows that their bucket still accepts; None if there is nothing to send."""
         if not self._outbox.sinks or not len(windows):
             return None
@@ -119,8 +116,7 @@ class OutgoingLines:
         self._counters.add("points_beyond_retention", len(windows) - len(kept))
         if len(kept) == len(windows):
             return windows
-        tails = {i: windows.tails[place] for i, place in enumerate(kept.tolist()) if place in windows.tails}
-        return Packed(windows.rows[kept], tails) if len(kept) else None
+        return windows.take(kept) if len(kept) else None
 
     def put(self, tier: int, lines: bytes, count: int, at: int) -> None:
         """Queue lines of a tier's bucket."""
@@ -156,7 +152,7 @@ class TextLines:
     def __init__(self, lines: OutgoingLines) -> None:
         self._lines = lines
 
-    def windows(self, tier: int, windows: Packed, at: int) -> None:
+    def windows(self, tier: int, windows: WindowBlock, at: int) -> None:
         """Send windows of texts; `at` in ms."""
         sent = self._lines.within_retention(tier, windows, at)
         if sent is not None:
@@ -164,7 +160,7 @@ class TextLines:
             lines = render_states(self._lines.prefixes("sensor_state", sent.rows["series"]), sent.rows, texts)
             self._lines.put(tier, lines, len(sent), at)
 
-    def partial(self, tier: int, windows: Packed, at: int, why: str) -> None:
+    def partial(self, tier: int, windows: WindowBlock, at: int, why: str) -> None:
         """Send nothing: `sensor_partial` holds numbers, so windows of texts are only counted."""
 
     def late(self, series: Ints, readings: Readings, at: int, why: str) -> None:

@@ -6,42 +6,21 @@ the structure of its pages, not their content.
 
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 
+from edge_gateway.records.window_block import Rows, WindowBlock, keys
 from edge_gateway.store.row_checksum import checked, with_checksum
 from edge_gateway.store.schema import ROWS_A_STATEMENT, StoreDamaged, insert_many, looked_up, rows_at_once
 
-Rows = np.ndarray[Any, Any]
 Key = tuple[int, int]
 """(start, series)"""
 
 _COLUMNS: Final = "(tier, start, series, revision, row)"
 
 
-@dataclass(frozen=True, slots=True)
-class Packed:
-    """Rows of one tier, and their tails as bytes, by place in `rows`, where they have one."""
-
-    rows: Rows
-    tails: Mapping[int, bytes] = field(default_factory=dict)
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def take(self, places: Sequence[int]) -> "Packed":
-        """Return copies of the rows at these places, with their tails."""
-        tails = (
-            {new: self.tails[old] for new, old in enumerate(places) if old in self.tails}
-            if self.tails
-            else {}
-        )
-        return Packed(self.rows[np.array(places, np.int64)], tails)
-
-
-Merge = Callable[[Packed, Packed], Packed]
+Merge = Callable[[WindowBlock, WindowBlock], WindowBlock]
 """Merges two blocks of the same windows row by row."""
 
 
@@ -61,7 +40,7 @@ class Found(NamedTuple):
     """Rows of one tier, their revisions, and the key (tier, start, series) of the last of them."""
 
     tier: int
-    windows: Packed
+    windows: WindowBlock
     revisions: Sequence[int]
     last: tuple[int, int, int]
 
@@ -77,7 +56,7 @@ class WindowTable:
         self.corrected: list[tuple[int, int, int]] = []
         """(tier, start, series) of stored windows that were merged with more; whoever reads it empties it."""
 
-    def put(self, tier: int, windows: Packed, *, first_revision: int = 0) -> Packed:
+    def put(self, tier: int, windows: WindowBlock, *, first_revision: int = 0) -> WindowBlock:
         """Store windows; return them as they are stored now, merged with earlier rows.
 
         A merged window gets the next revision, a new one `first_revision`. Above 0 it is of late readings, most of
@@ -86,7 +65,8 @@ class WindowTable:
         if not first_revision and self._insert_new(tier, windows):
             return windows
         runs = _without_repeats(windows.rows)
-        return joined([self._put_known(tier, windows.take(places), first_revision) for places in runs])
+        taken = (windows.take(np.array(places, np.int64)) for places in runs)
+        return WindowBlock.joined([self._put_known(tier, part, first_revision) for part in taken])
 
     def find(self, tier: int, keys: Iterable[Key]) -> dict[Key, Stored]:
         """Return the stored windows of these keys."""
@@ -97,27 +77,24 @@ class WindowTable:
             for start, series, revision, data in found
         }
 
-    def read(self, tier: int, keys: Iterable[Key]) -> Packed:
+    def read(self, tier: int, keys: Iterable[Key]) -> WindowBlock:
         """Return the windows of these keys that are stored."""
         return self._packed([stored.data for stored in self.find(tier, keys).values()])
 
-    def _store(self, tier: int, windows: Packed, found: Mapping[int, Stored], first_revision: int) -> Packed:
+    def _store(
+        self, tier: int, windows: WindowBlock, found: Mapping[int, Stored], first_revision: int
+    ) -> WindowBlock:
         """Store windows, merging those at the places in `found`, of which no two may be the same stored window."""
-        rows, tails = np.array(windows.rows), dict(windows.tails)
-        revisions = [first_revision] * len(rows)
+        revisions = [first_revision] * len(windows)
         if found:
-            places = sorted(found)
-            merged = self._merged([found[place] for place in places], windows.take(places))
-            rows[places] = merged.rows
-            keys = zip(merged.rows["start"].tolist(), merged.rows["series"].tolist(), strict=True)
-            self.corrected += [(tier, *key) for key in keys]
-            for new, place in enumerate(places):
-                revisions[place] = found[place].revision + 1
-                tails.pop(place, None)
-                if new in merged.tails:
-                    tails[place] = merged.tails[new]
-        self._insert("INSERT OR REPLACE", tier, Packed(rows, tails), revisions)
-        return Packed(rows, tails)
+            places = np.array(sorted(found))
+            merged = self._merged([found[place] for place in places.tolist()], windows.take(places))
+            windows.put(places, merged)
+            self.corrected += [(tier, start, series) for series, start in keys(merged.rows)]
+            for place, stored in found.items():
+                revisions[place] = stored.revision + 1
+        self._insert("INSERT OR REPLACE", tier, windows, revisions)
+        return windows
 
     def after(self, key: tuple[int, ...], limit: int) -> list[Found]:
         """Return at most `limit` rows with keys above (tier, start, series), in order, tier by tier."""
@@ -173,17 +150,15 @@ class WindowTable:
             raise StoreDamaged(f"checksum mismatch in table {self._table}: series {series}, start {start}")
         return data
 
-    def _merged(self, stored: Sequence[Stored], more: Packed) -> Packed:
+    def _merged(self, stored: Sequence[Stored], more: WindowBlock) -> WindowBlock:
         held = self._packed([one.data for one in stored])
         more.rows["series"] = held.rows["series"]
         return self._merge(held, more)
 
-    def _packed(self, stored: Sequence[bytes]) -> Packed:
-        size = self._dtype.itemsize
-        rows = np.frombuffer(b"".join(data[:size] for data in stored), self._dtype)
-        return Packed(rows, {place: data[size:] for place, data in enumerate(stored) if len(data) > size})
+    def _packed(self, stored: Sequence[bytes]) -> WindowBlock:
+        return WindowBlock.unpacked(stored, self._dtype)
 
-    def _insert_new(self, tier: int, windows: Packed) -> bool:
+    def _insert_new(self, tier: int, windows: WindowBlock) -> bool:
         """Insert rows if none of them is stored yet; otherwise do nothing and return False."""
         self._db.execute("SAVEPOINT put")
         inserted = self._insert("INSERT OR IGNORE", tier, windows, [0] * len(windows))
@@ -192,31 +167,18 @@ class WindowTable:
         self._db.execute("RELEASE put")
         return inserted == len(windows)
 
-    def _put_known(self, tier: int, windows: Packed, first_revision: int) -> Packed:
+    def _put_known(self, tier: int, windows: WindowBlock, first_revision: int) -> WindowBlock:
         keys = list(zip(windows.rows["start"].tolist(), windows.rows["series"].tolist(), strict=True))
         stored = self.find(tier, keys)
         found = {place: stored[key] for place, key in enumerate(keys) if key in stored}
         return self._store(tier, windows, found, first_revision)
 
-    def _insert(self, insert: str, tier: int, windows: Packed, revisions: Sequence[int]) -> int:
-        size = self._dtype.itemsize
-        rows, data, tail = windows.rows, windows.rows.tobytes(), windows.tails.get
-        facts = zip(rows["start"].tolist(), rows["series"].tolist(), revisions, strict=True)
+    def _insert(self, insert: str, tier: int, windows: WindowBlock, revisions: Sequence[int]) -> int:
+        facts = zip(keys(windows.rows), revisions, windows.packed(), strict=True)
         values = [
-            (tier, *fact, with_checksum(data[i * size : (i + 1) * size] + tail(i, b"")))
-            for i, fact in enumerate(facts)
+            (tier, start, series, revision, with_checksum(row)) for (series, start), revision, row in facts
         ]
         return insert_many(self._db, f"{insert} INTO {self._table}{_COLUMNS}", 5, values)
-
-
-def joined(pieces: Sequence[Packed]) -> Packed:
-    """Concatenate pieces."""
-    tails: dict[int, bytes] = {}
-    start = 0
-    for piece in pieces:
-        tails |= {start + place: tail for place, tail in piece.tails.items()}
-        start += len(piece)
-    return Packed(np.concatenate([piece.rows for piece in pieces]), tails)
 
 
 def _without_repeats(rows: Rows) -> list[list[int]]:

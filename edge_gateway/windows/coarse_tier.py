@@ -10,17 +10,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_gateway.records.window_block import NEVER, Rows, WindowBlock
 from edge_gateway.windows.ever_closed import EverClosed
 from edge_gateway.windows.gaps import TimeGaps
 from edge_gateway.windows.merge import MergeBlocks
 from edge_gateway.windows.reduce import Readings
-from edge_gateway.windows.rows import NEVER, Block, Rows
 from edge_gateway.windows.series_columns import SeriesColumns
 from edge_gateway.windows.tiers import Emitted, Tier
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
-Reduce = Callable[[int, Readings], Block]
+Reduce = Callable[[int, Readings], WindowBlock]
 
 
 class CoarseTier:
@@ -53,7 +53,7 @@ class CoarseTier:
         found: Bools = self._live.start_of(series) == start
         return found | (self._kept.start_of(series) == start) if self._kept.used else found
 
-    def add(self, block: Block) -> None:
+    def add(self, block: WindowBlock) -> None:
         """Merge rows of finer windows, as `Tier.add` does."""
         self._add(block, self._are_kept(block.rows["series"], block.rows["start"]))
 
@@ -70,7 +70,7 @@ class CoarseTier:
         """Return which times lie, or lay, in the time offline of their device; its ends are starts of base windows."""
         return self._gaps.span(self._series.series_device[series], ts)
 
-    def _add(self, block: Block, kept: Bools) -> None:
+    def _add(self, block: WindowBlock, kept: Bools) -> None:
         if not self._kept.used and not kept.any():
             self._live.add(block)
             return

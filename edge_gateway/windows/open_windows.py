@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_gateway.columns.frame import Frame
+from edge_gateway.records.window_block import NEVER, STATE_ROW, WINDOW_ROW, WindowBlock
 from edge_gateway.windows.base_tier import CREDIT_OF_A_CALL, WORTH, BaseTier, Piece
 from edge_gateway.windows.closed import Closed, Harvest
 from edge_gateway.windows.coarse_tier import CoarseTier, queue_over
@@ -30,7 +31,6 @@ from edge_gateway.windows.p95_series import P95Series
 from edge_gateway.windows.reading_log import Keyed
 from edge_gateway.windows.recorded import ClosedRanges, Recorded
 from edge_gateway.windows.reduce import Readings, numbers, rows_of_states, rows_of_values, states
-from edge_gateway.windows.rows import NEVER, STATE_ROW, WINDOW_ROW, Block
 from edge_gateway.windows.series_columns import SeriesColumns
 from edge_gateway.windows.watermarks import Watermarks
 
@@ -151,7 +151,7 @@ class Windows:
         self._ever.closed(devices, ordered.ts - ordered.ts % self._base + self._base)
         return harvest.closed()
 
-    def _number_rows(self, every: int, readings: Readings) -> Block:
+    def _number_rows(self, every: int, readings: Readings) -> WindowBlock:
         return numbers(every, readings, self._p95())
 
     def _append(self, frame: Frame, start: Ints, taken: Bools) -> None:
@@ -311,15 +311,14 @@ class Windows:
                 if number:
                     tiers[number - 1].drop(block.rows)
 
-    def _close_base_as(self, block: Block, tiers: Sequence[CoarseTier]) -> None:
+    def _close_base_as(self, block: WindowBlock, tiers: Sequence[CoarseTier]) -> None:
         for start in np.unique(block.rows["start"]).tolist():
-            rows = block.rows[block.rows["start"] == start]
-            tails = {key: tail for key, tail in block.tails.items() if key[1] == start}
-            _, taken = self._ever.judge(Block(rows, tails), self._series.series_device)
+            closed = block.take(block.rows["start"] == start)
+            _, taken = self._ever.judge(closed, self._series.series_device)
             for tier in tiers:
                 tier.add(taken)
-            self._open.remove(start, ClosedRanges.of(rows))
-            devices = self._series.series_device[rows["series"]]
+            self._open.remove(start, ClosedRanges.of(closed.rows))
+            devices = self._series.series_device[closed.rows["series"]]
             self._watermarks.close_window(devices, start)
             self._ever.closed(devices, start + self._base)
         self._watermarks.crossed = True

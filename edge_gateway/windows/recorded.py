@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_gateway.windows.rows import Block
+from edge_gateway.records.window_block import WindowBlock
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
@@ -37,8 +37,8 @@ NONE_RECORDED: Final = RecordedLate(_NONE, _NONE, _NONE)
 class Recorded:
     """Closed rows, as (tier, block), and late readings of one recorded input."""
 
-    numbers: Sequence[tuple[int, Block]] = ()
-    states: Sequence[tuple[int, Block]] = ()
+    numbers: Sequence[tuple[int, WindowBlock]] = ()
+    states: Sequence[tuple[int, WindowBlock]] = ()
     late: RecordedLate = NONE_RECORDED
     late_states: RecordedLate = NONE_RECORDED
 

@@ -13,9 +13,9 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from edge_gateway.records import codec
+from edge_gateway.records.window_block import STATE_ROW, WINDOW_ROW
 from edge_gateway.store.row_checksum import checked
 from edge_gateway.store.salvage.damaged_file import KeyedTable
-from edge_gateway.windows.rows import STATE_ROW, WINDOW_ROW
 
 Row = tuple[Any, ...]
 

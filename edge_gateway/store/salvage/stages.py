@@ -283,8 +283,8 @@ class Salvage:
         for tier, packed, revisions, last in found:
             every = self._settings.tiers[tier].every if tier < len(self._settings.tiers) else 0
             recent = packed.rows["start"] + every >= (self.progress.oldest or 0)
-            again = np.flatnonzero(recent | (np.array(revisions) >= CORRECTED)).tolist()
-            if every and again:
+            again = np.flatnonzero(recent | (np.array(revisions) >= CORRECTED))
+            if every and len(again):
                 sender.windows(tier, packed.take(again), self.progress.at_least)
             after = keyed.number(last)
         if found:

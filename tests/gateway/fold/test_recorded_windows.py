@@ -62,7 +62,7 @@ def test_a_program_of_another_pace_that_follows_comes_to_the_same_state(
     given: list[Input], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     records = recorded(given)
-    assert any(closed.tails for one in records for closed in one.windows)
+    assert any(closed.block.tails for one in records for closed in one.windows)
     assert any(one.states for one in records)
     assert any(one.late is not None for one in records)
     usual = fold()
@@ -80,4 +80,4 @@ def test_a_program_of_another_pace_that_follows_comes_to_the_same_state(
 def still_open(pipeline: Pipeline) -> Counter[tuple[int, bytes]]:
     """The rows of everything that is still in windows, by tier."""
     closed = pipeline.windows.drain()
-    return Counter((tier, row.tobytes()) for tier, rows in (*closed.numeric, *closed.states) for row in rows)
+    return Counter((one.tier, row.tobytes()) for one in (*closed.numbers, *closed.states) for row in one.rows)

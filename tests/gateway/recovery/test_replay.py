@@ -18,7 +18,7 @@ from edge_gateway.records.inputs import Batch, Moment
 from edge_gateway.records.store_effects import ClosedWindows
 from edge_gateway.recovery.startup import Startup, recover_spool
 from edge_gateway.status.clock import MachineClock
-from edge_gateway.windows.rows import TierRows
+from edge_gateway.windows.closed import TierBlock
 from fleet_wire import topics
 from fleet_wire.telemetry import encode_telemetry
 
@@ -55,7 +55,7 @@ def opened(spool: Path) -> Startup:
     return recover_spool(spool, config(spool), "gw", MachineClock())
 
 
-def counted(closed: Iterable[ClosedWindows | TierRows]) -> Counter[tuple[int, int]]:
+def counted(closed: Iterable[ClosedWindows | TierBlock]) -> Counter[tuple[int, int]]:
     """How many readings each window holds, by (tier, series)."""
     found: Counter[tuple[int, int]] = Counter()
     for part in closed:
@@ -91,7 +91,7 @@ def test_another_pace_loses_nothing_and_counts_nothing_twice(
         life = opened(tmp_path / "spool")
     assert "closes windows at other times" in caplog.text, "else there was nothing to follow"
     rest = life.state.pipeline.windows.drain()
-    both = counted([*closed, *rest.numeric])
+    both = counted([*closed, *rest.numbers])
     assert both == {(tier, series): SECONDS - 1 for tier in (0, 1) for series in range(2 * len(DEVICES))}
     life.journal.close()
     life.store.close()

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from edge_gateway.records.codec import pack, unpack
+from edge_gateway.records.window_block import NEVER, WINDOW_ROW, WindowBlock, keys
 from edge_gateway.windows.coarse_tier import CoarseTier, queue_over
 from edge_gateway.windows.ever_closed import EverClosed
 from edge_gateway.windows.gaps import TimeGaps
 from edge_gateway.windows.merge import merge_blocks
 from edge_gateway.windows.reduce import Readings, rows_of_values
-from edge_gateway.windows.rows import NEVER, WINDOW_ROW, Block, keys
 from edge_gateway.windows.tiers import Emitted
 from tests.gateway.windows.plain import Fleet
 
@@ -26,7 +26,7 @@ def readings(*held: Held) -> Readings:
     return Readings(series, ts, value.astype(np.float64), np.full(len(held), 1000, np.uint16)).ordered()
 
 
-def block(*held: Held) -> Block:
+def block(*held: Held) -> WindowBlock:
     return rows_of_values(BASE, readings(*held))
 
 

@@ -2,12 +2,12 @@
 
 import numpy as np
 
+from edge_gateway.records.window_block import STATE_ROW, WINDOW_ROW
 from edge_gateway.windows.base_tier import BaseTier
 from edge_gateway.windows.in_use import InUse, in_use
 from edge_gateway.windows.merge import merge_blocks, merge_state_blocks
 from edge_gateway.windows.reading_log import Keyed
 from edge_gateway.windows.reduce import Readings, rows_of_states, rows_of_values
-from edge_gateway.windows.rows import STATE_ROW, WINDOW_ROW
 from edge_gateway.windows.watermarks import Watermarks
 from tests.gateway.windows.plain import plain_coarse_tier
 

@@ -3,10 +3,10 @@
 import numpy as np
 
 from edge_gateway.records.store_effects import BEHIND, OVER_SHARE
+from edge_gateway.records.window_block import WINDOW_ROW
 from edge_gateway.windows.late import NONE_LATE, NOTHING, Late, LateReadings, stored_in
 from edge_gateway.windows.merge import merge_blocks
 from edge_gateway.windows.reduce import Readings, rows_of_values
-from edge_gateway.windows.rows import WINDOW_ROW
 from tests.gateway.windows.plain import plain_coarse_tier
 
 

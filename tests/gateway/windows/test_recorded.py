@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from edge_gateway.windows.closed import Closed
 from edge_gateway.windows.late import Late, LateReadings
 from edge_gateway.windows.recorded import NONE_RECORDED, Recorded, RecordedLate
-from edge_gateway.windows.rows import Block, keys
 from tests.gateway.windows.plain import T0, Reading, plain_windows
 from tests.gateway.windows.runs import (
     ALL,
@@ -30,16 +29,9 @@ def told_by(steps: list[Closed | Late]) -> Recorded:
     """What a journal record says of what one input led to."""
     closed = [one for one in steps if isinstance(one, Closed)]
     late = [one for one in steps if isinstance(one, Late)]
-    numbers = []
-    for part in closed:
-        for tier, rows in part.numeric:
-            named = keys(rows)
-            numbers.append(
-                (tier, Block(rows, {named[row]: tail for row, tail in part.tails_of(tier).items()}))
-            )
     return Recorded(
-        numbers=numbers,
-        states=[(tier, Block(rows)) for part in closed for tier, rows in part.states],
+        numbers=[(tier, block) for part in closed for tier, block, _ in part.numbers],
+        states=[(tier, block) for part in closed for tier, block, _ in part.states],
         late=_late(late[0].numbers) if late else NONE_RECORDED,
         late_states=_late(late[0].states) if late else NONE_RECORDED,
     )

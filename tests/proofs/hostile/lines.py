@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from edge_gateway.journal.spool import STORE
+from edge_gateway.records.window_block import STATE_ROW, WINDOW_ROW
 from edge_gateway.recovery.startup import INFLUX
-from edge_gateway.windows.rows import STATE_ROW, WINDOW_ROW
 from tests.proofs.ground.inside import Inside
 from tests.proofs.hostile.inside import SECTIONS, PairedGateways
 from tests.proofs.proof import Findings, Setting

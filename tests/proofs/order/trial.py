@@ -21,8 +21,8 @@ import numpy as np
 from edge_gateway.fold.effects import Effects
 from edge_gateway.journal.spool import STORE
 from edge_gateway.records.inputs import Moment
+from edge_gateway.records.window_block import STATE_ROW, WINDOW_ROW
 from edge_gateway.windows.merge import sums
-from edge_gateway.windows.rows import STATE_ROW, WINDOW_ROW
 from tests.proofs.ground.inside import Inside, configuration
 from tests.proofs.order.histories import HOUR, SITE, START, Arrival, History, Reading
 from tests.proofs.order.oracle import Oracle, OracleSettings, WindowId

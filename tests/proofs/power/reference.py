@@ -24,12 +24,12 @@ from edge_gateway.journal.framing import body_of, scan
 from edge_gateway.records import codec
 from edge_gateway.records.inputs import Batch, Input
 from edge_gateway.records.store_effects import effects_from_tree
+from edge_gateway.records.window_block import WINDOW_ROW
 from edge_gateway.recovery.settings import fold_settings
 from edge_gateway.recovery.startup import ALWAYS, open_store
 from edge_gateway.recovery.state import State
 from edge_gateway.store.database import Store
 from edge_gateway.store.schema import connect_reader
-from edge_gateway.windows.rows import WINDOW_ROW
 from tests.proofs.power.disk_model import Disk
 from tests.proofs.power.disk_trace import Step
 

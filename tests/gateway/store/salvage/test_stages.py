@@ -11,6 +11,7 @@ import pytest
 from msgspec import structs
 
 from edge_gateway.records.store_effects import Kind, StoreEffects
+from edge_gateway.records.window_block import WINDOW_ROW
 from edge_gateway.store.database import Store
 from edge_gateway.store.rebuild import Derived
 from edge_gateway.store.row_checksum import checked
@@ -18,7 +19,6 @@ from edge_gateway.store.salvage.sound_rows import (
     EARLIER,
 )
 from edge_gateway.store.salvage.stages import STAGES
-from edge_gateway.windows.rows import WINDOW_ROW
 from tests.gateway.store.fleet import DAY, MINUTE, T0, closed, late, named
 from tests.gateway.store.stored import ALERT, everything, lines, opened, rich, table
 
