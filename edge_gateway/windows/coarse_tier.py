@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_gateway.windows.closed import Harvest
 from edge_gateway.windows.ever_closed import EverClosed
 from edge_gateway.windows.gaps import TimeGaps
-from edge_gateway.windows.merge import MergeBlocks
+from edge_gateway.windows.merge import MergeBlocks, merge_blocks, merge_state_blocks
 from edge_gateway.windows.reduce import Readings
-from edge_gateway.windows.rows import NEVER, Block, Rows
+from edge_gateway.windows.rows import NEVER, STATE_ROW, WINDOW_ROW, Block, Rows
 from edge_gateway.windows.series_columns import SeriesColumns
 from edge_gateway.windows.tiers import Emitted, Tier
 
@@ -126,31 +127,68 @@ class CoarseTier:
         self._kept.restore(state["kept"])
 
 
-def queue_over(
-    tiers: Sequence[CoarseTier],
-    series_device: Ints,
-    live_to: Ints,
-    kept_to: Ints | None = None,
-    *,
-    silent: bool = False,
-) -> bool:
-    """Queue the windows that are over by their device's time; return whether any were.
+class CoarseTiers:
+    """The coarser tiers of numbers and those of texts, each in the order of their window lengths.
 
     Args:
-        tiers: the tiers.
-        series_device: device of each series.
-        live_to: time of each device by its live readings, ms.
-        kept_to: the same by its kept readings; None where it does not differ.
-        silent: as of `Tier.queue_due`.
+        ever: what each device ever closed in them.
+        series, gaps: as of `CoarseTier`.
     """
-    live = _by_series(series_device, live_to)
-    kept = live if kept_to is None else _by_series(series_device, kept_to)
-    queued = [tier.queue_due(live, kept, silent=silent) for tier in tiers]
-    return any(queued)
 
+    def __init__(self, ever: Sequence[EverClosed], series: SeriesColumns, gaps: TimeGaps) -> None:
+        self._series = series
+        self.numbers = [CoarseTier(WINDOW_ROW, merge_blocks, tier, series, gaps) for tier in ever]
+        self.states = [CoarseTier(STATE_ROW, merge_state_blocks, tier, series, gaps) for tier in ever]
+        self._all = (*self.numbers, *self.states)
 
-def _by_series(series_device: Ints, time: Ints) -> Ints:
-    """Return by series the time of its device; NEVER for devices beyond."""
-    known = np.full(int(series_device.max(initial=-1)) + 1, NEVER)
-    known[: len(time)] = time[: len(known)]
-    return known[series_device]
+    def queue_over(self, live_to: Ints, kept_to: Ints | None = None, *, silent: bool = False) -> bool:
+        """Queue the windows that are over by their device's time; return whether there were any.
+
+        Args:
+            live_to: time of each device by its live readings, ms.
+            kept_to: the same by its kept readings; None where it does not differ.
+            silent: as of `Tier.queue_due`.
+        """
+        live = self._by_series(live_to)
+        kept = live if kept_to is None else self._by_series(kept_to)
+        queued = [tier.queue_due(live, kept, silent=silent) for tier in self._all]
+        return any(queued)
+
+    def _by_series(self, time: Ints) -> Ints:
+        """Return for each series the time of its device; NEVER for devices beyond."""
+        device = self._series.series_device
+        known = np.full(int(device.max(initial=-1)) + 1, NEVER)
+        known[: len(time)] = time[: len(known)]
+        return known[device]
+
+    def take(self, budget: int, harvest: Harvest) -> None:
+        """Collect the emitted rows of all tiers, and those of up to `budget` queued windows."""
+        for tiers, put in ((self.numbers, harvest.numbers), (self.states, harvest.states)):
+            for number, tier in enumerate(tiers, start=1):
+                for block, again in tier.take(max(budget, 0)):
+                    put(number, block, again)
+                    budget -= len(block.rows)
+
+    def open_at(self, count: int) -> Bools:
+        """Return for each series number below `count` whether a window of any tier is open, or not yet taken."""
+        held = np.zeros(count, np.bool_)
+        for tier in self._all:
+            held |= tier.open_at(count)
+        return held
+
+    @property
+    def open_windows(self) -> int:
+        """Windows that are open or queued."""
+        return sum(tier.open_windows for tier in self._all)
+
+    @property
+    def waiting(self) -> bool:
+        """Whether rows are queued, or emitted and not yet taken."""
+        return any(tier.waiting for tier in self._all)
+
+    def snapshot(self) -> list[dict[str, Any]]:
+        return [tier.snapshot() for tier in self._all]
+
+    def restore(self, state: Sequence[dict[str, Any]]) -> None:
+        for tier, held in zip(self._all, state, strict=True):
+            tier.restore(held)
