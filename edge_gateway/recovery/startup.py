@@ -119,7 +119,7 @@ def recover_spool(
     at = clock.wall()
     files = WatchedFiles(progress)
     refuse_other(place / spool.CHECKPOINTS, files=files)
-    schema.refuse_newer(place / spool.STORE)
+    schema.refuse_other(place / spool.STORE)
     journal = Journal.open(place / spool.JOURNAL, max_bytes=config.spool.max_bytes, files=files, at=at)
     checkpoints = (place / spool.CHECKPOINTS).glob("checkpoint-*")
     begun = journal.last_number is not None or any(checkpoints) or schema.is_begun(place / spool.STORE)

@@ -94,6 +94,12 @@ class Applier:
             self._keep_late_states(effects.late_states, effects.at)
         self._names.forget_texts(effects.gone_texts)
 
+    def store_fresh(self, lines: OutgoingLines | NoLines | None = None) -> None:
+        """Store the windows that were gathered; they are sent to the outbox, or to `lines`."""
+        sent = lines or self._lines
+        self._windows.fresh.store(sent)
+        self._states.fresh.store(sent.of_texts)
+
     def apply_rest(self, effects: StoreEffects) -> None:
         """Apply alerts, commands, quarantine and events."""
         self._side_tables.alerts(effects.alerts)
@@ -132,7 +138,30 @@ class Applier:
         coverage: Coverage,
         lines: WindowLines,
     ) -> None:
-        """Merge rows into what is stored, and send the result; send apart what was refused."""
+        """Merge rows into what is stored, and send the result; send apart what was refused.
+
+        What is certainly new is gathered, and stored and sent with the end of the transaction.
+        """
+        if kind == Kind.FIRST and len(rows):
+            new = windows.are_new(tier, rows)
+            if not new.all():
+                self._merge_known(windows, tier, rows.take(~new), kind, at, coverage, lines)
+                rows = rows.take(new)
+            windows.gather(tier, rows, at, lines)
+        else:
+            self._merge_known(windows, tier, rows, kind, at, coverage, lines)
+
+    def _merge_known(  # noqa: PLR0917 - as above
+        self,
+        windows: StoredWindows,
+        tier: int,
+        rows: WindowBlock,
+        kind: Kind,
+        at: int,
+        coverage: Coverage,
+        lines: WindowLines,
+    ) -> None:
+        windows.fresh.store(lines)
         merged = windows.merge(tier, rows, kind, coverage)
         lines.windows(tier, merged.stored, at)
         if len(merged.refused):

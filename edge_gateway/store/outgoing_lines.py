@@ -21,7 +21,7 @@ from edge_gateway.store.line_protocol import (
 )
 from edge_gateway.store.names import Ids as Ints
 from edge_gateway.store.names import NameTables
-from edge_gateway.store.outbox import NOT_CARRIED, Outbox
+from edge_gateway.store.outbox import MOST_BYTES, NOT_CARRIED, Outbox, Reference
 from edge_gateway.store.settings import StoredTier
 from edge_gateway.windows.reduce import Readings
 
@@ -35,6 +35,8 @@ LOST: Final = "lost"
 """Earlier readings of the window were in a state that is lost."""
 REPEATED: Final = "again"
 """Something of the window may have been sent before, and is not stored any more."""
+FIELDS_BYTES: Final = 320
+"""Most bytes of a window's line behind its prefix: eight numbers of up to 24, two of up to 20, and names."""
 MOST_PREFIXES: Final = 400_000
 """Rendered prefixes that are cached; above this the cache is emptied."""
 
@@ -43,6 +45,7 @@ class WindowLines(Protocol):
     """Receives closed windows of one kind, and those that may lack earlier readings."""
 
     def windows(self, tier: int, windows: WindowBlock, at: int) -> None: ...
+    def block(self, tier: int, what: Reference, windows: WindowBlock, at: int) -> None: ...
     def partial(self, tier: int, windows: WindowBlock, at: int, why: str) -> None: ...
 
 
@@ -64,8 +67,32 @@ class OutgoingLines:
         """Send windows of numbers; `at` in ms."""
         sent = self.within_retention(tier, windows, at)
         if sent is not None:
-            lines = render_windows(self.prefixes("sensor", sent.rows["series"]), sent)
-            self.put(tier, lines, len(sent), at)
+            self.put(tier, self.rendered(sent), len(sent), at)
+
+    def block(self, tier: int, what: Reference, windows: WindowBlock, at: int) -> None:
+        """Send windows of numbers, the last ones of a block, whose lines are rendered when a sink takes them.
+
+        They are rendered at once if they may be more than a request carries.
+
+        Args:
+            tier: 0 is the base.
+            what: where they are.
+            windows: the windows themselves, by start.
+            at: wall time in ms.
+        """
+        sent = self.within_retention(tier, windows, at)
+        if sent is None:
+            return
+        prefixes = self.prefixes("sensor", sent.rows["series"])
+        if sum(map(len, prefixes)) + FIELDS_BYTES * len(sent) > MOST_BYTES:
+            self.put(tier, self.rendered(sent), len(sent), at)
+            return
+        first = what.skip + len(windows) - len(sent)
+        self._outbox.put_block(self._tiers[tier].bucket, tier, Reference(what.block, first), len(sent), at)
+
+    def rendered(self, windows: WindowBlock) -> bytes:
+        """Return the lines of windows of numbers."""
+        return render_windows(self.prefixes("sensor", windows.rows["series"]), windows)
 
     def partial(self, tier: int, windows: WindowBlock, at: int, why: str) -> None:
         """Send windows that may lack earlier readings to `sensor_partial`; `why` is LOST or REPEATED.
@@ -156,9 +183,18 @@ class TextLines:
         """Send windows of texts; `at` in ms."""
         sent = self._lines.within_retention(tier, windows, at)
         if sent is not None:
-            texts = self._lines.texts(sent.rows["last"])
-            lines = render_states(self._lines.prefixes("sensor_state", sent.rows["series"]), sent.rows, texts)
-            self._lines.put(tier, lines, len(sent), at)
+            self._lines.put(tier, self.rendered(sent), len(sent), at)
+
+    def block(self, tier: int, what: Reference, windows: WindowBlock, at: int) -> None:  # noqa: ARG002
+        """Send windows of texts, as lines: texts are few, and of any length."""
+        self.windows(tier, windows, at)
+
+    def rendered(self, windows: WindowBlock) -> bytes:
+        """Return the lines of windows of texts."""
+        texts = self._lines.texts(windows.rows["last"])
+        return render_states(
+            self._lines.prefixes("sensor_state", windows.rows["series"]), windows.rows, texts
+        )
 
     def partial(self, tier: int, windows: WindowBlock, at: int, why: str) -> None:
         """Send nothing: `sensor_partial` holds numbers, so windows of texts are only counted."""

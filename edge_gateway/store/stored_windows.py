@@ -15,6 +15,7 @@ import numpy as np
 from edge_gateway.records.store_effects import Kind
 from edge_gateway.records.window_block import WindowBlock
 from edge_gateway.store.coverage import Coverage
+from edge_gateway.store.fresh_windows import FreshLines, FreshWindows
 from edge_gateway.store.names import NameTables
 from edge_gateway.store.series_use import SeriesUse
 from edge_gateway.store.window_table import CORRECTED, Stored, WindowTable
@@ -35,8 +36,24 @@ class StoredWindows:
 
     def __init__(self, table: WindowTable, names: NameTables, use: SeriesUse) -> None:
         self.table = table
+        self.fresh = FreshWindows(table)
         self._names = names
         self._use = use
+
+    def are_new(self, tier: int, rows: WindowBlock) -> Bools:
+        """Return which windows are certainly not stored yet, nor any of their series' kin."""
+        series = rows.rows["series"]
+        new = self.table.newest.behind(tier, series, rows.rows["start"])
+        if self._names.kin:
+            new &= [one not in self._names.kin for one in series.tolist()]
+        return new
+
+    def gather(self, tier: int, rows: WindowBlock, at: int, lines: FreshLines) -> None:
+        """Gather windows that are new, of kind `first`."""
+        series, start = rows.rows["series"], rows.rows["start"]
+        self.table.newest.note(tier, series, start)
+        self._use.note(series, start)
+        self.fresh.add(tier, rows, at, lines)
 
     def merge(self, tier: int, rows: WindowBlock, kind: Kind, coverage: Coverage) -> Merged:
         """Merge rows of a tier into what is stored, or store them as new windows, or refuse them."""

@@ -5,18 +5,24 @@ the structure of its pages, not their content.
 """
 
 import sqlite3
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edge_gateway.records.window_block import Rows, WindowBlock, keys
+from edge_gateway.store.block_body import Revised
+from edge_gateway.store.block_table import BlockTable
+from edge_gateway.store.newest_starts import NewestStarts
 from edge_gateway.store.row_checksum import checked, with_checksum
 from edge_gateway.store.schema import ROWS_A_STATEMENT, StoreDamaged, insert_many, looked_up, rows_at_once
 
 Key = tuple[int, int]
 """(start, series)"""
 
+_LARGEST: Final = 1 << 62
 _COLUMNS: Final = "(tier, start, series, revision, row)"
 
 
@@ -24,6 +30,8 @@ Merge = Callable[[WindowBlock, WindowBlock], WindowBlock]
 """Merges two blocks of the same windows row by row."""
 
 
+SAMPLED: Final = 1_000
+"""Windows whose average size stands for that of all: measuring them would read the whole file."""
 CORRECTED: Final = 1
 """Windows of this revision and above contain late readings, even if they consist of nothing else."""
 
@@ -53,6 +61,8 @@ class WindowTable:
         self._table = table
         self._dtype = dtype
         self._merge = merge
+        self.blocks = BlockTable(db, table, dtype)
+        self.newest = NewestStarts(self._newest())
         self.corrected: list[tuple[int, int, int]] = []
         """(tier, start, series) of stored windows that were merged with more; whoever reads it empties it."""
 
@@ -62,19 +72,68 @@ class WindowTable:
         A merged window gets the next revision, a new one `first_revision`. Above 0 it is of late readings, most of
         which have a stored window, so that inserting them first would be in vain.
         """
-        if not first_revision and self._insert_new(tier, windows):
-            return windows
+        series, start = windows.rows["series"], windows.rows["start"]
+        new = not first_revision and bool(self.newest.behind(tier, series, start).all())
+        self.newest.note(tier, series, start)
+        return self.put_new(tier, windows) if new else self._put_any(tier, windows, first_revision)
+
+    def put_new(self, tier: int, windows: WindowBlock) -> WindowBlock:
+        """Store windows none of which is stored yet; one that stands there twice is merged with itself."""
+        return windows if self._insert_new(tier, windows) else self._put_any(tier, windows, 0)
+
+    def _put_any(self, tier: int, windows: WindowBlock, first_revision: int) -> WindowBlock:
         runs = _without_repeats(windows.rows)
         taken = (windows.take(np.array(places, np.int64)) for places in runs)
         return WindowBlock.joined([self._put_known(tier, part, first_revision) for part in taken])
 
+    def have_rows(self, tier: int, windows: WindowBlock) -> NDArray[np.bool_]:
+        """Return which of these windows are rows of the table, whatever blocks hold of them."""
+        start = windows.rows["start"]
+        between = int(start.min(initial=_LARGEST)), int(start.max(initial=-_LARGEST))
+        rows = f"SELECT series, start FROM {self._table} WHERE tier=? AND start BETWEEN ? AND ?"  # noqa: S608
+        held = set(self._db.execute(rows, (tier, *between)))
+        return np.array([key in held for key in keys(windows.rows)], np.bool_)
+
+    def insert_absent(self, rows: Sequence[tuple[Any, ...]]) -> int:
+        """Insert rows of the table whose windows are stored nowhere; return how many."""
+        done = 0
+        for tier in sorted({row[0] for row in rows}):
+            chosen = [row for row in rows if row[0] == tier]
+            start, series = np.array([row[1:3] for row in chosen], np.int64).T
+            self.newest.note(tier, series, start)
+            held = self.blocks.find(tier, start, series)
+            absent = [row for place, row in enumerate(chosen) if place not in held]
+            done += insert_many(self._db, f"INSERT OR IGNORE INTO {self._table}{_COLUMNS}", 5, absent)
+        return done
+
+    def put_absent(self, tier: int, held: Revised) -> int:
+        """Store those of these windows, which ascend by (start, series), that are stored nowhere; return how many."""
+        rows = held.windows.rows
+        self.newest.note(tier, rows["series"], rows["start"])
+        names = [(start, series) for series, start in keys(rows)]
+        stored = self.find(tier, names)
+        absent = np.array([place for place, key in enumerate(names) if key not in stored], np.int64)
+        if len(absent):
+            self.blocks.insert(tier, held.take(absent))
+        return len(absent)
+
     def find(self, tier: int, keys: Iterable[Key]) -> dict[Key, Stored]:
         """Return the stored windows of these keys."""
         select = looked_up(self._table, "start, series, revision, hex(row)", ("start", "series"))
-        found = rows_at_once(self._db, f"{select} WHERE tier={tier:d}", list(keys))
-        return {
+        wanted = list(keys)
+        rows = rows_at_once(self._db, f"{select} WHERE tier={tier:d}", wanted)
+        found = {
             (start, series): Stored(series, revision, self._checked(bytes.fromhex(data), start, series))
-            for start, series, revision, data in found
+            for start, series, revision, data in rows
+        }
+        return found | self._in_blocks(tier, [key for key in wanted if key not in found])
+
+    def _in_blocks(self, tier: int, keys: Sequence[Key]) -> dict[Key, Stored]:
+        start, series = np.array(keys, np.int64).reshape(-1, 2).T
+        rows = self.blocks.rows_of(self.blocks.find(tier, start, series))
+        return {
+            keys[place]: Stored(keys[place][1], int(revisions[0]), windows.packed()[0])
+            for place, (windows, revisions) in rows
         }
 
     def read(self, tier: int, keys: Iterable[Key]) -> WindowBlock:
@@ -129,20 +188,59 @@ class WindowTable:
 
     def delete_before(self, tier: int, start: int) -> int:
         """Remove windows of a tier that start before `start` (ms); return how many."""
+        twice = self._rows_of_blocks(tier, start)
         statement = f"DELETE FROM {self._table} WHERE tier=? AND start<?"  # noqa: S608
-        return self._db.execute(statement, (tier, start)).rowcount
+        return self._db.execute(statement, (tier, start)).rowcount - twice + self.blocks.trim(tier, start)
 
-    def sizes(self, tier: int) -> str:
-        """Return a SELECT of the `start` (ms) and `size` (bytes) of each window of a tier."""
-        return f"SELECT start, LENGTH(row) AS size FROM {self._table} WHERE tier={tier:d}"  # noqa: S608
+    def _rows_of_blocks(self, tier: int, before: int) -> int:
+        """Return how many rows of a tier that start before a time (ms) are of windows that are in a block, too."""
+        corrected = self._db.execute(
+            f"SELECT start, series FROM {self._table} WHERE tier=? AND start<? AND revision>0",  # noqa: S608
+            (tier, before),
+        )
+        found = 0
+        while keys := corrected.fetchmany(ROWS_A_STATEMENT):
+            found += len(self.blocks.find(tier, *np.array(keys, np.int64).T))
+        return found
+
+    def starts(self, tier: int, count: int) -> Counter[int]:
+        """Return the oldest starts (ms) of a tier with the number of their windows, at least `count` if there are."""
+        found: Counter[int] = Counter()
+        groups = f"SELECT start, COUNT(*) FROM {self._table} WHERE tier=? GROUP BY start ORDER BY start"  # noqa: S608
+        for start, rows in self._db.execute(groups, (tier,)):
+            found[start] = rows
+            if found.total() > count:
+                break
+        for starts in self.blocks.oldest(tier, count):
+            found.update(
+                dict(zip(*(column.tolist() for column in np.unique(starts, return_counts=True)), strict=True))
+            )
+        return found
+
+    def row_bytes(self) -> float:
+        """Return the average bytes of some windows that are in no block; 0 if there are none."""
+        some = f"SELECT LENGTH(row) AS size FROM {self._table} LIMIT {SAMPLED}"  # noqa: S608
+        return self._db.execute(f"SELECT AVG(size) FROM ({some})").fetchone()[0] or 0.0  # noqa: S608
 
     def span(self, tier: int) -> tuple[int, int] | None:
         """Return the starts (ms) of the oldest and the newest window of a tier; None if it has none."""
+        spans = [span for span in (self.row_span(tier), self.blocks.span(tier)) if span is not None]
+        return (min(span[0] for span in spans), max(span[1] for span in spans)) if spans else None
+
+    def row_span(self, tier: int) -> tuple[int, int] | None:
+        """The same of the windows that are in no block."""
         ends = [
             self._db.execute(f"SELECT {end}(start) FROM {self._table} WHERE tier=?", (tier,)).fetchone()[0]  # noqa: S608
             for end in ("MIN", "MAX")
         ]
         return None if ends[0] is None else (ends[0], ends[1])
+
+    def _newest(self) -> dict[int, int]:
+        """Return the newest start (ms) of each tier that has windows."""
+        tiers = "SELECT tier FROM {} UNION SELECT tier FROM block WHERE kind=?"
+        known = self._db.execute(tiers.format(self._table), (self._table,)).fetchall()
+        spans = {tier: self.span(tier) for (tier,) in known}
+        return {tier: span[1] for tier, span in spans.items() if span is not None}
 
     def _checked(self, blob: object, start: int, series: int) -> bytes:
         data = checked(blob, start, series)

@@ -30,12 +30,14 @@ class KeyedTable:
         key: its key columns.
         bits: how many bits each takes when the key is packed into one number.
         columns: its other columns.
+        most: most rows read at a time.
     """
 
     name: str
     key: tuple[str, ...]
     bits: tuple[int, ...]
     columns: tuple[str, ...]
+    most: int = 1 << 30
 
     def number(self, key: tuple[int, ...]) -> int:
         """Pack a key into one number that sorts like the key."""
@@ -101,7 +103,7 @@ class DamagedStore:
         last = table.lowest - 1 if after is None else after
         rows: list[tuple[Any, ...]] = []
         # SQLite reads ahead of the row it returns, so the last row before the damage comes only with LIMIT 1.
-        for limit in (PIECE, 1):
+        for limit in (min(PIECE, table.most), 1):
             found, whole = self._ascending(table, last, limit)
             rows += found
             last = table.number(rows[-1][: len(table.key)]) if rows else last
@@ -109,6 +111,14 @@ class DamagedStore:
                 return TablePiece(rows, last if len(found) == limit else None, damaged=False)
         further = self._readable_after(table, last)
         return TablePiece(rows, None if further is None else further - 1, damaged=True)
+
+    def block(self, number: int) -> tuple[Any, ...] | None:
+        """Return keys and body of a block; None if it cannot be read."""
+        try:
+            rows = self._db.execute("SELECT keys, body FROM block WHERE id=?", (number,)).fetchall()
+        except schema.READ_ERRORS:
+            return None
+        return rows[0] if rows else None
 
     def _ascending(self, table: KeyedTable, after: int, limit: int) -> tuple[list[tuple[Any, ...]], bool]:
         """Return rows up to an error or a key out of order; the flag says that there was neither."""

@@ -44,9 +44,12 @@ def effects(number: int) -> StoreEffects:
     )
 
 
-def made(directory: Path, records: int = RECORDS) -> Store:
+def made(directory: Path, records: int = RECORDS, *, at_once: int = 1) -> Store:
+    """A store; `at_once` records in a transaction: 2 and more make blocks of their base windows."""
     store = opened(directory)
-    store.apply([(number, [effects(number)]) for number in range(1, records + 1)])
+    whole = [(number, [effects(number)]) for number in range(1, records + 1)]
+    for first in range(0, records, at_once):
+        store.apply(whole[first : first + at_once])
     while store.run_late():
         pass
     return store
