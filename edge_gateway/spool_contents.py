@@ -20,7 +20,7 @@ from edge_gateway.journal.segments import parse_name
 from edge_gateway.records import codec
 from edge_gateway.recovery.attempts import ATTEMPTS_FILE, AttemptsFile
 from edge_gateway.store import schema
-from edge_gateway.store.block_body import decoded
+from edge_gateway.store.block_body import decoded, decoded_marks
 from edge_gateway.store.block_rows import DTYPES, lines_of_block
 from edge_gateway.store.row_checksum import checked
 from fleet_config.counting import counted
@@ -279,9 +279,10 @@ def _store_findings(place: Path) -> Iterator[SpoolCheck]:
 
 def _block_finding(db: sqlite3.Connection) -> SpoolCheck:
     bad = 0
-    for kind, keys, body in db.execute("SELECT kind, keys, body FROM block"):
+    blocks = "SELECT kind, corrected, keys, body FROM block LEFT JOIN block_body USING(id)"
+    for kind, marks, keys, body in db.execute(blocks):
         try:
-            decoded(keys, body, DTYPES[kind])
+            decoded_marks(marks, len(decoded(keys, body, DTYPES[kind]).revisions))
         except (schema.StoreDamaged, KeyError):
             bad += 1
     return SpoolCheck(

@@ -16,7 +16,10 @@ def stored_rows(db: sqlite3.Connection, kind: str) -> list[tuple[Any, ...]]:
     columns = "SELECT tier, start, series, revision, row FROM"
     rows = {row[:3]: row for row in db.execute(f"{columns} {kind}")}
     dtype = WINDOW_ROW if kind == "window" else STATE_ROW
-    blocks = "SELECT tier, first_start, keys, body FROM block WHERE kind=? AND first_start<=last_start"
+    blocks = (
+        "SELECT tier, first_start, keys, body FROM block JOIN block_body USING(id)"
+        " WHERE kind=? AND first_start<=last_start"
+    )
     for tier, first, keys, body in db.execute(blocks, (kind,)):
         windows, revisions = decoded(keys, body, dtype)
         for row, revision, data in zip(windows.rows, revisions.tolist(), windows.packed(), strict=True):

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from edge_gateway.records import codec
 from edge_gateway.records.tail import Tail
 from edge_gateway.records.window_block import Rows, WindowBlock
+from edge_gateway.store.row_checksum import with_checksum
 from edge_gateway.store.schema import StoreDamaged
 from edge_gateway.windows.exact_sum import split
 
@@ -75,6 +76,25 @@ def encoded(held: Revised) -> tuple[bytes, bytes]:
     tails = {place: tail.pack() for place, tail in held.windows.tails.items()}
     body = [zlib.crc32(keys), _differences(rows), tails, held.revisions]
     return keys, codec.encode(body, shuffle=True)
+
+
+def encoded_marks(marks: NDArray[np.bool_]) -> bytes:
+    """Return one bit a row, with a checksum."""
+    return with_checksum(np.packbits(marks).tobytes())
+
+
+NONE_CORRECTED: Final = with_checksum(b"")
+"""Stands for marks none of which is set."""
+
+
+def decoded_marks(marks: object, count: int) -> NDArray[np.bool_]:
+    """Return the marks of `count` rows; StoreDamaged if they are not what was stored."""
+    if marks == NONE_CORRECTED:
+        return np.zeros(count, np.bool_)
+    bits = marks[:-4] if isinstance(marks, bytes) else b""
+    if marks != with_checksum(bits) or len(bits) != -(-count // 8):
+        raise StoreDamaged("the marks of a block of windows are not what was stored")
+    return np.unpackbits(np.frombuffer(bits, np.uint8), count=count).astype(np.bool_)
 
 
 def decoded_keys(keys: object) -> Keys:

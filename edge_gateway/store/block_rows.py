@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from edge_gateway.records.window_block import STATE_ROW, WINDOW_ROW
 from edge_gateway.store.block_body import Keys, decoded, decoded_keys
-from edge_gateway.store.block_table import Span, overlapping
+from edge_gateway.store.block_table import Span, overlapping, read_block
 from edge_gateway.store.line_protocol import prefix, render_windows
 from edge_gateway.store.names import NameTables
 from edge_gateway.store.schema import StoreDamaged
@@ -50,7 +50,7 @@ class BlockRows:
 
     def _chosen(self, span: Span, first: int, stop: int) -> list[Stored]:
         ends = np.searchsorted(self._series, [span.first_series, span.last_series + 1])
-        row = self._db.execute("SELECT keys, body FROM block WHERE id=?", (span.id,)).fetchone()
+        row = self._db.execute("SELECT keys, body FROM block_body WHERE id=?", (span.id,)).fetchone()
         if ends[0] == ends[1] or row is None:  # a trim may have removed it meanwhile
             return []
         try:
@@ -77,10 +77,7 @@ class BlockRows:
 
 def lines_of_block(db: sqlite3.Connection, number: int, skip: int) -> bytes:
     """Return the lines of a block of numbers without its first `skip` rows; StoreDamaged if it is damaged."""
-    row = db.execute("SELECT keys, body FROM block WHERE id=?", (number,)).fetchone()
-    if row is None:
-        raise StoreDamaged(f"block {number} is missing")
-    windows = decoded(row[0], row[1], WINDOW_ROW).windows.take(slice(skip, None))
+    windows = read_block(db, number, WINDOW_ROW).windows.take(slice(skip, None))
     series = windows.rows["series"].tolist()
     names = NameTables.names_of(db, set(series))
     prefixes = {one: prefix("sensor", identity.labels()) for one, identity in names.items()}

@@ -1,9 +1,10 @@
 """Windows in blocks: many rows of one tier in one row of a table, found by the times and series they span.
 
-A block's rows never change their places, so that an outbox can refer to them. Its columns `first_start` to
-`last_series` are what it spans. A trim raises `first_start`: rows that start earlier are gone. A block of which all are
-gone stays for as long as an outbox refers to it. `span` is the number of bits of the time it spans: with it the blocks
-that overlap some time are few entries of an index, however long others are.
+A block never changes, so that an outbox can refer to its rows. What changes stands beside it: a trim raises
+`first_start`, and rows that start earlier are gone; `corrected` marks the windows of which a newer version is a row of
+the other table. `rows` counts what is left. A block of which nothing is left stays for as long as an outbox refers to
+it. `span` is the number of bits of the time it spans: with it the blocks that overlap some time are few entries of an
+index, however long others are.
 """
 
 import sqlite3
@@ -16,10 +17,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_gateway.records.window_block import WindowBlock
-from edge_gateway.store.block_body import Keys, Revised, decoded, decoded_keys, encoded
+from edge_gateway.store.block_body import (
+    NONE_CORRECTED,
+    Keys,
+    Revised,
+    decoded,
+    decoded_keys,
+    decoded_marks,
+    encoded,
+    encoded_marks,
+)
 from edge_gateway.store.schema import StoreDamaged
 
 Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+Places = Mapping[int, tuple[int, int]]
+"""Block and row of windows, by the place in which they were asked for."""
 
 KEYS_KEPT: Final = 128
 BODIES_KEPT: Final = 8
@@ -58,12 +71,13 @@ def overlapping(
 
 
 class StoredBlock(NamedTuple):
-    """Tier, number and windows of a block, without the first `gone` of its rows."""
+    """A block: `held` are its rows but the first `gone`, `valid` says which of these were not corrected since."""
 
     tier: int
     number: int
     gone: int
     held: Revised
+    valid: Bools
 
 
 class BlockTable:
@@ -100,26 +114,24 @@ class BlockTable:
         keys, body = encoded(held)
         number = self._db.execute(
             "INSERT INTO block(kind, tier, span, first_start, last_start, first_series, last_series, rows, size,"
-            " keys, body) VALUES(?,?,?,?,?,?,?,?,?,?,?)",
-            (self._kind, tier, span, *ends, len(rows), len(keys) + len(body), keys, body),
+            " corrected) VALUES(?,?,?,?,?,?,?,?,?,?)",
+            (self._kind, tier, span, *ends, len(rows), len(keys) + len(body), NONE_CORRECTED),
         ).lastrowid
         assert number is not None
+        self._db.execute("INSERT INTO block_body VALUES(?,?,?)", (number, keys, body))
         _keep(self._bodies, number, held, BODIES_KEPT)
         return number
 
     def read(self, number: int) -> Revised:
-        """Return a block, with the rows that are gone; StoreDamaged if it is not what was stored."""
+        """Return all rows of a block; StoreDamaged if it is not what was stored."""
         held = self._bodies.get(number)
         if held is None:
-            row = self._db.execute("SELECT keys, body FROM block WHERE id=?", (number,)).fetchone()
-            if row is None:
-                raise StoreDamaged(f"block {number} of {self._kind} is missing")
-            held = decoded(row[0], row[1], self._dtype)
+            held = read_block(self._db, number, self._dtype)
             _keep(self._bodies, number, held, BODIES_KEPT)
         return held
 
     def find(self, tier: int, start: Ints, series: Ints) -> dict[int, tuple[int, int]]:
-        """Return block and row of the windows that are in a block, by their place in these columns."""
+        """Return block and row of those windows that are in a block, corrected or not, by their place here."""
         found: dict[int, tuple[int, int]] = {}
         if not len(start):
             return found
@@ -134,7 +146,22 @@ class BlockTable:
                 found |= {place: (span.id, row) for place, row in places}
         return found
 
-    def rows_of(self, found: Mapping[int, tuple[int, int]]) -> Iterator[tuple[int, Revised]]:
+    def correct(self, found: Places) -> None:
+        """Note that these windows were corrected: from now on they are rows of the other table."""
+        by_block: dict[int, list[int]] = {}
+        for number, row in found.values():
+            by_block.setdefault(number, []).append(row)
+        for number, rows in by_block.items():
+            marks = self._marks(number)
+            marks[rows] = True
+            change = "UPDATE block SET rows=rows-?, corrected=? WHERE id=?"
+            self._db.execute(change, (len(rows), encoded_marks(marks), number))
+
+    def _marks(self, number: int) -> Bools:
+        (marks,) = self._db.execute("SELECT corrected FROM block WHERE id=?", (number,)).fetchone()
+        return decoded_marks(marks, len(self.keys(number)))
+
+    def rows_of(self, found: Places) -> Iterator[tuple[int, Revised]]:
         """Yield the windows that `find` found, each with its place."""
         for place, (number, row) in sorted(found.items(), key=lambda one: one[1]):
             yield place, self.read(number).take(np.array([row]))
@@ -143,8 +170,8 @@ class BlockTable:
         """Return the keys of a block."""
         keys = self._keys.get(number)
         if keys is None:
-            (data,) = self._db.execute("SELECT keys FROM block WHERE id=?", (number,)).fetchone()
-            keys = decoded_keys(data)
+            row = self._db.execute("SELECT keys FROM block_body WHERE id=?", (number,)).fetchone()
+            keys = decoded_keys(None if row is None else row[0])
         _keep(self._keys, number, keys, KEYS_KEPT)
         return keys
 
@@ -158,23 +185,24 @@ class BlockTable:
             count -= len(start)
 
     def behind(self, after: int) -> Iterator[StoredBlock]:
-        """Yield the blocks with numbers above `after` in order, without the rows that are gone."""
+        """Yield the blocks with numbers above `after` in order."""
         held = "SELECT id, tier, first_start FROM block WHERE kind=? AND id>? AND first_start<=last_start ORDER BY id"
         for number, tier, first in self._db.execute(held, (self._kind, after)).fetchall():
             block = self.read(number)
             gone = int(np.searchsorted(block.windows.rows["start"], first))
-            yield StoredBlock(tier, number, gone, block.take(slice(gone, None)))
+            yield StoredBlock(tier, number, gone, block.take(slice(gone, None)), ~self._marks(number)[gone:])
 
     def check(self, after: int, upto: int, limit: int) -> int | None:
         """Check at most `limit` blocks with numbers above `after` and up to `upto`; return the last, None at the end.
 
         Raises: StoreDamaged: one is not what was stored.
         """
-        held = "SELECT id, keys, body FROM block WHERE kind=? AND id>? AND id<=? ORDER BY id LIMIT ?"
-        rows = self._db.execute(held, (self._kind, after, upto, limit)).fetchall()
-        for _, keys, body in rows:
-            decoded(keys, body, self._dtype)
-        return rows[-1][0] if rows else None
+        held = "SELECT id FROM block WHERE kind=? AND id>? AND id<=? ORDER BY id LIMIT ?"
+        numbers = [number for (number,) in self._db.execute(held, (self._kind, after, upto, limit))]
+        for number in numbers:
+            read_block(self._db, number, self._dtype)
+            self._marks(number)
+        return numbers[-1] if numbers else None
 
     def newest(self) -> int:
         """Return the number of the newest block; 0 if there is none."""
@@ -183,8 +211,9 @@ class BlockTable:
 
     def totals(self) -> tuple[int, int]:
         """Return how many windows are in blocks, and the bytes of these."""
-        sums = "SELECT COALESCE(SUM(rows), 0), COALESCE(SUM(size), 0) FROM block WHERE kind=? AND rows>0"
-        rows, size = self._db.execute(sums, (self._kind,)).fetchone()
+        sums = "SELECT COALESCE(SUM(rows), 0), COALESCE(SUM(size), 0) FROM block"
+        held = "WHERE kind=? AND first_start<=last_start"
+        rows, size = self._db.execute(f"{sums} {held}", (self._kind,)).fetchone()
         return rows, size
 
     def span(self, tier: int) -> tuple[int, int] | None:
@@ -211,20 +240,32 @@ class BlockTable:
         return int(gone)
 
     def _shorten(self, span: Span, cut: int) -> int:
-        """Let go of the first rows of a block; return how many."""
-        start = self.keys(span.id).start
+        """Let go of the first rows of a block; return how many of them were not corrected."""
+        start, valid = self.keys(span.id).start, ~self._marks(span.id)
         before, now = np.searchsorted(start, [span.first_start, cut]).tolist()
-        change = "UPDATE block SET first_start=?, rows=? WHERE id=?"
-        self._db.execute(change, (int(start[now]), len(start) - now, span.id))
-        return int(now - before)
+        gone, left = int(valid[before:now].sum()), int(valid[now:].sum())
+        self._db.execute(
+            "UPDATE block SET first_start=?, rows=? WHERE id=?", (int(start[now]), left, span.id)
+        )
+        return gone
 
 
 def drop_unused(db: sqlite3.Connection) -> None:
     """Remove the blocks that neither the history nor an outbox needs."""
-    db.execute(
-        "DELETE FROM block WHERE first_start>last_start"
+    gone = (
+        "SELECT id FROM block WHERE first_start>last_start"
         " AND id NOT IN (SELECT block FROM outbox WHERE block NOT NULL)"
     )
+    for table in ("block_body", "block"):
+        db.execute(f"DELETE FROM {table} WHERE id IN ({gone})")  # noqa: S608 - from the lines above
+
+
+def read_block(db: sqlite3.Connection, number: int, dtype: np.dtype[Any]) -> Revised:
+    """Return all rows of a block; StoreDamaged if it is not what was stored."""
+    row = db.execute("SELECT keys, body FROM block_body WHERE id=?", (number,)).fetchone()
+    if row is None:
+        raise StoreDamaged(f"block {number} of windows is missing")
+    return decoded(row[0], row[1], dtype)
 
 
 def in_pieces(windows: WindowBlock, most: int) -> Iterable[WindowBlock]:

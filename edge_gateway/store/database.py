@@ -369,7 +369,7 @@ class Store:
             last = number
             if effects is None:
                 self._applier.store_fresh(no_lines)
-                for table in ("window", "state_window", "block", "late", "late_state"):
+                for table in ("window", "state_window", "block", "block_body", "late", "late_state"):
                     self._db.execute(f"DELETE FROM {table}")  # noqa: S608 - a name from the line above
                 for blocks in (self._windows.blocks, self._states.blocks):
                     blocks.forget()

@@ -70,7 +70,7 @@ def send_all(
     for table, lines in kinds:
         for block in table.blocks.behind(0):
             found |= _named(block.tier, block.held.windows, heads)
-            send_block(table, lines, block, at)
+            send_block(lines, block, at)
         key: tuple[int, ...] = _FIRST_KEY
         while pieces := table.after(key, AT_ONCE):
             for tier, windows, _, key in pieces:  # noqa: B007 - the next piece begins behind the last key
@@ -79,14 +79,13 @@ def send_all(
     return found, heads
 
 
-def send_block(table: WindowTable, lines: FreshLines, block: StoredBlock, at: int) -> None:
-    """Queue the windows of a block but those that are rows of the table, too: these are sent as they are there."""
+def send_block(lines: FreshLines, block: StoredBlock, at: int) -> None:
+    """Queue the windows of a block but those that were corrected, which are sent as the rows they are now."""
     windows = block.held.windows
-    elsewhere = table.have_rows(block.tier, windows)
-    if elsewhere.any():
-        lines.windows(block.tier, windows.take(~elsewhere), at)
-    else:
+    if block.valid.all():
         lines.block(block.tier, Reference(block.number, block.gone), windows, at)
+    else:
+        lines.windows(block.tier, windows.take(block.valid), at)
 
 
 def _named(tier: int, windows: WindowBlock, heads: Mapping[int, int]) -> set[tuple[int, int, int]]:

@@ -65,8 +65,9 @@ CREATE TABLE window(tier INTEGER, start INTEGER, series INTEGER, revision INTEGE
 CREATE TABLE state_window(tier INTEGER, start INTEGER, series INTEGER, revision INTEGER, row BLOB,
   PRIMARY KEY(tier, start, series)) WITHOUT ROWID;
 CREATE TABLE block(id INTEGER PRIMARY KEY,kind,tier,span,first_start,last_start,first_series,last_series,rows,size,
-  keys,body);
-CREATE INDEX block_time ON block(kind,tier,span,last_start,first_start,first_series,last_series,rows,size);
+  corrected);
+CREATE TABLE block_body(id INTEGER PRIMARY KEY,keys,body);
+CREATE INDEX block_time ON block(kind,tier,span,last_start);
 CREATE INDEX block_gone ON block(id) WHERE first_start>last_start;
 CREATE TABLE late(id INTEGER PRIMARY KEY, series, ts, value, quality, tiers, at);
 CREATE TABLE late_state(id INTEGER PRIMARY KEY, series, ts, value, quality, tiers, at);

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from edge_gateway.records.window_block import Rows, WindowBlock, keys
 from edge_gateway.store.block_body import Revised
@@ -37,11 +36,12 @@ CORRECTED: Final = 1
 
 
 class Stored(NamedTuple):
-    """A stored window: its series, its revision, and its row without the checksum."""
+    """A stored window: its series, its revision, its row without the checksum; block and row if it is in a block."""
 
     series: int
     revision: int
     data: bytes
+    place: tuple[int, int] | None = None
 
 
 class Found(NamedTuple):
@@ -86,14 +86,6 @@ class WindowTable:
         taken = (windows.take(np.array(places, np.int64)) for places in runs)
         return WindowBlock.joined([self._put_known(tier, part, first_revision) for part in taken])
 
-    def have_rows(self, tier: int, windows: WindowBlock) -> NDArray[np.bool_]:
-        """Return which of these windows are rows of the table, whatever blocks hold of them."""
-        start = windows.rows["start"]
-        between = int(start.min(initial=_LARGEST)), int(start.max(initial=-_LARGEST))
-        rows = f"SELECT series, start FROM {self._table} WHERE tier=? AND start BETWEEN ? AND ?"  # noqa: S608
-        held = set(self._db.execute(rows, (tier, *between)))
-        return np.array([key in held for key in keys(windows.rows)], np.bool_)
-
     def insert_absent(self, rows: Sequence[tuple[Any, ...]]) -> int:
         """Insert rows of the table whose windows are stored nowhere; return how many."""
         done = 0
@@ -130,10 +122,10 @@ class WindowTable:
 
     def _in_blocks(self, tier: int, keys: Sequence[Key]) -> dict[Key, Stored]:
         start, series = np.array(keys, np.int64).reshape(-1, 2).T
-        rows = self.blocks.rows_of(self.blocks.find(tier, start, series))
+        found = self.blocks.find(tier, start, series)
         return {
-            keys[place]: Stored(keys[place][1], int(revisions[0]), windows.packed()[0])
-            for place, (windows, revisions) in rows
+            keys[place]: Stored(keys[place][1], int(revisions[0]), windows.packed()[0], found[place])
+            for place, (windows, revisions) in self.blocks.rows_of(found)
         }
 
     def read(self, tier: int, keys: Iterable[Key]) -> WindowBlock:
@@ -152,6 +144,8 @@ class WindowTable:
             self.corrected += [(tier, start, series) for series, start in keys(merged.rows)]
             for place, stored in found.items():
                 revisions[place] = stored.revision + 1
+            in_blocks = {place: one.place for place, one in found.items() if one.place is not None}
+            self.blocks.correct(in_blocks)
         self._insert("INSERT OR REPLACE", tier, windows, revisions)
         return windows
 
@@ -188,20 +182,8 @@ class WindowTable:
 
     def delete_before(self, tier: int, start: int) -> int:
         """Remove windows of a tier that start before `start` (ms); return how many."""
-        twice = self._rows_of_blocks(tier, start)
         statement = f"DELETE FROM {self._table} WHERE tier=? AND start<?"  # noqa: S608
-        return self._db.execute(statement, (tier, start)).rowcount - twice + self.blocks.trim(tier, start)
-
-    def _rows_of_blocks(self, tier: int, before: int) -> int:
-        """Return how many rows of a tier that start before a time (ms) are of windows that are in a block, too."""
-        corrected = self._db.execute(
-            f"SELECT start, series FROM {self._table} WHERE tier=? AND start<? AND revision>0",  # noqa: S608
-            (tier, before),
-        )
-        found = 0
-        while keys := corrected.fetchmany(ROWS_A_STATEMENT):
-            found += len(self.blocks.find(tier, *np.array(keys, np.int64).T))
-        return found
+        return self._db.execute(statement, (tier, start)).rowcount + self.blocks.trim(tier, start)
 
     def starts(self, tier: int, count: int) -> Counter[int]:
         """Return the oldest starts (ms) of a tier with the number of their windows, at least `count` if there are."""

@@ -31,6 +31,7 @@ class KeyedTable:
         bits: how many bits each takes when the key is packed into one number.
         columns: its other columns.
         most: most rows read at a time.
+        joined: a table with the same key that has some of the columns; empty for none.
     """
 
     name: str
@@ -38,6 +39,7 @@ class KeyedTable:
     bits: tuple[int, ...]
     columns: tuple[str, ...]
     most: int = 1 << 30
+    joined: str = ""
 
     def number(self, key: tuple[int, ...]) -> int:
         """Pack a key into one number that sorts like the key."""
@@ -115,7 +117,7 @@ class DamagedStore:
     def block(self, number: int) -> tuple[Any, ...] | None:
         """Return keys and body of a block; None if it cannot be read."""
         try:
-            rows = self._db.execute("SELECT keys, body FROM block WHERE id=?", (number,)).fetchall()
+            rows = self._db.execute("SELECT keys, body FROM block_body WHERE id=?", (number,)).fetchall()
         except schema.READ_ERRORS:
             return None
         return rows[0] if rows else None
@@ -161,8 +163,9 @@ class DamagedStore:
         key = ", ".join(table.key)
         marks = ", ".join("?" * len(table.key))
         columns = ", ".join((*table.key, *table.columns))
+        joined = f"LEFT JOIN {table.joined} USING({key})" if table.joined else ""
         return self._db.execute(
-            f"SELECT {columns} FROM {table.name} WHERE ({key}) >= ({marks}) ORDER BY {key} LIMIT ?",  # noqa: S608
+            f"SELECT {columns} FROM {table.name} {joined} WHERE ({key}) >= ({marks}) ORDER BY {key} LIMIT ?",  # noqa: S608
             (*table.parts(number), limit),
         )
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from edge_gateway.records import codec
 from edge_gateway.records.window_block import STATE_ROW, WINDOW_ROW
-from edge_gateway.store.block_body import Revised, decoded
+from edge_gateway.store.block_body import Revised, decoded, decoded_marks
 from edge_gateway.store.row_checksum import checked
 from edge_gateway.store.salvage.damaged_file import KeyedTable
 from edge_gateway.store.schema import StoreDamaged
@@ -116,9 +116,9 @@ def _same_window(row: Row, known: Known, dtype: "np.dtype[Any]") -> Any:
 
 
 def _block(row: Row, known: Known) -> Row:
-    """Return the row with its windows, those that a trim let go of left out, in place of keys and body."""
-    number, kind, tier, first, last, keys, body = row
-    _whole(tier, first, last)
+    """Return number, kind, tier and windows of a block, but those that are gone or were corrected."""
+    number, kind, tier, first, last, count, marks, keys, body = row
+    _whole(tier, first, last, count)
     (name,) = _texts(kind)
     windows, revisions = decoded(keys, body, KINDS[name])
     rows = windows.rows
@@ -127,8 +127,9 @@ def _block(row: Row, known: Known) -> Row:
         texts = {text for end in ("first", "last") for text in rows[end].tolist()}
         _need(all(text in known.texts for text in texts))
     _need(first > last or (rows["start"][-1] == last and rows["start"][0] <= first))
-    kept = Revised(windows, revisions).take(np.flatnonzero(rows["start"] >= first))
-    return (number, name, tier, kept)
+    valid = np.flatnonzero((rows["start"] >= first) & ~decoded_marks(marks, len(rows)))
+    _need(len(valid) == count)
+    return (number, name, tier, Revised(windows, revisions).take(valid))
 
 
 def _late(row: Row, known: Known) -> Row:
@@ -208,10 +209,9 @@ OUTBOX: Final = _kept("outbox", ("id",), _ID, "sink bucket rank lines size at bl
 _KEY: Final = ("tier", "start", "series")
 WINDOW: Final = _kept("window", _KEY, _WINDOW_BITS, "revision row", _window)
 STATE_WINDOW: Final = _kept("state_window", _KEY, _WINDOW_BITS, "revision row", _state_window)
+_BLOCK: Final = ("kind", "tier", "first_start", "last_start", "rows", "corrected", "keys", "body")
 BLOCK: Final = SalvagedTable(
-    KeyedTable("block", ("id",), _ID, ("kind", "tier", "first_start", "last_start", "keys", "body"), most=8),
-    _block,
-    "",
+    KeyedTable("block", ("id",), _ID, _BLOCK, most=8, joined="block_body"), _block, ""
 )
 """A block is not inserted as it is, but those of its windows that are stored nowhere yet."""
 ALERT: Final = _kept("alert", ("id",), _ID, "at alert rule subject metric state body", _alert)

@@ -343,10 +343,11 @@ class Salvage:
         if block.tier < len(self._settings.tiers):
             since = (self.progress.oldest or 0) - self._settings.tiers[block.tier].every
             old = int(np.searchsorted(windows.rows["start"], since))
-            late = np.flatnonzero(revisions[:old] >= CORRECTED)
+            late = np.flatnonzero(block.valid[:old] & (revisions[:old] >= CORRECTED))
             sender.windows(block.tier, windows.take(late), self.progress.at_least)
-            recent = block._replace(gone=block.gone + old, held=block.held.take(slice(old, None)))
-            send_block(table, sender, recent, self.progress.at_least)
+            held, valid = block.held.take(slice(old, None)), block.valid[old:]
+            recent = block._replace(gone=block.gone + old, held=held, valid=valid)
+            send_block(sender, recent, self.progress.at_least)
 
     # --- parts
 

@@ -29,6 +29,9 @@ AT = T0 + 1_000 * MINUTE
 Damage = Callable[[bytearray], None]
 
 
+AS_ROWS_AND_IN_BLOCKS = pytest.mark.parametrize("at_once", [1, 30])
+
+
 def effects(number: int) -> StoreEffects:
     """What a minute leaves; a tier closes once, and what is late for it comes later."""
     start = T0 + number * MINUTE
@@ -106,14 +109,17 @@ def rows(store: Store, name: str) -> set[tuple[object, ...]]:
     return {(row[0] % EARLIER, *row[1:]) if name in moved else row for row in table(store, name)}
 
 
-def test_everything_is_brought_back_where_one_index_is_lost(tmp_path: Path) -> None:
-    before = made(tmp_path)
-    old = everything(before)
+@AS_ROWS_AND_IN_BLOCKS
+def test_everything_is_brought_back_where_one_index_is_lost(tmp_path: Path, at_once: int) -> None:
+    before = made(tmp_path, at_once=at_once)
+    old, waiting = everything(before), lines(opened_copy(before, tmp_path / "copy"))
     corrupt(stopped(before), zero(*pages_of(before.path, "outbox_sink")))
     new = salvaged(tmp_path)
     assert new.opened.set_aside == f"store.sqlite.corrupt-{AT}"
-    for name in ("series", "number", "text", "code", "window", "state_window", "outbox"):
+    for name in ("series", "number", "text", "code", "window", "state_window"):
         assert table(new, name) == old[name], name
+    assert [row[:2] for row in table(new, "outbox")] == [row[:2] for row in old["outbox"]]
+    assert lines(new) == waiting
     for name in ("alert", "quarantine", "event"):
         assert rows(new, name) == set(old[name]), name
     assert (new.applied, new.floor) == (RECORDS, T0), "nothing is lost, so nothing is known less"
@@ -133,10 +139,11 @@ def test_what_is_behind_a_lost_page_and_before_it_is_brought_back(tmp_path: Path
     assert new.facts().counters["salvage_unreadable"]
 
 
+@AS_ROWS_AND_IN_BLOCKS
 @pytest.mark.parametrize("seed", range(12))
-def test_no_damage_makes_a_wrong_row_or_a_wrong_line(tmp_path: Path, seed: int) -> None:
+def test_no_damage_makes_a_wrong_row_or_a_wrong_line(tmp_path: Path, seed: int, at_once: int) -> None:
     chance = random.Random(seed)
-    before = made(tmp_path)
+    before = made(tmp_path, at_once=at_once)
     old = everything(before)
     sent = set(lines(opened_copy(before, tmp_path / "copy")))
     stopped(before)
@@ -172,8 +179,9 @@ def opened_copy(store: Store, directory: Path) -> Store:
     return opened(directory)
 
 
-def test_a_lost_first_page_is_replaced_by_that_of_a_new_store(tmp_path: Path) -> None:
-    before = made(tmp_path)
+@AS_ROWS_AND_IN_BLOCKS
+def test_a_lost_first_page_is_replaced_by_that_of_a_new_store(tmp_path: Path, at_once: int) -> None:
+    before = made(tmp_path, at_once=at_once)
     old = set(table(before, "window"))
     corrupt(stopped(before), zero(1))
     new = salvaged(tmp_path)
@@ -182,8 +190,11 @@ def test_a_lost_first_page_is_replaced_by_that_of_a_new_store(tmp_path: Path) ->
     assert (tmp_path / f"store.sqlite.corrupt-{AT}.page1").read_bytes() == bytes(PAGE)
 
 
-def test_without_its_number_a_store_takes_everything_from_the_journal_once(tmp_path: Path) -> None:
-    before = made(tmp_path)
+@AS_ROWS_AND_IN_BLOCKS
+def test_without_its_number_a_store_takes_everything_from_the_journal_once(
+    tmp_path: Path, at_once: int
+) -> None:
+    before = made(tmp_path, at_once=at_once)
     old = everything(before)
     corrupt(stopped(before), zero(*pages_of(before.path, "meta")))
     new = salvaged(tmp_path, first=RECORDS - 20, last=RECORDS + 1)
@@ -249,8 +260,11 @@ def test_the_floor_of_a_clock_years_ahead_is_corrected_before_or_after_the_salva
     assert new.floor == AT + 4_000
 
 
-def test_late_readings_wait_until_the_windows_are_back_and_sinks_until_the_lines_are(tmp_path: Path) -> None:
-    before = made(tmp_path)
+@AS_ROWS_AND_IN_BLOCKS
+def test_late_readings_wait_until_the_windows_are_back_and_sinks_until_the_lines_are(
+    tmp_path: Path, at_once: int
+) -> None:
+    before = made(tmp_path, at_once=at_once)
     before.apply([(RECORDS + 1, [StoreEffects(AT, late=late([(1, T0 + MINUTE + 5, 50.0)], tiers=1))])])
     old = table(before, "outbox")
     corrupt(stopped(before), zero(*pages_of(before.path, "alert_at")))
@@ -267,9 +281,10 @@ def test_late_readings_wait_until_the_windows_are_back_and_sinks_until_the_lines
     assert any("count=2i" in line and "dev-1," in line for line in lines(new))
 
 
-def test_a_kill_in_the_middle_loses_nothing_of_it(tmp_path: Path) -> None:
-    before = made(tmp_path)
-    old = everything(before)
+@AS_ROWS_AND_IN_BLOCKS
+def test_a_kill_in_the_middle_loses_nothing_of_it(tmp_path: Path, at_once: int) -> None:
+    before = made(tmp_path, at_once=at_once)
+    old, waiting = everything(before), lines(opened_copy(before, tmp_path / "copy"))
     corrupt(stopped(before), zero(*pages_of(before.path, "outbox_rank")))
     for step in range(2 * len(STAGES)):
         store = opened(tmp_path, floor=AT, at=AT + step, records=journal(0, -1))
@@ -280,7 +295,7 @@ def test_a_kill_in_the_middle_loses_nothing_of_it(tmp_path: Path) -> None:
         new.salvage()
     assert len([path for path in tmp_path.glob("store.sqlite.corrupt-*") if path.name[-1].isdigit()]) == 1
     assert table(new, "window") == old["window"]
-    assert table(new, "outbox") == old["outbox"]
+    assert lines(new) == waiting
     assert rows(new, "alert") == set(old["alert"])
 
 
@@ -292,6 +307,43 @@ def test_windows_whose_lines_are_lost_are_sent_again(tmp_path: Path) -> None:
     new = salvaged(tmp_path)
     got = {line.split(" ")[0] + line.rsplit(" ", 1)[1] for line in lines(new) if line.startswith("sensor,")}
     assert got == newest.keys()
+
+
+def test_windows_in_blocks_whose_lines_are_lost_are_sent_again(tmp_path: Path) -> None:
+    before = made(tmp_path, at_once=30)
+    newest = points(lines(opened_copy(before, tmp_path / "copy")))
+    assert len(newest) > RECORDS * 30
+    with sqlite3.connect(before.path) as db:
+        assert db.execute("UPDATE outbox SET skip='x' WHERE block NOT NULL").rowcount
+    db.close()
+    corrupt(stopped(before), zero(*pages_of(before.path, "alert_at")))
+    new = salvaged(tmp_path)
+    assert points(lines(new)) == newest
+
+
+def points(waiting: list[str]) -> dict[tuple[str, str], str]:
+    """The last line of each point of windows."""
+    split = [line.split(" ") for line in waiting if line.startswith("sensor,")]
+    fine = [one for one in split if int(one[2]) % (10 * MINUTE)]  # the others are points of two buckets
+    return {(head, at): fields for head, fields, at in fine}
+
+
+def test_a_damaged_block_costs_its_windows_and_no_other(tmp_path: Path) -> None:
+    before = made(tmp_path, at_once=30)
+    old = set(table(before, "window"))
+    with sqlite3.connect(before.path) as db:
+        (block, rows), *others = db.execute("SELECT id, rows FROM block WHERE kind='window' ORDER BY id")
+        db.execute("UPDATE block_body SET body=X'00' WHERE id=?", (block,))
+    db.close()
+    corrupt(stopped(before), zero(*pages_of(before.path, "alert_at")))
+    new = salvaged(tmp_path)
+    lost = old - set(table(new, "window"))
+    assert others
+    assert rows - 40 < len(lost) <= rows, "of the block only what was corrected is left"
+    assert {row[3] for row in lost} == {0}
+    assert new.floor == AT
+    told = new.facts().counters["salvage_unreadable"]
+    assert told == 1 + 1, "the block, and the chunk of the outbox that refers to it"
 
 
 @pytest.mark.parametrize("series", [2, 39])  # corrected; begun by a late reading
@@ -367,9 +419,10 @@ def test_a_late_reading_is_not_merged_again_into_windows_that_the_journal_gave_w
     store.close()
 
 
-def test_a_window_that_closes_again_before_it_is_salvaged_is_sent_apart(tmp_path: Path) -> None:
+@AS_ROWS_AND_IN_BLOCKS
+def test_a_window_that_closes_again_before_it_is_salvaged_is_sent_apart(tmp_path: Path, at_once: int) -> None:
     """As a new one it would keep the salvaged one out, and its point would lose readings."""
-    stopped(made(tmp_path))
+    stopped(made(tmp_path, at_once=at_once))
     new = opened(tmp_path, floor=AT, at=AT, records=journal(RECORDS + 1, RECORDS), damage="as found in use")
     again = closed(0, [(1, T0 + MINUTE, 9.0)], kind=Kind.AGAIN)
     new.apply([(RECORDS + 1, [named(range(40), windows=(again,))])])
