@@ -21,7 +21,7 @@ from edge_gateway.records import codec
 from edge_gateway.recovery.attempts import ATTEMPTS_FILE, AttemptsFile
 from edge_gateway.store import schema
 from edge_gateway.store.block_body import decoded, decoded_marks
-from edge_gateway.store.block_rows import DTYPES, lines_of_block
+from edge_gateway.store.block_rows import DTYPES
 from edge_gateway.store.row_checksum import checked
 from fleet_config.counting import counted
 
@@ -90,6 +90,8 @@ def quarantined(place: Path) -> Iterator[Row]:
 
 def waiting_lines(place: Path) -> Iterator[Row]:
     """Yield the outbox lines in line protocol."""
+    from edge_gateway.store.block_lines import lines_of_block  # noqa: PLC0415 - msgpack, which nothing else here needs
+
     chunks = "SELECT sink, bucket, at, block, skip, body FROM outbox ORDER BY id"
     try:
         with closing(schema.connect_reader(place / spool.STORE)) as db:

@@ -10,9 +10,7 @@ from numpy.typing import NDArray
 
 from edge_gateway.records.window_block import STATE_ROW, WINDOW_ROW
 from edge_gateway.store.block_body import Keys, decoded, decoded_keys
-from edge_gateway.store.block_table import Span, overlapping, read_block
-from edge_gateway.store.line_protocol import prefix, render_windows
-from edge_gateway.store.names import NameTables
+from edge_gateway.store.block_table import Span, overlapping
 from edge_gateway.store.schema import StoreDamaged
 
 Ints = NDArray[np.int64]
@@ -50,8 +48,10 @@ class BlockRows:
 
     def _chosen(self, span: Span, first: int, stop: int) -> list[Stored]:
         ends = np.searchsorted(self._series, [span.first_series, span.last_series + 1])
+        if ends[0] == ends[1]:
+            return []
         row = self._db.execute("SELECT keys, body FROM block_body WHERE id=?", (span.id,)).fetchone()
-        if ends[0] == ends[1] or row is None:  # a trim may have removed it meanwhile
+        if row is None:  # a trim has removed it meanwhile
             return []
         try:
             keys, body = row
@@ -73,15 +73,3 @@ class BlockRows:
     def _places(self, keys: Keys, first: int, stop: int) -> Ints:
         wanted = (keys.start >= first) & (keys.start < stop) & np.isin(keys.series, self._series)
         return np.flatnonzero(wanted)
-
-
-def lines_of_block(db: sqlite3.Connection, number: int, skip: int) -> bytes:
-    """Return the lines of a block of numbers without its first `skip` rows; StoreDamaged if it is damaged."""
-    windows = read_block(db, number, WINDOW_ROW).windows.take(slice(skip, None))
-    series = windows.rows["series"].tolist()
-    names = NameTables.names_of(db, set(series))
-    prefixes = {one: prefix("sensor", identity.labels()) for one, identity in names.items()}
-    try:
-        return render_windows([prefixes[one] for one in series], windows)
-    except KeyError as error:
-        raise StoreDamaged(f"a series of block {number} has no name") from error

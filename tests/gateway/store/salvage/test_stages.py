@@ -15,9 +15,7 @@ from edge_gateway.records.window_block import WINDOW_ROW
 from edge_gateway.store.database import Store
 from edge_gateway.store.rebuild import Derived
 from edge_gateway.store.row_checksum import checked
-from edge_gateway.store.salvage.sound_rows import (
-    EARLIER,
-)
+from edge_gateway.store.salvage.sound_rows import EARLIER
 from edge_gateway.store.salvage.stages import STAGES
 from tests.gateway.store.fleet import DAY, MINUTE, T0, closed, late, named
 from tests.gateway.store.stored import ALERT, everything, lines, opened, rich, table
@@ -307,43 +305,6 @@ def test_windows_whose_lines_are_lost_are_sent_again(tmp_path: Path) -> None:
     new = salvaged(tmp_path)
     got = {line.split(" ")[0] + line.rsplit(" ", 1)[1] for line in lines(new) if line.startswith("sensor,")}
     assert got == newest.keys()
-
-
-def test_windows_in_blocks_whose_lines_are_lost_are_sent_again(tmp_path: Path) -> None:
-    before = made(tmp_path, at_once=30)
-    newest = points(lines(opened_copy(before, tmp_path / "copy")))
-    assert len(newest) > RECORDS * 30
-    with sqlite3.connect(before.path) as db:
-        assert db.execute("UPDATE outbox SET skip='x' WHERE block NOT NULL").rowcount
-    db.close()
-    corrupt(stopped(before), zero(*pages_of(before.path, "alert_at")))
-    new = salvaged(tmp_path)
-    assert points(lines(new)) == newest
-
-
-def points(waiting: list[str]) -> dict[tuple[str, str], str]:
-    """The last line of each point of windows."""
-    split = [line.split(" ") for line in waiting if line.startswith("sensor,")]
-    fine = [one for one in split if int(one[2]) % (10 * MINUTE)]  # the others are points of two buckets
-    return {(head, at): fields for head, fields, at in fine}
-
-
-def test_a_damaged_block_costs_its_windows_and_no_other(tmp_path: Path) -> None:
-    before = made(tmp_path, at_once=30)
-    old = set(table(before, "window"))
-    with sqlite3.connect(before.path) as db:
-        (block, rows), *others = db.execute("SELECT id, rows FROM block WHERE kind='window' ORDER BY id")
-        db.execute("UPDATE block_body SET body=X'00' WHERE id=?", (block,))
-    db.close()
-    corrupt(stopped(before), zero(*pages_of(before.path, "alert_at")))
-    new = salvaged(tmp_path)
-    lost = old - set(table(new, "window"))
-    assert others
-    assert rows - 40 < len(lost) <= rows, "of the block only what was corrected is left"
-    assert {row[3] for row in lost} == {0}
-    assert new.floor == AT
-    told = new.facts().counters["salvage_unreadable"]
-    assert told == 1 + 1, "the block, and the chunk of the outbox that refers to it"
 
 
 @pytest.mark.parametrize("series", [2, 39])  # corrected; begun by a late reading
