@@ -18,7 +18,10 @@ __all__ = ["run_watched"]
 
 
 def run_watched(fleet: FleetRun | ReplayRun, *, quiet: bool) -> RunResult:
-    """Run with the live line (none if `quiet`) until the fleet ends; SIGINT and SIGTERM end it in order."""
+    """Run with the live line (none if `quiet`) until the fleet ends; SIGINT and SIGTERM end it in order.
+
+    A second one ends the wait for messages under way.
+    """
     return asyncio.run(_watched(fleet, quiet=quiet))
 
 
@@ -26,11 +29,12 @@ async def _watched(fleet: FleetRun | ReplayRun, *, quiet: bool) -> RunResult:
     collect_rarely()
 
     def on_signal(number: int) -> None:
-        fleet.stop(INTERRUPTED if number == signal.SIGINT else TERMINATED)
+        fleet.stop(INTERRUPTED if number == signal.SIGINT else TERMINATED, hurry=True)
 
     with ended_by(on_signal):
         async with AsyncExitStack() as stack:
             fleet.on_second = stack.enter_context(LiveView(console, quiet=quiet)).show
+            fleet.warn = complain
             if isinstance(fleet, FleetRun):
                 await _listen(stack, fleet)
             return await fleet.run()

@@ -26,6 +26,7 @@ from fleet_wire.control_messages import (
 from fleet_wire.telemetry import Telemetry, decode_telemetry
 from tests.integration.watched import acked_messages, run_of, watching
 from tests.servers.broker import Broker
+from tests.servers.mute_port import mute_port
 
 
 async def test_the_ledger_equals_what_another_client_received(tmp_path: Path, broker: Broker) -> None:
@@ -251,6 +252,26 @@ async def test_an_interrupt_ends_with_a_table_and_130(tmp_path: Path, broker: Br
     end = read_ledger(tmp_path / "run").end
     assert end is not None
     assert end["reason"] == "interrupted"
+
+
+async def test_an_interrupt_ends_the_wait_for_a_port_that_says_nothing(tmp_path: Path) -> None:
+    """The connection attempt itself would go on for ten seconds, and end in another status."""
+    async with mute_port() as port:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "fleet_sim.cli", "run", "cold-chain", "-H", "127.0.0.1", "-p", str(port),
+            "--report", str(tmp_path / "run"), stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        assert process.stderr is not None
+        first = await asyncio.wait_for(process.stderr.readline(), 60)
+        process.send_signal(signal.SIGINT)
+        rest = await asyncio.wait_for(process.stderr.read(), 60)
+        status = await process.wait()
+    url = f"mqtt://127.0.0.1:{port}"
+    assert (status, first.decode(), rest.decode()) == (
+        130,
+        f"{url} has not answered yet; waiting. Is it an MQTT broker?\n",
+        f"interrupted before {url} had answered\n",
+    )
 
 
 async def test_each_failure_has_its_exit_status_and_text(

@@ -25,9 +25,10 @@ class SignalledRun:
     reason: str = "finished"
     stopped: asyncio.Event = field(default_factory=asyncio.Event)
     on_second: Callable[[Snapshot], None] = print
+    hurried: bool = False
 
-    def stop(self, reason: str) -> None:
-        self.reason = reason
+    def stop(self, reason: str, *, hurry: bool) -> None:
+        self.reason, self.hurried = reason, hurry
         self.stopped.set()
 
     async def run(self) -> RunResult:
