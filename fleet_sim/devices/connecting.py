@@ -172,6 +172,12 @@ class Connector:
         elif device.alive and not self._is_away(device):
             self.enqueue(device, next(delays()))
 
+    def usurped(self, device: Device, why: str) -> None:
+        """Keep a device off the network whose id another client uses: to connect would only take the session back."""
+        self.block(device)
+        self.troubles[device.index] = why
+        self.gave_up.add(device.index)
+
     def hurry(self) -> None:
         """Connect those that wait now, and let what is inside slow links come out: for the end of a run."""
         now = monotonic()

@@ -9,6 +9,7 @@ import os
 import time
 from asyncio import TaskGroup
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,6 +22,7 @@ from fleet_sim.devices.sockets import Sockets
 from fleet_sim.judging.observer import Observer
 from fleet_sim.ledger.writing import FLUSH_ROWS, LedgerWriter
 from fleet_sim.runtime.settling import Settling
+from fleet_sim.runtime.shared_ids import SharedIds
 from fleet_wire.errors import ConnectionLost, ConnectRefused, meaning
 from fleet_wire.session import Session
 
@@ -145,6 +147,8 @@ class Deployment:
         self.rate = 0.0
         self._published_before = 0
         self.settling = Settling(self)
+        self._shared_ids = SharedIds(self.connector.usurped)
+        self.observer.on_device_status = self._shared_ids.heard
 
     def deploy(self, devices: Sequence[Device]) -> None:
         """Queue devices to be connected, in this order."""
@@ -211,9 +215,13 @@ class Deployment:
         return Session(
             self.options.endpoint.of_device(device.identity, device.index),
             on_publish=device.received,
-            on_lost=lambda why: self.connector.lost(device, why),
+            on_lost=lambda why: self._lost(device, why),
             dial=self._links.dial,
         )
+
+    def _lost(self, device: Device, why: ConnectionLost) -> None:
+        self.connector.lost(device, why)
+        self._shared_ids.lost(device, why)
 
     def _seen(self, device: Device, up: bool, again: bool) -> None:  # noqa: FBT001 - the state itself
         self.up += 1 if up else -1
@@ -257,9 +265,12 @@ class Deployment:
             gone = asyncio.Event()
             try:
                 await self.observer.watch(self.options.endpoint, f"{self._client}-observer", _setter_of(gone))
-                await gone.wait()
+                while not gone.is_set():
+                    await self._shared_ids.update(self.observer)
+                    await _wait(gone, TICK)
             except (ConnectionLost, ConnectRefused):
                 await asyncio.sleep(TICK)
+            self._shared_ids.disconnected()
 
     # The end
 
@@ -356,6 +367,12 @@ def measures_of(
                 found[f"{name}.{label}"] = times.percentile(share, endless=endless) / 1000.0
             found[f"{name}.max"] = math.inf if endless else times.most / 1000.0
     return found
+
+
+async def _wait(event: asyncio.Event, longest: float) -> None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(longest):
+            await event.wait()
 
 
 def _setter_of(event: asyncio.Event) -> Callable[[ConnectionLost], None]:

@@ -13,8 +13,10 @@ import aiomqtt
 import numpy as np
 import pytest
 
+from fleet_sim.cli.outcome import exit_status, failures, unmet
 from fleet_sim.devices.endpoint import CannotReach
 from fleet_sim.ledger.reading import read_ledger
+from fleet_sim.runtime.shared_ids import OTHER_CLIENT
 from fleet_wire.control_messages import (
     Birth,
     Command,
@@ -70,6 +72,30 @@ async def test_a_restart_of_the_broker_loses_nothing(
     assert acked_messages(ledger).keys() == watcher.messages().keys()
     assert len(acked_messages(ledger)) == result.counters["made"]
     assert ledger.tables["links"]["up"].tolist().count(0) >= 50
+
+
+async def test_two_runs_with_the_same_ids_on_one_broker_say_so_and_fail(
+    tmp_path: Path, broker: Broker
+) -> None:
+    """The broker closes the older connection without a reason; a network that is bad does the same."""
+    (tmp_path / "second").mkdir()
+    runs = [
+        run_of(tmp_path / place, broker, "shared", count=5, every="100ms", boot=boot)
+        for place, boot in ((".", 7), ("second", 8))
+    ]
+    going = [asyncio.create_task(run.run()) for run in runs]
+    async with asyncio.timeout(60):
+        while not any(run.deployment.connector.gave_up for run in runs if run.devices):  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+    for run in runs:
+        run.stop()
+    results = await asyncio.gather(*going)
+    failed = [result for result in results if result.gave_up]
+    assert failed
+    for result in failed:
+        assert set(result.gave_up) == {OTHER_CLIENT}
+        assert exit_status(result, unmet(result, {})) == 1
+    assert any("gave up: another client" in text for text in failures(failed[0].summary()))
 
 
 async def test_an_offline_device_sends_its_buffer_late_with_its_own_time(
