@@ -22,6 +22,6 @@ async def probe(endpoint: Endpoint, client_id: str) -> None:
         why = why.replace(f"{endpoint.url} did", "it did")
         raise CannotReach(
             f"no broker at {endpoint.url}: {why}; "
-            "start one, e.g. `mosquitto`, or say where it is with -H HOST -p PORT"
+            "start one, e.g. `edge-gateway run --embedded` or `mosquitto`, or say where it is with -H HOST -p PORT"
         ) from None
     await session.disconnect()

@@ -185,6 +185,7 @@ class Deployment:
             notices=counters.notices,
             alerts=counters.alerts,
             overruns=counters.overruns,
+            gave_up=len(self.connector.gave_up),
             ack=counters.ack.percentiles(),
             lag=counters.lag.percentiles(),
             lag_now=counters.lag_now,

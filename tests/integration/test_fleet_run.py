@@ -262,8 +262,8 @@ async def test_the_command_line_runs_a_profile_and_ends_with_a_table(tmp_path: P
     )  # fmt: skip
     assert (status, err) == (0, "")
     lines = out.splitlines()
-    assert lines[0].startswith("1s  up 20/20  pub ")
-    assert "overrun 0" in lines[0]
+    assert lines[0].startswith("1s  20 of 20 connected  ")
+    assert "overruns" not in lines[0]
     assert any(line.startswith("run finished after 2.") for line in lines)
     assert read_ledger(tmp_path / "run").end is not None
 
@@ -271,7 +271,7 @@ async def test_the_command_line_runs_a_profile_and_ends_with_a_table(tmp_path: P
 async def test_an_interrupt_ends_with_a_table_and_130(tmp_path: Path, broker: Broker) -> None:
     status, out, _ = await fleet_sim(
         "run", "cold-chain", "--sensors", "5", "--interval", "200ms", "-H", "127.0.0.1", "-p", str(broker.port),
-        "--report", str(tmp_path / "run"), "--set", "fleet.freezer.site=[int]", interrupt_after="1s  up",
+        "--report", str(tmp_path / "run"), "--set", "fleet.freezer.site=[int]", interrupt_after="1s  5 of 5",
     )  # fmt: skip
     assert status == 130
     assert "run interrupted after" in out
