@@ -13,6 +13,7 @@ from fleet_sim.runtime.fleet import FleetRun
 from fleet_sim.runtime.live import LiveView
 from fleet_sim.runtime.requests import answering, socket_of
 from fleet_wire import local_socket
+from fleet_wire.errors import system_text
 
 __all__ = ["run_watched"]
 
@@ -47,4 +48,4 @@ async def _listen(stack: AsyncExitStack, fleet: FleetRun) -> None:
     try:
         await stack.enter_async_context(local_socket.serve(socket_of(directory), answering(fleet)))
     except OSError as problem:
-        complain(f"`ctl` cannot reach this run: {problem.strerror or problem}")
+        complain(f"`ctl` cannot reach this run: {system_text(problem)}")
