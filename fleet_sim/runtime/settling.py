@@ -26,7 +26,7 @@ class _Gateways(Protocol):
     def statuses(self) -> Mapping[str, object]: ...
 
 
-class Fleet(Protocol):
+class Awaited(Protocol):
     """The part of a deployment whose messages are awaited."""
 
     @property
@@ -46,7 +46,7 @@ class Fleet(Protocol):
 class Settling:
     """Waits until nothing is under way. `hurry` ends the wait soon after the last progress, called again at once."""
 
-    def __init__(self, fleet: Fleet) -> None:
+    def __init__(self, fleet: Awaited) -> None:
         self._fleet = fleet
         self._patience = math.inf
         self._asked = -math.inf
