@@ -267,6 +267,7 @@ class Device:
             return
         world.counters.receipts += 1
         named = sum(last - first + 1 for first, last in receipt.missing)
+        world.counters.missing += named
         world.receipts.extend((self.index, receipt.boot, receipt.upto, min(named, 2**63 - 1), world.now_us()))
         for outbox in (*self.earlier, self.outbox):
             if outbox.boot == receipt.boot:

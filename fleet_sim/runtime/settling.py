@@ -87,12 +87,13 @@ class Settling:
     def _wants_receipts(self) -> bool:
         """Say whether to wait for receipts.
 
-        A broker that dropped a connection may have lost messages that it acknowledged; only a gateway's receipts
-        prove that it did not. A gateway that was heard sends some, even if none has come yet.
+        A broker that dropped a connection may have lost messages that it acknowledged; those sent while no gateway
+        was subscribed are lost too, which receipts show by naming some. Only receipts prove that nothing else is
+        missing. A gateway that was heard sends some, even if none has come yet.
         """
         counters = self._fleet.counters
         listened_to = counters.receipts > 0 or bool(self._fleet.observer.statuses)
-        return listened_to and counters.reconnects > 0
+        return listened_to and bool(counters.reconnects or counters.missing)
 
     def _ask_for_receipts(self) -> None:
         """Publish the births of devices that lack one again: a gateway answers each with a receipt."""

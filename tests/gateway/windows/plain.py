@@ -10,7 +10,9 @@ import numpy as np
 
 from edge_gateway.columns.frame import Frame
 from edge_gateway.windows.closed import Closed
+from edge_gateway.windows.coarse_tier import CoarseTiers
 from edge_gateway.windows.ever_closed import EverClosed
+from edge_gateway.windows.gaps import TimeGaps
 from edge_gateway.windows.merge import MergeBlocks, sums
 from edge_gateway.windows.rows import Rows
 from edge_gateway.windows.tiers import Tier
@@ -53,6 +55,13 @@ def plain_tier(every: int, dtype: np.dtype[Any], merge: MergeBlocks) -> Tier:
     return Tier(dtype, merge, EverClosed(every), Fleet(10))
 
 
+def plain_coarse_tiers(*every: int) -> CoarseTiers:
+    """Return the coarser tiers of these lengths, of a fleet of ten devices none of which was offline yet."""
+    gaps = TimeGaps(1, 0, 0)
+    gaps.grow(10)
+    return CoarseTiers([EverClosed(length) for length in every], Fleet(10), gaps)
+
+
 def frame_of(readings: Sequence[Reading], arrival: int = T0) -> Frame:
     """Return a frame with a row for each reading."""
     rows = np.arange(len(readings))
@@ -64,7 +73,8 @@ def frame_of(readings: Sequence[Reading], arrival: int = T0) -> Frame:
         device=np.array([reading.device for reading in readings], np.int64),
         boot=np.ones(len(readings), np.int64),
         seq=rows,
-        ts=np.array([reading.ts for reading in readings], np.int64),
+        ts=(ts := np.array([reading.ts for reading in readings], np.int64)),
+        at=ts,
         backlog=np.zeros(len(readings), np.bool_),
         row=rows[~texts],
         series=series[~texts],
