@@ -155,7 +155,7 @@ def query(
             _check_metric(metric, history.metrics())
         found = history.query(what.value, tier=tier, **wanted)
         if device is not None and what is not Subject.QUARANTINE:
-            found = _some_of(device, found, history.devices)
+            found = _some_of(device, found, history.devices, fails=what in _OF_METRICS)
         _show_rows(found, rows_table, as_json=as_json)
         if history.damaged:
             complain(
@@ -175,14 +175,24 @@ def _kept_devices(settings: GatewayConfig, device: str | None) -> list[Row]:
     return in_order(rows)
 
 
-def _some_of(device: str, rows: Iterator[Row], known: Callable[[], list[str]]) -> Iterator[Row]:
-    """Return the rows of a device. BadInput if there are none and it is not `known`, though others are."""
+def _some_of(
+    device: str, rows: Iterator[Row], known: Callable[[], list[str]], *, fails: bool
+) -> Iterator[Row]:
+    """Return the rows of a device. BadInput if there are none and it is not `known`, though others are.
+
+    Only a hint unless it `fails`: alerts and commands of a device may come before its first window.
+    """
+    from fleet_console.terminal import complain
+
     first = next(rows, None)
     if first is not None:
         return chain([first], rows)
     every = known()
     if every and device not in every:
-        raise _unknown_device(device, every)
+        unknown = _unknown_device(device, every)
+        if fails:
+            raise unknown
+        complain(str(unknown))
     return rows
 
 
