@@ -246,10 +246,6 @@ class Windows:
         """Return the newest plausible time of a device, ms; None before its first reading."""
         return self._watermarks.newest_of(device)
 
-    def watermark(self, device: int) -> int | None:
-        """Return the time up to which a device's readings are complete, ms; None before its first reading."""
-        return self._watermarks.of(device)
-
     def next_start(self, device: int) -> int:
         """Return the start of the first base window not opened yet, ms; 0 before the first reading."""
         return self._watermarks.next_start(device)

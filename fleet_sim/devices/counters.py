@@ -31,6 +31,7 @@ class Snapshot:
     notices: int
     alerts: int
     overruns: int
+    gave_up: int
     ack: Percentiles
     lag: Percentiles
     lag_now: Percentiles
