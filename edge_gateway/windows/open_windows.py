@@ -133,10 +133,7 @@ class Windows:
         return harvest.closed()
 
     def _at_once(self, frame: Frame, start: Ints, late: Bools) -> Sequence[AtOnce]:
-        """Return the windows to close at once: those of due rows, and what their devices have open in due ones.
-
-        They close together, so that coarser windows are fed in order.
-        """
+        """Return the windows to close at once: those of due rows, and other due ones that their devices have open."""
         if self._recorded is not None:
             return [one for one in self._recorded.at_once if one.lap in {self._frame, EACH}]
         over = self._open.over(start, frame.device, late)
