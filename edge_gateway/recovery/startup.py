@@ -121,13 +121,9 @@ def recover_spool(
     started = time.perf_counter()
     at = clock.wall()
     files = WatchedFiles(progress)
-    newest = refuse_other(place / spool.CHECKPOINTS, files=files)
-    schema.refuse_newer(place / spool.STORE)
-    refuse_other_fold(place / spool.JOURNAL, newest, files=files)
+    _refuse_other_versions(place, files)
     journal = Journal.open(place / spool.JOURNAL, max_bytes=config.spool.max_bytes, files=files, at=at)
-    checkpoints = (place / spool.CHECKPOINTS).glob("checkpoint-*")
-    begun = journal.last_number is not None or any(checkpoints) or schema.is_begun(place / spool.STORE)
-    fresh = not begun
+    fresh = not _is_begun(place, journal)
 
     replay, found = _recover(
         place, config, gateway, journal, fresh=fresh, at=at, files=files, progress=progress
@@ -141,8 +137,7 @@ def recover_spool(
     stopped_for = _begin_clock(clock, state, fresh=fresh)
     state.pipeline.admission.vote.begin()
     number = max(found.last, found.checkpoint, journal.last_number or 0, store.applied)
-    if not _is_whole(found, journal) or ahead or replay.differs:
-        state.pipeline.completeness.untold = True
+    state.pipeline.completeness.untold |= not _is_whole(found, journal) or ahead or bool(replay.differs)
     store.sync()
     write_checkpoint(place / spool.CHECKPOINTS, number, state.snapshot())
     return Startup(
@@ -162,6 +157,19 @@ def recover_spool(
             *_store_findings(store, fresh=fresh, ahead=ahead, behind=replay.behind),
         ],
     )
+
+
+def _refuse_other_versions(place: Path, files: Files) -> None:
+    """Raise OtherSpool, before anything is changed, if this program cannot go on from what is there."""
+    newest = refuse_other(place / spool.CHECKPOINTS, files=files)
+    schema.refuse_newer(place / spool.STORE)
+    refuse_other_fold(place / spool.JOURNAL, newest, files=files)
+
+
+def _is_begun(place: Path, journal: Journal) -> bool:
+    """Return whether a gateway has left anything in the spool."""
+    checkpoints = (place / spool.CHECKPOINTS).glob("checkpoint-*")
+    return journal.last_number is not None or any(checkpoints) or schema.is_begun(place / spool.STORE)
 
 
 def _recover(

@@ -52,10 +52,15 @@ class CoarseTier:
     def _both(self) -> tuple[Tier, Tier]:
         return self._live, self._kept
 
+    @property
+    def keeps(self) -> bool:
+        """Whether `Tier.used` is true of kept readings."""
+        return self._kept.used
+
     def is_open(self, series: Ints, start: Ints) -> Bools:
         """Return for each series whether its window that starts at `start` (ms) is open."""
         found: Bools = self._live.start_of(series) == start
-        return found | (self._kept.start_of(series) == start) if self._kept.used else found
+        return found | (self._kept.start_of(series) == start) if self.keeps else found
 
     def add(self, block: Block) -> None:
         """Merge rows of finer windows, as `Tier.add` does."""
@@ -72,10 +77,12 @@ class CoarseTier:
 
     def _are_kept(self, series: Ints, ts: Ints) -> Bools:
         """Return which times lie, or lay, in the time offline of their device; its ends are starts of base windows."""
-        return self._gaps.span(self._series.series_device[series], ts)
+        if not self._gaps.reach(ts):
+            return np.zeros(len(ts), np.bool_)
+        return self._gaps.in_whole_gap(self._series.series_device[series], ts)
 
     def _add(self, block: Block, kept: Bools) -> None:
-        if not self._kept.used and not kept.any():
+        if not self.keeps and not kept.any():
             self._live.add(block)
             return
         series, start = block.rows["series"], block.rows["start"] - block.rows["start"] % self.every
@@ -92,7 +99,7 @@ class CoarseTier:
     def queue_due(self, live_to: Ints, kept_to: Ints, *, silent: bool = False) -> bool:
         """Queue the windows that are over, as `Tier.queue_due` does; `kept_to` is the time of kept readings."""
         queued = self._live.queue_due(live_to, silent=silent)
-        return self._kept.queue_due(kept_to, silent=silent) or queued
+        return (self.keeps and self._kept.queue_due(kept_to, silent=silent)) or queued
 
     def over(self, budget: int) -> tuple[Ints, Ints]:
         """Return what `Tier.over` does, of live windows and of kept ones."""
@@ -100,7 +107,8 @@ class CoarseTier:
 
     def take(self, live: Ints, kept: Ints) -> list[Emitted]:
         """Return what `Tier.take` does, of both."""
-        return [*self._live.take(live), *self._kept.take(kept)]
+        given = self._live.take(live)
+        return given + self._kept.take(kept) if self.keeps else given
 
     def open_at(self, count: int) -> Bools:
         """Return for each series number below `count` whether a window is open, or emitted and not yet taken."""
@@ -139,20 +147,21 @@ class CoarseTiers:
 
     def __init__(self, ever: Sequence[EverClosed], series: SeriesColumns, gaps: TimeGaps) -> None:
         self._series = series
+        self._gaps = gaps
         self.numbers = [CoarseTier(WINDOW_ROW, merge_blocks, tier, series, gaps) for tier in ever]
         self.states = [CoarseTier(STATE_ROW, merge_state_blocks, tier, series, gaps) for tier in ever]
         self._all = (*self.numbers, *self.states)
 
-    def queue_over(self, live_to: Ints, kept_to: Ints | None = None, *, silent: bool = False) -> bool:
+    def queue_over(self, time: Ints, *, silent: bool = False) -> bool:
         """Queue the windows that are over by their device's time; return whether there were any.
 
         Args:
-            live_to: time of each device by its live readings, ms.
-            kept_to: the same by its kept readings; None where it does not differ.
+            time: time of each device by its live readings, ms.
             silent: as of `Tier.queue_due`.
         """
-        live = self._by_series(live_to)
-        kept = live if kept_to is None else self._by_series(kept_to)
+        live = kept = self._by_series(time)
+        if any(tier.keeps for tier in self._all):
+            kept = self._by_series(self._gaps.passed(time))
         queued = [tier.queue_due(live, kept, silent=silent) for tier in self._all]
         return any(queued)
 

@@ -186,13 +186,10 @@ class Windows:
             self._where(frame, numbers_of(frame, rows), self._coarser.numbers, now),
             self._where(frame, states_of(frame, rows), self._coarser.states, now),
         )
-        for number, (tier, state_tier) in enumerate(
-            zip(self._coarser.numbers, self._coarser.states, strict=True), start=1
-        ):
-            if len(late.numbers):
-                tier.add(rows_of_values(tier.every, late.numbers.not_stored(number), self._p95()))
-            if len(late.states):
-                state_tier.add(rows_of_states(tier.every, late.states.not_stored(number)))
+        for number, tier in enumerate(self._coarser.numbers if len(late.numbers) else (), start=1):
+            tier.add(rows_of_values(tier.every, late.numbers.not_stored(number), self._p95()))
+        for number, tier in enumerate(self._coarser.states if len(late.states) else (), start=1):
+            tier.add(rows_of_states(tier.every, late.states.not_stored(number)))
         return late
 
     def _where(self, frame: Frame, taken: Taken, tiers: Sequence[CoarseTier], now: int) -> LateReadings:
@@ -363,7 +360,7 @@ class Windows:
             self._looked_at = self._open.credit
 
     def _queue_over(self) -> None:
-        self._coarser.queue_over(self._watermarks.closed_to, self._watermarks.kept_to())
+        self._coarser.queue_over(self._watermarks.closed_to)
         self._watermarks.crossed = False
 
     def drain(self) -> Closed:

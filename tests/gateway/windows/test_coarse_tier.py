@@ -9,7 +9,7 @@ from edge_gateway.records.codec import pack, unpack
 from edge_gateway.windows.closed import Harvest
 from edge_gateway.windows.coarse_tier import CoarseTier, CoarseTiers
 from edge_gateway.windows.ever_closed import EverClosed
-from edge_gateway.windows.gaps import TimeGaps, no_gaps
+from edge_gateway.windows.gaps import TimeGaps
 from edge_gateway.windows.reduce import Readings, rows_of_states, rows_of_values
 from edge_gateway.windows.rows import NEVER, Block, keys
 from edge_gateway.windows.tiers import Emitted
@@ -30,12 +30,17 @@ def block(*held: Held) -> Block:
     return rows_of_values(BASE, readings(*held))
 
 
-def tiers(*every: int) -> CoarseTiers:
-    """Tiers of these lengths, and device 0 that was offline from BEGIN to UNTIL."""
+def offline() -> TimeGaps:
+    """The gaps of two devices of which device 0 was offline from BEGIN to UNTIL."""
     gaps = TimeGaps(BASE, 0, 0)
     gaps.grow(2)
     gaps.take(np.array([0]), np.array([UNTIL]), np.array([BEGIN - 1, NEVER]), 0)
-    return CoarseTiers([EverClosed(length) for length in every], Fleet(2), gaps)
+    return gaps
+
+
+def tiers(*every: int) -> CoarseTiers:
+    """Tiers of these lengths of such devices."""
+    return CoarseTiers([EverClosed(length) for length in every], Fleet(2), offline())
 
 
 def tier() -> CoarseTier:
@@ -109,15 +114,19 @@ def test_readings_of_closed_windows_are_parted_like_rows_of_them(held: CoarseTie
 
 
 def test_windows_are_over_by_the_time_of_their_device() -> None:
-    all_of_them = tiers(EVERY)
+    gaps = offline()
+    all_of_them = CoarseTiers([EverClosed(EVERY)], Fleet(2), gaps)
     [held] = all_of_them.numbers
     held.add(block((0, 40_100, 1.0), (1, 100_100, 1.0), (3, 40_100, 1.0)))
-    assert not all_of_them.queue_over(np.array([100_000]), np.array([49_999]))
-    assert all_of_them.queue_over(np.array([100_000]), np.array([50_000]))
+    gaps.take(np.array([0]), np.array([40_100]), np.array([100_100, NEVER]), 0)
+    gaps.close(np.array([0]), 48_000)
+    assert not all_of_them.queue_over(np.array([100_000]))
+    gaps.close(np.array([0]), 49_000)
+    assert all_of_them.queue_over(np.array([100_000]))
     assert counts(take(held, 9)) == {(0, 40_000): 1}
     assert all_of_them.queue_over(np.array([200_000, 50_000]))
     assert counts(take(held, 9)) == {(1, 100_000): 1, (3, 40_000): 1}
-    assert not CoarseTiers([EverClosed(EVERY)], Fleet(0), no_gaps(0)).queue_over(np.array([5]))
+    assert not CoarseTiers([EverClosed(EVERY)], Fleet(0), TimeGaps(BASE, 0, 0)).queue_over(np.array([5]))
 
 
 def test_the_tiers_of_numbers_and_of_texts_share_a_budget() -> None:
