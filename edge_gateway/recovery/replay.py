@@ -132,8 +132,8 @@ class Replay:
     _effects: list[StoreEffects] = field(default_factory=list)
     _made: list[tuple[int, Effects]] = field(default_factory=list)
     """What the inputs of the record led to now, by place."""
-    _in_parts: bool = False
-    """Whether a record was taken apart: the state may lack readings that it has."""
+    _lacks: bool = False
+    """Whether something of a record was not folded: the state may lack readings that its windows have."""
     _newest: int = 0
     """Number of the newest record in the state."""
 
@@ -155,7 +155,7 @@ class Replay:
 
     def begin(self, after: int) -> None:
         """Open the store and catch it up with the checkpoint: it may be from an earlier time."""
-        self.holed, self.differs, self._in_parts, self._newest = False, [], False, max(after, 0)
+        self.holed, self.differs, self._lacks, self._newest = False, [], False, max(after, 0)
         if self._store is not None:
             return
         held_from = self.journal.first_number
@@ -173,17 +173,20 @@ class Replay:
             self._store_effects(number)
 
     def inputs(self, record: Any) -> list[Given]:
-        """Return the inputs of a record. TypeError: another version folded it."""
+        """Return the inputs of a record. TypeError: another version folded it, or it is none."""
         if not folds(record):
             raise TypeError("another version folded it")
         inputs = msgspec.convert(record["inputs"], list[Input])
         closings = msgspec.convert(record["closings"], list[Closings])
-        self._effects, self._made = [effects_from_tree(tree) for tree in record["effects"]], []
+        effects = [effects_from_tree(tree) for tree in record["effects"]]
+        if not len(inputs) == len(closings) == len(effects):
+            raise TypeError("parts of a record are missing")
+        self._effects, self._made = effects, []
         pairs = zip(inputs, closings, strict=True)
         return [Given(place, given.moment, given, left) for place, (given, left) in enumerate(pairs)]
 
     def halves(self, one: Given) -> list[Given]:
-        self._in_parts = True
+        self._lacks = True
         return one.halves()
 
     def replay(self, number: int, inputs: list[Given]) -> None:
@@ -205,7 +208,8 @@ class Replay:
         """Note if other windows left than the record says."""
         for place, recorded in enumerate(self._effects):
             made = [effects for at, effects in self._made if at == place]
-            if made and not self.holed and (what := difference(made, recorded, lacks=self._in_parts)):
+            self._lacks |= not made
+            if not self.holed and (what := difference(made, recorded, lacks=self._lacks)):
                 self._note(f"record {number}: {what}", recorded.at)
         self._newest = number
 

@@ -124,7 +124,7 @@ def state_of(folded: Pipeline) -> bytes:
     return codec.pack(tree)
 
 
-@checks(max_examples=60, deadline=None)
+@checks(max_examples=40, deadline=None)
 @given(st.randoms(use_true_random=False))
 def test_a_replay_at_another_pace_ends_in_the_same_state(random: Random) -> None:
     first, second = pipeline(), pipeline()

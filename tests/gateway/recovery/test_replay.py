@@ -9,6 +9,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from edge_gateway.fold import pipeline
@@ -17,9 +18,10 @@ from edge_gateway.journal import spool
 from edge_gateway.journal.checkpoint import write_checkpoint
 from edge_gateway.journal.segments import read_unopened
 from edge_gateway.records import codec
-from edge_gateway.records.closings import Closings
+from edge_gateway.records.closings import Closings, CoarseStep
 from edge_gateway.records.inputs import Batch, StateLost
 from edge_gateway.records.store_effects import ClosedWindows, Kind, SeriesName, effects_from_tree
+from edge_gateway.recovery.attempts import Attempts, AttemptsFile
 from edge_gateway.recovery.startup import Startup
 from edge_gateway.status.catalogue import Problem
 from edge_gateway.windows.rows import TierRows
@@ -175,6 +177,40 @@ def test_without_a_culprit_everything_closes_as_recorded(
     expected = {(tier, d, m): SECONDS - 1 for tier in (0, 1) for d in DEVICES for m in ("heat", "level")}
     assert {key: count for key, count in both.items() if key[1] != "new"} == expected
     assert not any(device == "new" for _, device, _ in rest)
+
+
+@pytest.mark.parametrize("at", [12, 16])
+def test_a_record_that_kills_the_program_is_left_out_and_told_if_windows_left_with_it(
+    tmp_path: Path, at: int
+) -> None:
+    place = tmp_path / "spool"
+    lived(place)
+    AttemptsFile(place / spool.CHECKPOINTS).write(Attempts(attempt=5, at_hand=at, suspect=at, deaths=2))
+    with opened(place) as life:
+        found = dict(life.findings)
+        assert found.pop(Problem.RECORDS_QUARANTINED) == "1 input"
+        assert list(found) == ([Problem.REPLAY_DIFFERS] if at == 16 else [])
+        assert life.whole == (at != 16)
+    assert [text.startswith(f"record {at}: its windows could not leave") for _, text in told(place)] == [
+        True
+    ] * (at == 16)
+
+
+def test_windows_that_cannot_leave_are_told_and_no_message_goes_to_quarantine(tmp_path: Path) -> None:
+    place, nonsense = tmp_path / "spool", CoarseStep(0, np.array([-(10**9)]), np.array([], np.int64))
+    lived(place, closings={16: [Closings(coarse=[nonsense])]})
+    with opened(place) as life:
+        assert dict(life.findings)[Problem.REPLAY_DIFFERS].startswith("record 1")
+        assert not life.whole
+        assert life.store.quarantined(-(1 << 62), 10) == []
+    assert any(text.startswith("record 16: its windows could not leave") for _, text in told(place))
+
+
+def test_a_record_of_which_a_part_is_missing_is_lost(tmp_path: Path) -> None:
+    place = tmp_path / "spool"
+    lived(place, closings={16: []})
+    with opened(place) as life:
+        assert (life.whole, life.differs, life.number) == (False, 0, SECONDS - 1)
 
 
 def named(life: Startup, closed: Iterable[TierRows]) -> Counter[tuple[int, str, str]]:
