@@ -15,6 +15,7 @@ from edge_gateway.recovery.startup import _findings, _store_findings
 from edge_gateway.service.gateway import STORE_PROBLEMS, Gateway
 from edge_gateway.service.watchdog import ServiceManager, Watchdog
 from edge_gateway.status.catalogue import Problem
+from edge_gateway.status.counters import Counters
 from edge_gateway.status.problems import Problems
 
 FULL = OSError(errno.ENOSPC, "No space left on device")
@@ -34,6 +35,7 @@ class Bare:
         self.gateway._engine = SimpleNamespace(
             fold=lambda given: self.folded.append(type(given).__name__), moment=lambda: None
         )
+        self.gateway.counters = Counters()
         self.gateway._startup = SimpleNamespace(
             findings=[], whole=True, differs=0, fresh=False, stopped_for=0
         )
@@ -88,7 +90,9 @@ def test_findings_of_recovery_are_reported() -> None:
         *_findings(cast("Any", found), cast("Any", journal), ["record 3: late numbers", "record 4: texts"]),
         *_store_findings(cast("Any", store), fresh=False, ahead=False, behind=True),
     ]
+    bare.gateway._startup.differs = 2
     bare.gateway._report_start()
+    assert bare.gateway.counters.replay_differs == 2
     assert bare.texts == {
         "journal_corrupt": "set aside: 1.journal.corrupt-7",
         "records_lost": "records that could not be read: 3–5",
