@@ -39,11 +39,16 @@ def folds(record: Any) -> bool:
 
 
 def refuse_other_fold(journal: Path, after: int, *, files: Files = FILES) -> None:
-    """Raise OtherSpool if a record after number `after` was folded by another version. Changes nothing."""
+    """Raise OtherSpool if the newest record after number `after` was folded by another version. Changes nothing.
+
+    If the newest is of this version, an older one that is not is behind a checkpoint that was damaged. No version could
+    fold both, so it counts as lost.
+    """
+    newest = Maker(FOLD)
     for _, body in read_unopened(journal, after + 1, files=files):
         try:
-            maker = msgspec.msgpack.decode(codec.decompress(body), type=Maker)
+            newest = msgspec.msgpack.decode(codec.decompress(body), type=Maker)
         except (codec.UndecodableBytes, msgspec.MsgspecError):
             continue  # damage, which recovery reports
-        if maker.fold != FOLD:
-            raise OtherSpool.of_records(journal, maker.by, maker.fold, FOLD)
+    if newest.fold != FOLD:
+        raise OtherSpool.of_records(journal, newest.by, newest.fold, FOLD)

@@ -109,6 +109,23 @@ def test_after_a_clean_stop_another_fold_goes_on(tmp_path: Path, monkeypatch: py
         pass  # the start before left a checkpoint: the way back is free, too
 
 
+def test_records_of_two_folds_behind_a_damaged_checkpoint_are_lost_and_the_gateway_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither version can fold both, so neither could start if they were refused."""
+    lived(tmp_path, 5)
+    with opened(tmp_path):
+        pass
+    upgraded(monkeypatch)
+    with opened(tmp_path) as life:
+        journal(life, 5, second(5_000))
+    (newest,) = (tmp_path / spool.CHECKPOINTS).glob(f"*{4:020d}")
+    newest.write_bytes(newest.read_bytes()[:-1])
+    with opened(tmp_path) as life:
+        assert (life.number, life.whole) == (5, False)
+        assert Problem.CHECKPOINT_CORRUPT in dict(life.findings)
+
+
 def test_a_start_alone_makes_the_way_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It folds what is there into a checkpoint, so the old version need not run for long."""
     lived(tmp_path, 5)
