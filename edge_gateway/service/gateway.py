@@ -180,6 +180,7 @@ class Gateway:
         """Raise the problems that recovery found, and fold the losses."""
         for problem, detail in self._startup.findings:
             self.problems.raise_(problem, detail)
+        self.counters.replay_differs = self._startup.differs
         if not self._startup.whole:
             self._declare_lost(Problem.STATE_LOST)
         if not self.clock.trusted():

@@ -17,6 +17,7 @@ from edge_gateway.journal.checkpoint import write_checkpoint
 from edge_gateway.records import codec
 from edge_gateway.records.inputs import Batch, Input, Moment, Tick
 from edge_gateway.recovery import startup as product
+from edge_gateway.recovery.record import record_tree
 from edge_gateway.recovery.startup import recover_spool
 from edge_gateway.status.clock import MachineClock
 from edge_gateway.store import history, window_table
@@ -70,9 +71,10 @@ def _live(place: Path, config: GatewayConfig) -> None:
     for number in range(1, RECORDS + 1):
         at = now + number * SECOND
         given: list[Input] = [_batch(at, number), Tick(Moment(at + 1, number * SECOND))]
-        effects = [recovered.state.pipeline.fold(one).for_store(recovered.names) for one in given]
+        made = [recovered.state.pipeline.fold(one) for one in given]
+        effects, closings = [one.for_store(recovered.names) for one in made], [one.closings for one in made]
         recovered.state.listening, recovered.state.wall = number * SECOND, at + 1
-        recovered.journal.append(number, codec.encode({"inputs": given, "effects": effects}))
+        recovered.journal.append(number, codec.encode(record_tree(given, closings, effects)))
         recovered.journal.sync()
         recovered.store.apply([(number, effects)])
         if number == RECORDS // 2:
