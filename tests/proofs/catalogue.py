@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.proofs import backlog, broker, calm, influx, network, soak, storm, watchdog
+from tests.proofs.clock import proof as clock
 from tests.proofs.corruption import proof as corruption
 from tests.proofs.disk import proof as disk
 from tests.proofs.forget import proof as forget
@@ -24,6 +25,7 @@ PROOFS: tuple[Proof, ...] = (
     refuse.PROOF,
     order.PROOF,
     forget.PROOF,
+    clock.PROOF,
     calm.PROOF,
     storm.PROOF,
     backlog.PROOF,

@@ -78,7 +78,7 @@ def _send(gateway: Gateway, client: RawClient, truth: Truth, steps: list[Step]) 
             case Retire(device):
                 _publish(client, truth, messages)
                 messages = []
-                gateway.run("devices", "forget", device, "--config", str(gateway.config), status=None)
+                gateway.run("devices", "forget", device, status=None)
             case Pause() | Trim():
                 pass
     _publish(client, truth, messages)
