@@ -33,10 +33,10 @@ def run(setting: Setting) -> None:
     ]
     with ThreadPoolExecutor(AT_ONCE) as pool:
         for trial, wrong in zip(trials, pool.map(Trial.run, trials), strict=True):
-            setting.tally.faults[trial.misfortune.name] += 1
+            setting.findings.faults[trial.misfortune.name] += 1
             for sentence in wrong:
-                setting.tally.forbid("differs from true time", sentence)
-            setting.say(f"{setting.tally.faults.total()} of {len(trials)}: {trial.misfortune.name}")
+                setting.findings.forbid("differs from true time", sentence)
+            setting.say(f"{setting.findings.faults.total()} of {len(trials)}: {trial.misfortune.name}")
     broker.kill()
 
 

@@ -46,7 +46,7 @@ class Trial:
     def __init__(self, setting: Setting, broker: Broker, misfortune: Misfortune, seed: int) -> None:
         self.misfortune = misfortune
         self.chance = random.Random(seed)
-        self.tally = setting.tally
+        self.findings = setting.findings
         name = f"gw-clock-{seed}"
         self.gateway = setting.gateway(
             broker.url,
@@ -75,8 +75,8 @@ class Trial:
         self._judge_silence_and_heat()
         self._judge_windows()
         self._judge_report(report)
-        judge_identities(self.tally, report)
-        judge_log(self.tally, self.gateway)
+        judge_identities(self.findings, report)
+        judge_log(self.findings, self.gateway)
         self.gateway.kill()
         return [f"{self.misfortune.name}: {sentence}" for sentence in self.wrong]
 
@@ -184,7 +184,7 @@ class Trial:
         wrong: Counter[str] = Counter()
         for one in device.sent:
             starts = found.get((device.name, one.metric, one.bit), [])
-            self.tally.acknowledged += 1
+            self.findings.acknowledged += 1
             if len(starts) > 1:
                 wrong["in two windows"] += 1
             elif starts:

@@ -30,7 +30,7 @@ def over_a_broker(setting: Setting, *, devices: int = 4, steps: int = 12) -> Non
     windows = [
         {"every": f"{every // 1000}s", "bucket": bucket, "keep": "3650d"} for every, bucket in buckets.items()
     ]
-    name = f"gw-forget-{setting.tally.runs}"
+    name = f"gw-forget-{setting.findings.runs}"
     sections = {"gateway": {"id": name, "sites": ["+"]}, "influx": setting.forwarding(influx)}
     gateway = setting.gateway(broker.url, name, windows=windows, **sections)
     gateway.start()
@@ -46,7 +46,7 @@ def over_a_broker(setting: Setting, *, devices: int = 4, steps: int = 12) -> Non
             _send(gateway, client, truth, given[at : at + AT_ONCE])
             if kills & set(range(at, at + AT_ONCE)):
                 gateway.kill()
-                setting.tally.faults["kill"] += 1
+                setting.findings.faults["kill"] += 1
                 gateway.start(ready=setting.rng.random() < 0.5)
     _judge(setting, gateway, influx, buckets, truth)
     gateway.kill()
@@ -96,7 +96,7 @@ def _publish(client: RawClient, truth: Truth, messages: list[Message | Birth]) -
 
 
 def _judge(setting: Setting, gateway: Gateway, influx: Influx, buckets: dict[int, str], truth: Truth) -> None:
-    tally, arrived = setting.tally, truth.arrivals.total()
+    findings, arrived = setting.findings, truth.arrivals.total()
     report = gateway.wait_for(
         lambda said: said["messages"]["received"] >= arrived and forwarded(said), within=180
     )
@@ -109,12 +109,12 @@ def _judge(setting: Setting, gateway: Gateway, influx: Influx, buckets: dict[int
     quarantined = _quarantined(gateway)
     dropped = report["counters"]["tombstones_dropped"]
     for sentence in truth.judge(quarantined, may_repeat_untimed=bool(dropped)):
-        tally.forbid("differs from what was sent", sentence)
-    judge_identities(tally, report)
-    judge_log(tally, gateway)
-    tally.acknowledged += report["messages"]["new"]
-    tally.windows += len(truth.written)
-    tally.faults["life over a broker"] += 1
+        findings.forbid("differs from what was sent", sentence)
+    judge_identities(findings, report)
+    judge_log(findings, gateway)
+    findings.acknowledged += report["messages"]["new"]
+    findings.windows += len(truth.written)
+    findings.faults["life over a broker"] += 1
 
 
 def _quarantined(gateway: Gateway) -> list[tuple[Any, ...]]:

@@ -34,7 +34,7 @@ def run(setting: Setting) -> None:
     for number in range(setting.count):
         _one(setting, setting.rng.getrandbits(32))
         if (number + 1) % REPORT_EVERY == 0:
-            setting.say(f"{number + 1:,} lives, {setting.tally.acknowledged:,} messages")
+            setting.say(f"{number + 1:,} lives, {setting.findings.acknowledged:,} messages")
     ends = max(1, setting.count // LIVES_A_ROUND)
     for number in range(ends):
         over_a_broker(setting)
@@ -43,10 +43,10 @@ def run(setting: Setting) -> None:
 
 def _one(setting: Setting, seed: int) -> None:
     chance, place = random.Random(seed), setting.place("life")
-    wrong = Trial(place, chance, setting.tally).run(life(chance, "dev-0", window=EVERY[0], steps=STEPS))
-    setting.tally.faults["life"] += 1
+    wrong = Trial(place, chance, setting.findings).run(life(chance, "dev-0", window=EVERY[0], steps=STEPS))
+    setting.findings.faults["life"] += 1
     for sentence in wrong:
-        setting.tally.forbid("differs from what was sent", f"life of seed {seed}: {sentence}")
+        setting.findings.forbid("differs from what was sent", f"life of seed {seed}: {sentence}")
     shutil.rmtree(place, ignore_errors=True)
 
 

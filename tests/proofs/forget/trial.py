@@ -25,7 +25,7 @@ from tests.proofs.forget.lives import (
 )
 from tests.proofs.forget.oracle import Place, Point, Told, Truth
 from tests.proofs.ground.inside import Inside, configuration
-from tests.proofs.proof import Tally
+from tests.proofs.proof import Findings
 
 EVERY = (2_000, 6_000, 18_000)
 SECTIONS: dict[str, Any] = {
@@ -40,9 +40,9 @@ SECTIONS: dict[str, Any] = {
 class Trial:
     """A gateway that gets one life; `chance` splits it into batches, commits and crashes."""
 
-    def __init__(self, place: Path, chance: random.Random, tally: Tally) -> None:
+    def __init__(self, place: Path, chance: random.Random, findings: Findings) -> None:
         self.chance = chance
-        self.tally = tally
+        self.findings = findings
         self.inside = Inside(place, configuration(place, **SECTIONS), START)
         self.truth = Truth(EVERY[0])
         self.now = START
@@ -88,12 +88,12 @@ class Trial:
             case Trim():
                 self._settle()
                 self.inside.store.trim(self.now)
-                self.tally.faults["history trimmed"] += 1
+                self.findings.faults["history trimmed"] += 1
             case Retire():
                 self._settle()
                 self._pass(RETIRE_AFTER + 1_000)
                 self._pass(1_000)
-                self.tally.faults["device retired"] += 1
+                self.findings.faults["device retired"] += 1
 
     def _pass(self, length: int) -> None:
         """Let time pass; the gateway hears everything meanwhile."""
@@ -118,7 +118,7 @@ class Trial:
             case 1:
                 for again in self.inside.crash():
                     self._watch([self.inside.fold(again)])
-                self.tally.faults["restart"] += 1
+                self.findings.faults["restart"] += 1
             case 2 | 3 | 4:
                 self.inside.late(self.chance.choice((1, 1 << 30)))
             case low if low < 20:
@@ -149,10 +149,10 @@ class Trial:
             self.truth.wrong.append(f"{totals['duplicate']} duplicates, {repeats} were repeated")
         dropped = self.inside.pipeline.admission.sequences.forgotten.tombstones_dropped
         self.truth.judge(self._quarantined(), may_repeat_untimed=bool(dropped))
-        self.tally.acknowledged += totals["new"]
-        self.tally.windows += len(self.truth.written)
+        self.findings.acknowledged += totals["new"]
+        self.findings.windows += len(self.truth.written)
         for name in ("not_known", "duplicate", "conflicts"):
-            self.tally.measured[name] = self.tally.measured.get(name, 0) + totals[name]
+            self.findings.measured[name] = self.findings.measured.get(name, 0) + totals[name]
 
     def _quarantined(self) -> Iterator[tuple[Any, ...]]:
         for _, one in self.inside.store.quarantined(0, 1 << 30):
