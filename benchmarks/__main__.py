@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
-from benchmarks.measure import tell
+from benchmarks.measure import report
 from edge_gateway.errors import CannotReach
 from tests.servers.process import ServerFailed
 
@@ -37,7 +37,7 @@ def main() -> None:
     top, modules = parser()
     arguments = top.parse_args()
     try:
-        tell(list(modules[arguments.benchmark].run(arguments)), arguments.json)
+        report(list(modules[arguments.benchmark].run(arguments)), arguments.json)
     except (ServerFailed, CannotReach) as failure:
         sys.exit(f"bench: {failure}")
 

@@ -18,7 +18,7 @@ import aiomqtt
 
 from benchmarks.load import load, write_messages
 from benchmarks.measure import Comparison, Measured, Quantity, compare
-from benchmarks.stream import Stream
+from benchmarks.stream import Stream, now_ms
 from fleet_wire.control_messages import Birth, decode_command, encode_birth
 from fleet_wire.telemetry import encode_telemetry
 from fleet_wire.topics import COMMAND, STATUS, TELEMETRY, device_topic, parse_device_topic
@@ -91,26 +91,26 @@ async def _latencies(broker: Broker, count: int, heard: str) -> list[float]:
     sent: dict[str, float] = {}
     latencies: list[float] = []
     async with (
-        aiomqtt.Client(broker.host, broker.port) as ears,
-        aiomqtt.Client(broker.host, broker.port) as mouth,
+        aiomqtt.Client(broker.host, broker.port) as receiving,
+        aiomqtt.Client(broker.host, broker.port) as sending,
     ):
-        await ears.subscribe(f"fleet/v1/{SITE}/+/{heard}", qos=1)
+        await receiving.subscribe(f"fleet/v1/{SITE}/+/{heard}", qos=1)
         for number in range(count):
-            birth = Birth(type="freezer", boot=1, floor=0, next=0, ts=_now())
-            await mouth.publish(device_topic(SITE, f"d{number}", STATUS), encode_birth(birth), qos=1)
+            birth = Birth(type="freezer", boot=1, floor=0, next=0, ts=now_ms())
+            await sending.publish(device_topic(SITE, f"d{number}", STATUS), encode_birth(birth), qos=1)
 
-        async def speak() -> None:
+        async def send_readings() -> None:
             pauses = random.Random(1)
             for number in range(count):
                 device = f"d{number}"
                 await asyncio.sleep(pauses.uniform(0.5, 1.5) / PACE)
-                reading = encode_telemetry(1, 0, _now(), {"temperature": 9.5})
+                reading = encode_telemetry(1, 0, now_ms(), {"temperature": 9.5})
                 sent[device] = time.perf_counter()
-                await mouth.publish(device_topic(SITE, device, TELEMETRY), reading, qos=1)
+                await sending.publish(device_topic(SITE, device, TELEMETRY), reading, qos=1)
 
-        speaking = asyncio.create_task(speak())
+        sender = asyncio.create_task(send_readings())
         async with asyncio.timeout(60 + 2 * count / PACE):
-            async for message in ears.messages:
+            async for message in receiving.messages:
                 at = time.perf_counter()
                 topic = parse_device_topic(str(message.topic))
                 assert topic is not None
@@ -119,12 +119,8 @@ async def _latencies(broker: Broker, count: int, heard: str) -> list[float]:
                 latencies.append(1e3 * (at - sent[topic.device]))
                 if len(latencies) == count:
                     break
-        await speaking
+        await sender
     return latencies
-
-
-def _now() -> int:
-    return time.time_ns() // 1_000_000
 
 
 def _percentiles(latencies: list[float]) -> Measured:

@@ -54,7 +54,7 @@ class Lines:
         self._rest = b""
 
     def new(self) -> list[bytes]:
-        """Return the number of lines completed since the last call."""
+        """Return the lines completed since the last call."""
         if not self._file.exists():
             return []
         with self._file.open("rb") as source:

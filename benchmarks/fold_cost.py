@@ -60,7 +60,7 @@ def batches(metrics: int, size: int) -> list[Batch]:
         passed = (at + size) * 1000 // DEVICES
         made.append(
             Batch(
-                Moment(START + passed, passed),
+                Moment(START + passed, passed, monotonic=passed),
                 [topic.decode() for topic, _ in some],
                 [one for _, one in some],
             )
@@ -90,7 +90,7 @@ def stages(metrics: int, size: int) -> Took:
         packets = wire(batch)
         timed(took, "read packets", lambda: read_packets(packets, 1 << 20))  # noqa: B023
         effects = timed(took, "whole fold", lambda: whole.fold(batch))  # noqa: B023
-        admit_to_rules(took, parts, batch)
+        fold_by_stages(took, parts, batch)
         tree = {"inputs": [batch], "effects": effects.windows}
         timed(took, "encode record", lambda: codec.encode(tree))  # noqa: B023
         timed(took, "encode acks", lambda: encode_pubacks(range(1, size + 1)))
@@ -114,7 +114,7 @@ def wire(batch: Batch) -> memoryview:
     )
 
 
-def admit_to_rules(took: Took, parts: Pipeline, batch: Batch) -> None:
+def fold_by_stages(took: Took, parts: Pipeline, batch: Batch) -> None:
     """Do what `Pipeline.fold` does with telemetry, in the same order."""
     listening = batch.moment.listening
     admitted = timed(took, "decode, dedup, check", lambda: parts.admission.admit(batch))

@@ -30,7 +30,7 @@ def batches(size: int, count: int, *, first: int = 0) -> list[Batch]:
         payloads = [
             encode_telemetry(row % DEVICES, row // DEVICES, START + row, _values(draw)) for row in rows
         ]
-        made.append(Batch(Moment(START + rows[-1], rows[-1]), topics, payloads))
+        made.append(Batch(Moment(START + rows[-1], rows[-1], monotonic=rows[-1]), topics, payloads))
     return made
 
 

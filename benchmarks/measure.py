@@ -165,7 +165,7 @@ def machine() -> dict[str, object]:
     }
 
 
-def tell(comparisons: Sequence[Comparison], json_file: Path | None) -> None:
+def report(comparisons: Sequence[Comparison], json_file: Path | None) -> None:
     """Print the tables, and write all measurements to a file if one is given."""
     console = Console()
     for comparison in comparisons:

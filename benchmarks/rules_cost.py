@@ -21,12 +21,15 @@ from fleet_wire.control_messages import Birth
 DEVICES, METRICS, MESSAGES = 10_000, 5, 500
 T0 = 1_767_225_600_000
 STEP_MS = 2_000
+TIMED = 60
+"""Batches that are timed, after those that warm up."""
 
 
-def fleet(devices: int = DEVICES, sites: int = 100) -> Registry:
-    registry = Registry(RegistryLimits(devices=devices, series=devices * METRICS))
-    for number in range(devices):
-        device = registry.device(f"site{number % sites}", f"dev{number}")
+def fleet() -> Registry:
+    """Return the registry of a fleet on 100 sites."""
+    registry = Registry(RegistryLimits(devices=DEVICES, series=DEVICES * METRICS))
+    for number in range(DEVICES):
+        device = registry.device(f"site{number % 100}", f"dev{number}")
         assert not isinstance(device, Refusal)
         registry.birth(device, Birth(type="freezer", boot=1), 0)
         for metric in range(METRICS):
@@ -34,15 +37,15 @@ def fleet(devices: int = DEVICES, sites: int = 100) -> Registry:
     return registry
 
 
-def frames(count: int, noise: float = 0.02, devices: int = DEVICES, messages: int = MESSAGES) -> list[Frame]:
+def frames(count: int, noise: float = 0.02, messages: int = MESSAGES) -> list[Frame]:
     """Return messages of 5 metrics that walk by `noise`; 15 % of devices come near the limits, 5 % exceed some."""
     random = np.random.default_rng(5)
     centre = np.where(
-        random.random(devices) < 0.05, 31.0, np.where(random.random(devices) < 0.15, 27.0, 22.0)
+        random.random(DEVICES) < 0.05, 31.0, np.where(random.random(DEVICES) < 0.15, 27.0, 22.0)
     )
-    value = centre + random.normal(0, 1, (METRICS, devices))
-    clock = np.full(devices, T0)
-    order = np.concatenate([random.permutation(devices) for _ in range(-(-count * messages // devices))])
+    value = centre + random.normal(0, 1, (METRICS, DEVICES))
+    clock = np.full(DEVICES, T0)
+    order = np.concatenate([random.permutation(DEVICES) for _ in range(-(-count * messages // DEVICES))])
     found = []
     for number in range(count):
         device = order[number * messages : (number + 1) * messages].astype(np.int64)
@@ -98,11 +101,11 @@ def limits(count: int, *, expr: str = "m{metric}", sites: int = 0, overrides: in
 
 
 def a_reading(
-    rules: RuleSet, messages: int = MESSAGES, warm: int = 120, timed: int = 60, noise: float = 0.02
+    rules: RuleSet, messages: int = MESSAGES, warm: int = 120, noise: float = 0.02
 ) -> tuple[float, float]:
     """Return (µs a reading, transitions a message) once the fleet has been seen a few times."""
     evaluator = Evaluator(rules, fleet())
-    stream = frames(warm + timed, noise, messages=messages)
+    stream = frames(warm + TIMED, noise, messages=messages)
     for each in stream[:warm]:
         evaluator.evaluate(each, 0)
     gc.collect()
@@ -111,7 +114,7 @@ def a_reading(
         start = time.process_time()
         told += len(evaluator.evaluate(each, 0))
         spent.append(time.process_time() - start)
-    return median(spent) * 1e6 / messages / METRICS, told / timed / messages
+    return median(spent) * 1e6 / messages / METRICS, told / TIMED / messages
 
 
 def of_expression(expr: str) -> float:

@@ -8,9 +8,7 @@ device can do without.
 import asyncio
 import json
 import resource
-import shutil
 import socket
-import subprocess
 import sys
 import tempfile
 import time
@@ -22,6 +20,7 @@ from fleet_sim.devices.endpoint import Endpoint
 from fleet_sim.runtime.deployment import RunOptions, collect_rarely
 from fleet_sim.runtime.fleet import FleetRun
 from fleet_sim.scenario.loading import load_scenario, scaled
+from tests.servers.broker import Broker
 
 PACKET = bytes(160)
 CALLS = 20_000
@@ -41,12 +40,6 @@ def system_calls_us() -> float:
                 near.send(PACKET)
                 far.recv(256)
             return (time.process_time() - begun) / CALLS * 1e6
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
 
 
 async def steady(
@@ -103,26 +96,20 @@ async def ramp(port: int, directory: Path, sensors: int) -> dict[str, float]:
 
 def measure(sensors: int = 2000, interval_ms: int = 500, seconds: int = 10) -> dict[str, Any]:
     """Measure on a broker of its own: `sensors` devices, each with a message every `interval_ms`."""
-    directory = Path(tempfile.mkdtemp(prefix="fleet-sim-bench-"))
-    port = free_port()
-    configuration = directory / "mosquitto.conf"
-    configuration.write_text(
-        f"listener {port} 127.0.0.1\nallow_anonymous true\nmax_inflight_messages 100\nlog_type error\n"
-    )
-    broker = subprocess.Popen(["mosquitto", "-c", str(configuration)])
-    try:
-        time.sleep(1.0)
-        reference = system_calls_us()
-        collect_rarely()
-        found: dict[str, Any] = {"sensors": sensors, "system_calls_us": reference}
-        found |= asyncio.run(steady(port, directory / "steady", sensors, interval_ms, seconds))
-        found |= asyncio.run(ramp(port, directory / "ramp", sensors))
-        found["times_system_calls"] = found["cpu_us_per_message"] / reference
-        return found
-    finally:
-        broker.terminate()
-        broker.wait()
-        shutil.rmtree(directory, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix="fleet-sim-bench-") as name:
+        directory = Path(name)
+        broker = Broker(directory / "broker")
+        broker.start()
+        try:
+            reference = system_calls_us()
+            collect_rarely()
+            found: dict[str, Any] = {"sensors": sensors, "system_calls_us": reference}
+            found |= asyncio.run(steady(broker.port, directory / "steady", sensors, interval_ms, seconds))
+            found |= asyncio.run(ramp(broker.port, directory / "ramp", sensors))
+            found["times_system_calls"] = found["cpu_us_per_message"] / reference
+            return found
+        finally:
+            broker.kill()
 
 
 if __name__ == "__main__":

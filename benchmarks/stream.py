@@ -39,14 +39,12 @@ class Stream:
         cls, messages: int, devices: int, interval_ms: int = 1_000, metrics: int = len(METRICS)
     ) -> Self:
         """Return the stream whose last message is of this moment."""
-        return cls(messages, devices, _now() - messages * interval_ms // devices, interval_ms, metrics)
+        return cls(messages, devices, now_ms() - messages * interval_ms // devices, interval_ms, metrics)
 
     @classmethod
-    def from_now(
-        cls, messages: int, devices: int, interval_ms: int = 1_000, metrics: int = len(METRICS)
-    ) -> Self:
+    def from_now(cls, messages: int, devices: int, interval_ms: int, metrics: int = len(METRICS)) -> Self:
         """Return the stream whose first message is of this moment."""
-        return cls(messages, devices, _now(), interval_ms, metrics)
+        return cls(messages, devices, now_ms(), interval_ms, metrics)
 
     def readings(self) -> Iterator[tuple[str, int, int, dict[str, float]]]:
         """(topic, sequence number, time, values): smooth values, with the digits that sensors have."""
@@ -65,5 +63,5 @@ class Stream:
         return [(topic.encode(), encode_telemetry(BOOT, seq, at, m)) for topic, seq, at, m in self.readings()]
 
 
-def _now() -> int:
+def now_ms() -> int:
     return time.time_ns() // 1_000_000

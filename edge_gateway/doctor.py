@@ -7,22 +7,31 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from edge_gateway.configuration import gateway_id
 from edge_gateway.configuration.credentials import Credentials
 from edge_gateway.configuration.loading import read_secrets
 from edge_gateway.configuration.model import GatewayConfig, InfluxSection
 from edge_gateway.errors import GatewayError
+from edge_gateway.journal import spool
+from edge_gateway.journal.reserve import RESERVE_BYTES
 from edge_gateway.rules.files.load import load_rules
 from edge_gateway.service.app import session_options
+from edge_gateway.service.disk_guard import LOAN
 from edge_gateway.sinks.influx.check import faults_of_writing
 from edge_gateway.sinks.influx.writer import InfluxWriter
-from edge_gateway.status.clock import MachineClock, synchronised
+from edge_gateway.status.catalogue import Problem
+from edge_gateway.status.clock import ClockState, MachineClock, synchronised
+from edge_gateway.status.problem import Gravity
 from fleet_config.counting import counted
 from fleet_config.problems import ProblemsFound
+from fleet_wire import local_socket
+from fleet_wire.errors import plain_text
 from fleet_wire.printable import printable
 from fleet_wire.session import ConnectionLost, ConnectRefused, Session
 
@@ -36,22 +45,55 @@ A commit fills one page of the journal and part of the next, the store writes on
 minute is written to the store's log and then to its file.
 """
 SLOW_SYNC_MS = 50.0
-RESERVE = 64 << 20
+RESERVE = RESERVE_BYTES + LOAN
+"""Bytes beyond the budgets: the file `reserve`, and what is lent to write a checkpoint when the disk is full."""
 PATIENCE = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """One check: whether it passed, and what it found."""
+    """One check, and what it found.
+
+    Attributes:
+        ok: nothing it found keeps a gateway from its work.
+        gravity: of a problem of the running gateway.
+        since: when that problem began, wall ms.
+    """
 
     check: str
     ok: bool
     detail: str
+    gravity: Gravity | None = None
+    since: int | None = None
 
 
 def run_checks(settings: GatewayConfig, *, embedded: bool) -> list[CheckResult]:
     """Run all checks; nothing is changed."""
     return [_run(name, check, settings) for name, check in _checks(embedded=embedded)]
+
+
+def check_gateway(place: Path) -> list[CheckResult] | None:
+    """Ask the gateway that runs on the spool `place` for its problems; None if none runs, so far as can be seen."""
+    try:
+        report = asyncio.run(local_socket.call(place / spool.SOCKET, {"do": "status"}))
+    except local_socket.NotRunning:
+        return None
+    except local_socket.RequestFailed as error:
+        return [CheckResult("gateway", ok=True, detail=str(error), gravity=Gravity.WARNING)]
+    except OSError as error:
+        return [CheckResult("gateway", ok=False, detail=f"it does not say how it is: {plain_text(error)}")]
+    return [_state_of(report), *map(_problem_of, report["problems"])]
+
+
+def _state_of(report: Mapping[str, Any]) -> CheckResult:
+    found = counted(len(report["problems"]), "problem") if report["problems"] else "no problems"
+    return CheckResult("gateway", ok=True, detail=f"{report['gateway']} is {report['state']}, {found}")
+
+
+def _problem_of(problem: Mapping[str, Any]) -> CheckResult:
+    gravity = Gravity(problem["gravity"])
+    ok = gravity is not Gravity.FAILURE
+    return CheckResult(f"problem {problem['code']}", ok, problem["text"], gravity, problem["since"])
 
 
 Check = Callable[[GatewayConfig], str]
@@ -79,12 +121,33 @@ def _run(name: str, check: Check, settings: GatewayConfig) -> CheckResult:
         return CheckResult(name, ok=False, detail=str(error))
 
 
-def _clock(_: GatewayConfig) -> str:
+def _clock(settings: GatewayConfig) -> str:
+    """Check the clock, also by what a running gateway says of it: only that hears the fleet's clocks."""
     if not MachineClock().trusted():
         raise CheckFailed(
             "the wall clock is before 2026 and not synchronised; set it, or enable time synchronisation"
         )
-    return "synchronised" if synchronised() else "set, but nothing keeps it synchronised"
+    if synchronised():
+        return "synchronised"
+    report = _report_of_running(settings)
+    for problem in report.get("problems", ()):
+        if problem["code"] == Problem.CLOCK.code:
+            raise CheckFailed(
+                f"{problem['text']}; set it, or enable time synchronisation, then `edge-gateway clock confirm`"
+            )
+    agreed = report.get("clock", {}).get("state") == ClockState.AGREED
+    return (
+        f"set, but nothing keeps it synchronised{'; the clocks of the fleet agree with it' if agreed else ''}"
+    )
+
+
+def _report_of_running(settings: GatewayConfig) -> dict[str, Any]:
+    """Return the status of the gateway that runs on the spool; empty if there is none, or it does not answer."""
+    try:
+        report = asyncio.run(local_socket.call(settings.spool.path / spool.SOCKET, {"do": "status"}))
+    except (OSError, TimeoutError, local_socket.RequestFailed):
+        return {}
+    return report if isinstance(report, dict) else {}
 
 
 def _spool(settings: GatewayConfig) -> str:
@@ -93,14 +156,26 @@ def _spool(settings: GatewayConfig) -> str:
         raise CheckFailed(
             f"{place} is not writable by this user: change its owner, or run this as the gateway's user"
         )
-    free = shutil.disk_usage(place).free
-    needed = settings.spool.max_bytes + settings.history.max_bytes + RESERVE
-    if free < needed:
+    free, held = shutil.disk_usage(place).free, _held_bytes(settings.spool.path)
+    budgets = {"spool": settings.spool, "history": settings.history, "influx": settings.influx}
+    bounds = {f"{name}.max_bytes": section.max_bytes for name, section in budgets.items() if section}
+    needed = sum(bounds.values()) + RESERVE
+    if free + held < needed:
         raise CheckFailed(
-            f"{free >> 20} MiB free at {place}, but spool.max_bytes, history.max_bytes and a reserve add up to"
-            f" {needed >> 20} MiB: free space, or lower them"
+            f"{free >> 20} MiB free at {place}, but {', '.join(bounds)} and a reserve add up to {needed >> 20} MiB, of"
+            f" which the spool holds {held >> 20} MiB now: free space, or lower them"
         )
     return f"{free >> 30} GiB free at {place}"
+
+
+def _held_bytes(path: Path) -> int:
+    """Return the size of all files in a spool; those of a running gateway may be gone in the next moment."""
+    total = 0
+    for directory, _, names in os.walk(path):
+        for name in names:
+            with suppress(OSError):
+                total += Path(directory, name).stat(follow_symlinks=False).st_size
+    return total
 
 
 def _existing(path: Path) -> Path:

@@ -2,9 +2,9 @@
 
 GatewayError                  a sentence for the operator; the CLI prints it and exits with `status`
 ├── BadInput        (2)       what a person wrote is wrong: configuration, rules, arguments
-├── CannotReach     (3)       what the gateway needs does not answer: broker, database, running gateway
-├── SpoolInUse      (2)       another process holds the spool directory
-└── NewerSpool      (2)       a newer program wrote the spool: this one must not touch it
+│   ├── SpoolInUse            another process holds the spool directory
+│   └── OtherSpool            a program of another version wrote the spool: this one must not touch it
+└── CannotReach     (3)       what the gateway needs does not answer: broker, database, running gateway
 
 Everything else that goes wrong in the field is an outcome with a counter, not an exception.
 """
@@ -33,14 +33,15 @@ class SpoolInUse(BadInput):
     """Another process holds the spool directory."""
 
 
-class NewerSpool(BadInput):
-    """A newer program wrote the spool, and this one would lose what it cannot read."""
+class OtherSpool(BadInput):
+    """A program of another version wrote the spool, and this one would lose what it cannot read."""
 
     @classmethod
-    def of(cls, path: Path, found: int, known: int) -> NewerSpool:
-        """A file of format `found`, where this program reads up to `known`."""
+    def of(cls, path: Path, found: int, known: int) -> OtherSpool:
+        """A file of format `found`, where this program reads `known`."""
+        age = "a newer" if found > known else "an older"
         return cls(
-            f"{path} was written by a newer edge-gateway (format {found}, this one reads up to {known}): start that"
+            f"{path} was written by {age} edge-gateway (format {found}, this one reads {known}): start that"
             " version again, or give this one a new spool.path; nothing was changed"
         )
 

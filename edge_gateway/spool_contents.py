@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from edge_gateway.errors import BadInput, NewerSpool
+from edge_gateway.errors import BadInput, OtherSpool
 from edge_gateway.journal import spool
-from edge_gateway.journal.checkpoint import checkpoint_files, read_latest, refuse_newer
+from edge_gateway.journal.checkpoint import checkpoint_files, read_latest, refuse_other
 from edge_gateway.journal.framing import FORMAT, RECORD, body_of, newer_format, scan
 from edge_gateway.journal.reconcile import ScannedSegment, reconcile
 from edge_gateway.journal.segments import parse_name
@@ -63,9 +63,9 @@ def contents(place: Path) -> Row:
 def verify(place: Path) -> list[SpoolCheck]:
     """Check every checksum, the store's integrity, and whether journal, checkpoints and store fit together.
 
-    NewerSpool: a newer program wrote it; what this one cannot read is not damaged.
+    OtherSpool: a newer program wrote it; what this one cannot read is not damaged.
     """
-    refuse_newer(place / spool.CHECKPOINTS)
+    refuse_other(place / spool.CHECKPOINTS)
     schema.refuse_newer(place / spool.STORE)
     return [*_journal_findings(place), *_checkpoint_findings(place), *_store_findings(place), _fit(place)]
 
@@ -112,7 +112,7 @@ def _scans(directory: Path) -> list[tuple[str, ScannedSegment, bytes]]:
     for (first, _), path in named:
         data = path.read_bytes()
         if (newer := newer_format(data)) is not None:
-            raise NewerSpool.of(path, newer, FORMAT)
+            raise OtherSpool.of(path, newer, FORMAT)
         found.append((path.name, ScannedSegment(first, len(data), scan(data)), data))
     return found
 
@@ -199,12 +199,30 @@ def _journal_findings(place: Path) -> Iterator[SpoolCheck]:
         yield SpoolCheck(
             "journal", False, f"records lost: {_spans(facts['lost'])}; what they contained is gone"
         )
+    if facts["torn_bytes"]:
+        yield _tail(place, facts)
     try:
         decoded = sum(1 for _ in _records(place))
     except BadInput as error:
         yield SpoolCheck("journal records", False, str(error))
     else:
         yield SpoolCheck("journal records", True, f"{decoded} can be decoded")
+
+
+def _tail(place: Path, facts: Row) -> SpoolCheck:
+    """Judge the unreadable end of the journal, whose bytes alone do not show that it is damaged."""
+    last = facts["last"] or 0
+    found = f"{facts['torn_bytes']:,} B behind record {last} cannot be read"
+    checkpoint = read_latest(place / spool.CHECKPOINTS)
+    known = max(_store_facts(place / spool.STORE).get("applied") or 0, checkpoint.number if checkpoint else 0)
+    if known > last:
+        text = f"{found}: they are damaged, since checkpoint or store have record {known}"
+        return SpoolCheck("journal end", False, text)
+    text = (
+        f"{found}: most likely a write that a kill or a power cut ended, of which nothing was acknowledged. Damage that"
+        " cut the file short or overwrote it with zeros would look the same"
+    )
+    return SpoolCheck("journal end", True, text)
 
 
 def _checkpoint_findings(place: Path) -> Iterator[SpoolCheck]:

@@ -38,9 +38,8 @@ def read_file(path: Path, most: int) -> bytes:
     Never waits for a writer and never reads more than `most` + 1 bytes.
     """
     try:
-        _require_regular(
-            path.stat().st_mode
-        )  # before opening it, because opening alone makes some devices act
+        # Before opening it, because opening alone makes some devices act.
+        _require_regular(path.stat().st_mode)
         handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
         with os.fdopen(handle, "rb") as file:
             found = os.fstat(handle)

@@ -59,9 +59,8 @@ def explain_syntax(text: str, error: yaml.YAMLError) -> tuple[int, int, str]:
     clearer = _clearer(text) or error
     problem = str(getattr(clearer, "problem", None) or clearer)
     mark = getattr(clearer, "problem_mark", None)
-    if (
-        mark is None or "stream end" in problem or "end of stream" in problem
-    ):  # the place where it opened says more
+    if mark is None or "stream end" in problem or "end of stream" in problem:
+        # The place where it opened says more.
         mark = getattr(clearer, "context_mark", None) or mark
     line, column = (mark.line + 1, mark.column + 1) if mark is not None else (1, 1)
     return line, column, _meaning(problem) + _opened(clearer, line)

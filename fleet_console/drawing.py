@@ -65,7 +65,7 @@ class _Place(NamedTuple):
 
 
 def draw(console: Console, *blocks: Table | Line) -> None:
-    """Print tables and paragraphs."""
+    """Print tables and paragraphs, at once even into a pipe."""
     for block in blocks:
         if not console.is_terminal:
             console.file.write("".join(f"{line}\n" for line in _plain(block)))
@@ -74,6 +74,7 @@ def draw(console: Console, *blocks: Table | Line) -> None:
         else:
             for text in _drawn(block, console):
                 console.print(text, soft_wrap=True, highlight=False)
+    console.file.flush()
 
 
 # --- into a pipe or file

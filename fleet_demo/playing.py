@@ -10,7 +10,6 @@ import asyncio
 import os
 import shutil
 import sys
-from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -18,6 +17,7 @@ import typer
 from rich.console import Console
 
 from edge_gateway.errors import GatewayError
+from fleet_console.drawing import Line, Table, draw
 from fleet_console.interrupts import INTERRUPTED
 from fleet_console.signals import ended_by
 from fleet_demo.judge import Row, judge
@@ -36,9 +36,7 @@ def main(
         ".demo/story"
     ),
     *,
-    keep: Annotated[
-        bool, typer.Option("--keep", help="Leave broker, gateway and fleet running at the end.")
-    ] = False,
+    keep: Annotated[bool, typer.Option("--keep", help="Leave all running at the end, until Ctrl-C.")] = False,
     influx: Annotated[bool, typer.Option("--influx", help="Forward to the InfluxDB at INFLUX_URL.")] = False,
     sensors: Annotated[
         int, typer.Option("--sensors", min=50, max=10_000, help="Freezers in the fleet.")
@@ -84,11 +82,11 @@ async def play(
             except TimeoutError as error:
                 return gave_up(console, story.last, error)
             rows = await judge(story, result)
-            console.print(result_table([(row.name, row.found, row.true) for row in rows]))
+            draw(console, result_table([(row.name, row.found, row.true) for row in rows]))
             status = status_of(rows, result)
             tell_next(console, story, status)
             if keep:
-                await stay(console, story)
+                await stay(console, story)  # until Ctrl-C
     return status
 
 
@@ -116,18 +114,18 @@ def status_of(rows: list[Row], result: RunResult) -> int:
 def tell_next(console: Console, story: Story, status: int) -> None:
     """Print commands to try next."""
     bin_, config = os.path.relpath(Path(sys.executable).parent), os.path.relpath(story.gateway.config)
-    console.print(f"\n{'All true.' if status == 0 else 'Not all true.'} Next:", style="bold")
-    for text, why in (
+    steps = Table(("", ""))
+    for command, why in (
         ("./demo --keep", "leaves it running: change a limit in .demo/rules and watch"),
-        (f"{bin_}/edge-gateway query alerts --config {config}", "what the history holds"),
+        (f"{bin_}/edge-gateway query alerts -c {config}", "what the history holds"),
         (f"{bin_}/edge-gateway rules test rules", "the example rules and their tests"),
         (f"{bin_}/fleet-sim preview factory", "another fleet, without a broker"),
     ):
-        console.print(f"  {text:<64} {why}", markup=False, soft_wrap=True)
+        steps.add(f"  {command}", why)
+    console.print(f"\n{'All true.' if status == 0 else 'Not all true.'} Next:", style="bold")
+    draw(console, steps)
     if story.influx is not None:
-        console.print(
-            f"  charts: {story.influx.url}, dashboard 'Fleet overview', last 5 minutes", soft_wrap=True
-        )
+        draw(console, Line(f"charts: {story.influx.url}, dashboard 'Fleet overview', last 5 minutes"))
 
 
 async def stay(console: Console, story: Story) -> None:
@@ -135,10 +133,13 @@ async def stay(console: Console, story: Story) -> None:
     bin_, config, rules = map(
         os.path.relpath, (Path(sys.executable).parent, story.gateway.config, story.gateway.rules)
     )
-    console.print(f"\nStill running, broker at {story.broker.url}; Ctrl-C ends it. Rules: {rules}")
-    console.print(f"  {bin_}/edge-gateway status --config {config}", markup=False, soft_wrap=True)
-    with suppress(asyncio.CancelledError):
-        await story.run_again()
+    console.print()
+    draw(
+        console,
+        Line(f"Still running, broker at {story.broker.url}; Ctrl-C ends it. Rules: {rules}"),
+        Line(f"  {bin_}/edge-gateway status -c {config}"),
+    )
+    await story.run_again()
 
 
 def application() -> None:

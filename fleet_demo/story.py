@@ -12,12 +12,12 @@ from typing import Any
 
 from edge_gateway.mqtt.embedded import EmbeddedBroker
 from fleet_demo.gateway_process import GatewayProcess
-from fleet_demo.narrator import Narrator, chart
+from fleet_demo.narrator import Narrator
 from fleet_demo.watcher import Seen, Watcher
 from fleet_sim.devices.counters import Snapshot
 from fleet_sim.judging.stored import InfluxPlace
 from fleet_sim.runtime.fleet import FleetRun, RunOptions, RunResult
-from fleet_sim.runtime.live import line
+from fleet_sim.runtime.live import figures
 from fleet_sim.scenario.broker import endpoint_of
 from fleet_sim.scenario.loading import load_scenario, scaled
 
@@ -103,7 +103,7 @@ class Story:
             await self._second.wait()
             self._second.clear()
             report = await self.gateway.report()
-            said = line(self.last) if self.last else ""
+            said = figures(self.last) if self.last else ""
             if report is not None:
                 values, alerts = report["values"], report["alerts"]
                 said += f"  stored {values['accepted']:,}  firing {alerts['firing']}"
@@ -176,13 +176,13 @@ class Story:
         broken = await self.gateway.until(lambda report: bool(report["rules"]["problems"]))
         self.told.rules_kept = broken["rules"]["hash"] == before["hash"]
         self.narrator.tell("a mistake in the rule file; the old rules stay in force:", "yellow")
-        self.narrator.draw("       " + str(broken["rules"]["problems"][0]).replace(f"{self.directory}/", ""))
+        self.narrator.add(str(broken["rules"]["problems"][0]).replace(f"{self.directory}/", ""))
         file.write_text(good.replace("above: -10", "above: -9.5"))
         mended = await self.gateway.until(
             lambda report: not report["rules"]["problems"] and report["rules"]["hash"] != before["hash"]
         )
         self.told.rules_mended = mended["rules"]["count"] == before["count"]
-        self.narrator.tell("fixed, with a new limit of −9.5 °C: reloaded, alert state kept", "green")
+        self.narrator.tell("fixed, with a new limit of -9.5 °C: reloaded, alert state kept", "green")
 
     async def _go_offline(self) -> None:
         await self._until(43)
@@ -225,7 +225,7 @@ class Story:
     def _draw(self, rows: list[dict[str, Any]]) -> None:
         values = [row["max"] for row in sorted(rows, key=lambda row: row["start"])]
         title = f"{WARM}, maximum of each 5 s in °C; the line is the limit, {LIMIT:g} °C"
-        self.narrator.draw(chart(values, LIMIT, title=title))
+        self.narrator.chart(values, LIMIT, title=title)
 
     async def _until(self, second: float) -> None:
         await asyncio.sleep(max(0.0, second - self.narrator.seconds))
@@ -279,7 +279,8 @@ async def staged(
             narrator.tell(f"fleet: cold chain, {sensors:,} sensors every 2 s, seed {seed}")
             yield Story(directory, broker, gateway, fleet, watcher, narrator, influx)
         finally:
-            watching.cancel()
+            watching.cancel()  # and waited for: outliving the broker, it would fail on sockets that are closed
+            await asyncio.gather(watching, return_exceptions=True)
             await gateway.stop()
 
 

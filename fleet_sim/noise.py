@@ -1,7 +1,7 @@
 """Randomness as a pure function of (seed, device id, stream, tick).
 
 There is no generator with a state: every draw is a hash of what it is for, so a device sends the same values
-alone, in a fleet of ten or in shard 3 of 8. The hash is the finaliser of splitmix64 (Steele, Lea, Flood: Fast
+alone, in a fleet of ten or among 100,000. The hash is the finaliser of splitmix64 (Steele, Lea, Flood: Fast
 Splittable Pseudorandom Number Generators, 2014) over a key per (seed, device, stream); ticks are the counter.
 
 Only IEEE additions, multiplications and table look-ups stand between the hash and the value. numpy's vector

@@ -46,7 +46,7 @@ class DevicePlan:
     """One device. What all devices of a group have alike is one shared object each.
 
     `phase` is its place in the interval, 0 to 1: it depends on the device's number alone, so that a fleet of
-    any size sends smoothly and a shard sends at the same times.
+    any size sends smoothly.
     """
 
     id: str

@@ -149,18 +149,27 @@ class Command(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Ack(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The outcome of a command, from the device."""
+    """The outcome of a command, from the device.
+
+    `n` is the highest number it holds. A command whose number is not above it is not executed; the device then repeats
+    the ack of its newest command, and the gateway goes on above `n`.
+    """
 
     id: Identity
     outcome: Outcome
+    n: Counter | None = None
     detail: Line = ""
     ts: Time | None = None
 
 
 class Receipt(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything of `boot` up to and including `upto` is stored, except for the inclusive ranges in `missing`."""
+    """Everything of `boot` from `from` to `upto` is stored, except for `missing`; all bounds are inclusive.
+
+    Of messages below `from` nothing is known any more.
+    """
 
     boot: Counter
+    since: Counter = msgspec.field(default=0, name="from")
     upto: Counter
     missing: Annotated[list[Range], Meta(max_length=MAX_MISSING)] = []
 

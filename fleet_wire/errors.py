@@ -5,6 +5,8 @@ import re
 import socket
 import ssl
 
+from fleet_wire.printable import LONGEST
+
 SESSION_TAKEN_OVER = 0x8E
 """Reason code of a broker that gave this client id to a newer connection."""
 NOT_AUTHORISED = 0x87
@@ -12,6 +14,9 @@ PACKET_TOO_LARGE = 0x95
 RETAIN_NOT_SUPPORTED = 0x9A
 
 _ERRNO = re.compile(r"\[Errno (\d+)\]")
+_SYSTEMS_OWN = ("[Errno ", "Multiple exceptions: ")
+"""How the text of an error begins that is all the system's or asyncio's."""
+_NUMBERED = re.compile(r"\[Errno -?\d+\] ?")
 _SSLS_OWN = re.compile(r"^\[\w+: \w+\] | \(_ssl\.c:\d+\)$")
 """What Python's ssl puts around OpenSSL's words."""
 
@@ -84,7 +89,7 @@ class ConnectionLost(Exception):
 def meaning(reason: int, said: str | None = None) -> str:
     """Put a reason code into words, with the broker's own text if it gave one."""
     text = _MEANINGS.get(reason, "unknown reason")
-    return f"{text} (0x{reason:02x}{f', the broker says {said!r}' if said else ''})"
+    return f"{text} (0x{reason:02x}{f', the broker says {said[:LONGEST]!r}' if said else ''})"
 
 
 def not_mqtt(head: bytes, address: str) -> ConnectRefused:
@@ -120,6 +125,23 @@ def tls_fault(problem: BaseException) -> str:
     return ""
 
 
+def plain_text(error: BaseException) -> str:
+    """Describe why a connection or a request failed, without the numbers and wrappings of the system and of libraries.
+
+    A library's own error may keep the system's as its cause, or only repeat its text.
+    """
+    if isinstance(error, ConnectionLost | ConnectRefused):
+        return str(error)
+    for one in (error, error.__cause__):
+        if isinstance(one, TimeoutError) and one.errno is None:
+            return str(one) or "no answer in time"
+        if isinstance(one, OSError):
+            return tls_fault(one) or system_text(one)
+    text = str(error)
+    words = _numbers_in_words(text) if text.startswith(_SYSTEMS_OWN) else ""
+    return words or _NUMBERED.sub("", text) or type(error).__name__
+
+
 def system_text(problem: OSError) -> str:
     """Return the system's words for a failed connection, each once when several addresses were tried.
 
@@ -128,7 +150,12 @@ def system_text(problem: OSError) -> str:
     """
     if problem.errno and not isinstance(problem, socket.gaierror | ssl.SSLError):
         return os.strerror(problem.errno)
-    numbers = dict.fromkeys(_ERRNO.findall(str(problem)))
-    if problem.errno is None and numbers:
-        return ", ".join(os.strerror(int(number)) for number in numbers)
+    if problem.errno is None and (words := _numbers_in_words(str(problem))):
+        return words
     return _SSLS_OWN.sub("", problem.strerror or str(problem)) or "the connection was closed"
+
+
+def _numbers_in_words(text: str) -> str:
+    """Return the system's words for the error numbers in a text, each once; "" if it has none."""
+    numbers = dict.fromkeys(_ERRNO.findall(text))
+    return ", ".join(os.strerror(int(number)) for number in numbers)

@@ -49,10 +49,16 @@ class Requests:
 
 
 def subscribe_packet(packet_id: int, filters: Sequence[str], *, session_present: bool) -> bytes:
-    """Encode a SUBSCRIBE at QoS 1; with `session_present` retained messages come only for new subscriptions."""
+    """Encode a SUBSCRIBE at QoS 1; with `session_present` retained messages come only for new subscriptions.
+
+    Only what the broker had kept comes with the retain flag, not what was just published to be kept.
+    """
     handling = mqtt5.RetainHandling
     retain = handling.SEND_IF_SUBSCRIPTION_NOT_EXISTS if session_present else handling.SEND_ALWAYS
-    wanted = [mqtt5.TopicFilter(text, max_qos=_QOS_1, retain_handling=retain) for text in filters]
+    wanted = [
+        mqtt5.TopicFilter(text, max_qos=_QOS_1, retain_as_published=False, retain_handling=retain)
+        for text in filters
+    ]
     return mqtt5.SubscribePacket(packet_id, wanted).write()
 
 

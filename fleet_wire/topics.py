@@ -1,9 +1,7 @@
 """The topics of the contract: a builder for each and its parser, which are inverses."""
 
-import hashlib
-import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 TELEMETRY, STATUS, COMMAND, ACK, RECEIPT = "telemetry", "status", "command", "ack", "receipt"
@@ -126,7 +124,7 @@ def parse_gateway_topic(topic: str) -> GatewayTopic | None:
 def alert_topic(gateway: str, site: str, subject: str, rule: str) -> str:
     """Build the topic of an alert.
 
-    The subject is a device, `GATEWAY_SUBJECT`, or a `group_subject`; the site may be `NO_SITE`.
+    The subject is a device or `GATEWAY_SUBJECT`; the site may be `NO_SITE`.
     """
     levels = (_level("gateway", gateway), "alerts", _level("site", site), _level("subject", subject))
     return f"edge/v1/{'/'.join(levels)}/{_level('rule', rule)}"
@@ -136,13 +134,3 @@ def parse_alert_topic(topic: str) -> AlertTopic | None:
     """Parse an alert's topic; None if it is not one."""
     match = _alert(topic)
     return AlertTopic(*match.groups()) if match else None
-
-
-def group_subject(values: Mapping[str, str]) -> str:
-    """Name a group of devices by the values they share: `_group-` and 8 hex digits.
-
-    The digits are the first of the SHA-256 of the JSON text of the sorted (name, value) pairs, so that
-    the order in which a rule names its groups does not matter.
-    """
-    text = json.dumps(sorted(values.items()), separators=(",", ":"))
-    return f"_group-{hashlib.sha256(text.encode()).hexdigest()[:8]}"

@@ -69,7 +69,8 @@ environment() {
         system_python=$(find_python) ||
             fail "needs Python 3.11 or newer, and found none (python3, python3.11 … python3.14); set PYTHON to its path"
         if [ -n "$uv" ]; then
-            "$uv" venv --quiet --clear --python "$system_python" "$here/.venv"
+            "$uv" venv --quiet --clear --python "$system_python" "$here/.venv" ||
+                fail "$uv cannot make a virtual environment with $system_python"
         else
             "$system_python" -m venv --clear "$here/.venv" >/dev/null ||
                 { install_packages python3-venv && "$system_python" -m venv --clear "$here/.venv"; } ||

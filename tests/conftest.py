@@ -26,12 +26,6 @@ BrokerFactory = Callable[..., Broker]
 _MISSING = "missing here: "
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line(
-        "markers", "problem(how, *codes): the test raises or clears these problems of the gateway"
-    )
-
-
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--full", action="store_true", help="fail tests whose server is missing, as CI does")
     parser.addoption(

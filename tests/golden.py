@@ -93,7 +93,7 @@ def _inputs(case: Path) -> list[Input]:
 
 
 def _moment(ms: int) -> Moment:
-    return Moment(START + ms, ms)
+    return Moment(START + ms, ms, monotonic=ms)
 
 
 def _payload(message: dict[str, Any]) -> bytes:

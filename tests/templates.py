@@ -4,12 +4,12 @@ from tests.servers.influx import ORG, Influx
 
 
 def org_id(influx: Influx) -> str:
-    """What an organisation that was deleted leaves behind is listed too where no organisation is named."""
+    """Return the organisation's id, for requests that would otherwise list leftovers of deleted organisations too."""
     return str(influx.call("GET", f"/api/v2/orgs?org={influx.org}")["orgs"][0]["id"])
 
 
 def uninstall(influx: Influx) -> None:
-    """Remove the stack with everything in it, and what other tests made of the same names beside it, or elsewhere."""
+    """Remove the stack, other tests' organisations, and whatever else stands in the way of the stack's names."""
     org = org_id(influx)
     for other in influx.call("GET", "/api/v2/orgs?limit=100")["orgs"]:
         if other["id"] != org and other["name"] != ORG:

@@ -3,11 +3,13 @@
 Python's own start, before the first line of a program, is not theirs: the tries begin there.
 """
 
+import os
 import random
 import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -111,6 +113,70 @@ def test_a_command_that_ends_by_itself_meanwhile(directory: Path, package: str, 
             said,
         )  # a shell tells the first two as one
         assert "Traceback" not in said, (after, said)
+
+
+STAYING = """
+import sys
+import time
+from fleet_console import interrupts
+
+interrupts.end_at_once()
+
+from edge_gateway.mqtt.embedded import EmbeddedBroker
+from fleet_demo import playing
+from fleet_demo.gateway_process import GatewayProcess
+from fleet_demo.story import Story
+
+
+async def play(self):
+    pass
+
+
+async def judge(story, result):
+    return []
+
+
+async def end_at_once(self):
+    self._process.kill()
+    time.sleep(0.05)  # the loop sees at once that the broker is gone and all that it had to do
+
+
+if sys.argv.pop() == "sudden":
+    GatewayProcess.stop = EmbeddedBroker.stop = end_at_once
+Story.play, playing.judge, playing.status_of = play, judge, lambda rows, result: 0
+sys.argv[1:] = [sys.argv[1], "--keep", "--sensors", "50"]
+playing.application()
+"""
+"""The demo without its story: it stays, with a broker, a gateway and a fleet; these may end in order or suddenly."""
+
+
+@pytest.mark.broker
+@pytest.mark.parametrize(
+    ("after", "end"), [(0.0, "in order"), (0.3, "in order"), (1.0, "in order"), (0.5, "sudden")]
+)
+def test_the_demo_that_stays(after: float, end: str, directory: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", STAYING, str(directory / "demo"), end], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        text=True, cwd=directory, start_new_session=True,
+        env={"PYTHONPATH": str(ROOT), "PATH": "/usr/sbin:/usr/bin:/bin"},
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        while not (line := process.stdout.readline()).startswith("Still running"):
+            assert line, "it ended before"
+        time.sleep(after)  # the instant is what is tried
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does: the gateway is in its group
+        said, _ = process.communicate(timeout=120)
+    assert (process.returncode, "Traceback" in said, "Error" in said) == (INTERRUPTED, False, False), said
+    assert not running_with(str(directory / "demo"))
+
+
+def running_with(argument: str) -> list[str]:
+    """The command lines of processes that name `argument`."""
+    found = []
+    for file in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            found.append(file.read_bytes().replace(b"\0", b" ").decode(errors="replace"))
+    return [line for line in found if argument in line]
 
 
 def test_one_that_was_told_to_ignore_interrupts_does(directory: Path) -> None:

@@ -183,7 +183,7 @@ def test_a_count_a_size_or_a_duration_is_not_negative() -> None:
     message = whole_status()
     message["counters"] = dict.fromkeys([*AllCounters.__struct_fields__, "counted_by_a_later_version"], 1)
     assert valid(message)
-    instants = {"at", "started", "earliest", "floor", "oldest", "since", "waiting_until"}
+    instants = {"at", "started", "earliest", "floor", "oldest", "since", "waiting_until"} | {"off"}
     numbers = [
         path for path in places(message) if type(at(message, path)) is int and path[-1] not in instants
     ]

@@ -31,7 +31,7 @@ COMMANDS: Final = {
         "edge_gateway.cli.inspect:query",
     ),
     "doctor": Command(
-        "Check clock, disk, broker, database, credentials and rules; exit 1 when something is wrong.",
+        "Check clock, disk, broker, database, credentials, rules, and the gateway or its spool.",
         "edge_gateway.cli.doctor:doctor",
     ),
     "guard-broker": Command(
@@ -43,6 +43,9 @@ COMMANDS: Final = {
     "devices": Command(
         "The devices a running gateway knows: show them (the default), forget one.",
         "edge_gateway.cli.inspect:devices",
+    ),
+    "clock": Command(
+        "Confirm that the clock of a running gateway's machine is right.", "edge_gateway.cli.clock:app"
     ),
     "rules": Command("Check and test rule files.", "edge_gateway.cli.rules:app"),
     "influx": Command("InfluxDB's buckets, variables and dashboard.", "edge_gateway.cli.influx:app"),

@@ -1,24 +1,55 @@
-"""`doctor`: check this machine."""
+"""`doctor`: check this machine, and the gateway or the spool on it."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 import typer
 
 from edge_gateway.cli.options import ConfigOption, EmbeddedOption, JsonOption, load, show
+from edge_gateway.errors import GatewayError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from edge_gateway.doctor import CheckResult
 
 
 def doctor(
     config: ConfigOption = None, *, embedded: EmbeddedOption = False, as_json: JsonOption = False
 ) -> None:
-    """Check clock, disk, broker, database, credentials and rules; exit 1 when something is wrong."""
-    from edge_gateway.cli.tables import findings_table
-    from edge_gateway.doctor import run_checks
+    """Check clock, disk, broker, database, credentials, rules, and the gateway or its spool.
 
-    findings = [
-        asdict(finding) for finding in run_checks(load(config, embedded=embedded).config, embedded=embedded)
-    ]
+    Exit 1 when a check fails, the running gateway has a failure, or the spool of a stopped one is damaged. Warnings and
+    notices of the gateway are shown; they alone exit 0.
+    """
+    from edge_gateway.cli.tables import findings_table
+    from edge_gateway.doctor import check_gateway, run_checks
+
+    settings = load(config, embedded=embedded).config
+    found = run_checks(settings, embedded=embedded)
+    running = check_gateway(settings.spool.path)
+    found += [_check_stored(settings.spool.path)] if running is None else running
+    findings = [asdict(finding) for finding in found]
     show(findings, as_json=as_json, table=findings_table)
     if not all(finding["ok"] for finding in findings):
         raise typer.Exit(1)
+
+
+def _check_stored(place: Path) -> CheckResult:
+    """Check what the spool of a stopped gateway holds."""
+    from edge_gateway.doctor import CheckResult
+    from edge_gateway.journal import spool
+    from edge_gateway.spool_contents import verify
+
+    if not (place / spool.LOCK).exists():
+        return CheckResult("stored", ok=True, detail="no gateway has run here yet")
+    try:
+        with spool.held(place):
+            damage = [f"{one.check}: {one.detail}" for one in verify(place) if not one.ok]
+    except (GatewayError, OSError) as error:
+        return CheckResult("stored", ok=False, detail=str(error))
+    if not damage:
+        return CheckResult("stored", ok=True, detail="journal, checkpoints and store are sound")
+    return CheckResult("stored", ok=False, detail=f"{'; '.join(damage)} (see `edge-gateway spool verify`)")

@@ -67,6 +67,7 @@ def ask(config: GatewayConfig, request: Mapping[str, Any]) -> Any:
     import asyncio
 
     from fleet_wire import local_socket
+    from fleet_wire.errors import plain_text
 
     path = socket_path(config)
     try:
@@ -81,7 +82,7 @@ def ask(config: GatewayConfig, request: Mapping[str, Any]) -> Any:
         ) from error
     except (OSError, TimeoutError) as error:
         raise CannotReach(
-            f"no running gateway answers at {path} ({error}); start one with: edge-gateway run"
+            f"no running gateway answers at {path} ({plain_text(error)}); start one with: edge-gateway run"
         ) from error
 
 

@@ -75,11 +75,11 @@ def run_tests(
         )
     places = paths or [_path(None, config)]
     report = run_rule_tests(places)
+    example = () if report.results else _first_test(places)
     if junit is not None:
         from edge_gateway.rules.testing.junit import to_junit
 
         junit.write_text(to_junit(report), encoding="utf-8")
-    example = () if report.results else _first_test(places)
     show(report.as_dict(), as_json=as_json, table=partial(rule_tests_view, example=example))
     if not report.ok or (coverage and report.uncovered):
         raise typer.Exit(1)
@@ -100,13 +100,13 @@ tests:
 
 
 def _first_test(places: Sequence[Path]) -> list[str]:
-    """Return where a first test of the rules in `places` belongs, and one to start from."""
+    """Return where a first test of the rules in `places` belongs, and one to start from; BadInput without rules."""
     from edge_gateway.rules.files.load import rule_files
     from edge_gateway.rules.testing.definitions import SUFFIX
 
     files = [file for place in places for file in rule_files(place)]
     if not files:
-        return [f"no rules and no tests in {', '.join(map(str, places))}"]
+        raise BadInput(f"no rules and no tests in {', '.join(map(str, places))}")
     file = files[0]
     return [
         f"no tests in {', '.join(map(str, places))}",

@@ -27,6 +27,7 @@ def run(
 ) -> None:
     """Run the gateway until SIGTERM or Ctrl-C."""
     from edge_gateway.configuration.shipped import shipped
+    from edge_gateway.journal import spool
     from edge_gateway.journal.files import UMASK
     from edge_gateway.service.malloc import return_free_memory
     from edge_gateway.status.logs import set_up_logs
@@ -34,6 +35,7 @@ def run(
     return_free_memory()
     os.umask(UMASK)
     settings = load(config, embedded=embedded).config
+    spool.refuse_in_use(settings.spool.path)  # before the import of the program, which takes a while
     set_up_logs(settings.log.level, "json" if as_json else settings.log.format)
     if settings.rules.path == shipped("rules"):
         log.info("no gateway.yaml and no ./rules here: using the example rules in %s", settings.rules.path)

@@ -9,11 +9,19 @@ from msgspec import Struct
 
 from edge_gateway.cli.tables import NOTHING, Blocks, cell, instant
 from edge_gateway.status.fields import WALL, declared
-from edge_gateway.status.report import MessageCounts, ReportSection, SinkStatus, SpoolStatus, ValueCounts
+from edge_gateway.status.report import (
+    ClockStatus,
+    MessageCounts,
+    ReportSection,
+    SinkStatus,
+    SpoolStatus,
+    ValueCounts,
+)
 from fleet_config.counting import counted
 from fleet_console.drawing import Line, Table
 
-GRAVITY_STYLES = {"failure": "red", "warning": "yellow", "notice": "dim"}
+GRAVITY_STYLES = {"failure": "bold red", "warning": "yellow", "notice": "dim"}
+"""The style of each gravity, the gravest first."""
 
 
 def status_view(report: Mapping[str, Any]) -> Blocks:
@@ -30,6 +38,7 @@ def status_view(report: Mapping[str, Any]) -> Blocks:
     connected = "connected" if broker["connected"] else "NOT CONNECTED"
     lag, unacknowledged = cell(broker["lag"]), cell(broker["unacknowledged"])
     table.add("broker", f"{connected}, lag {lag} ms, {unacknowledged} B unacknowledged")
+    table.add("clock", _figures(ClockStatus, report["clock"]))
     table.add("spool", _figures(SpoolStatus, report["spool"]))
     for name, sink in report["sinks"].items():
         table.add(f"sink {name}", _figures(SinkStatus, _without_zeros(sink)) or NOTHING)
@@ -44,13 +53,26 @@ def _without_zeros(sink: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _problems(problems: Sequence[Mapping[str, Any]]) -> Blocks:
-    """Return a line for each problem; a text of several lines continues below."""
+    """Return a line for each problem, the gravest and newest first; a text of several lines continues below.
+
+    The line begins with the gravity, since a pipe has no colours.
+    """
     lines: Blocks = []
-    for one in problems:
-        style = GRAVITY_STYLES.get(one["gravity"], "")
+    for one in sorted(problems, key=_most_pressing):
+        gravity, style = one["gravity"], GRAVITY_STYLES.get(one["gravity"], "")
+        word = gravity.upper() if gravity == "failure" else gravity
         first, *more = str(one["text"]).split("\n")
-        lines += [Line(f"! {one['code']}: {first}", style), *(Line(f"    {line}", style) for line in more)]
+        since = instant(one.get("since"), whole_seconds=True)
+        lines.append(Line(f"{word} {one['code']} since {since}: {first}", style))
+        lines += (Line(f"    {line}", style) for line in more)
     return lines or [Line("no problems", "green")]
+
+
+def _most_pressing(problem: Mapping[str, Any]) -> tuple[int, int]:
+    """Return a sort key: the gravest first, the newest of those first."""
+    ranks = list(GRAVITY_STYLES)
+    rank = ranks.index(problem["gravity"]) if problem["gravity"] in ranks else len(ranks)
+    return rank, -(problem.get("since") or 0)
 
 
 def _missing(gaps: Mapping[str, Any]) -> str:

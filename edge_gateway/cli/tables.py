@@ -151,11 +151,17 @@ def _span(first: int | None, last: int | None) -> str:
 
 
 def findings_table(findings: Sequence[Mapping[str, Any]]) -> Blocks:
-    """Return a row for each check."""
+    """Return a row for each check; a problem of the running gateway says since when it is open."""
     table = Table(("", "check", "found"))
     for one in findings:
-        table.add(_verdict(one["ok"], "WRONG"), one["check"], one["detail"])
+        since = f" (since {instant(one['since'], whole_seconds=True)})" if one.get("since") else ""
+        table.add(_judged(one), one["check"], f"{one['detail']}{since}")
     return [table]
+
+
+def _judged(finding: Mapping[str, Any]) -> Styled:
+    gravity = finding.get("gravity")
+    return Styled(gravity, "yellow") if gravity and finding["ok"] else _verdict(finding["ok"], "WRONG")
 
 
 DONE = {"create": "created", "adopt": "adopted", "update": "updated", "keep": "kept", "remove": "removed"}
@@ -186,7 +192,10 @@ def _summary(plan: Mapping[str, Any], *, done: bool) -> str:
 
 
 def rule_tests_view(report: Mapping[str, Any], example: Sequence[str] = ()) -> Blocks:
-    """Return a row for each test; below the table, failures and what no test covers. Without tests, an `example`."""
+    """Return a row for each test; below the table, failures, what no test covers, and the total.
+
+    Without tests, an `example`.
+    """
     if not report["tests"]:
         return [Line(line) for line in example]
     table = Table(("", "file", "test"))
@@ -195,7 +204,14 @@ def rule_tests_view(report: Mapping[str, Any], example: Sequence[str] = ()) -> B
     faults = [fault for one in report["tests"] for fault in one["failures"]]
     notes = [Line("{file}:{line}:{column}: {message}".format(**fault), "red") for fault in faults]
     notes += [Line(f"not covered: {name}", "yellow") for name in report["uncovered"]]
-    return [table, *notes]
+    return [table, *notes, _total(report["tests"])]
+
+
+def _total(tests: Sequence[Mapping[str, Any]]) -> Line:
+    """Return how many tests passed or, if any failed, how many failed."""
+    failed = sum(not one["ok"] for one in tests)
+    count = f"{counted(len(tests), 'test')} in {counted(len({one['file'] for one in tests}), 'file')}"
+    return Line(f"{failed} of {count} failed", "bold red") if failed else Line(f"{count} passed", "green")
 
 
 def _verdict(ok: object, otherwise: str) -> Styled:

@@ -69,23 +69,3 @@ def part(frame: Frame, rows: BoolColumn) -> Frame:
         state_series=frame.state_series[states],
         state_code=frame.state_code[states],
     )
-
-
-def empty_frame(arrival: int) -> Frame:
-    """Return a frame without rows."""
-    none = np.empty(0, np.int64)
-    return Frame(
-        arrival=arrival,
-        device=none,
-        boot=none,
-        seq=none,
-        ts=none,
-        backlog=np.empty(0, np.bool_),
-        row=none,
-        series=none,
-        value=np.empty(0),
-        quality=np.empty(0, np.uint16),
-        state_row=none,
-        state_series=none,
-        state_code=none,
-    )

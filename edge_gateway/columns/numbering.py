@@ -90,8 +90,7 @@ class Numbering:
         kept = self._numbers != NONE
         keys = np.concatenate([self._keys[kept], np.array(list(self._fresh), np.int64)])
         numbers = np.concatenate([self._numbers[kept], np.array(list(self._fresh.values()), np.int64)])
-        order = np.argsort(
-            keys, kind="stable"
-        )  # keys are distinct, and most are sorted: this is the fastest kind
+        # Keys are distinct, and most are sorted: this is the fastest kind.
+        order = np.argsort(keys, kind="stable")
         self._keys, self._numbers = keys[order], numbers[order]
         self._fresh.clear()

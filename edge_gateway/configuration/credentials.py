@@ -19,6 +19,7 @@ from typing import Generic, TypeVar
 from edge_gateway.configuration.model import GatewayConfig, MqttSection
 from edge_gateway.configuration.secrets import Secret
 from edge_gateway.errors import BadInput
+from fleet_wire.errors import system_text
 from fleet_wire.printable import printable
 
 V = TypeVar("V")
@@ -45,7 +46,9 @@ def tls_context(mqtt: MqttSection) -> ssl.SSLContext | None:
         if mqtt.cert and mqtt.key:
             context.load_cert_chain(mqtt.cert, mqtt.key, NO_PASSPHRASE)
     except (OSError, ssl.SSLError) as error:
-        raise BadInput(f"the TLS files of 'mqtt' cannot be used: {error}; check ca, cert and key") from error
+        raise BadInput(
+            f"the TLS files of 'mqtt' cannot be used: {system_text(error)}; check ca, cert and key"
+        ) from error
     return context
 
 

@@ -2,6 +2,7 @@
 
     admission ─▶ watch ─▶ decoders ─▶ registry ─▶ devices
         ├─▶ value_checks ─▶ decoders, token_buckets
+        ├─▶ stamp_clock, laps
         ├─▶ accounting ─▶ decoders
         └─▶ arrivals
 

@@ -2,7 +2,7 @@
 
 Two identities hold at every instant, for each device and in total:
 
-    messages: received = new + duplicate + quarantined
+    messages: received = new + duplicate + not_known + quarantined
     values of new messages: values = accepted (of which late_merged) + too_late + bad + refused
 """
 
@@ -15,10 +15,11 @@ from edge_gateway.columns.frame import BoolColumn, IntColumn
 from edge_gateway.columns.growing import with_room
 from edge_gateway.fleet.decoders.bad_values import NO_METRIC, NO_NUMBER, BadReason, BadValues
 
-MESSAGES = ("received", "new", "duplicate", "quarantined")
+MESSAGES = ("received", "new", "duplicate", "not_known", "quarantined")
 VALUES = ("values", "accepted", "late_merged", "too_late", "bad", "refused")
-ASIDE = ("qos0", "conflicts", "stamped")
-"""Outside both identities: messages of QoS 0, those quarantined as sequence conflicts, samples stamped on arrival."""
+ASIDE = ("qos0", "conflicts", "stamped", "values_not_known")
+"""Outside both identities: messages of QoS 0, those quarantined as sequence conflicts, samples stamped on arrival, and
+the values of messages that are not known."""
 COUNTED = MESSAGES + VALUES + ASIDE
 NO_DEVICE = -1
 """The device of messages that belong to no known or to a retired device; they count in the fleet's totals only."""
@@ -112,7 +113,7 @@ class Accounting:
     def imbalance(self) -> list[int]:
         """Return the devices, NO_DEVICE included, whose counters break an identity: always none, or there is a bug."""
         has = self._columns
-        messages: BoolColumn = has["received"] != has["new"] + has["duplicate"] + has["quarantined"]
+        messages: BoolColumn = has["received"] != sum(has[name] for name in MESSAGES[1:])
         values: BoolColumn = has["values"] != has["accepted"] + has["too_late"] + has["bad"] + has["refused"]
         return [int(row) - 1 for row in np.flatnonzero(messages | values)]
 

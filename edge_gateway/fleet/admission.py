@@ -4,8 +4,8 @@
                           │        │        │         │          │
                           │        │        │         │          └─ bad, refused (counted)
                           │        │        │         └─ stamped (counted)
-                          │        │        └─ duplicates (counted), conflicts (quarantined)
-                          │        └─ held until the clock is trusted
+                          │        │        └─ duplicates (counted), conflicts (quarantined), not known (set aside)
+                          │        └─ held until the clock is trusted, at most as many as may be
                           └─ quarantined
 
 Everything here depends only on earlier calls and the arguments: no clock, no socket, no file.
@@ -18,30 +18,34 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_gateway.columns.frame import BoolColumn, Frame, IntColumn, part
+from edge_gateway.columns.frame import BoolColumn, Frame, IntColumn
 from edge_gateway.fleet.accounting import NO_DEVICE, Accounting, bad_text
-from edge_gateway.fleet.arrivals.boot_mark import CONFLICT, DUPLICATE, NEW
+from edge_gateway.fleet.arrivals.boot_mark import CONFLICT, DUPLICATE, NEW, NOT_KNOWN
+from edge_gateway.fleet.arrivals.contents import content_of, digest
+from edge_gateway.fleet.arrivals.marks import NO_BOOT
 from edge_gateway.fleet.arrivals.receipts import Due, Receipts
 from edge_gateway.fleet.arrivals.sequences import Sequences
 from edge_gateway.fleet.decoders import native
 from edge_gateway.fleet.decoders.bad_values import BadValues, joined
 from edge_gateway.fleet.decoders.decoded import NO_FLOOR, Decoded, Messages, only
 from edge_gateway.fleet.devices.reclaiming import Reclaimed
+from edge_gateway.fleet.laps import Lap, cut_laps
 from edge_gateway.fleet.limits import Refusal
 from edge_gateway.fleet.registry import Registry
+from edge_gateway.fleet.stamp_clock import StampClock
 from edge_gateway.fleet.timestamps import NO_TIME, Stamped, TimeLimits, believed, needs_stamp, stamp
 from edge_gateway.fleet.value_checks import MetricPolicy, ValueChecks
+from edge_gateway.fleet.watch.clock_vote import ClockVote, Poll
 from edge_gateway.fleet.watch.deliveries import DeliveryWatch
 from edge_gateway.fleet.watch.mostly_bad import MostlyBad
-from edge_gateway.records.inputs import Batch
-from fleet_wire.control_messages import Birth
+from edge_gateway.records.inputs import Batch, Moment
+from edge_gateway.records.store_effects import WITHOUT_TIME
+from fleet_wire.control_messages import Birth, encode_birth
 from fleet_wire.topics import ACK, STATUS
 
 SEQUENCE_CONFLICT = "sequence_conflict"
-LAPS = 16
-"""Clock steps followed within one batch; further steps of a device belong to the last lap."""
 REFUSED = 3
-"""Fate of a message whose sequence number is new but whose content is invalid; the other fates are verdicts."""
+"""Fate of a message whose sequence number is no repeat but whose content is invalid; the other fates are verdicts."""
 
 
 class RefusedDelivery(NamedTuple):
@@ -49,13 +53,6 @@ class RefusedDelivery(NamedTuple):
 
     position: int
     reason: str
-
-
-class Lap(NamedTuple):
-    """A part of a frame. Before it is read, watermarks and rule state of the devices in `stepped` (ascending) reset."""
-
-    stepped: IntColumn
-    frame: Frame
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +68,8 @@ class Admitted:
     """The frame, cut where device clocks stepped back."""
     stamped: BoolColumn
     """Which rows of the frame were stamped with their arrival."""
+    not_known: Frame | None = None
+    """The values of messages that may have counted before: they count nowhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +89,11 @@ class Admission:
         self.policy = policy
         self.sequences = Sequences()
         self.receipts = Receipts(self.sequences)
+        self.stamps = StampClock()
         self.values = ValueChecks(registry, policy.metrics)
         self.accounting = Accounting()
         self.watch = DeliveryWatch(registry, policy.max_reading_age)
+        self.vote = ClockVote(policy.time)
         self.mostly_bad = MostlyBad()
 
     # --- telemetry
@@ -104,28 +105,34 @@ class Admission:
         payloads = [batch.payloads[position] for position in at]
         decoded = native.decode(self.registry, topics, payloads)
         _renumber(decoded, at)
-        held, decoded = ([], decoded) if batch.moment.trusted else self._hold(decoded)
+        believed_now = self._believes_clock(decoded.messages, batch.moment)
+        held, decoded = ([], decoded) if believed_now else self._hold(decoded, batch)
         messages = decoded.messages
-        times = stamp(decoded.samples.ts, batch.moment.wall, self.policy.time, trusted=batch.moment.trusted)
+        self._recall(messages.device)
+        times = stamp(decoded.samples.ts, batch.moment.wall, self.policy.time, trusted=believed_now)
         own = believed(times, decoded.samples.message)
-        verdicts = self.sequences.accept(messages.device, messages.boot, messages.seq, own)
+        said = _said(batch.payloads, decoded, own)
+        verdicts = self.sequences.accept(messages.device, messages.boot, messages.seq, own, said)
         if batch.again:
-            known = np.isin(messages.index, batch.again) & (verdicts.verdict == DUPLICATE)
-            verdicts.verdict[known] = NEW
+            again = np.isin(messages.index, batch.again)
+            verdicts.verdict[again & np.isin(verdicts.verdict, (DUPLICATE, NOT_KNOWN))] = NEW
         self.receipts.note(messages.device, messages.boot, verdicts)
         self._apply_floors(messages, verdicts.verdict)
         self.registry.presence.seen(messages.device, batch.moment.wall)
         fate = verdicts.verdict.copy()
-        fate[[message for message in decoded.refused if fate[message] == NEW]] = REFUSED
+        fate[[message for message in decoded.refused if fate[message] in {NEW, NOT_KNOWN}]] = REFUSED
         self._count_messages(decoded, fate, batch.qos0)
         new = fate == NEW
-        frame, stamped = self._frame(decoded, new, times, batch.moment.wall)
-        cut = _laps(
-            frame, messages.device, decoded.samples.message[new[decoded.samples.message]], verdicts.steps
-        )
+        times, steps = self._stamped(decoded, new, times, batch)
+        steps = np.union1d(verdicts.steps, steps) if len(steps) else verdicts.steps
+        frame, bad, stamped = self._frame(decoded, new, times, batch.moment.wall)
+        self._count_values(frame, bad)
+        self.accounting.count("stamped", frame.device[stamped])
+        cut = cut_laps(frame, messages.device, decoded.samples.message[new[decoded.samples.message]], steps)
         quarantined = _quarantined(decoded, fate)
         self.watch.observe(batch, decoded, fate, own, quarantined)
-        return Admitted(frame, quarantined, held, cut, stamped)
+        not_known = self._not_known(decoded, fate == NOT_KNOWN, times, batch.moment.wall)
+        return Admitted(frame, quarantined, held, cut, stamped, not_known)
 
     def refuse_foreign(self, batch: Batch, positions: Sequence[int]) -> None:
         """Count deliveries of sites this gateway does not own; statuses and acks do not count as messages."""
@@ -136,12 +143,37 @@ class Admission:
         for _ in positions:
             self.registry.refuse(Refusal.FOREIGN_SITE)
 
-    def _hold(self, decoded: Decoded) -> tuple[list[int], Decoded]:
-        """Set aside messages that need the arrival as time while the gateway's clock is not trusted."""
-        wait = np.zeros(len(decoded.messages.index), np.bool_)
-        wait[decoded.samples.message[needs_stamp(decoded.samples.ts, self.policy.time)]] = True
-        wait[list(decoded.refused)] = False
+    def poll_clock(self, moment: Moment) -> Poll:
+        """Return what the fleet's clocks say of the gateway's."""
+        return self.vote.poll(moment, self.registry.presence.online_devices)
+
+    def _believes_clock(self, messages: Messages, moment: Moment) -> bool:
+        """Return whether the clock may stamp messages: it is trusted, and no device's time calls for a vote."""
+        self.vote.observe(messages.device, messages.ts, moment)
+        return moment.trusted and not self.vote.asks(moment, self.registry.presence.online_devices)
+
+    def _hold(self, decoded: Decoded, batch: Batch) -> tuple[list[int], Decoded]:
+        """Set aside messages that need the arrival as time; refuse those without a time if too many wait already.
+
+        While the fleet votes on the clock, a time that is too far ahead of it needs the outcome too.
+        """
+        timeless = self._needy(decoded, needs_stamp(decoded.samples.ts, self.policy.time))
+        wait = timeless.copy()
+        if batch.moment.trusted:
+            latest = batch.moment.wall + self.policy.time.max_future_skew
+            wait |= self._needy(decoded, decoded.samples.ts > latest)
+        wait[np.flatnonzero(wait)[batch.may_hold :]] = False
+        too_many = np.flatnonzero(timeless & ~wait).tolist()
+        decoded.refused.update(dict.fromkeys(too_many, WITHOUT_TIME))
         return decoded.messages.index[wait].tolist(), only(decoded, ~wait)
+
+    @staticmethod
+    def _needy(decoded: Decoded, samples: BoolColumn) -> BoolColumn:
+        """Return which messages have one of these samples; those that are refused anyway have not."""
+        wait = np.zeros(len(decoded.messages.index), np.bool_)
+        wait[decoded.samples.message[samples]] = True
+        wait[list(decoded.refused)] = False
+        return wait
 
     def _apply_floors(self, messages: Messages, verdict: NDArray[np.int8]) -> None:
         """Close holes below the floors that messages carry.
@@ -164,22 +196,40 @@ class Admission:
         else:
             count("new", device[fate == NEW])
             count("duplicate", device[fate == DUPLICATE])
+            count("not_known", device[fate == NOT_KNOWN])
             count("quarantined", device[fate >= CONFLICT])
             count("conflicts", device[fate == CONFLICT])
         if len(qos0):
             count("qos0", device[np.isin(decoded.messages.index, qos0)])
             count("qos0", rejected[np.isin([one.index for one in decoded.rejected], qos0)])
 
+    def _stamped(
+        self, decoded: Decoded, new: BoolColumn, times: Stamped, batch: Batch
+    ) -> tuple[Stamped, IntColumn]:
+        """Return the times with the final stamps, and the messages with which a device begins again, ascending.
+
+        Messages out of the quarantine keep their arrival, which says nothing about the clock now.
+        """
+        if not times.stamped.any():
+            return times, _NONE
+        if batch.again:
+            new = new & ~np.isin(decoded.messages.index, batch.again)
+        message = decoded.samples.message
+        device = decoded.messages.device[message]
+        final, begin = self.stamps.settle(times, new[message], device, batch.moment)
+        self.sequences.steps[device[begin]] += 1
+        return final, np.sort(message[begin])
+
     # --- values
 
     def _frame(
-        self, decoded: Decoded, new: BoolColumn, times: Stamped, arrival: int
-    ) -> tuple[Frame, BoolColumn]:
-        """Return the accepted values of new messages as a frame, and which of its rows are stamped."""
-        if not new.all():
-            kept = new[decoded.samples.message]
+        self, decoded: Decoded, chosen: BoolColumn, times: Stamped, arrival: int
+    ) -> tuple[Frame, BadValues, BoolColumn]:
+        """Return the good values of chosen messages as a frame, the bad ones, and which of its rows are stamped."""
+        if not chosen.all():
+            kept = chosen[decoded.samples.message]
             times = Stamped(times.ts[kept], times.stamped[kept])
-            decoded = only(decoded, new)
+            decoded = only(decoded, chosen)
         messages, message = decoded.messages, decoded.samples.message
         checked = self.values.check(decoded.numbers, decoded.states, times.ts)
         frame = Frame(
@@ -200,9 +250,16 @@ class Admission:
         self.registry.table.use(frame.series)
         if len(frame.state_series):
             self.registry.table.use(frame.state_series)
-        self._count_values(frame, joined([decoded.bad, checked.bad]))
-        self.accounting.count("stamped", frame.device[times.stamped])
-        return frame, times.stamped
+        return frame, joined([decoded.bad, checked.bad]), times.stamped
+
+    def _not_known(self, decoded: Decoded, chosen: BoolColumn, times: Stamped, arrival: int) -> Frame | None:
+        """Return the values of messages that are not known; None if there is no such message."""
+        if not chosen.any():
+            return None
+        frame, bad, _ = self._frame(decoded, chosen, times, arrival)
+        for rows in (frame.row, frame.state_row, bad.row):
+            self.accounting.count("values_not_known", frame.device[rows])
+        return frame
 
     def _count_values(self, frame: Frame, bad: BadValues) -> None:
         count, rows = self.accounting.count, len(frame.device)
@@ -219,17 +276,28 @@ class Admission:
 
     # --- births, receipts, and what is known of a device
 
-    def birth(self, device: int, birth: Birth) -> bool:
+    def birth(self, device: int, birth: Birth, *, just_sent: bool = False) -> bool:
         """Apply a birth's boot, floor and next seq; return whether the device's clock stepped back.
 
-        It did if the boot is new and its birth is older than the newest message of the boot before.
+        It did if the boot is new and its birth is older than the newest message of the boot before. A birth that was
+        `just_sent`, and is no copy the broker kept or sends again, may say that the device was erased.
         """
         time = NO_TIME if birth.ts is None else birth.ts
+        self._recall(np.array([device], np.int64))
         if birth.boot not in self.sequences.boots(device):
             self.registry.reopen_kinds(device)
-        stepped = self.sequences.birth(device, birth.boot, birth.floor, birth.next, time)
+        born = digest(encode_birth(birth))
+        stepped = self.sequences.birth(
+            device, birth.boot, birth.floor, birth.next, time, born=born, just_sent=just_sent
+        )
         self.receipts.birth(device)
         return stepped
+
+    def _recall(self, devices: IntColumn) -> None:
+        """Take up what stayed of devices that were retired and are back, before anything of theirs is judged."""
+        self.sequences.make_room(int(devices.max(initial=-1)) + 1)
+        for device in set(devices[self.sequences.boot[devices] == NO_BOOT].tolist()):
+            self.sequences.forgotten.recall(device, self.registry.device_name[device])
 
     def receipts_due(self, now: int) -> list[Due]:
         """Return the receipts to send at `now` (ms of the listening clock); they count as sent."""
@@ -238,22 +306,27 @@ class Admission:
     def retire(self, devices: IntColumn) -> None:
         """Forget devices that are gone; their counts stay in the fleet's totals."""
         self.receipts.forget(devices)
-        self.sequences.forget(devices)
+        self.sequences.retire({device: self.registry.device_name[device] for device in devices.tolist()})
         self.accounting.forget(devices)
         self.watch.forget(devices)
+        self.stamps.forget(devices)
+        self.vote.forget(devices)
         self.mostly_bad.forget(devices)
         self.values.forget(self.registry.retire(devices))
 
     def forget(self, device: str, metric: str | None) -> None:
-        """Forget a metric of a device, or all of its metrics if None; an unknown device is ignored.
+        """Forget a metric of a device, or all of its metrics if None; of a publisher that is no device, its trouble.
 
         The device's sequences stay until it is retired, so that messages it repeats meanwhile are recognised.
         """
         number = self.registry.find(device)
         if number is None:
+            self.watch.troubles.forget(device)
             return
         if metric is None:
             self.registry.presence.expire(number)
+            self.sequences.make_room(number + 1)
+            self.sequences.conflicted[number] = False
         self.registry.table.release_metrics(number, metric)
         self.mostly_bad.forget(np.array([number], np.int64))
 
@@ -269,7 +342,7 @@ class Admission:
         """Return everything known about a device as plain data: times in ms, gaps as (boot, from, to)."""
         registry, sequences = self.registry, self.sequences
         boots = sequences.boots(device)
-        top, _ = (sequences.stored(device, boots[-1]) if boots else None) or (None, [])
+        stored = sequences.stored(device, boots[-1]) if boots else None
         return {
             "device": registry.device_name[device],
             "site": registry.device_site[device],
@@ -279,7 +352,7 @@ class Admission:
             "online": registry.presence.online(device),
             "last_seen": registry.presence.last_seen(device) or None,
             "boot": boots[-1] if boots else None,
-            "top_seq": top,
+            "top_seq": stored.upto if stored else None,
             "gaps": sequences.gaps(device),
             "counters": {**self.accounting.of(device), **sequences.counters(device)},
             "bad": {
@@ -296,7 +369,8 @@ class Admission:
             getattr(self, name).restore(state[name])
 
 
-_PARTS = ("sequences", "receipts", "values", "accounting", "mostly_bad", "watch")
+_PARTS = ("sequences", "receipts", "stamps", "values", "accounting", "mostly_bad", "watch", "vote")
+_NONE: IntColumn = np.empty(0, np.int64)
 
 
 def _renumber(decoded: Decoded, at: Sequence[int]) -> None:
@@ -306,23 +380,13 @@ def _renumber(decoded: Decoded, at: Sequence[int]) -> None:
         one.index = at[one.index]
 
 
-def _laps(frame: Frame, device: IntColumn, message: IntColumn, steps: IntColumn) -> list[Lap]:
-    """Cut a frame so that within a part no clock steps back.
-
-    Args:
-        frame: the rows of new messages.
-        device: device of each message.
-        message: message of each row of the frame.
-        steps: messages whose device clock had stepped back, ascending.
-    """
-    if not len(steps):
-        return [Lap(steps, frame)]
-    lap = np.zeros(len(device), np.int64)
-    for place in steps.tolist():
-        lap[place:] += device[place:] == device[place]
-    lap = np.minimum(lap, LAPS)
-    stepped = [np.unique(device[steps[lap[steps] == number]]) for number in range(int(lap.max()) + 1)]
-    return [Lap(devices, part(frame, lap[message] == number)) for number, devices in enumerate(stepped)]
+def _said(payloads: Sequence[bytes], decoded: Decoded, own: IntColumn) -> Mapping[int, int]:
+    """Return digests of the contents of messages without a time of their own, by message."""
+    found = {}
+    for message in np.flatnonzero(own == NO_TIME).tolist():
+        payload = payloads[decoded.messages.index[message]]
+        found[message] = digest(content_of(payload))
+    return found
 
 
 def _quarantined(decoded: Decoded, fate: NDArray[np.int8]) -> list[RefusedDelivery]:

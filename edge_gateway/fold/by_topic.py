@@ -14,9 +14,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ByTopic:
-    """Statuses and acks with their payloads; telemetry and deliveries of foreign sites by position in the batch."""
+    """Statuses and acks with their payloads; telemetry and deliveries of foreign sites by position in the batch.
 
-    statuses: list[tuple[DeviceTopic, bytes]] = field(default_factory=list)
+    Of a status it is also said whether its device has just sent it.
+    """
+
+    statuses: list[tuple[DeviceTopic, bytes, bool]] = field(default_factory=list)
     acks: list[tuple[DeviceTopic, bytes]] = field(default_factory=list)
     telemetry: list[int] = field(default_factory=list)
     foreign: list[int] = field(default_factory=list)
@@ -24,7 +27,7 @@ class ByTopic:
 
 def by_topic(batch: Batch, registry: Registry) -> ByTopic:
     """Sort a batch. A topic that says nothing known counts as telemetry, where admission quarantines it."""
-    parts, known = ByTopic(), registry.device_of_topic
+    parts, known, copies = ByTopic(), registry.device_of_topic, set(batch.copies)
     for position, topic in enumerate(batch.topics):
         if topic in known:
             parts.telemetry.append(position)
@@ -34,7 +37,7 @@ def by_topic(batch: Batch, registry: Registry) -> ByTopic:
             continue
         parsed = parse_device_topic(topic)
         if parsed is not None and parsed.kind == STATUS:
-            parts.statuses.append((parsed, batch.payloads[position]))
+            parts.statuses.append((parsed, batch.payloads[position], position not in copies))
         elif parsed is not None and parsed.kind == ACK:
             parts.acks.append((parsed, batch.payloads[position]))
         else:

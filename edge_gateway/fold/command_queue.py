@@ -6,8 +6,10 @@
                     └──▶ expired | expired_unknown | dry_run            never sent
 
 A device has one unconfirmed command at a time; critical ones go first. A retry keeps id and n, so that the device
-executes it once. A command that the broker refused was never delivered: it goes back to waiting, and is sent with a
-new n until it expires.
+executes it once. A command that the broker refused was never delivered, and one whose n is not above the one that the
+device holds was never executed: it goes back to waiting, and is sent with a new n until it expires.
+
+Expiry counts from the reading, whose age is taken once, on arrival; from then on everything waits by monotonic time.
 """
 
 from __future__ import annotations
@@ -21,7 +23,9 @@ from typing import Any, Literal
 import msgspec
 
 from edge_gateway.records.alerts import LEVELS, CommandChange, CommandIntent, CommandState, Transition
+from edge_gateway.records.inputs import Moment
 from fleet_config.durations import RateSpec
+from fleet_wire.control_messages import Ack
 
 Mode = Literal["live", "dry_run", "off"]
 
@@ -33,35 +37,47 @@ SITE_LEFT = "its site is not this gateway's any more"
 REFUSED_FIRST, REFUSED_MOST = 5_000, 60_000
 """Milliseconds before a refused command is sent again: the wait doubles from the first to the second."""
 MOST_DOUBLINGS = 7
+MOST_N = 1 << 62
+"""A device that claims to hold a higher number is not believed: numbers end at twice that."""
 
 
 @dataclass(slots=True)
 class PendingCommand:
-    """A command that has not ended: what was asked, and how far it got. Times are wall milliseconds.
+    """A command that has not ended: what was asked, and how far it got.
 
     A record of its own beside `CommandChange`: a change is an event and never altered, this is the state behind it.
 
     Attributes:
         alert: the transition that caused the command.
+        expires_at: monotonic ms.
         n: 0 until it is first sent.
+        sent_at: when it was last sent, as the device is told: wall ms.
+        tried_at: the same in monotonic ms, by which it is sent again.
         attempts: how often it was sent with this n.
-        refusals, refused: how often the broker refused it, and why it did last.
+        refusals, refused: how often it was refused, and why it was last.
     """
 
     id: str
     intent: CommandIntent
     alert: Transition
+    expires_at: int
     n: int = 0
     sent_at: int = 0
+    tried_at: int = 0
     attempts: int = 0
     refusals: int = 0
     refused: str = ""
 
     @classmethod
-    def of(cls, alert: Transition, intent: CommandIntent) -> PendingCommand:
-        """Return the command that `intent` of `alert` asks for; a replay gives it the same id."""
+    def of(cls, alert: Transition, intent: CommandIntent, moment: Moment) -> PendingCommand:
+        """Return the command that `intent` of `alert` asks for; a replay gives it the same id.
+
+        A reading is taken to be as old as it says only where the wall clock is trusted, and never to be of the future.
+        """
         name = f"{alert.id}\0{intent.name}\0{alert.cause}\0{alert.at}"
-        return cls(hashlib.blake2b(name.encode(), digest_size=8).hexdigest(), intent, alert)
+        age = max(0, moment.wall - alert.at) if moment.trusted else 0
+        expires_at = moment.monotonic - age + intent.expires_ms
+        return cls(hashlib.blake2b(name.encode(), digest_size=8).hexdigest(), intent, alert, expires_at)
 
     @property
     def device(self) -> str:
@@ -72,20 +88,16 @@ class PendingCommand:
         return self.alert.site
 
     @property
-    def expires_at(self) -> int:
-        return self.alert.at + self.intent.expires_ms
-
-    @property
     def order(self) -> tuple[int, int, str]:
         """Sort key among the commands of a device: the most severe first, then the oldest."""
         return -LEVELS.index(self.alert.level), self.alert.at, self.id
 
-    def may_be_sent(self, wall: int) -> bool:
-        """Whether the wait after a refusal is over. It also is when the wall clock went back."""
+    def may_be_sent(self, now: int) -> bool:
+        """Whether the wait after a refusal is over at `now`, in monotonic ms."""
         if not self.refusals:
             return True
         wait = min(REFUSED_FIRST << min(self.refusals - 1, MOST_DOUBLINGS), REFUSED_MOST)
-        return not self.sent_at <= wall < self.sent_at + wait
+        return now >= self.tried_at + wait
 
     def change(self, state: CommandState, wall: int, detail: str = "") -> CommandChange:
         """Return the record that the command is in `state` from `wall` on."""
@@ -108,7 +120,7 @@ class CommandWork:
 
 @dataclass(slots=True)
 class Bucket:
-    """A token bucket; its level is computed when asked for. `at` is wall milliseconds."""
+    """A token bucket; its level is computed when asked for. Times are monotonic ms."""
 
     tokens: float
     at: int
@@ -166,25 +178,33 @@ class CommandQueue:
         """Return the commands that were sent and not acknowledged; a restart sends them again."""
         return list(self._sent.values())
 
-    def add(self, transitions: Iterable[Transition], wall: int) -> CommandWork:
+    def add(self, transitions: Iterable[Transition], moment: Moment) -> CommandWork:
         """Queue the commands that `transitions` ask for; `advance` sends them."""
         work = CommandWork()
         if self.mode == "off":
             return work
         for transition in transitions:
             for intent in transition.commands:
-                work.changes.append(self._queued(PendingCommand.of(transition, intent), wall))
+                command = PendingCommand.of(transition, intent, moment)
+                work.changes.append(self._queued(command, moment.wall))
         return work
 
-    def acknowledge(
-        self, device: str, command: str, outcome: CommandState, detail: str, wall: int
-    ) -> CommandWork:
-        """End `command` as its device says; an answer to any other command than the unconfirmed one is ignored."""
+    def acknowledge(self, device: str, ack: Ack, wall: int) -> CommandWork:
+        """End the command that `ack` answers, if it is the device's unconfirmed one.
+
+        The next number goes above the one the device holds, which may be another gateway's, or one of this gateway
+        that it lost with its journal. An unconfirmed command that is not above it was ignored, and waits again.
+        """
         work = CommandWork()
+        holds = ack.n if ack.n is not None and ack.n < MOST_N else 0
+        if holds > self._last_n.get(device, 0):
+            self._last_n[device] = holds
         sent = self._sent.get(device)
-        if sent is not None and sent.id == command:
+        if sent is not None and sent.id == ack.id:
             del self._sent[device]
-            work.changes.append(sent.change(outcome, wall, detail))
+            work.changes.append(sent.change(ack.outcome, wall, ack.detail))
+        elif sent is not None and sent.n <= holds:
+            self._put_back(sent, f"the device holds number {holds}, and this was number {sent.n}", wall, work)
         return work
 
     def undelivered(self, device: str, command: str, why: str, wall: int, *, for_good: bool) -> CommandWork:
@@ -196,23 +216,21 @@ class CommandQueue:
         sent = self._sent.get(device)
         if sent is None or sent.id != command or sent.attempts > 1:
             return work
-        del self._sent[device]
-        work.changes.append(sent.change("failed" if for_good else "refused", wall, why))
-        if not for_good:
-            sent.refusals += 1
-            sent.refused = why
-            self._waiting.setdefault(device, []).append(sent)
+        if for_good:
+            del self._sent[device]
+            work.changes.append(sent.change("failed", wall, why))
+        else:
+            self._put_back(sent, why, wall, work)
         return work
 
-    def advance(self, wall: int, *, trusted: bool = True) -> CommandWork:
-        """Retry, expire and send what is due. Nothing expires while the wall clock is not `trusted`."""
+    def advance(self, moment: Moment) -> CommandWork:
+        """Retry, expire and send what is due."""
         work = CommandWork()
         for sent in list(self._sent.values()):
-            self._retry_or_give_up(sent, wall, work, trusted=trusted)
+            self._retry_or_give_up(sent, moment, work)
         for device in list(self._waiting):
-            if trusted:
-                self._expire(device, wall, work)
-            self._send_next(device, wall, work)
+            self._expire(device, moment, work)
+            self._send_next(device, moment, work)
         return work
 
     def forget(self, devices: Iterable[str]) -> None:
@@ -231,7 +249,7 @@ class CommandQueue:
         return work
 
     def expire_unknown(self, wall: int) -> CommandWork:
-        """End every command: after a start without a trusted clock their age is unknown."""
+        """End every command, because their age is unknown."""
         work = CommandWork(changes=[command.change("expired_unknown", wall) for command in self._pending()])
         self._sent.clear()
         self._waiting.clear()
@@ -252,33 +270,41 @@ class CommandQueue:
         self._waiting.setdefault(command.device, queue).append(command)
         return command.change("queued", wall)
 
-    def _retry_or_give_up(self, sent: PendingCommand, wall: int, work: CommandWork, *, trusted: bool) -> None:
-        within = sent.intent.confirm_within_ms
-        overdue = within is not None and wall >= sent.sent_at + within
-        expired = trusted and wall >= sent.expires_at
-        if expired or (overdue and sent.attempts > sent.intent.retries):
+    def _put_back(self, sent: PendingCommand, why: str, wall: int, work: CommandWork) -> None:
+        """Let a command wait again that was not executed."""
+        del self._sent[sent.device]
+        work.changes.append(sent.change("refused", wall, why))
+        sent.refusals += 1
+        sent.refused = why
+        self._waiting.setdefault(sent.device, []).append(sent)
+
+    def _retry_or_give_up(self, sent: PendingCommand, moment: Moment, work: CommandWork) -> None:
+        within, now = sent.intent.confirm_within_ms, moment.monotonic
+        overdue = within is not None and now >= sent.tried_at + within
+        if now >= sent.expires_at or (overdue and sent.attempts > sent.intent.retries):
             del self._sent[sent.device]
-            work.changes.append(sent.change("unconfirmed", wall, f"sent {_times(sent.attempts)}"))
+            work.changes.append(sent.change("unconfirmed", moment.wall, f"sent {_times(sent.attempts)}"))
         elif overdue:
-            sent.sent_at = wall
+            sent.sent_at, sent.tried_at = moment.wall, now
             sent.attempts += 1
             work.send.append(sent)
 
-    def _expire(self, device: str, wall: int, work: CommandWork) -> None:
-        for command in self._remove(device, lambda command: wall >= command.expires_at):
+    def _expire(self, device: str, moment: Moment, work: CommandWork) -> None:
+        for command in self._remove(device, lambda command: moment.monotonic >= command.expires_at):
             if command.refusals:
                 why = f"{command.refused}; tried {_times(command.refusals)} until it expired"
-                work.changes.append(command.change("refused", wall, why))
+                work.changes.append(command.change("refused", moment.wall, why))
             else:
-                work.changes.append(command.change("expired", wall))
+                work.changes.append(command.change("expired", moment.wall))
 
-    def _send_next(self, device: str, wall: int, work: CommandWork) -> None:
+    def _send_next(self, device: str, moment: Moment, work: CommandWork) -> None:
         """Send the device's first waiting command, unless one is unconfirmed or the rate is used up."""
-        ready = [command for command in self._waiting.get(device, ()) if command.may_be_sent(wall)]
-        if ready and device not in self._sent and self._takes_token(device, wall):
+        now = moment.monotonic
+        ready = [command for command in self._waiting.get(device, ()) if command.may_be_sent(now)]
+        if ready and device not in self._sent and self._takes_token(device, now):
             first = min(ready, key=lambda command: command.order)
             self._remove(device, lambda command: command is first)
-            self._send(first, wall, work)
+            self._send(first, moment, work)
 
     def _remove(self, device: str, ends: Callable[[PendingCommand], bool]) -> list[PendingCommand]:
         """Take the waiting commands of a device for which `ends` is true out of its queue."""
@@ -290,32 +316,32 @@ class CommandQueue:
             queue[:] = [command for command in queue if not ends(command)]
         return gone
 
-    def _takes_token(self, device: str, wall: int) -> bool:
+    def _takes_token(self, device: str, now: int) -> bool:
         """Use one token of the device's bucket and one of the gateway's, if both have one."""
-        bucket = self._buckets.get(device) or Bucket.full(self.per_device, wall)
-        if bucket.level(self.per_device, wall) < 1.0 or self._total.level(self.total, wall) < 1.0:
+        bucket = self._buckets.get(device) or Bucket.full(self.per_device, now)
+        if bucket.level(self.per_device, now) < 1.0 or self._total.level(self.total, now) < 1.0:
             return False
-        bucket.take(self.per_device, wall)
+        bucket.take(self.per_device, now)
         self._buckets[device] = bucket
-        self._total.take(self.total, wall)
+        self._total.take(self.total, now)
         if len(self._buckets) >= LEAST_BUCKETS and len(self._buckets).bit_count() == 1:
-            self._forget_full_buckets(wall)
+            self._forget_full_buckets(now)
         return True
 
-    def _forget_full_buckets(self, wall: int) -> None:
+    def _forget_full_buckets(self, now: int) -> None:
         """Drop the buckets that are full again: a device without one starts with a full one."""
         full, buckets = _capacity(self.per_device), self._buckets
         self._buckets = {
-            device: bucket for device, bucket in buckets.items() if bucket.level(self.per_device, wall) < full
+            device: bucket for device, bucket in buckets.items() if bucket.level(self.per_device, now) < full
         }
 
-    def _send(self, command: PendingCommand, wall: int, work: CommandWork) -> None:
-        command.n = self._last_n[command.device] = max(self._last_n.get(command.device, 0) + 1, wall)
-        command.sent_at = wall
+    def _send(self, command: PendingCommand, moment: Moment, work: CommandWork) -> None:
+        command.n = self._last_n[command.device] = max(self._last_n.get(command.device, 0) + 1, moment.wall)
+        command.sent_at, command.tried_at = moment.wall, moment.monotonic
         command.attempts = 1
         self._sent[command.device] = command
         work.send.append(command)
-        work.changes.append(command.change("sent", wall))
+        work.changes.append(command.change("sent", moment.wall))
 
     def snapshot(self) -> dict[str, Any]:
         return {

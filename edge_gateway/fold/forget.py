@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import TYPE_CHECKING, Any
 
 from edge_gateway.columns.numbering import NONE
@@ -14,15 +14,22 @@ if TYPE_CHECKING:
     from edge_gateway.fleet.registry import Registry
 
 
-def forget_input(registry: Registry, moment: Moment, args: Mapping[str, Any]) -> Forget:
+def forget_input(
+    registry: Registry, moment: Moment, args: Mapping[str, Any], strangers: Container[str] = ()
+) -> Forget:
     """Return the input that forgets `device`, or only its `metric` where `args` name one.
 
-    ValueError says, for the operator, what is wrong with `args`.
+    `strangers` are publishers that are no devices, because nothing of theirs was accepted. ValueError says, for the
+    operator, what is wrong with `args`.
     """
     device, metric = args.get("device"), args.get("metric")
     if not isinstance(device, str) or not isinstance(metric, str | None):
         raise ValueError("forget needs a 'device', and takes a 'metric', both as text")  # noqa: TRY004 - an answer
     number = registry.find(device)
+    if number is None and device in strangers and metric is None:
+        return Forget(moment, device, None)
+    if number is None and device in strangers:
+        raise ValueError(f"'{printable(device)}' has no metrics: nothing it sent was accepted")
     if number is None:
         raise ValueError(f"no device '{printable(device)}' is known here")
     if metric is not None and registry.table.find(number, metric) == NONE:
@@ -32,8 +39,10 @@ def forget_input(registry: Registry, moment: Moment, args: Mapping[str, Any]) ->
     return Forget(moment, device, metric)
 
 
-def forget_answer(given: Forget) -> str:
-    """Return what happens next, for the operator."""
+def forget_answer(given: Forget, *, stranger: bool = False) -> str:
+    """Return what happens next, for the operator; `stranger`: what was forgotten is no device."""
+    if stranger:
+        return f"{given.device}: forgotten; it is listed again with the next message that cannot be used"
     if given.metric is not None:
         return f"{given.device} {given.metric}: starts afresh with its next value"
     return (

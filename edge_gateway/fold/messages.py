@@ -5,12 +5,12 @@ They are sent once the record that caused them is on disk.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from msgspec import structs
 
+from edge_gateway.fleet.arrivals.marks import StoredRange
 from edge_gateway.fold.command_queue import PendingCommand
 from edge_gateway.records.alerts import Transition
 from fleet_wire import control_messages, topics
@@ -31,7 +31,7 @@ class Message:
     """One publish.
 
     Attributes:
-        expires_at: wall milliseconds after which the broker drops it; None: never.
+        expires_at: monotonic ms, as in `Moment`, from which on it must not be delivered; None: never.
         fleeting: dropped where the queue is full or the connection ends, because the next one replaces it.
         doubtful: an earlier attempt may have reached the broker, whose answer was lost.
     """
@@ -109,11 +109,11 @@ def command_message(pending: PendingCommand) -> Message:
     )
 
 
-def receipt_message(
-    site: str, device: str, boot: int, upto: int, missing: Sequence[tuple[int, int]]
-) -> Message:
+def receipt_message(site: str, device: str, boot: int, stored: StoredRange) -> Message:
     """Return the receipt of what is stored of a boot; a lost one is replaced by the next."""
-    receipt = control_messages.Receipt(boot=boot, upto=upto, missing=list(missing))
+    receipt = control_messages.Receipt(
+        boot=boot, since=stored.since, upto=stored.upto, missing=stored.missing
+    )
     return Message(
         topics.device_topic(site, device, topics.RECEIPT),
         control_messages.encode_receipt(receipt),

@@ -12,14 +12,15 @@
                                                     ▼                                        ▼
                                              closed windows, every tier           alerts, notices, CommandQueue
     Tick ───▶ silence, `for`, expiry, receipts        Reload ───▶ Evaluator        Forget ───▶ Registry
+    Trim ───▶ Windows: what the history may have given up
 
 The same inputs give the same effects and the same state, bit for bit.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -33,7 +34,9 @@ from edge_gateway.fleet.devices.births import Needed
 from edge_gateway.fleet.limits import Refusal
 from edge_gateway.fleet.registry import Registry
 from edge_gateway.fold.by_topic import by_topic
+from edge_gateway.fold.closed_windows import for_store
 from edge_gateway.fold.command_queue import CommandQueue, CommandWork
+from edge_gateway.fold.completeness import Completeness, note_history
 from edge_gateway.fold.effects import Effects
 from edge_gateway.fold.messages import (
     Message,
@@ -47,6 +50,7 @@ from edge_gateway.records import store_effects as stored
 from edge_gateway.records.alerts import Transition
 from edge_gateway.records.inputs import (
     Batch,
+    ClockConfirmed,
     ClockUntrusted,
     Forget,
     Input,
@@ -54,6 +58,7 @@ from edge_gateway.records.inputs import (
     Reload,
     StateLost,
     Tick,
+    Trim,
     Undelivered,
 )
 from edge_gateway.rules.alerts.evaluator import Evaluator
@@ -65,7 +70,6 @@ from fleet_wire import control_messages
 from fleet_wire.telemetry import MalformedMessage
 from fleet_wire.topics import DeviceTopic, device_topic
 
-ALWAYS = -(1 << 62)
 CLOSE_ROWS = 4_096
 """Rows of closing windows that a batch or tick may take out of the log, however small it is …"""
 CLOSE_SHARE = 4
@@ -73,7 +77,7 @@ CLOSE_SHARE = 4
 MOST_RETIRED = 500
 """Devices that one tick may retire."""
 PUBLISHED = frozenset({"firing", "resolved"})
-STATEFUL = ("registry", "admission", "windows", "rules", "commands")
+STATEFUL = ("registry", "admission", "windows", "rules", "commands", "completeness")
 
 
 @dataclass(slots=True)
@@ -83,7 +87,6 @@ class Pipeline:
     Attributes:
         gateway: its id, part of alert topics.
         retire_after: silence, in ms of the listening clock, after which a device is forgotten.
-        complete_from: wall ms; windows that start earlier are partial, because an earlier state is lost.
     """
 
     gateway: str
@@ -93,13 +96,13 @@ class Pipeline:
     rules: Evaluator
     commands: CommandQueue
     retire_after: int
-    complete_from: int = ALWAYS
+    completeness: Completeness = field(default_factory=Completeness)
     _site_left: bool = False
     """Whether the state was restored with devices of a site that left; the next input ends what they have open."""
 
     def fold(self, given: Input) -> Effects:
         """Take in one input and return its effects."""
-        effects = Effects(at=given.moment.wall)
+        effects = Effects(given.moment.wall, given.moment.at_least, given.moment.aged)
         site_left, self._site_left = self._site_left, False
         if site_left:
             self._end_departed(effects)
@@ -115,8 +118,8 @@ class Pipeline:
                 effects.urgent = True
             case ClockUntrusted():
                 self._take_commands(self.commands.expire_unknown(given.moment.wall), effects)
-            case StateLost():
-                self.complete_from = effects.frozen = given.moment.wall
+            case ClockConfirmed() | StateLost() | Trim():
+                note_history(given, self.completeness, self.windows.ever, effects)
             case Undelivered():
                 self._undelivered(given, effects)
             case Forget():
@@ -141,8 +144,8 @@ class Pipeline:
         parts = by_topic(batch, self.registry)
         if parts.foreign:
             self._foreign(batch, parts.foreign, effects)
-        for topic, payload in parts.statuses:
-            self._status(topic, payload, effects)
+        for topic, payload, just_sent in parts.statuses:
+            self._status(topic, payload, effects, just_sent=just_sent)
         for topic, payload in parts.acks:
             self._ack(topic, payload, effects)
         before = self.registry.version
@@ -158,7 +161,7 @@ class Pipeline:
         effects.foreign = [batch.topics[position] for position in positions]
         for position in positions:
             if payload := batch.payloads[position]:
-                self._quarantine(batch.topics[position], payload, Refusal.FOREIGN_SITE.value, effects)
+                effects.quarantine(batch.topics[position], payload, Refusal.FOREIGN_SITE.value)
 
     def _end_departed(self, effects: Effects) -> None:
         """Close the windows and end the commands of devices whose site left; `_retire` forgets the devices."""
@@ -171,8 +174,11 @@ class Pipeline:
         """Take in telemetry; return the number of its readings."""
         admitted = self.admission.admit(batch, positions)
         effects.held = admitted.held
+        self.windows.begin(admitted.frame.device, self.registry.device_name)
+        if admitted.not_known is not None:
+            effects.not_known = self._set_aside(admitted.not_known)
         for position, reason in admitted.quarantined:
-            self._quarantine(batch.topics[position], batch.payloads[position], reason, effects)
+            effects.quarantine(batch.topics[position], batch.payloads[position], reason)
         arrived = 0
         for stepped, part in admitted.laps:
             if len(stepped):
@@ -189,7 +195,7 @@ class Pipeline:
         self._take_transitions(self.rules.evaluate(frame, moment.listening), moment, effects)
         return len(frame.row) + len(frame.state_row)
 
-    def _status(self, topic: DeviceTopic, payload: bytes, effects: Effects) -> None:
+    def _status(self, topic: DeviceTopic, payload: bytes, effects: Effects, *, just_sent: bool) -> None:
         """Take in a birth or a will; an empty payload cleared the retained one."""
         if not payload:
             self.registry.status_cleared(topic.site, topic.device)
@@ -202,13 +208,13 @@ class Pipeline:
             self._refuse(topic, payload, status.reason, effects)
         else:
             self.admission.watch.accepted(*topic)
-            self._birth_or_will(device, status)
+            self._birth_or_will(device, status, just_sent=just_sent)
 
-    def _birth_or_will(self, device: int, status: control_messages.Status) -> None:
+    def _birth_or_will(self, device: int, status: control_messages.Status, *, just_sent: bool) -> None:
         self.registry.presence.heard(device)
         if isinstance(status, control_messages.Birth):
             self.registry.birth(device, status, self.windows.next_start(device))
-            if self.admission.birth(device, status):
+            if self.admission.birth(device, status, just_sent=just_sent):
                 self._rewind(np.array([device], np.int64))
         else:
             self.registry.presence.gone(device)
@@ -225,16 +231,12 @@ class Pipeline:
             self._refuse(topic, payload, diagnosed(payload, str(error)), effects)
             return
         self.admission.watch.accepted(*topic)
-        ended = self.commands.acknowledge(topic.device, ack.id, ack.outcome, ack.detail, effects.at)
-        self._take_commands(ended, effects)
+        self._take_commands(self.commands.acknowledge(topic.device, ack, effects.at), effects)
 
     def _refuse(self, topic: DeviceTopic, payload: bytes, reason: str, effects: Effects) -> None:
         """Quarantine a status or an ack."""
         self.admission.watch.quarantined(*topic, reason)
-        self._quarantine(device_topic(*topic), payload, reason, effects)
-
-    def _quarantine(self, topic: str, payload: bytes, reason: str, effects: Effects) -> None:
-        effects.quarantined.append(stored.Quarantined(topic, payload, reason, effects.at))
+        effects.quarantine(device_topic(*topic), payload, reason)
 
     def _late(self, late: Late, effects: Effects) -> None:
         """Leave readings of closed windows to the store, which corrects the stored rows."""
@@ -247,11 +249,18 @@ class Pipeline:
             states = (found.series, versions, found.ts, found.code, found.tiers)
             effects.late_states = stored.both(effects.late_states, stored.LateStates(*states))
 
+    def _set_aside(self, frame: Frame) -> stored.LateValues:
+        """Return numbers that are merged nowhere, for the store to send apart."""
+        rows = frame.row
+        ts, nowhere = frame.ts[rows], np.zeros(len(rows), np.int64)
+        versions = self.registry.tag_versions(frame.device[rows], ts - ts % self.windows.every_ms[0])
+        return stored.LateValues(frame.series, versions, ts, frame.value, frame.quality, nowhere)
+
     def _late_versions(self, late: LateReadings) -> IntColumn:
         """Count late readings, but for derived ones; return the tag version of each one's base window."""
         derived = [self.registry.metric(rule.name) for rule in self.rules.rules.records]
         measured = ~np.isin(self.registry.series_metric[late.series], derived)
-        merged = late.tiers != 0
+        merged = late.tiers > 0
         self.admission.accounting.late_merged(late.device[measured & merged])
         self.admission.accounting.too_late(late.device[measured & ~merged])
         return self.registry.tag_versions(late.device, late.ts - late.ts % self.windows.every_ms[0])
@@ -287,7 +296,7 @@ class Pipeline:
     def _receipts(self, receipts: Sequence[Due], effects: Effects) -> None:
         for due in receipts:
             name, site = self.registry.device_name[due.device], self.registry.device_site[due.device]
-            effects.outgoing.append(receipt_message(site, name, due.boot, due.upto, due.missing))
+            effects.outgoing.append(receipt_message(site, name, due.boot, due.stored))
 
     def _retire(self, moment: Moment) -> IntColumn:
         """Retire devices without open windows that were silent for long or whose site left, up to MOST_RETIRED.
@@ -304,7 +313,7 @@ class Pipeline:
     def _clear(self, retired: IntColumn) -> None:
         """Clear the state under the numbers of retired devices, whose alerts have ended, for their next owners."""
         if len(retired):
-            self.windows.forget(retired)
+            self.windows.forget(retired, self.registry.device_name)
             self.rules.forget(retired)
 
     def _reclaim(self, listening: int, effects: Effects) -> None:
@@ -328,12 +337,12 @@ class Pipeline:
         for transition in own:
             if transition.notify:
                 effects.outgoing.append(notice_message(transition))
-        self._take_commands(self.commands.add(own, moment.wall), effects)
+        self._take_commands(self.commands.add(own, moment), effects)
         self._advance_commands(moment, effects)
 
     def _advance_commands(self, moment: Moment, effects: Effects) -> None:
         if self.commands.busy:
-            self._take_commands(self.commands.advance(moment.wall, trusted=moment.trusted), effects)
+            self._take_commands(self.commands.advance(moment), effects)
 
     def _take_commands(self, work: CommandWork, effects: Effects) -> None:
         """Publish and journal what the command queue did; commit at once."""
@@ -356,26 +365,11 @@ class Pipeline:
         self._store(self.windows.close(max(CLOSE_ROWS, CLOSE_SHARE * arrived)), effects)
 
     def _store(self, closed: Closed, effects: Effects) -> None:
-        for tier, rows in closed.numeric:
-            tails = {row: tail.pack() for row, tail in closed.tails_of(tier).items()}
-            effects.windows.extend(self._closed_windows(tier, rows, tails))
-        for tier, rows in closed.states:
-            effects.states.append(stored.ClosedStates(tier, rows, self._versions(rows)))
-
-    def _closed_windows(
-        self, tier: int, rows: np.ndarray[Any, Any], tails: dict[int, bytes]
-    ) -> Iterator[stored.ClosedWindows]:
-        """Yield whole windows and partial ones (`complete_from`) apart."""
-        partial = rows["start"] < self.complete_from
-        for is_partial in (False, True) if partial.any() else (False,):
-            places = np.flatnonzero(partial == is_partial)
-            if len(places):
-                kept = {new: tails[old] for new, old in enumerate(places.tolist()) if old in tails}
-                yield stored.ClosedWindows(tier, rows[places], self._versions(rows[places]), kept, is_partial)
-
-    def _versions(self, rows: np.ndarray[Any, Any]) -> IntColumn:
-        """Return the tag version that was in force when each row's window opened."""
-        return self.registry.tag_versions(self.registry.series_device[rows["series"]], rows["start"])
+        if closed:
+            since = self.completeness.since
+            numbers, states = for_store(closed, since, self.registry, self.windows.ever)
+            effects.windows.extend(numbers)
+            effects.states.extend(states)
 
     def restart_messages(self) -> list[Message]:
         """Return what may not have reached the broker before a crash: firing alerts and unconfirmed commands."""
@@ -385,13 +379,11 @@ class Pipeline:
 
     def snapshot(self) -> dict[str, Any]:
         """Return the whole state as a tree of copies, for a checkpoint."""
-        parts = {name: getattr(self, name).snapshot() for name in STATEFUL}
-        return {**parts, "complete_from": self.complete_from}
+        return {name: getattr(self, name).snapshot() for name in STATEFUL}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Take over the state of a `snapshot`."""
         for name in STATEFUL:
             getattr(self, name).restore(state[name])
         self._note_needed()
-        self.complete_from = state["complete_from"]
         self._site_left = bool(len(self.registry.departed))

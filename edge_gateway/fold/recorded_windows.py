@@ -45,7 +45,7 @@ def _columns(effects: Effects | stored.StoreEffects) -> list[stored.Array]:
     closed = (*effects.windows, *effects.states)
     late = [one for one in (effects.late, effects.late_states) if one is not None]
     return [
-        *(np.array([one.tier, len(one.rows)]) for one in closed),
+        *(np.array([one.tier, one.kind, len(one.rows)]) for one in closed),
         *(one.rows[name] for one in closed for name in ("series", "start", "first_at", "last_at")),
         *(column for one in late for column in (one.series, one.ts, one.tiers)),
     ]

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from edge_gateway.errors import NewerSpool
+from edge_gateway.errors import OtherSpool
 from edge_gateway.journal.files import FILES, Files, write_whole
 from edge_gateway.records import codec
 
@@ -25,8 +25,7 @@ log = logging.getLogger("edge_gateway.checkpoint")
 _HEADER: Final = struct.Struct("<4sB3xQQI")
 _CHECK: Final = struct.Struct("<I")
 _MAGIC: Final = b"EGCP"
-FORMAT: Final = 4
-_UNCHECKED_HEADER: Final = 1
+FORMAT: Final = 8
 _NAME: Final = re.compile(r"checkpoint-(\d{20})")
 
 
@@ -46,7 +45,7 @@ def write_checkpoint(
     Journal segments that end at or before that number may be unlinked. A large state takes seconds: call it in a
     thread, with a copy, because encoding empties `state`. An OSError leaves the earlier checkpoints as they are.
     """
-    body = codec.encode_apart(state)
+    body = codec.encode_piecewise(state)
     header = _header(FORMAT, number, body)
     if not directory.is_dir():
         files.make_directory(directory)
@@ -88,8 +87,8 @@ def _is_taken(take: Callable[[dict[str, Any]], object], state: dict[str, Any], p
     return True
 
 
-def refuse_newer(directory: Path, *, files: Files = FILES) -> None:
-    """Raise NewerSpool if a newer program wrote one of the checkpoints. Changes nothing."""
+def refuse_other(directory: Path, *, files: Files = FILES) -> None:
+    """Raise OtherSpool if a program of another version wrote one of the checkpoints. Changes nothing."""
     for number in _numbers(directory, files):
         path = directory / f"checkpoint-{number:020d}"
         try:
@@ -98,8 +97,8 @@ def refuse_newer(directory: Path, *, files: Files = FILES) -> None:
         except (OSError, struct.error):
             continue
         body = data[_HEADER.size :]
-        if version > FORMAT and data[: _HEADER.size] == _header(version, named, body):
-            raise NewerSpool.of(path, version, FORMAT)
+        if version != FORMAT and data[: _HEADER.size] == _header(version, named, body):
+            raise OtherSpool.of(path, version, FORMAT)
 
 
 def checkpoint_files(directory: Path, *, files: Files = FILES) -> tuple[str, ...]:
@@ -130,7 +129,7 @@ def _read(path: Path, number: int, files: Files) -> dict[str, Any] | None:
     except (OSError, struct.error):
         return None
     body = data[_HEADER.size :]
-    if not 0 < version <= FORMAT or data[: _HEADER.size] != _header(version, number, body):
+    if version != FORMAT or data[: _HEADER.size] != _header(version, number, body):
         return None
     try:
         state = codec.decode(body)
@@ -141,4 +140,4 @@ def _read(path: Path, number: int, files: Files) -> dict[str, Any] | None:
 
 def _header(version: int, number: int, body: bytes) -> bytes:
     start = _HEADER.pack(_MAGIC, version, number, len(body), 0)[: -_CHECK.size]
-    return start + _CHECK.pack(zlib.crc32(body, 0 if version == _UNCHECKED_HEADER else zlib.crc32(start)))
+    return start + _CHECK.pack(zlib.crc32(body, zlib.crc32(start)))

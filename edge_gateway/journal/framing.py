@@ -22,6 +22,8 @@ _HEADER: Final = struct.Struct("<4sB3xIQQ")
 _CHECK: Final = struct.Struct("<I")
 _LAST: Final = struct.Struct("<Q")
 HEADER_BYTES: Final = _HEADER.size + _CHECK.size
+SECTOR_BYTES: Final = 512
+"""The least a disk writes at once."""
 
 
 class RecordFrame(NamedTuple):
@@ -40,10 +42,14 @@ class RecordFrame(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """The readable frames of a segment file, and the byte ranges [start, end) that are not readable."""
+    """The readable frames of a segment file, and the byte ranges [start, end) that are not readable.
+
+    `damaged` are those of the ranges that no write which never finished can have left (`may_be_unwritten`).
+    """
 
     frames: list[RecordFrame]
     unreadable: list[tuple[int, int]]
+    damaged: tuple[tuple[int, int], ...] = ()
 
 
 def encode_frame(number: int, base: int, body: bytes, kind: int = RECORD) -> bytes:
@@ -88,6 +94,29 @@ def _frame_at(data: memoryview, start: int) -> RecordFrame | None:
     return RecordFrame(start, end, kind, number, last, base)
 
 
+def may_be_unwritten(data: bytes, start: int, end: int) -> bool:
+    """Return whether the unreadable bytes [start, end) can be what a write that never finished leaves behind.
+
+    Such a write is at the end of a file that only grows: what did not reach the disk is missing, or is sectors of
+    zeros, on every filesystem that shows no stale blocks. A body is compressed and has no such sectors. So bytes that
+    are all there, and yet not the frame they should be, were damaged after they were written. Where bytes are missing,
+    the two cannot be told apart.
+    """
+    first = start - start % SECTOR_BYTES
+    sectors = (data[max(at, start) : min(at + SECTOR_BYTES, end)] for at in range(first, end, SECTOR_BYTES))
+    return _is_cut_short(data, start) or any(not any(sector) for sector in sectors)
+
+
+def _is_cut_short(data: bytes, start: int) -> bool:
+    """Whether a frame begins at `start` that is longer than the file."""
+    head = data[start : start + _HEADER.size]
+    if len(head) < _HEADER.size:
+        return head[: len(MAGIC)] == MAGIC[: len(head)]
+    magic, kind, length, _, _ = _HEADER.unpack(head)
+    frame = magic == MAGIC and kind in (RECORD, HOLE) and length <= LARGEST_BODY
+    return frame and start + HEADER_BYTES + length > len(data)
+
+
 def scan(data: bytes) -> Scan:
     """Read every intact frame; behind a broken one, go on at the next magic number."""
     frames: list[RecordFrame] = []
@@ -105,4 +134,5 @@ def scan(data: bytes) -> Scan:
         at = good = frame.end
     if good < len(data):
         unreadable.append((good, len(data)))
-    return Scan(frames, unreadable)
+    damaged = (place for place in unreadable if not may_be_unwritten(data, *place))
+    return Scan(frames, unreadable, tuple(damaged))

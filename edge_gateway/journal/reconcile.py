@@ -2,6 +2,9 @@
 
 A segment is named by its first record number and an attempt. A later segment supersedes the records of
 earlier ones from its own first number on: that is how a group whose sync failed is written again.
+
+The end of the newest segment may be a group whose write never finished: it is cut off, and loses nothing, since none of
+it was acknowledged. Where its bytes show that they were written whole and damaged later, it is a loss like any other.
 """
 
 from collections.abc import Sequence
@@ -49,7 +52,7 @@ def _effective(segments: Sequence[ScannedSegment]) -> list[list[RecordFrame]]:
     kept: list[list[RecordFrame]] = []
     limit: int | None = None
     for segment in reversed(segments):
-        kept.append([f for f in segment.scan.frames if limit is None or f.number < limit])
+        kept.append([frame for frame in segment.scan.frames if limit is None or frame.number < limit])
         limit = segment.first if limit is None else min(limit, segment.first)
     kept.reverse()
     return kept
@@ -58,15 +61,20 @@ def _effective(segments: Sequence[ScannedSegment]) -> list[list[RecordFrame]]:
 def _without_torn_group(
     segments: Sequence[ScannedSegment], kept: list[list[RecordFrame]]
 ) -> list[list[RecordFrame]]:
-    """Drop what follows the first gap in the last commit group: that group never became durable."""
+    """Drop what follows the first gap in the last commit group: that group never became durable.
+
+    Unless the gap is damage: then the group was written whole, and the rest of it counts.
+    """
     everything = [frame for frames in kept for frame in frames]
     if not everything:
         return kept
     group = max(frame.base for frame in everything)
     expected = segments[0].first
+    damage_before = {end for _, end in segments[-1].scan.damaged}
+    after_damage = [frame for frame in kept[-1] if frame.start in damage_before]
     for frame in everything:
-        if frame.number > expected >= group:
-            return [[f for f in frames if f.number < expected] for frames in kept]
+        if frame.number > expected >= group and frame not in after_damage:
+            return [[each for each in frames if each.number < expected] for frames in kept]
         expected = max(expected, frame.last + 1)
     return kept
 
@@ -94,6 +102,11 @@ def _plan(
     return SegmentPlan(tuple(frames), lost, bool(lost) or broken_inside, end)
 
 
+def _has_damaged_tail(segment: ScannedSegment, frames: Sequence[RecordFrame]) -> bool:
+    end = frames[-1].end if frames else 0
+    return any(start >= end for start, _ in segment.scan.damaged)
+
+
 def reconcile(segments: Sequence[ScannedSegment]) -> Reconciliation:
     """Plan what to do with segments that come in order of first number, then attempt."""
     if not segments:
@@ -105,6 +118,10 @@ def reconcile(segments: Sequence[ScannedSegment]) -> Reconciliation:
     for index, (segment, frames) in enumerate(zip(segments, kept, strict=True)):
         until = segments[index + 1].first if index < last else None
         lost, expected = _holes(expected, frames, until)
+        if index == len(segments) - 1 and _has_damaged_tail(segment, frames):
+            lost += ((expected, expected),)  # at least this one: how many records there were cannot be read
         plans.append(_plan(segment, frames, lost))
-    torn = sum(s.size - v.cut for s, v in zip(segments, plans, strict=True) if not v.corrupt)
-    return Reconciliation(tuple(plans), tuple(hole for v in plans for hole in v.lost), torn)
+    torn = sum(
+        segment.size - plan.cut for segment, plan in zip(segments, plans, strict=True) if not plan.corrupt
+    )
+    return Reconciliation(tuple(plans), tuple(hole for plan in plans for hole in plan.lost), torn)

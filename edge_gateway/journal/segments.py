@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from edge_gateway.errors import NewerSpool
+from edge_gateway.errors import OtherSpool
 from edge_gateway.journal.files import FILES, Files
 from edge_gateway.journal.framing import (
     FORMAT,
@@ -112,7 +112,7 @@ class Journal:
         files: Files = FILES,
         at: int = 0,
     ) -> "Journal":
-        """Open a directory, made when missing: check every record, cut off a torn tail, set corrupt files aside.
+        """Open a directory, made when missing: check every record, cut off a write never finished, set damage aside.
 
         Args:
             directory: where the segments are.
@@ -122,7 +122,7 @@ class Journal:
             at: wall time in ms, part of the names of files set aside.
 
         Raises:
-            NewerSpool: a newer program wrote a segment.
+            OtherSpool: a newer program wrote a segment.
         """
         journal = cls(directory, segment_bytes=segment_bytes, max_bytes=max_bytes, files=files)
         files.make_directory(directory)
@@ -311,12 +311,7 @@ class Journal:
                 self._adopt(path, segment, plan)
         self._files.sync_directory(self._directory)
         self.report = OpenReport(result.torn_bytes, tuple(aside), result.lost)
-        self._last = self._newest(result.plans)
-
-    def _newest(self, plans: tuple[SegmentPlan, ...]) -> int | None:
-        ends = [frame.last for plan in plans for frame in plan.frames]
-        ends += [hole[1] for plan in plans for hole in plan.lost]
-        return max(ends, default=None)
+        self._last = _newest(result.plans)
 
     def _scanned(self, first: int, name: str) -> ScannedSegment:
         try:
@@ -325,7 +320,7 @@ class Journal:
             return ScannedSegment(first, 1, Scan([], []))
         newer = newer_format(data)
         if newer is not None:
-            raise NewerSpool.of(self._directory / name, newer, FORMAT)
+            raise OtherSpool.of(self._directory / name, newer, FORMAT)
         return ScannedSegment(first, len(data), scan(data))
 
     def _adopt(self, path: Path, segment: ScannedSegment, plan: SegmentPlan) -> None:
@@ -373,3 +368,9 @@ class Journal:
 
 def _raw(data: bytes, frame: RecordFrame) -> bytes:
     return data[frame.start : frame.end]
+
+
+def _newest(plans: tuple[SegmentPlan, ...]) -> int | None:
+    ends = [frame.last for plan in plans for frame in plan.frames]
+    ends += [hole[1] for plan in plans for hole in plan.lost]
+    return max(ends, default=None)

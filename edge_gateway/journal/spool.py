@@ -22,11 +22,15 @@ RESERVE = "reserve"
 SOCKET = "control.sock"
 """The running gateway's local socket."""
 SUBSCRIPTIONS = "subscriptions.json"
+PROBLEMS = "problems.json"
+"""The problems that outlast a restart."""
 STARTS = "starts"
 MOST_STARTS = 64
-_OURS = re.compile(
-    r"(?:lock|journal|checkpoints|store\.sqlite|broker|reserve|subscriptions\.json|starts|\.?control\.sock)(?:[.-].*)?"
+_NAMES = (
+    *(LOCK, JOURNAL, CHECKPOINTS, STORE, BROKER, RESERVE, SOCKET, f".{SOCKET}"),
+    *(SUBSCRIPTIONS, PROBLEMS, STARTS),
 )
+_OURS = re.compile(rf"(?:{'|'.join(map(re.escape, _NAMES))})(?:[.-].*)?")
 """Names that a gateway gives to files in its spool, with suffixes such as -wal and .corrupt-<time>."""
 
 
@@ -44,16 +48,26 @@ def held(path: Path) -> Iterator[Path]:
             f"cannot use the spool {path}: {error.strerror}; set spool.path to a directory this user may write to"
         ) from error
     try:
+        _lock(handle, path)
+        tighten(path)
+        yield path
+    finally:
+        os.close(handle)
+
+
+def refuse_in_use(path: Path) -> None:
+    """Raise SpoolInUse if another process holds the lock of a spool; nothing is made or changed."""
+    with suppress(FileNotFoundError, PermissionError, NotADirectoryError), (path / LOCK).open("rb") as file:
+        _lock(file.fileno(), path)
+
+
+def _lock(handle: int, path: Path) -> None:
+    try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         raise SpoolInUse(
             f"another gateway is using the spool {path}; stop it, or set another spool.path for this one"
         ) from error
-    else:
-        tighten(path)
-        yield path
-    finally:
-        os.close(handle)
 
 
 def tighten(place: Path) -> None:

@@ -2,6 +2,8 @@
 
 It advances only while the gateway is subscribed and has caught up with the broker's queue. An echo shows that it has:
 a message the telemetry session publishes to itself, which the broker delivers behind everything queued earlier.
+
+A gateway that was suspended has heard nobody meanwhile, so a step is never longer than the time between two echoes.
 """
 
 from __future__ import annotations
@@ -66,7 +68,7 @@ class CaughtUpClock:
         """Add the time since the last call if it counts; return `elapsed`."""
         behind = self._asked_at is not None and now - self._asked_at > ECHO_LATE
         if self._at is not None and self.caught_up and not behind:
-            self.elapsed += max(0, now - self._at)
+            self.elapsed += min(max(0, now - self._at), ECHO_EVERY)
         self._at = now
         return self.elapsed
 

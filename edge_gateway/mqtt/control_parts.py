@@ -33,7 +33,7 @@ def make_control(
     gateway: str,
     *,
     clients: Clients,
-    wall: Callable[[], int],
+    monotonic: Callable[[], int],
     started: int,
     report: Callable[[], dict[str, Any]],
     firing_alerts: Callable[[], Iterable[Message]],
@@ -44,13 +44,16 @@ def make_control(
     problems: Problems,
     clock: Callable[[], float] = time.monotonic,
 ) -> Control:
-    """Wire up one control connection. `wall`, `started`: wall milliseconds; `clock`: monotonic seconds."""
+    """Wire up one control connection.
+
+    `monotonic`: milliseconds, in which messages expire; `started`: wall milliseconds; `clock`: monotonic seconds.
+    """
 
     def status_taken() -> None:
         ownership.published = True
 
     sending = Sending(
-        wall=wall,
+        monotonic=monotonic,
         clock=clock,
         counters=counters,
         refusals=Refusals(gateway, clock, counters, problems),

@@ -30,7 +30,7 @@ from edge_gateway.status.problems import Problems
 from edge_gateway.status.report import ShortStatus, as_plain
 from fleet_console.version import VERSION
 from fleet_wire import backoff, control_messages, topics
-from fleet_wire.errors import RETAIN_NOT_SUPPORTED, SESSION_TAKEN_OVER, system_text, tls_fault
+from fleet_wire.errors import RETAIN_NOT_SUPPORTED, SESSION_TAKEN_OVER, plain_text
 from fleet_wire.printable import printable
 
 log = logging.getLogger("edge_gateway.control")
@@ -69,6 +69,8 @@ class Control:
     problems: Problems
     clock: Callable[[], float]
     _connected: bool = False
+    _accepted: bool = False
+    """Whether the broker accepted the connection of this attempt."""
     _losses: int = 0
     _silent_since: float | None = None
     _retry_at: float = 0.0
@@ -116,10 +118,10 @@ class Control:
         return None
 
     def _lost(self, error: Exception | None) -> None:
-        self.counters.control_connections_lost += 1
-        log.info("control connection: %s", _in_words(error))
+        self.counters.control_connections_lost += self._accepted
+        log.info("control connection %s: %s", "lost" if self._accepted else "failed", _in_words(error))
         reason = _reason_of(error)
-        self._connected = False
+        self._connected = self._accepted = False
         self._silent_since = self.clock() if self._silent_since is None else self._silent_since
         self.sending.limit.lost(reason, self.sending.unanswered)
         if reason == RETAIN_NOT_SUPPORTED:
@@ -154,6 +156,7 @@ class Control:
         return max(begun, self._silent_since or begun) + SILENCE_TOLERATED
 
     async def _serve(self, client: ControlClient) -> None:
+        self._accepted = True
         limits = client.limits
         if not limits.qos:
             raise ClosedByGateway("the broker does not support QoS 1, which the contract needs")
@@ -246,11 +249,8 @@ class Control:
 
 
 def _in_words(error: Exception | None) -> str:
-    """Describe the end of a connection; aiomqtt keeps the system's error as the cause of its own."""
-    for one in (error, error and error.__cause__):
-        if isinstance(one, OSError):
-            return printable(tls_fault(one) or system_text(one))
-    return printable(error or "ended")
+    """Describe the end of a connection."""
+    return printable("ended" if error is None else plain_text(error))
 
 
 def _reason_of(error: BaseException | None) -> int | None:

@@ -9,8 +9,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 from edge_gateway.fold.messages import Message
+from edge_gateway.records.alerts import ALERT_COLUMNS
 from edge_gateway.status.catalogue import Problem
 from edge_gateway.status.problem import Gravity
 from edge_gateway.status.report import OpenProblem
@@ -32,25 +34,37 @@ class OwnAlerts:
 
     def firing(self) -> list[Message]:
         """Return the retained message of each firing alert."""
-        return [self._alert(problem, "firing") for problem in self._firing.values()]
+        return [self._message(problem, "firing") for problem in self._firing.values()]
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return the firing alerts as people read them, with the keys of a rule's alert."""
+        alerts = [self._alert(problem, "firing") for problem in self._firing.values()]
+        return [
+            {**{name: getattr(one, name, None) for name in ALERT_COLUMNS}, "site": topics.NO_SITE}
+            for one in alerts
+        ]
 
     def follow(self, problems: Iterable[OpenProblem]) -> None:
         """Send alerts for problems opened and cleared since the last call; notices are no alerts."""
         now = {problem.code: problem for problem in problems if problem.gravity is not Gravity.NOTICE}
         for code in [code for code in self._firing if code not in now]:
             ended = self._firing.pop(code)
-            self.send([self._alert(ended, "resolved"), Message(self._topic(code), b"", retain=True)])
+            self.send([self._message(ended, "resolved"), Message(self._topic(code), b"", retain=True)])
         for code, problem in now.items():
             if code not in self._firing:
                 self._firing[code] = problem
-                self.send([self._alert(problem, "firing")])
+                self.send([self._message(problem, "firing")])
 
     def _topic(self, code: str) -> str:
         return topics.alert_topic(self.gateway, topics.NO_SITE, topics.GATEWAY_SUBJECT, code)
 
-    def _alert(self, problem: OpenProblem, state: control_messages.AlertState) -> Message:
+    def _message(self, problem: OpenProblem, state: control_messages.AlertState) -> Message:
+        payload = control_messages.encode_alert(self._alert(problem, state))
+        return Message(self._topic(problem.code), payload, retain=state == "firing")
+
+    def _alert(self, problem: OpenProblem, state: control_messages.AlertState) -> control_messages.Alert:
         name = f"{self.gateway}\0{problem.code}\0{problem.since}"
-        alert = control_messages.Alert(
+        return control_messages.Alert(
             id=hashlib.blake2b(name.encode(), digest_size=8).hexdigest(),
             group=GROUP,
             rule=problem.code,
@@ -59,7 +73,4 @@ class OwnAlerts:
             subject=topics.GATEWAY_SUBJECT,
             at=problem.since if state == "firing" else self.clock(),
             annotations={"summary": problem.text[:LONGEST]},
-        )
-        return Message(
-            self._topic(problem.code), control_messages.encode_alert(alert), retain=state == "firing"
         )

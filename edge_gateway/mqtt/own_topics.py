@@ -37,8 +37,6 @@ REPAIR_EVERY = 60.0
 """Seconds between repairs of one topic, so that a fast writer does not set our pace."""
 NEVER_RETAINED = 2
 """Retain Handling 2: send no retained messages for this subscription."""
-FORGED_FOR = 3_600.0
-"""Seconds after the last forged alert until the problem clears."""
 
 Operate = Callable[[str, Mapping[str, Any]], Awaitable[str]]
 
@@ -61,7 +59,6 @@ class OwnTopics:
     """Reason code by topic filter the broker refused."""
     _suspect: dict[str, bool] = field(default_factory=dict)
     """Alert topics somebody else may have written to; True if that message was live, False if retained."""
-    _forged_at: float = -FORGED_FOR
     _repaired_at: dict[str, float] = field(default_factory=dict)
     """When each alert topic was last repaired."""
 
@@ -123,8 +120,6 @@ class OwnTopics:
         self.dropped.expire()
         if self._suspect:
             self._repair()
-        if self.clock() - self._forged_at > FORGED_FOR:
-            self.problems.clear(Problem.FORGED_ALERTS)
 
     def _repair(self) -> None:
         """Clear retained alerts that are not firing, left by an earlier start or forged.
@@ -147,7 +142,6 @@ class OwnTopics:
 
     def _report_forged(self, topic: str) -> None:
         self.counters.alerts_overwritten += 1
-        self._forged_at = self.clock()
         self.problems.raise_(Problem.FORGED_ALERTS, printable(topic))
 
     def status_of(self, message: aiomqtt.Message) -> dict[str, Any] | None:

@@ -60,9 +60,9 @@ class Carrier(Protocol):
 
 @dataclass(slots=True)
 class Sending:
-    """The outgoing queue. `wall`: milliseconds; `clock`: monotonic seconds."""
+    """The outgoing queue. `monotonic`: milliseconds, in which messages expire; `clock`: monotonic seconds."""
 
-    wall: Callable[[], int]
+    monotonic: Callable[[], int]
     clock: Callable[[], float]
     counters: Counters
     refusals: Refusals
@@ -137,7 +137,7 @@ class Sending:
     async def _send_some(self, carrier: Carrier) -> None:
         most = min(AT_ONCE, carrier.limits.received, len(self._queue))
         some = [self._queue.popleft() for _ in range(most)]
-        now = self.wall()
+        now = self.monotonic()
         due = [message for message in some if message.expires_at is None or message.expires_at > now]
         self.counters.commands_expired_in_queue += len(some) - len(due)
         due += self._probe(due)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -10,25 +11,23 @@ from edge_gateway.status.catalogue import Problem
 from edge_gateway.status.counters import Counters
 from edge_gateway.status.problems import Problems
 
-SHOWN_FOR = 24 * 3_600_000
-"""Milliseconds a lost session stays in the status. Nothing can repair it, so it stays long enough for a daily check."""
+_BEGINNING = re.compile(r" from (\S+ \S+) to ")
+"""The beginning of the period, in the text of an open problem."""
 
 
 @dataclass(slots=True)
 class SessionLoss:
     """Raises `SESSION_LOST` when the broker should have kept the session and did not.
 
-    `wall`, `monotonic`: clocks in milliseconds. `received_to`: wall time up to which everything the broker had queued
-    was received; None if this gateway never connected before.
+    The problem lasts for a day, long enough for a daily check, and a restart does not end it. `wall`: a clock in
+    milliseconds. `received_to`: wall time up to which everything the broker had queued was received; None if this
+    gateway never connected before.
     """
 
     wall: Callable[[], int]
-    monotonic: Callable[[], int]
     counters: Counters
     problems: Problems
     received_to: int | None = None
-    _missing_since: int | None = None
-    _reported_at: int = 0
 
     def connected(self, *, session_present: bool) -> None:
         """Report a loss if an earlier session existed and CONNACK says it is gone."""
@@ -43,18 +42,11 @@ class SessionLoss:
         if behind is not None:
             self.received_to = self.wall() - behind
 
-    def expire(self) -> None:
-        """Clear the problem after `SHOWN_FOR`; call periodically."""
-        if self._missing_since is not None and self.monotonic() - self._reported_at > SHOWN_FOR:
-            self._missing_since = None
-            self.problems.clear(Problem.SESSION_LOST)
-
     def _report(self, since: int) -> None:
-        if self._missing_since is None:
-            self._missing_since = since
-        self._reported_at = self.monotonic()
-        between = f"from {_stamp(self._missing_since)} to {_stamp(self.wall())}"
-        self.problems.raise_(Problem.SESSION_LOST, between)
+        """Raise the problem; one that is open goes on, from its own beginning."""
+        told = _BEGINNING.search(self.problems.text_of(Problem.SESSION_LOST))
+        beginning = told[1] if told else _stamp(since)
+        self.problems.raise_(Problem.SESSION_LOST, f"from {beginning} to {_stamp(self.wall())}")
 
 
 def _stamp(at: int) -> str:

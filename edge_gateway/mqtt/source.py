@@ -26,7 +26,7 @@ from edge_gateway.status.catalogue import Problem
 from edge_gateway.status.counters import Counters
 from edge_gateway.status.problems import Problems
 from fleet_wire import backoff
-from fleet_wire.errors import NOT_AUTHORISED, meaning
+from fleet_wire.errors import NOT_AUTHORISED, meaning, plain_text
 from fleet_wire.session import ConnectionLost, ConnectRefused, PublishQueueFull, Session, SessionOptions
 
 log = logging.getLogger("edge_gateway.source")
@@ -37,6 +37,8 @@ OVERHEAD = 64
 MOST_AT_ONCE, MOST_BYTES_AT_ONCE = 1_000, 256 << 10
 """Most deliveries, and bytes of them, per fold: a message may hold a thousand samples, and a fold blocks the loop."""
 SETTLED = 30.0
+STANDSTILL = 10_000
+"""Milliseconds: a process that wanted to sleep for one second and slept this long was stopped or suspended."""
 SILENT_AFTER = 60_000
 """Milliseconds without the echo or any delivery after which a backlog can no longer explain the missing echo."""
 
@@ -91,6 +93,8 @@ class Source:
     _unacknowledged: int = 0
     _paused: bool = False
     _connected_before: bool = False
+    _accepted: bool = False
+    """Whether the broker accepted the connection of this attempt."""
     _arrived_at: int = 0
     """When a delivery last arrived, by `clock`."""
     _knows_births: bool = False
@@ -101,14 +105,17 @@ class Source:
 
     def __post_init__(self) -> None:
         self._session = Session(self.connect_options(), on_publish=self._take_in)
-        self._session_loss = SessionLoss(
-            self.problems.clock, self.clock, self.counters, self.problems, self.received_to
-        )
+        self._session_loss = SessionLoss(self.problems.clock, self.counters, self.problems, self.received_to)
         self.ownership.on_give_way.append(self._give_way)
 
     @property
     def connected(self) -> bool:
         return self._session.connected
+
+    @property
+    def receive_maximum(self) -> int:
+        """Deliveries that the broker is asked to leave unacknowledged at most."""
+        return self._session.options.receive_maximum
 
     @property
     def waiting(self) -> int:
@@ -142,6 +149,7 @@ class Source:
     async def _stay_connected(self) -> NoReturn:
         self._session.options = self.connect_options()
         connected = await self._session.connect()
+        self._accepted = True
         if not self._connected_before:
             self.on_first_connect(connected.session_present)
         self._session_loss.connected(session_present=connected.session_present)
@@ -194,8 +202,14 @@ class Source:
             if echo is not None:
                 self._publish_echo(echo)
             self._check_echo()
-            self._session_loss.expire()
+            before = self.clock()
             await asyncio.sleep(ECHO_EVERY / 1000)
+            self._note_standstill(before)
+
+    def _note_standstill(self, before: int) -> None:
+        """Do not blame the broker if this process stood still since `before`: nothing could arrive meanwhile."""
+        if self.clock() - before > STANDSTILL:
+            self._arrived_at = self.clock()
 
     def _publish_echo(self, echo: bytes) -> None:
         try:
@@ -229,7 +243,8 @@ class Source:
         self._session_loss.disconnected(behind=self.listening.lag(self.clock()) if caught_up else None)
         self.listening.disconnected()
         self._paused = False
-        self.counters.broker_connections_lost += 1
+        self.counters.broker_connections_lost += self._accepted
+        self._accepted = False
         if isinstance(error, ConnectionLost) and error.taken_over:
             self.ownership.give_way()
         if self.ownership.held:
@@ -310,5 +325,5 @@ def _packet_ids(group: Iterator[Arrivals]) -> list[int]:
 
 def _error_text(error: Exception, options: SessionOptions) -> str:
     """Describe a lost connection; what ended it before it began names the broker already."""
-    text = str(error) or type(error).__name__
+    text = plain_text(error)
     return text if options.address in text else f"the broker at {options.host}:{options.port}: {text}"

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,8 +29,6 @@ log = logging.getLogger("edge_gateway.subscriptions")
 
 ASK_AGAIN = 60.0
 """Seconds between retries of refused filters."""
-SHOWN_FOR = 3_600_000
-"""Milliseconds after the last delivery of a foreign site until the problem clears."""
 MOST_SITES = 1_000
 """Most foreign sites to name and unsubscribe from; deliveries of further ones are quarantined all the same."""
 LONGEST_LIST = 1 << 20
@@ -101,16 +99,14 @@ def may_match(topic: str) -> list[str]:
 
 @dataclass(slots=True)
 class Subscriptions:
-    """The subscriptions of one client id. `clock`: monotonic milliseconds."""
+    """The subscriptions of one client id."""
 
     wanted: Sequence[str]
     held: FilterList
     problems: Problems
-    clock: Callable[[], int]
     _births_wanted: bool = False
     _refused: dict[str, int] = field(default_factory=dict)
     _foreign_sites: set[str] = field(default_factory=set)
-    _foreign_at: int = 0
     _unwanted: set[str] = field(default_factory=set)
     _removed: set[str] = field(default_factory=set)
     _news: asyncio.Event = field(default_factory=asyncio.Event)
@@ -147,9 +143,8 @@ class Subscriptions:
                 self._news.clear()
                 unwanted, self._unwanted = sorted(self._unwanted), set()
                 await self._maintain(session, unwanted)
-                if self._foreign_sites and self.clock() - self._foreign_at > SHOWN_FOR:
+                if Problem.FOREIGN_SITE not in self.problems:
                     self._foreign_sites.clear()
-                    self.problems.clear(Problem.FOREIGN_SITE)
 
     def request_births(self) -> None:
         """Fetch the retained births within a minute; repeated requests are one."""
@@ -174,7 +169,6 @@ class Subscriptions:
 
     def foreign_deliveries(self, deliveries: Iterable[str]) -> None:
         """Report deliveries of foreign sites, given their topics, and schedule the removal of their filters."""
-        self._foreign_at = self.clock()
         for topic in deliveries:
             site = topics.site_of(topic) or ""
             if site in self._foreign_sites or len(self._foreign_sites) < MOST_SITES:

@@ -9,6 +9,7 @@ rules ─▶ Transition ─┬─▶ journal, as it is
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from hashlib import blake2b
 from typing import Any, Final, Literal
 
@@ -99,7 +100,7 @@ class CommandChange(msgspec.Struct, frozen=True, omit_defaults=True):
     detail: str = ""
 
 
-_IN_A_ROW: Final = (
+ALERT_COLUMNS: Final = (
     *("id", "group", "rule", "level", "state", "subject", "site", "metric", "value", "limit", "at"),
     *("boot", "seq", "cause", "labels", "annotations"),
 )
@@ -107,7 +108,12 @@ _IN_A_ROW: Final = (
 
 def alert_row(transition: Transition) -> dict[str, Any]:
     """Return a transition as people read it: in the history and from `edge-gateway alerts`."""
-    return {name: getattr(transition, name) for name in _IN_A_ROW}
+    return {name: getattr(transition, name) for name in ALERT_COLUMNS}
+
+
+def by_urgency(row: Mapping[str, Any]) -> tuple[int, int]:
+    """Return the sort key of an alert's row: the highest level first, the newest of a level first."""
+    return -LEVELS.index(row["level"]), -row["at"]
 
 
 def alert_id(group: str, rule: str, subject: str, onset: int) -> str:

@@ -22,11 +22,11 @@ _LARGEST: Final = 1 << 30
 _PIECE: Final = 4_096
 """Compressed bytes decompressed together, so that the plain ones are counted before they fill the memory."""
 _MOST_IN_FIXMAP: Final = 15
-_MOST_TAKEN_APART: Final = 1_000
+_MOST_PIECES: Final = 1_000
 """A dict with more keys is encoded in one piece."""
 _MAP_HEADER_BYTES: Final = (1, 3)
 """Length of a MessagePack map's header: with up to 15 keys, and with up to 65,535."""
-_NO_CODEC_INT: Final = 1 << 64
+_BEYOND_64_BITS: Final = 1 << 64
 
 _plain = msgspec.msgpack.Encoder()
 
@@ -74,14 +74,14 @@ def decompress(data: bytes) -> bytes:
         if size > _LARGEST:
             raise UndecodableBytes(f"compressed data claims {size} bytes")
         if size < 0:
-            return _decompress_on(data)
+            return _decompress_unsized(data)
         return zstandard.ZstdDecompressor().decompress(data, allow_extra_data=False)
     except zstandard.ZstdError as error:
         raise UndecodableBytes(str(error)) from error
 
 
-def _decompress_on(data: bytes) -> bytes:
-    """Decompress data whose header has no plain size, as `encode_apart` makes it."""
+def _decompress_unsized(data: bytes) -> bytes:
+    """Decompress data whose header has no plain size, as `encode_piecewise` makes it."""
     plain, frame = bytearray(), zstandard.ZstdDecompressor().decompressobj()
     for begin in range(0, len(data), _PIECE):
         plain += frame.decompress(data[begin : begin + _PIECE])
@@ -97,7 +97,7 @@ def encode(tree: Any, *, shuffle: bool = False) -> bytes:
     return compress(pack(tree, shuffle=shuffle))
 
 
-def encode_apart(tree: dict[str, Any]) -> bytes:
+def encode_piecewise(tree: dict[str, Any]) -> bytes:
     """Encode a tree shuffled, piece by piece, emptying it on the way: it is never in memory twice.
 
     The tree's dicts are empty afterwards, so they must be the caller's own.
@@ -112,7 +112,7 @@ def _pieces(tree: dict[str, Any]) -> Iterator[bytes]:
     for key in list(tree):
         value = tree.pop(key)
         yield _plain.encode(key)
-        if isinstance(value, dict) and len(value) <= _MOST_TAKEN_APART:
+        if isinstance(value, dict) and len(value) <= _MOST_PIECES:
             yield from _pieces(value)
         else:
             yield pack(value, shuffle=True)
@@ -185,7 +185,7 @@ def _with_large_ints(tree: Any) -> Any:
         return {key: _with_large_ints(value) for key, value in tree.items()}
     if isinstance(tree, list | tuple):
         return [_with_large_ints(value) for value in tree]
-    if isinstance(tree, int) and not -(_NO_CODEC_INT >> 1) <= tree < _NO_CODEC_INT:
+    if isinstance(tree, int) and not -(_BEYOND_64_BITS >> 1) <= tree < _BEYOND_64_BITS:
         raw = tree.to_bytes(tree.bit_length() // 8 + 1, "big", signed=True)
         return msgspec.msgpack.Ext(_LARGE_INT, raw)
     return tree

@@ -10,6 +10,8 @@ import msgspec
 
 from fleet_wire.topics import STATUS, TELEMETRY
 
+NO_LIMIT = 1 << 32
+
 
 class Moment(msgspec.Struct, frozen=True):
     """When an input was taken in.
@@ -18,11 +20,23 @@ class Moment(msgspec.Struct, frozen=True):
         wall: ms since 1970 UTC.
         listening: ms of the listening clock, which advances only while the gateway would have heard a device.
         trusted: whether `wall` may be believed.
+        least: ms, the least the time can be; None if `wall` is sure. It advances with monotonic time until it is.
+        aged: ms, the time by which data may be found too old; None if `wall` is sure.
+        monotonic: ms of monotonic time, which goes on over restarts. Whatever waits, waits by it: setting the machine's
+            clock changes `wall`, and this not.
     """
 
     wall: int
     listening: int
     trusted: bool = True
+    least: int | None = None
+    aged: int | None = None
+    monotonic: int = 0
+
+    @property
+    def at_least(self) -> int:
+        """The time that is certainly reached, ms."""
+        return self.wall if self.least is None else self.least
 
 
 class Batch(msgspec.Struct, frozen=True, tag="batch"):
@@ -30,7 +44,9 @@ class Batch(msgspec.Struct, frozen=True, tag="batch"):
 
     Attributes:
         qos0: positions of deliveries that came at QoS 0.
+        copies: positions of statuses that the broker kept, or sends again: they may be long past.
         again: positions of deliveries out of the quarantine whose sequence numbers were taken in before.
+        may_hold: how many deliveries may wait for a trusted clock.
     """
 
     moment: Moment
@@ -38,6 +54,8 @@ class Batch(msgspec.Struct, frozen=True, tag="batch"):
     payloads: list[bytes]
     qos0: list[int] = []
     again: list[int] = []
+    copies: list[int] = []
+    may_hold: int = NO_LIMIT
 
 
 class Tick(msgspec.Struct, frozen=True, tag="tick"):
@@ -54,7 +72,13 @@ class Reload(msgspec.Struct, frozen=True, tag="reload"):
 
 
 class ClockUntrusted(msgspec.Struct, frozen=True, tag="clock_untrusted"):
-    """The gateway started without a trusted clock, so the age of pending commands is unknown."""
+    """Since when the gateway was stopped is unknown, and so is the age of pending commands."""
+
+    moment: Moment
+
+
+class ClockConfirmed(msgspec.Struct, frozen=True, tag="clock_confirmed"):
+    """The wall clock became sure: `moment.wall` is the time at which `moment.least` was the least it could be."""
 
     moment: Moment
 
@@ -83,7 +107,14 @@ class Forget(msgspec.Struct, frozen=True, tag="forget"):
     metric: str | None = None
 
 
-Input = Batch | Tick | Reload | ClockUntrusted | StateLost | Undelivered | Forget
+class Trim(msgspec.Struct, frozen=True, tag="trim"):
+    """The history gives up its oldest windows: of each tier those that start before `cuts` (ms), the base first."""
+
+    moment: Moment
+    cuts: list[int]
+
+
+Input = Batch | Tick | Reload | ClockUntrusted | ClockConfirmed | StateLost | Undelivered | Forget | Trim
 
 
 def runs(topics: Sequence[str]) -> list[slice]:

@@ -5,7 +5,8 @@ texts likewise. The store translates both to numbers of its own.
 """
 
 from dataclasses import dataclass, field, fields
-from typing import Any, TypeVar
+from enum import IntEnum
+from typing import Any, Final, TypeVar
 
 import msgspec
 import numpy as np
@@ -13,6 +14,29 @@ import numpy as np
 from edge_gateway.records.alerts import CommandChange, Transition
 
 Array = np.ndarray[Any, Any]
+
+
+OVER_SHARE: Final = 0
+"""In `tiers` of late readings: the device sends more of them than its share."""
+BEHIND: Final = -1
+"""In `tiers` of late readings: the history may have given up a window that the reading belongs to."""
+
+
+class Kind(IntEnum):
+    """How rows may enter the store, which only the fold knows.
+
+    FIRST: of these windows nothing was ever closed before, so they are whole, wherever the history begins.
+    AGAIN: something may have been closed before (the clock stepped back, or the device came back); it is stored still.
+    GONE: the same, and the history may have given it up.
+    LATE: made of readings that came after their window had closed.
+    PARTIAL: they lack readings of a state that was lost.
+    """
+
+    FIRST = 0
+    AGAIN = 1
+    GONE = 2
+    LATE = 3
+    PARTIAL = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,23 +69,24 @@ class ClosedWindows:
         rows: WINDOW_ROW[n], `series` in the gateway's numbers.
         versions: tag version of each row, int64[n].
         tails: the packed tail of each row that has one, by its index.
-        partial: the windows lack readings of a state that was lost; they go to a measurement of their own.
+        kind: how the rows may enter the store; never LATE, because late readings wait there as readings.
     """
 
     tier: int
     rows: Array
     versions: Array
     tails: dict[int, bytes] = field(default_factory=dict)
-    partial: bool = False
+    kind: Kind = Kind.FIRST
 
 
 @dataclass(frozen=True, slots=True)
 class ClosedStates:
-    """Closed state windows of one tier: `rows` are STATE_ROW[n], `versions` int64[n]."""
+    """Closed state windows of one tier: `rows` are STATE_ROW[n], `versions` int64[n]; `kind` as in `ClosedWindows`."""
 
     tier: int
     rows: Array
     versions: Array
+    kind: Kind = Kind.FIRST
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +99,8 @@ class LateValues:
         ts: ms, int64.
         value: float64.
         quality: thousandths.
-        tiers: bit i is set where the value must be merged into the stored window of tier i; 0 for a value beyond its
-            device's share, which is merged nowhere.
+        tiers: bit i is set where the value must be merged into the stored window of tier i. OVER_SHARE or BEHIND: the
+            value is merged nowhere.
     """
 
     series: Array
@@ -84,6 +109,10 @@ class LateValues:
     value: Array
     quality: Array
     tiers: Array
+
+    def rows(self, chosen: Array) -> "LateValues":
+        """Return some of the readings."""
+        return LateValues(*(getattr(self, column.name)[chosen] for column in fields(self)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +135,10 @@ def both(one: AnyLate | None, other: AnyLate) -> AnyLate:
         return other
     names = [column.name for column in fields(other)]
     return type(other)(**{name: np.concatenate([getattr(one, name), getattr(other, name)]) for name in names})
+
+
+WITHOUT_TIME = "no_time"
+"""Reason of messages that need the gateway's time while nobody knows it, and more of them wait than may."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,10 +165,15 @@ class StoreEffects:
     """What one input leaves for the store.
 
     Attributes:
-        at: the input's wall time, in ms.
+        at: the time, in ms, by which points are older than their buckets keep, and are withheld: the input's wall
+            time, or `Moment.aged` where the clock was not sure.
         frozen: windows that start before this time (ms) must not be corrected any more: which readings they already
             have is unknown.
+        not_known: numbers of messages that may have counted before, which is not known any more; merged nowhere.
+        unsure: the least the time was when `frozen` or `cuts` were set by a wall clock that was not sure; else None.
+        confirmed: (wall time, the least it could be until now), in ms, when the wall clock became sure.
         gone_texts: codes that stand for nothing once all other effects are applied.
+        cuts: of each tier the windows that start earlier (ms) leave the history; empty: none.
     """
 
     at: int
@@ -145,12 +183,16 @@ class StoreEffects:
     states: tuple[ClosedStates, ...] = ()
     late: LateValues | None = None
     late_states: LateStates | None = None
+    not_known: LateValues | None = None
     alerts: tuple[Transition, ...] = ()
     commands: tuple[CommandChange, ...] = ()
     quarantined: tuple[Quarantined, ...] = ()
     events: tuple[Event, ...] = ()
     frozen: int | None = None
+    unsure: int | None = None
+    confirmed: tuple[int, int] | None = None
     gone_texts: tuple[int, ...] = ()
+    cuts: tuple[int, ...] = ()
 
 
 def effects_from_tree(tree: Any) -> StoreEffects:

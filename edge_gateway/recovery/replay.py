@@ -140,9 +140,7 @@ class Replay:
     def replay(self, number: int, inputs: list[Any]) -> None:
         for given in inputs:
             self._refold(number, given, self._recorded.get(id(given)))
-            self.state.listening = given.moment.listening
-            # A run without a trusted clock may have recorded earlier times.
-            self.state.wall = max(self.state.wall, given.moment.wall)
+            self.state.folded(given.moment)
 
     def _refold(self, number: int, given: Input, recorded: StoreEffects | None) -> None:
         """Fold an input again and compare with the recorded effects; they are None for a part of one that raised."""
@@ -186,8 +184,8 @@ class Replay:
 
 
 def _part(batch: Batch, start: int, end: int) -> Batch:
-    qos0, again = (
+    qos0, again, copies = (
         [position - start for position in positions if start <= position < end]
-        for positions in (batch.qos0, batch.again)
+        for positions in (batch.qos0, batch.again, batch.copies)
     )
-    return Batch(batch.moment, batch.topics[start:end], batch.payloads[start:end], qos0, again)
+    return Batch(batch.moment, batch.topics[start:end], batch.payloads[start:end], qos0, again, copies)

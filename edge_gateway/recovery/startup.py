@@ -19,7 +19,7 @@ from edge_gateway.errors import BadInput, GatewayError
 from edge_gateway.fold.series_names import SeriesNames
 from edge_gateway.fold.settings import FoldSettings
 from edge_gateway.journal import spool
-from edge_gateway.journal.checkpoint import refuse_newer, write_checkpoint
+from edge_gateway.journal.checkpoint import refuse_other, write_checkpoint
 from edge_gateway.journal.files import Files
 from edge_gateway.journal.segments import Journal
 from edge_gateway.recovery import attempts as recovery
@@ -52,6 +52,7 @@ class Startup:
         fresh: the spool was empty.
         whole: no record is missing before `number`, so that open windows are complete.
         seconds: how long it took.
+        stopped_for: ms since the newest input; None if unknown.
         starts: nonces of this spool's starts, this one last.
         findings: (problem code, sentence) pairs for the log and the status.
     """
@@ -64,6 +65,7 @@ class Startup:
     fresh: bool
     whole: bool
     seconds: float
+    stopped_for: int | None
     starts: tuple[str, ...]
     findings: list[tuple[Problem, str]] = field(default_factory=list)
 
@@ -106,17 +108,17 @@ def recover_spool(
         place: the spool directory, whose lock this process holds.
         config: of the gateway.
         gateway: its id.
-        clock: gets a floor: no earlier time than the spool has seen.
+        clock: learns which time the spool has seen; its monotonic time goes on where the spool's ends.
         progress: called after each file read and each record replayed.
 
     Raises:
         BadInput: the configuration does not fit the open windows.
-        NewerSpool: a newer version wrote it.
+        OtherSpool: a newer version wrote it.
     """
     started = time.perf_counter()
     at = clock.wall()
     files = WatchedFiles(progress)
-    refuse_newer(place / spool.CHECKPOINTS, files=files)
+    refuse_other(place / spool.CHECKPOINTS, files=files)
     schema.refuse_newer(place / spool.STORE)
     journal = Journal.open(place / spool.JOURNAL, max_bytes=config.spool.max_bytes, files=files, at=at)
     checkpoints = (place / spool.CHECKPOINTS).glob("checkpoint-*")
@@ -131,8 +133,9 @@ def recover_spool(
     store = replay.store
     ahead = store.applied > max(found.last, found.checkpoint, journal.last_number or 0)
     if replay.behind:
-        store.freeze(at)
-    clock.floor = max(clock.floor, state.wall)
+        store.freeze(at, unsure=state.least)
+    stopped_for = _begin_clock(clock, state, fresh=fresh)
+    state.pipeline.admission.vote.begin()
     number = max(found.last, found.checkpoint, journal.last_number or 0, store.applied)
     store.sync()
     write_checkpoint(place / spool.CHECKPOINTS, number, state.snapshot())
@@ -145,6 +148,7 @@ def recover_spool(
         fresh=fresh,
         whole=_is_whole(found, journal) and not ahead,
         seconds=time.perf_counter() - started,
+        stopped_for=stopped_for,
         starts=spool.note_start(place, files),
         findings=[
             *_findings(found, journal),
@@ -191,7 +195,7 @@ def _beginning(
 
     def opened(damage: str = "") -> Store:
         if fresh:
-            return open_store(place, config, floor=ALWAYS, at=at, damage=damage)
+            return open_store(place, config, floor=ALWAYS, at=at, unsure=None, damage=damage)
         return _open_to_go_on(place, config, state, journal, at, damage)
 
     return Replay(state, journal, opened)
@@ -200,16 +204,28 @@ def _beginning(
 def _open_to_go_on(  # noqa: PLR0917 - where recovery is
     place: Path, config: GatewayConfig, state: State, journal: Journal, at: int, damage: str
 ) -> Store:
-    """Open the store; rebuild a lost one from the journal, with the state's names unless records are lost."""
+    """Open the store; rebuild a lost one from the journal, with the state's names unless records are lost.
+
+    No clock is sure yet: the time now is that of the machine, and at least the newest that the state has seen.
+    """
     return open_store(
         place,
         config,
-        floor=max(at, state.pipeline.windows.closed_to),
+        floor=lost_floor(at, state.pipeline.windows.closed_to, config),
         at=at,
+        unsure=state.least,
         names=None if journal.report.lost else StateNames(state),
         records=lambda: effects_in(journal),
         damage=damage,
     )
+
+
+def lost_floor(at: int, closed_to: int, config: GatewayConfig) -> int:
+    """Return the time (ms) from which on a store lost at `at` lost nothing; windows are closed up to `closed_to`.
+
+    One stamp from 2099, taken while the clock was not trusted, must not keep every later window from being corrected.
+    """
+    return max(at, min(closed_to, at + config.time.max_future_skew))
 
 
 def open_store(
@@ -218,6 +234,7 @@ def open_store(
     *,
     floor: int,
     at: int,
+    unsure: int | None,
     names: Resolver | None = None,
     records: Records | None = None,
     damage: str = "",
@@ -229,6 +246,7 @@ def open_store(
         config: of the gateway.
         floor: wall time in ms before which a new store may be incomplete.
         at: wall time in ms.
+        unsure: the least the time can be, if `floor` is the wall time of a clock that is not sure; else None.
         names: resolves series and texts that a new store has no names of.
         records: the journal's effects, to fill a new store.
         damage: the reason to set the present file aside first; empty for none.
@@ -238,6 +256,7 @@ def open_store(
         store_settings(config),
         floor=floor,
         at=at,
+        unsure=unsure,
         resolver=names,
         records=records,
         damage=damage,
@@ -256,6 +275,15 @@ def _take_over(state: State, settings: FoldSettings) -> None:
             "restore the old windows, or set a new spool.path"
         )
     state.take_over(settings)
+
+
+def _begin_clock(clock: MachineClock, state: State, *, fresh: bool) -> int | None:
+    """Let the clock go on from what the spool has seen; return for how long (ms) it was stopped, None if unknown."""
+    clock.begin(state.least, state.wall, None if fresh else max(state.least, state.aged))
+    state.least, state.aged = clock.least, clock.aged
+    stopped_for = state.stopped_for(clock.wall(), trusted=clock.trusted())
+    clock.go_on_from(state.monotonic + (stopped_for or 0))
+    return stopped_for
 
 
 def _is_whole(found: recovery.Replayed, journal: Journal) -> bool:

@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+import msgspec
 from mqtt5 import PublishPacket, QoS
 
 from edge_gateway.fold.effects import Effects
@@ -24,9 +25,13 @@ from edge_gateway.fold.pipeline import Pipeline
 from edge_gateway.fold.series_names import SeriesNames
 from edge_gateway.mqtt.caught_up_clock import CaughtUpClock
 from edge_gateway.mqtt.source import Arrivals, Source
-from edge_gateway.records.inputs import Batch, Input, Moment, Tick, runs
+from edge_gateway.records.inputs import Batch, ClockConfirmed, Input, Moment, Tick, runs
+from edge_gateway.status.clock import ClockReading, ClockState
+from edge_gateway.status.clock_report import clock_status
 from edge_gateway.status.counters import Counters
+from edge_gateway.status.report import ClockStatus
 from fleet_console.failures import in_words
+from fleet_wire.topics import STATUS
 
 log = logging.getLogger("edge_gateway.engine")
 
@@ -41,6 +46,10 @@ MOST_IN_RECORD, MOST_BYTES_IN_RECORD = 1_000, 1 << 20
 MOST_UNCOMMITTED = 100
 MOST_UNSTORED = 500
 """Records. Beyond either limit neither deliveries nor ticks are folded until the disk has caught up."""
+HELD_SHARE = 4
+"""Deliveries that wait for a trusted clock may take 1/HELD_SHARE of Receive Maximum: the rest is for the others."""
+ASK_FLEET_EVERY = 1_000
+"""Milliseconds of the listening clock between questions to the fleet's clocks."""
 _UNACKNOWLEDGED = QoS.AT_MOST_ONCE
 
 
@@ -63,11 +72,15 @@ class EffectStore(Protocol):
 
 
 class Clock(Protocol):
-    """The two clocks of a machine, in milliseconds."""
+    """The two clocks of a machine, in milliseconds, and how far its wall clock is believed."""
 
-    def wall(self) -> int: ...
+    @property
+    def state(self) -> ClockState: ...
     def monotonic(self) -> int: ...
-    def trusted(self) -> bool: ...
+    def read(self) -> ClockReading: ...
+    def take_confirmation(self) -> int | None: ...
+    def hear_fleet(self, *, agrees: bool | None) -> None: ...
+    def confirm(self) -> None: ...
 
 
 @dataclass(slots=True)
@@ -120,6 +133,9 @@ class Engine:
     _due: asyncio.TimerHandle | None = None
     _on_committed: list[tuple[int, Callable[[], None]]] = field(default_factory=list)
     _held: list[Arrivals] = field(default_factory=list)
+    _held_while: tuple[bool, bool] = (True, False)
+    """Whether the clock was trusted, and whether the fleet was asked, when the first delivery was held."""
+    _fleet_asked_at: int = 0
 
     def __post_init__(self) -> None:
         self.accepting.set()
@@ -177,8 +193,8 @@ class Engine:
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(self._until_tick())
-            self._release_held()
-            moment = self.moment()
+            moment = self.judge_clock()
+            self._release_held(moment)
             if not self._overfull():
                 self.fold(Tick(moment))
             self.ticked_at = time.monotonic()
@@ -190,24 +206,52 @@ class Engine:
 
     def moment(self) -> Moment:
         """Return the current time, as inputs carry it."""
-        elapsed = self.listening.advance(self.clock.monotonic())
-        return Moment(self.clock.wall(), elapsed, self.clock.trusted())
+        monotonic = self.clock.monotonic()
+        elapsed = self.listening.advance(monotonic)
+        clock = self.clock.read()
+        return Moment(clock.wall, elapsed, clock.trusted, clock.least, clock.aged, monotonic)
+
+    def judge_clock(self) -> Moment:
+        """Let the fleet judge a clock that is not sure, and fold that it became sure; return the time now.
+
+        The fleet is asked once a second of the listening clock.
+        """
+        moment = self.moment()
+        if moment.least is not None and moment.listening - self._fleet_asked_at >= ASK_FLEET_EVERY:
+            self._fleet_asked_at = moment.listening
+            self.clock.hear_fleet(agrees=self.pipeline.admission.poll_clock(moment).verdict)
+            moment = self.moment()
+        before = self.clock.take_confirmation()
+        if before is not None:
+            self.fold(ClockConfirmed(msgspec.structs.replace(moment, least=before)))
+        return moment
+
+    def confirm_clock(self) -> Moment:
+        """Believe the wall clock as it is, since the operator says so; return the time."""
+        self.clock.confirm()
+        return self.judge_clock()
+
+    def clock_status(self) -> ClockStatus:
+        """Return how far the wall clock is believed, and why."""
+        poll = self.pipeline.admission.poll_clock(self.moment())
+        return clock_status(self.clock.state, poll, self.held)
 
     def fold_arrivals(self, arrivals: list[Arrivals]) -> None:
         """Fold deliveries; each is acknowledged once its record is on disk."""
         moment = self.moment()
         packets = self._without_echoes([packet for part in arrivals for packet in part.packets])
         held: set[int] = set()
+        most_held = self.source.receive_maximum // HELD_SHARE - self.held
         urgent = False
         for run in runs([packet.topic for packet in packets]) if packets else ():
-            batch = _batch(moment, packets[run])
+            batch = _batch(moment, packets[run], max(most_held - len(held), 0))
             effects = self.pipeline.fold(batch)
             held.update(id(packets[run][position]) for position in effects.held)
             urgent |= effects.urgent
             self._keep(batch, effects)
         self._open.messages += len(packets)
         self._open.size += sum(part.size for part in arrivals)
-        self._open.arrivals.extend(self._hold(arrivals, held) if held else arrivals)
+        self._open.arrivals.extend(self._hold(arrivals, held, moment) if held else arrivals)
         self._submit_when_due(urgent=urgent)
 
     def _without_echoes(self, packets: list[PublishPacket]) -> list[PublishPacket]:
@@ -216,9 +260,20 @@ class Engine:
             self.listening.echo_received(self.clock.monotonic(), echo)
         return [packet for packet in packets if packet.topic != self.echo_topic] if echoes else packets
 
-    def _hold(self, arrivals: list[Arrivals], held: set[int]) -> list[Arrivals]:
-        """Set aside packets that wait for a trusted clock: they stay unacknowledged and are folded later."""
-        kept = []
+    @property
+    def held(self) -> int:
+        """Number of deliveries that wait for a trusted clock."""
+        return sum(len(part.packets) for part in self._held)
+
+    def _hold(self, arrivals: list[Arrivals], held: set[int], moment: Moment) -> list[Arrivals]:
+        """Set aside packets that wait for a trusted clock: they stay unacknowledged and are folded later.
+
+        Those of an earlier connection are dropped: the broker sends them again.
+        """
+        if not self._held:
+            self._held_while = self._clock_in_question(moment)
+        kept = [part for part in self._held if part.epoch != arrivals[-1].epoch]
+        self._held = [part for part in self._held if part.epoch == arrivals[-1].epoch]
         for part in arrivals:
             waiting = [packet for packet in part.packets if id(packet) in held]
             rest = [packet for packet in part.packets if id(packet) not in held]
@@ -226,8 +281,13 @@ class Engine:
             kept.append(Arrivals.of(part.epoch, rest))
         return kept
 
-    def _release_held(self) -> None:
-        if self._held and self.clock.trusted():
+    def _clock_in_question(self, moment: Moment) -> tuple[bool, bool]:
+        return moment.trusted, self.pipeline.admission.vote.is_open(moment)
+
+    def _release_held(self, moment: Moment) -> None:
+        """Fold what was held again when the clock is trusted, or doubted for another reason than before."""
+        now = self._clock_in_question(moment)
+        if self._held and (now == (True, False) or now != self._held_while):
             held, self._held = self._held, []
             self.source.put_back(held)
 
@@ -312,10 +372,16 @@ def gather_time(cost: float) -> float:
     return min(max(GATHER_FACTOR * cost, GATHER_MIN), GATHER_MAX)
 
 
-def _batch(moment: Moment, packets: list[PublishPacket]) -> Batch:
+def _batch(moment: Moment, packets: list[PublishPacket], may_hold: int) -> Batch:
     return Batch(
         moment,
         [packet.topic for packet in packets],
         [packet.payload for packet in packets],
         [position for position, packet in enumerate(packets) if packet.qos is _UNACKNOWLEDGED],
+        copies=[
+            position
+            for position, packet in enumerate(packets)
+            if (packet.retain or packet.duplicate) and packet.topic.endswith(STATUS)
+        ],
+        may_hold=may_hold,
     )

@@ -20,4 +20,5 @@ def forwarding(
     """
     credentials.token.now()
     writer = InfluxWriter(influx.url, influx.org, credentials.token.now, timeout=influx.timeout / 1000)
-    return writer, InfluxSink(INFLUX, store, writer.write, backoff.delays, sleep=credentials.rest)
+    sink = InfluxSink(INFLUX, store, writer.write, backoff.delays, address=influx.url, sleep=credentials.rest)
+    return writer, sink

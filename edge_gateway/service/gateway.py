@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from edge_gateway.configuration.credentials import Credentials
@@ -21,14 +22,15 @@ from edge_gateway.mqtt.own_alerts import OwnAlerts
 from edge_gateway.mqtt.ownership import Ownership
 from edge_gateway.mqtt.source import Source
 from edge_gateway.mqtt.subscriptions import FilterList, Subscriptions
-from edge_gateway.records.alerts import alert_row
+from edge_gateway.records.alerts import alert_row, by_urgency
 from edge_gateway.records.inputs import ClockUntrusted, Reload, StateLost, Undelivered
 from edge_gateway.recovery.replay import effects_in
-from edge_gateway.recovery.startup import INFLUX, Startup, open_store
+from edge_gateway.recovery.startup import INFLUX, Startup, lost_floor, open_store
 from edge_gateway.rules.language.ruleset import RuleSet
 from edge_gateway.service.disk_guard import DiskGuard
 from edge_gateway.service.engine import Engine
 from edge_gateway.service.farewell import farewell
+from edge_gateway.service.kept_problems import KeptProblems
 from edge_gateway.service.local_api import LocalApi
 from edge_gateway.service.maintenance import Maintenance
 from edge_gateway.service.operators import Operators
@@ -38,7 +40,7 @@ from edge_gateway.service.supervision import keep_running
 from edge_gateway.service.watchdog import ProgressSigns, Watchdog
 from edge_gateway.sinks.influx.sink import InfluxSink
 from edge_gateway.status.catalogue import Problem
-from edge_gateway.status.clock import MachineClock
+from edge_gateway.status.clock import BEHIND, MachineClock
 from edge_gateway.status.collect import Now, Reporter
 from edge_gateway.status.counters import Counters
 from edge_gateway.status.devices import describe_devices
@@ -96,7 +98,7 @@ class Gateway:
         self._control = make_control(
             name,
             clients=clients,
-            wall=clock.wall,
+            monotonic=clock.monotonic,
             started=self.started,
             report=self._plain_report,
             firing_alerts=self._firing_alerts,
@@ -114,6 +116,7 @@ class Gateway:
         self._sinks: dict[str, InfluxSink] = {}
         self._own_alerts = OwnAlerts(name, self._control.send, clock.wall)
         self.problems.changed = self._problems_changed
+        self._kept_problems = KeptProblems(config.spool.path / spool.PROBLEMS, self.problems, clock.wall)
         self._credentials = credentials
         credentials.changed = self._credentials_changed
 
@@ -124,7 +127,7 @@ class Gateway:
         held = FilterList(self.config.spool.path / spool.SUBSCRIPTIONS, connect_options().client_id)
         return Source(
             connect_options=connect_options,
-            subscriptions=Subscriptions(wanted, held, self.problems, self.clock.monotonic),
+            subscriptions=Subscriptions(wanted, held, self.problems),
             echo_topic=echo,
             clock=self.clock.monotonic,
             listening=self._listening,
@@ -142,8 +145,8 @@ class Gateway:
         self._commits = CommitQueue(
             startup.journal,
             power=self.config.spool.durability == "power",
-            on_stalled=self._stalled,
-            on_resumed=self._resumed,
+            on_stalled=lambda error: self._disk_guard.commit_failed(error),  # noqa: PLW0108 - it is made below
+            on_resumed=lambda: self._disk_guard.commit_resumed(),  # noqa: PLW0108 - likewise
         )
         self._engine = Engine(
             pipeline=self._pipeline,
@@ -161,10 +164,11 @@ class Gateway:
             committed=startup.number,
         )
         self._operators = Operators(
-            self._rules, self._control.publish_status, self._pipeline.registry, self._engine
+            self._rules, self._control.publish_status, self._pipeline.admission, self._engine
         )
         self._disk_guard = self._make_disk_guard()
         self._maintenance = self._make_maintenance()
+        self._kept_problems.restore()
         self._report_start()
         await self._disk_guard.check()
         self._open_influx()
@@ -179,7 +183,8 @@ class Gateway:
         if not self._startup.whole:
             self._declare_lost(Problem.STATE_LOST)
         if not self.clock.trusted():
-            self.problems.raise_(Problem.CLOCK)
+            self.problems.raise_(Problem.CLOCK, BEHIND)
+        if self._startup.stopped_for is None:
             self._engine.fold(ClockUntrusted(self._engine.moment()))
 
     def _make_disk_guard(self) -> DiskGuard:
@@ -234,7 +239,8 @@ class Gateway:
             source = tasks.create_task(self._source.run(), name="source")
             needed = [tasks.create_task(part.wait_ended()) for part in (self._commits, self._store)]
             self.phase = "online"
-            watchdog.started(self._progress_signs(), self._status_line, self._stuck)
+            stuck = partial(self.problems.update, Problem.STUCK)
+            watchdog.started(self._progress_signs(), self._status_line, stuck)
             await stop.wait()
             self.phase = "draining"
             watchdog.stopping()
@@ -289,8 +295,6 @@ class Gateway:
     async def _operate(self, do: str, args: Mapping[str, Any]) -> str:
         return await self._operators(do, args)
 
-    # --- reports and callbacks
-
     def _progress_signs(self) -> ProgressSigns:
         """Return the progress signs the watchdog checks."""
         return {
@@ -304,18 +308,15 @@ class Gateway:
         """Describe phase and problems in one line, for the service manager."""
         return f"{self.phase}; {'; '.join(problem.text for problem in self.problems) or 'all is well'}"
 
-    def _stuck(self, who: str) -> None:
-        self.problems.update(Problem.STUCK, who)
-
     def local_api(self) -> LocalApi:
-        operators = self._operators
-        return LocalApi(self._plain_report, self._devices, self._alerts, operators.reload, operators.forget)
+        return LocalApi(self._plain_report, self._devices, self._alerts, self._operators)
 
     def _devices(self, wanted: str | None) -> Iterator[dict[str, Any]]:
         return describe_devices(self._pipeline, wanted)
 
     def _alerts(self) -> list[dict[str, Any]]:
-        return list(map(alert_row, self._pipeline.rules.firing()))
+        of_rules = map(alert_row, self._pipeline.rules.firing())
+        return sorted([*of_rules, *self._own_alerts.rows()], key=by_urgency)
 
     def _firing_alerts(self) -> Iterator[Message]:
         """Yield the retained message of every firing alert."""
@@ -338,6 +339,7 @@ class Gateway:
             rules_on_disk=self._rules.on_disk,
             counters=self.counters,
             problems=tuple(self.problems),
+            clock=self._engine.clock_status(),
             broker=broker_status(self._listening, self._source, self._control, self.clock.monotonic()),
             spool=spool_status(
                 startup=self._startup,
@@ -370,8 +372,9 @@ class Gateway:
         return open_store(
             self.config.spool.path,
             self.config,
-            floor=max(at, self._pipeline.windows.closed_to),
+            floor=lost_floor(at, self._pipeline.windows.closed_to, self.config),
             at=at,
+            unsure=self.clock.read().least,
             names=self._startup.names,
             records=lambda: effects_in(self._startup.journal),
             damage=damage,
@@ -386,14 +389,9 @@ class Gateway:
             self._disk_guard.write_failed(self._store.refusal)
 
     def _problems_changed(self) -> None:
+        self._kept_problems.save()
         self._own_alerts.follow(self.problems)
         self._control.publish_status()
 
     def _credentials_changed(self) -> None:
         self.problems.update(Problem.SECRETS, self._credentials.fault)
-
-    def _stalled(self, error: Exception) -> None:
-        self._disk_guard.commit_failed(error)
-
-    def _resumed(self) -> None:
-        self._disk_guard.commit_resumed()

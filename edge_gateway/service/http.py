@@ -73,15 +73,15 @@ async def serving(
 
 def health_of(report: GatewayStatus) -> tuple[dict[str, Any], int]:
     """Return the content of /healthz and its status: 503 while a failure is open; warnings are only listed."""
-    texts: dict[Gravity, list[str]] = {gravity: [] for gravity in Gravity}
+    listed: dict[Gravity, list[dict[str, Any]]] = {gravity: [] for gravity in Gravity}
     for problem in report.problems:
-        texts[problem.gravity].append(problem.text)
+        listed[problem.gravity].append({"code": problem.code, "since": problem.since, "text": problem.text})
     answer = {
         "state": report.state,
-        "problems": texts[Gravity.FAILURE],
-        "warnings": texts[Gravity.WARNING],
+        "problems": listed[Gravity.FAILURE],
+        "warnings": listed[Gravity.WARNING],
     }
-    return answer, 503 if texts[Gravity.FAILURE] else 200
+    return answer, 503 if listed[Gravity.FAILURE] else 200
 
 
 @dataclass(slots=True)

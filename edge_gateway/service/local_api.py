@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from edge_gateway.service.operators import Operators
 from fleet_config.problems import suggest
 from fleet_wire.local_socket import RequestFailed
 from fleet_wire.printable import printable
@@ -18,8 +19,7 @@ class LocalApi:
     status: Callable[[], dict[str, Any]]
     devices: Callable[[str | None], Iterator[dict[str, Any]]]
     alerts: Callable[[], list[dict[str, Any]]]
-    reload: Callable[[], Awaitable[str]]
-    forget: Callable[[Mapping[str, Any]], Awaitable[str]]
+    operators: Operators
 
     async def __call__(self, request: Mapping[str, Any]) -> Any:
         answers: dict[str, Callable[[Mapping[str, Any]], Awaitable[Any]]] = {
@@ -27,7 +27,8 @@ class LocalApi:
             "devices": self._devices,
             "alerts": self._alerts,
             "reload": self._reload,
-            "forget": self.forget,
+            "forget": self.operators.forget,
+            "confirm_clock": self._confirm_clock,
         }
         wanted = request.get("do")
         if not isinstance(wanted, str) or wanted not in answers:
@@ -49,7 +50,10 @@ class LocalApi:
         return iter(self.alerts())  # one by one: thousands would exceed the length of a line
 
     async def _reload(self, _: Mapping[str, Any]) -> str:
-        return await self.reload()
+        return await self.operators.reload()
+
+    async def _confirm_clock(self, _: Mapping[str, Any]) -> str:
+        return await self.operators.confirm_clock()
 
 
 @dataclass(slots=True)

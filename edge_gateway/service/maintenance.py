@@ -17,6 +17,7 @@ from edge_gateway.journal.checkpoint import write_checkpoint
 from edge_gateway.journal.segments import Journal
 from edge_gateway.mqtt.caught_up_clock import CaughtUpClock
 from edge_gateway.mqtt.control_session import Control
+from edge_gateway.records.inputs import Trim
 from edge_gateway.recovery.state import State
 from edge_gateway.service.descriptors import shortage
 from edge_gateway.service.disk_guard import DiskGuard
@@ -27,6 +28,7 @@ from edge_gateway.sinks.influx.sink import InfluxSink
 from edge_gateway.status.bounds import bound_problems, is_near
 from edge_gateway.status.catalogue import Problem
 from edge_gateway.status.clock import MachineClock
+from edge_gateway.status.clock_report import clock_doubt
 from edge_gateway.status.counters import Counters
 from edge_gateway.status.device_problems import DeviceProblems
 from edge_gateway.status.problems import MOST_NAMED, Problems
@@ -89,7 +91,7 @@ class Maintenance:
         self._tasks = {
             "status": Every(STATUS_EVERY, self._publish_status),
             "checkpoint": Every(CHECKPOINT_EVERY, self.checkpoint),
-            "trim": Every(TRIM_EVERY, self._trim),
+            "trim": Every(TRIM_EVERY, self._look_after_history),
             "own point": Every(
                 min(OWN_POINT_EVERY, self.config.windows[0].every / 1000), self._record_own_point
             ),
@@ -125,15 +127,16 @@ class Maintenance:
     async def _publish_status(self) -> None:
         for sink in self.sinks.values():
             self.problems.update(sink.trouble, sink.facts.problem)
-            self.problems.update(sink.refused, sink.refusals())
-        if self.clock.trusted():
-            self.problems.clear(Problem.CLOCK)
+            if refusals := sink.new_refusals():
+                self.problems.raise_(sink.refused, refusals)
+        self.problems.update(Problem.CLOCK, clock_doubt(self.engine.clock_status()))
         self.problems.update(Problem.DESCRIPTORS, shortage())
         idle = self.state.pipeline.rules.idle_rules()
         some = [*idle[:MOST_IDLE], *([f"{len(idle)} in all"] if idle else [])]
         self.problems.update(Problem.RULES_IDLE, "; ".join(some))
         for problem, text in self._devices.check(self.state.pipeline):
             self.problems.update(problem, text)
+        self.problems.expire()
         await self._check_bounds()
         self.control.publish_status()
 
@@ -152,7 +155,7 @@ class Maintenance:
         if number == self.checkpointed:
             return
         self.state.listening = self.listening.elapsed
-        self.state.wall = max(self.state.wall, self.clock.wall())
+        self.state.note_clock(self.clock)
         tree = self.state.snapshot()
         await self.engine.durable(number)
         await self.store.applied(number)
@@ -163,14 +166,34 @@ class Maintenance:
         self.disk_guard.checkpointed()
         await asyncio.to_thread(self.journal.unlink_before, kept + 1)
 
+    async def _look_after_history(self) -> None:
+        await self._repeat_corrections()
+        await self._trim()
+
+    async def _repeat_corrections(self) -> None:
+        """Send corrected points again whose old version may have come later."""
+        at, now = self.clock.read().wall, self.clock.monotonic()
+        unknown = {name: now - int(sink.since_unknown() * 1000) for name, sink in self.sinks.items()}
+        if unknown:
+            while await self.store.call(lambda store: store.repeat_corrections(now, at, unknown)):
+                pass
+
     async def _trim(self) -> None:
-        now = self.clock.wall()
-        if self.clock.trusted():
-            await self.store.call(lambda store: store.trim(now))
+        """Take one step towards the history's bounds, and wait until it is done: a stalled disk gets no second one.
+
+        By the time that has certainly passed, so that a clock that is ahead removes nothing too early.
+        """
+        self.clock.read()
+        now = self.clock.aged
+        cuts = await self.store.call(lambda store: store.trim(now))
+        if cuts:
+            self.engine.fold(Trim(self.engine.moment(), list(cuts)))
+            await self.store.applied(self.engine.submit())
 
     async def _record_own_point(self) -> None:
-        """Queue the gateway's own counters as a data point for the sinks."""
-        if self.sinks:
-            at = self.clock.wall()
+        """Queue the gateway's own counters as a data point for the sinks, unless nobody knows its time."""
+        clock = self.clock.read()
+        if self.sinks and clock.trusted:
+            at = clock.wall
             line = render_gateway(self.name, as_plain(self.report()), at)
             await self.store.call(lambda store: store.enqueue(line, at))

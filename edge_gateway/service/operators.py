@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
-from edge_gateway.fleet.registry import Registry
+from edge_gateway.fleet.admission import Admission
 from edge_gateway.fold.forget import forget_answer, forget_input
 from edge_gateway.service.engine import Engine
 from edge_gateway.service.rules_watch import RulesWatch
 from fleet_config.problems import ProblemsFound
+from fleet_wire.printable import quoted
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +21,7 @@ class Operators:
 
     rules: RulesWatch
     publish_status: Callable[[], None]
-    registry: Registry
+    admission: Admission
     engine: Engine
 
     async def __call__(self, do: str, args: Mapping[str, Any]) -> str:
@@ -31,7 +33,7 @@ class Operators:
             return "published"
         if do == "forget":
             return await self.forget(args)
-        raise ValueError(f"unknown operation {do!r}; known: reload, report, forget")
+        raise ValueError(f"unknown operation {quoted(do)}; known: reload, report, forget")
 
     async def reload(self) -> str:
         """Load the rule files now; return a summary."""
@@ -40,9 +42,21 @@ class Operators:
         except (ProblemsFound, OSError) as error:
             raise ValueError(str(error)) from error
 
+    async def confirm_clock(self) -> str:
+        """Believe the machine's clock as it is; on return this is on disk."""
+        at = self.engine.confirm_clock().wall
+        await self.engine.durable(self.engine.newest)
+        return f"the gateway takes {_stamp(at)} for the right time"
+
     async def forget(self, args: Mapping[str, Any]) -> str:
-        """Reset a device, or one of its metrics; on return this is on disk."""
-        asked = forget_input(self.registry, self.engine.moment(), args)
+        """Reset a device, or one of its metrics, or forget a publisher's trouble; on return this is on disk."""
+        registry, strangers = self.admission.registry, self.admission.watch.troubles.names()
+        asked = forget_input(registry, self.engine.moment(), args, strangers)
+        stranger = registry.find(asked.device) is None
         self.engine.fold(asked)
         await self.engine.durable(self.engine.newest)
-        return forget_answer(asked)
+        return forget_answer(asked, stranger=stranger)
+
+
+def _stamp(at: int) -> str:
+    return datetime.fromtimestamp(at / 1000, UTC).strftime("%Y-%m-%d %H:%M:%SZ")

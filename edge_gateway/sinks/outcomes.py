@@ -33,6 +33,7 @@ _BAD_LINE: Final = 400
 _TOO_LARGE: Final = 413
 _PARTIAL: Final = 422
 _TEMPORARY: Final = frozenset({408, 425, 429})
+_TIMED_OUT: Final = 408
 _SERVER_ERRORS: Final = 500
 _DROPPED: Final = re.compile(r"\bdropped=(\d{1,9})\b")
 _REASON_LENGTH: Final = 500
@@ -65,12 +66,22 @@ class Outcome:
         message: the text of the answer or error.
         retry_after: the Retry-After header: seconds, or a date.
         foreign: the text is not InfluxDB's.
+        sent: whether anything of the request left; False where there was no connection.
+        date: the Date header, by which a date in Retry-After is read.
     """
 
     status: int | None
     message: str = ""
     retry_after: str | None = None
     foreign: bool = False
+    sent: bool = True
+    date: str | None = None
+
+    @property
+    def unknown(self) -> bool:
+        """Whether the write may still be on its way, to be stored later than the ones that follow."""
+        failed = self.status is None or self.status == _TIMED_OUT or self.status >= _SERVER_ERRORS
+        return self.sent and failed
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +95,10 @@ class Decision:
 
 
 def decide(outcome: Outcome, lines: int, now: float) -> Decision:
-    """Decide what to do after the answer to a write of `lines` lines; `now` is wall time in s."""
+    """Decide what to do after the answer to a write of `lines` lines.
+
+    `now` is wall time in s; an answer that says the server's time is judged by that.
+    """
     status = outcome.status
     if status == _STORED:
         return Decision(Step.ACCEPT)
@@ -94,7 +108,7 @@ def decide(outcome: Outcome, lines: int, now: float) -> Decision:
         whole = lines == 1 or (not outcome.foreign and _dropped(outcome) >= lines)
         return _refused(outcome) if whole else Decision(Step.HALVE, _shown(outcome))
     if status is None or status in _TEMPORARY or status >= _SERVER_ERRORS:
-        wait = retry_after(outcome.retry_after, now)
+        wait = retry_after(outcome.retry_after, _time_of(outcome.date) or now)
         return Decision(Step.BACK_OFF, _shown(outcome), wait=wait, suspect=status not in _NOT_THE_REQUEST)
     if status in {_FORBIDDEN, _NOT_FOUND} and not outcome.foreign:
         return Decision(Step.HOLD, _unwritable(outcome))
@@ -152,12 +166,17 @@ def retry_after(header: str | None, now: float) -> float | None:
     text = header.strip()
     if text.isascii() and text.isdigit():
         return min(float(text), LONGEST_RETRY_AFTER)
+    at = _time_of(text)
+    return None if at is None else min(max(0.0, at - now), LONGEST_RETRY_AFTER)
+
+
+def _time_of(header: str | None) -> float | None:
+    """Return the wall time (s) of an HTTP date; None if absent or malformed."""
     try:
-        date = parsedate_to_datetime(text)
+        date = parsedate_to_datetime(header or "")
     except ValueError:
         return None
-    at = (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
-    return min(max(0.0, at - now), LONGEST_RETRY_AFTER)
+    return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
 
 
 def wall_seconds() -> float:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from enum import Enum
 from typing import Final
 
-from edge_gateway.status.problem import Clears, Entry, Gravity, Latches
+from edge_gateway.status.problem import Clears, Entry, Gravity, Lasts, Latches
 
 
 def _failure(text: str, raised: str, over: Clears | Latches, action: str, *, critical: bool = False) -> Entry:
     return Entry((Gravity.FAILURE,), text, raised, over, action, critical)
 
 
-def _warning(text: str, raised: str, over: Clears | Latches, action: str) -> Entry:
+def _warning(text: str, raised: str, over: Clears | Latches | Lasts, action: str) -> Entry:
     return Entry((Gravity.WARNING,), text, raised, over, action)
 
 
@@ -51,6 +51,7 @@ def _part(what: str) -> Entry:
     return _failure("{}; it was restarted", f"{what} failed and was restarted", over, action)
 
 
+_HOUR: Final = Lasts("an hour has passed without another one", 3_600_000)
 _ALLOW: Final = "allow the gateway what the text names (ACL, quota)"
 _AGAIN: Final = f"{_ALLOW}. Published again by itself, at growing intervals of at most five minutes"
 _FOUND: Final = Latches("it reports what the last start found; the next start checks again")
@@ -81,7 +82,7 @@ class Problem(Enum):
         " them again",
         "the broker forgot what it had queued for this gateway, as after a crash, a damaged database or an absence"
         " longer than `mqtt.session_expiry`",
-        Clears("a day has passed"),
+        Lasts("a day has passed", 24 * 3_600_000),
         "the text says from when to when deliveries may be missing. Devices that read receipts send them again; for"
         " others look for gaps in `edge-gateway devices`",
     )
@@ -94,7 +95,7 @@ class Problem(Enum):
     FOREIGN_SITE = _warning(
         "deliveries arrived from sites that are not this gateway's: {}; they are in quarantine as foreign_site",
         "deliveries of sites that are not in `gateway.sites` went to quarantine",
-        Clears("an hour has passed without another one"),
+        _HOUR,
         "see [When a site moves](deploy.md#when-a-site-moves)",
     )
     TAKEN_OVER = Entry(
@@ -130,7 +131,7 @@ class Problem(Enum):
     FORGED_ALERTS = _warning(
         "another client publishes alerts of this gateway, on {} among others: check the ACL",
         "another client publishes on this gateway's alert topics; each is corrected, at most once a minute a topic",
-        Clears("an hour has passed without another one"),
+        _HOUR,
         "let nobody else write `edge/v1/#`, as `field.acl` does",
     )
     ECHO = _failure(
@@ -248,10 +249,12 @@ class Problem(Enum):
         "restart the gateway; if it happens again without a fault of the disk, report a defect",
     )
     CLOCK = _failure(
-        "waiting for time: the wall clock is not set",
-        "the machine's clock is not set: it is behind the newest journal record and not synchronised",
-        Clears("the clock is right"),
-        "set the clock, or enable time synchronisation",
+        "{}",
+        "the machine's clock is not synchronised, and is behind the newest journal record, or at least three devices"
+        " and half of those online agree on another time",
+        Clears("the clock is synchronised or confirmed, or the fleet agrees with it"),
+        "see [Clocks](#clocks): set the clock, or enable time synchronisation; `edge-gateway clock confirm` where the"
+        " clock is right",
     )
     SECRETS = _warning(
         "{}",
@@ -296,7 +299,7 @@ class Problem(Enum):
     INFLUX_REFUSED = _warning(
         "{}",
         "InfluxDB refused lines; they are in quarantine (`influx_refused_points`) and not in InfluxDB",
-        Clears("an hour has passed without another one"),
+        _HOUR,
         "see the text for bucket, measurement and reason. *type conflict*: another program wrote to the bucket, or made"
         " the field another type: give the gateway a bucket of its own. *retention*: the bucket keeps less than"
         " gateway.yaml says: `edge-gateway influx apply`",
@@ -320,6 +323,13 @@ class Problem(Enum):
         "a birth or a message skips more than a million numbers: it is not believed, and nothing counts as missing",
         "a birth or message continues from a credible number",
         "check how the device makes `seq` and `next`",
+    )
+    DEVICE_CONFLICTS = _device(
+        "a device uses numbers of its boot again for other readings, and no birth says that it was erased: these"
+        " messages are in quarantine as `sequence_conflict`",
+        "the device starts a new boot, or sends a birth whose `next` says from where it counts, and goes on from there;"
+        " or after `edge-gateway devices forget`",
+        "it must send a new boot at each start; if two devices use one name, give each its own",
     )
     BIRTHS_CUT = _device(
         "a birth is longer than what is kept of one (see Bounds)",

@@ -16,6 +16,7 @@ from edge_gateway.status.report import (
     AlertStatus,
     Backlog,
     BrokerStatus,
+    ClockStatus,
     CommandStatus,
     Definitions,
     Fleet,
@@ -63,6 +64,7 @@ class Now:
     rules_on_disk: str
     counters: Counters
     problems: tuple[OpenProblem, ...]
+    clock: ClockStatus
     broker: BrokerStatus
     spool: SpoolStatus
     sinks: Mapping[str, SinkWork]
@@ -101,6 +103,7 @@ class Reporter:
             values=_values(totals, facts),
             commands=CommandStatus(pending=len(pipeline.commands), refused=pipeline.commands.refused),
             counters=_counters(pipeline, facts, now.counters),
+            clock=now.clock,
             store=StoreStatus(applied=facts.applied, floor=facts.floor, late_pending=facts.late_pending),
             broker=now.broker,
             spool=now.spool,
@@ -204,6 +207,7 @@ def _counters(pipeline: Pipeline, facts: StoreFacts, counters: Counters) -> AllC
         **msgspec.structs.asdict(counters),
         **{f"refused_{reason}": count for reason, count in registry.refused.items()},
         **admission.sequences.totals(),
+        "values_not_known": admission.accounting.totals()["values_not_known"],
         "births_cut": registry.births.cuts,
         "late_over_share": pipeline.windows.late_share.refused,
         "publishers_left_out": admission.watch.troubles.left_out,

@@ -12,10 +12,12 @@ from edge_gateway.status.fields import total
 class Counters(Struct, forbid_unknown_fields=True, omit_defaults=True):
     """What the running program counts, since its start. A counter of zero is left out of the report."""
 
-    broker_connections_lost: Annotated[int, total("telemetry connections to the broker that ended")] = 0
+    broker_connections_lost: Annotated[
+        int, total("telemetry connections that the broker had accepted and that ended")
+    ] = 0
     broker_sessions_lost: Annotated[int, total("sessions the broker forgot, with what it had queued")] = 0
     control_connections_lost: Annotated[
-        int, total("connections for alerts, commands and status that ended")
+        int, total("connections for alerts, commands and status that the broker had accepted and that ended")
     ] = 0
     reading_paused: Annotated[int, total("times reading stopped because too much was not acknowledged")] = 0
     folding_paused: Annotated[int, total("times folding stopped because journal or store were behind")] = 0
@@ -64,8 +66,23 @@ class AllCounters(Counters, omit_defaults=True):
     refused_too_many_texts: Annotated[int, total("values that were texts beyond a limit")] = 0
     lost_at_device: Annotated[int, total("messages that devices say they lost themselves")] = 0
     given_up: Annotated[int, total("missing messages that are no longer waited for")] = 0
-    clock_steps: Annotated[int, total("times the clock of a device went backwards")] = 0
+    clock_steps: Annotated[
+        int,
+        total(
+            "times the clock of a device went backwards, or the gateway's was set, which stamps its readings"
+        ),
+    ] = 0
     boots_forgotten: Annotated[int, total("boots of a device beyond the eight that are remembered")] = 0
+    boots_begun_anew: Annotated[
+        int,
+        total(
+            "boots that began anew, because a birth and the messages after it say that the device was erased"
+        ),
+    ] = 0
+    tombstones_dropped: Annotated[
+        int, total("boots without times beyond the 64 of a device of which the last number is remembered")
+    ] = 0
+    values_not_known: Annotated[int, total("values of messages that are not known, counted nowhere")] = 0
     sequence_not_believed: Annotated[int, total("sequence numbers more than a million ahead")] = 0
     births_cut: Annotated[int, total("births longer than what is kept of one")] = 0
     label_changes_refused: Annotated[
@@ -78,6 +95,10 @@ class AllCounters(Counters, omit_defaults=True):
     alerts_dropped: Annotated[int, total("alert transitions dropped from the history beyond 200,000")] = 0
     commands_dropped: Annotated[int, total("commands dropped from the history beyond 100,000")] = 0
     partial_windows: Annotated[int, total("windows stored apart because readings may be missing")] = 0
+    windows_refused: Annotated[
+        int,
+        total("windows stored apart because an earlier part of them may have left the history"),
+    ] = 0
     unnamed_readings: Annotated[int, total("readings of a series the store could not name")] = 0
     late_merged: Annotated[int, total("late readings merged into stored windows")] = 0
     late_too_late: Annotated[int, total("late readings without a stored window to merge into")] = 0
@@ -96,6 +117,12 @@ class AllCounters(Counters, omit_defaults=True):
     ] = 0
     outbox_dropped_unconfigured: Annotated[
         int, total("lines dropped because their sink is no longer configured")
+    ] = 0
+    corrections_repeated: Annotated[
+        int, total("corrected points sent again, because a write without an answer may have come after them")
+    ] = 0
+    corrections_not_repeated: Annotated[
+        int, total("corrected points beyond the 200,000 that are remembered for that")
     ] = 0
     influx_refused_points: Annotated[int, total("lines InfluxDB refused, now in quarantine")] = 0
     history_trimmed: Annotated[int, total("windows removed from the history, by age or size")] = 0

@@ -13,7 +13,7 @@ from edge_gateway.fleet.accounting import bad_text
 from edge_gateway.fleet.admission import SEQUENCE_CONFLICT
 from edge_gateway.fleet.decoders.diagnosis import EXPECTED_TIME, unit_of
 from edge_gateway.fleet.limits import Refusal
-from edge_gateway.fleet.watch.troubled_topics import IN_A_ROW, name_of
+from edge_gateway.fleet.watch.troubled_topics import IN_A_ROW, shown_name
 from edge_gateway.status.catalogue import Problem
 from fleet_config.durations import format_duration
 from fleet_wire.printable import printable
@@ -110,7 +110,7 @@ def _place(topic: str) -> tuple[str, str]:
     """Return site and device of a topic, safe to show."""
     levels = topic.split("/")
     site = levels[2] if len(levels) > 2 else ""  # noqa: PLR2004 - fleet, v1, site
-    return printable(site, 64), printable(name_of(topic), 64)
+    return printable(site, 64), shown_name(topic)
 
 
 def _reason(pipeline: Pipeline, site: str, device: str, reason: str) -> str:
@@ -194,6 +194,11 @@ def _numbering(pipeline: Pipeline) -> Iterator[DeviceTrouble]:
         )
 
 
+def _conflicts(pipeline: Pipeline) -> Iterator[DeviceTrouble]:
+    for device in pipeline.admission.sequences.conflicted.nonzero()[0].tolist():
+        yield _of(pipeline, device, "it uses numbers again, under the same boot, for other readings")
+
+
 def _long_births(pipeline: Pipeline) -> Iterator[DeviceTrouble]:
     for device in sorted(pipeline.registry.births.cut):
         yield _of(pipeline, device, "its birth has more tags or metrics than are kept")
@@ -236,6 +241,7 @@ CHECKS: Final = (
     DeviceCheck(Problem.DEVICES_UNHEARD, "messages lead to nothing", "publisher", _unheard),
     DeviceCheck(Problem.DEVICE_CLOCKS, "the clock is wrong", "device", _clocks),
     DeviceCheck(Problem.DEVICE_NUMBERING, "the numbering is not believed", "device", _numbering),
+    DeviceCheck(Problem.DEVICE_CONFLICTS, "numbers are used twice", "device", _conflicts),
     DeviceCheck(Problem.BIRTHS_CUT, "the birth is too long", "device", _long_births),
     DeviceCheck(Problem.BAD_VALUES, "values do not count", "device", _mostly_bad),
     DeviceCheck(Problem.DEVICE_SHARES, "a share is used up", "device", _shares, lingers=True),

@@ -12,6 +12,7 @@ from msgspec import Struct
 from edge_gateway.status.catalogue import Problem
 from edge_gateway.status.counters import AllCounters, Counters
 from edge_gateway.status.fields import declared
+from edge_gateway.status.problem import Lasts
 from edge_gateway.status.report import GatewayStatus
 
 BEGIN: Final = "<!-- made by `python -m schemas`: {} -->\n"
@@ -37,6 +38,7 @@ def problem_rows() -> Iterator[tuple[str, ...]]:
         entry = problem.entry
         gravity = " or ".join(entry.gravities)
         over = f"the gateway restarts: {entry.over.how}" if entry.latches else entry.over.how
+        over += "; a restart changes nothing" if isinstance(entry.over, Lasts) else ""
         shared.setdefault((gravity, entry.raised, over, entry.action), []).append(f"`{problem.code}`")
     for (gravity, *rest), codes in shared.items():
         yield (", ".join(codes), gravity, *rest)

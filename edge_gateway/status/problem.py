@@ -31,6 +31,17 @@ class Latches:
     how: str
 
 
+@dataclass(frozen=True, slots=True)
+class Lasts:
+    """The problem tells of something that happened, which nothing undoes: `how` says how long it is shown.
+
+    It ends `ms` milliseconds after it was raised last, in which restarts and the time between them count.
+    """
+
+    how: str
+    ms: int
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Entry:
     """A problem as the program and docs/operate.md describe it. ValueError: it does not say how it ends.
@@ -39,7 +50,7 @@ class Entry:
         gravities: those it may have, the usual one first.
         text: what an operator reads; `{}` stands for the detail given where it is raised.
         raised: what raises it, for the documentation.
-        over: what clears it, or why it latches.
+        over: what clears it, why it latches, or how long it lasts.
         action: what an operator should do, for the documentation.
         critical: whether its alert on the wire is `critical` instead of `warning`.
     """
@@ -47,7 +58,7 @@ class Entry:
     gravities: tuple[Gravity, ...]
     text: str
     raised: str
-    over: Clears | Latches
+    over: Clears | Latches | Lasts
     action: str
     critical: bool = False
 

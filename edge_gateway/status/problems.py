@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from edge_gateway.status.catalogue import Problem
-from edge_gateway.status.problem import Gravity
+from edge_gateway.status.problem import Gravity, Lasts
 from edge_gateway.status.report import OpenProblem
 from fleet_wire.printable import printable, printable_lines
 
@@ -15,6 +16,10 @@ log = logging.getLogger("edge_gateway.status")
 
 MOST_NAMED = 5
 """Devices that one problem names; the others are only counted."""
+
+
+TOLD_EVERY = 60_000
+"""Ms by which the end of a lasting problem may move before that counts as a change."""
 
 
 def named(names: Sequence[str]) -> str:
@@ -29,12 +34,19 @@ class Problems:
 
     Args:
         clock: wall time in ms.
-        changed: called when a problem begins, ends or changes its gravity.
+        changed: called when a problem begins, ends or changes its gravity; and when a lasting one changes its text, or
+            will last a minute longer.
+        timer: monotonic time in ms, by which a lasting problem ends.
     """
 
     clock: Callable[[], int]
     changed: Callable[[], None] = lambda: None
+    timer: Callable[[], int] = lambda: time.monotonic_ns() // 1_000_000
     _open: dict[Problem, OpenProblem] = field(default_factory=dict)
+    _ends: dict[Problem, int] = field(default_factory=dict)
+    """When each open problem that lasts for a time is over, by `timer`."""
+    _told: dict[Problem, int] = field(default_factory=dict)
+    """The same at the last call of `changed` for its sake."""
 
     def raise_(self, problem: Problem, detail: str = "", gravity: Gravity | None = None) -> None:
         """Open a problem, or update its text and gravity. A text of several lines is logged line by line.
@@ -51,8 +63,21 @@ class Problems:
                 log.warning("%s: %s", problem.code, line)
         since = before.since if before else self.clock()
         self._open[problem] = OpenProblem(code=problem.code, text=text, since=since, gravity=gravity)
-        if before is None or before.gravity is not gravity:
+        again = before is not None and before.text == text
+        prolonged = isinstance(entry.over, Lasts) and self._prolong(problem, entry.over.ms, again=again)
+        if before is None or before.gravity is not gravity or prolonged:
             self.changed()
+
+    def _prolong(self, problem: Problem, ms: int, *, again: bool) -> bool:
+        """Let a problem last for `ms` from now; return whether that is a change.
+
+        With the text it had, `again`, it is one if it ends a minute later than at the last change.
+        """
+        end = self._ends[problem] = self.timer() + ms
+        if again and end - self._told.get(problem, 0) < TOLD_EVERY:
+            return False
+        self._told[problem] = end
+        return True
 
     def update(self, problem: Problem, detail: str, gravity: Gravity | None = None) -> None:
         """Open a problem while there is a detail, and end it when that is empty."""
@@ -65,9 +90,38 @@ class Problems:
         """End a problem; nothing happens if it is not open. ValueError: it lasts until the next start."""
         if problem.entry.latches:
             raise ValueError(f"{problem.code} lasts until the next start: {problem.entry.over.how}")
+        self._ends.pop(problem, None)
+        self._told.pop(problem, None)
         if self._open.pop(problem, None) is not None:
             log.info("%s: over", problem.code)
             self.changed()
+
+    def expire(self) -> None:
+        """End the lasting problems whose time is over; call periodically."""
+        for problem in [problem for problem, end in self._ends.items() if self.timer() > end]:
+            self.clear(problem)
+
+    def lasting(self) -> Iterator[tuple[OpenProblem, int]]:
+        """Yield the open problems that last for a time, each with the ms that are left."""
+        for problem, end in self._ends.items():
+            yield self._open[problem], max(0, end - self.timer())
+
+    def reopen(self, problem: Problem, before: OpenProblem, left: int) -> None:
+        """Open a lasting problem as it was before a restart, for `left` ms; `changed` is the caller's to call.
+
+        ValueError: it is none that lasts.
+        """
+        over = problem.entry.over
+        most = over.ms if isinstance(over, Lasts) else 0
+        if not most:
+            raise ValueError(f"{problem.code} does not outlast a restart")
+        self._open[problem] = before
+        self._ends[problem] = self.timer() + min(left, most)
+        log.warning("%s: %s (from before the restart)", problem.code, before.text)
+
+    def text_of(self, problem: Problem) -> str:
+        """Return the text of a problem; "" if it is not open."""
+        return self._open[problem].text if problem in self._open else ""
 
     def __contains__(self, problem: Problem) -> bool:
         return problem in self._open

@@ -1,7 +1,7 @@
 """The report in Prometheus' text format, version 0.0.4, with the names that Prometheus recommends.
 
 Nested names are joined by `_` and end in the base unit; a counter ends in `_total`. Times are seconds. The keys of a
-dict are values of a label. Texts are left out.
+dict are values of a label. Texts are left out, but for the open problems: one sample each, by code and level.
 
 Sources: https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format,
 https://prometheus.io/docs/practices/naming/
@@ -20,6 +20,11 @@ from edge_gateway.status.report import GatewayStatus
 
 PREFIX: Final = "edge_gateway"
 _MS_A_SECOND: Final = 1000
+_PROBLEM: Final = f"{PREFIX}_problem"
+_PROBLEM_HEAD: Final = (
+    f"# HELP {_PROBLEM} a problem that is open, by code and level (failure, warning or notice)\n"
+    f"# TYPE {_PROBLEM} gauge\n"
+)
 
 
 class _Unit(NamedTuple):
@@ -48,7 +53,7 @@ class _Metric(NamedTuple):
 def prometheus(report: GatewayStatus) -> str:
     """Return every number of a report, the samples of a metric together behind their HELP and TYPE lines."""
     metrics: dict[str, list[str]] = {}
-    for head, sample in _samples(PREFIX, report, ""):
+    for head, sample in (*_samples(PREFIX, report, ""), *_problems(report)):
         metrics.setdefault(head, []).append(sample)
     return "".join(head + "".join(samples) for head, samples in metrics.items())
 
@@ -65,6 +70,12 @@ def _samples(prefix: str, section: Struct, labels: str) -> Iterator[tuple[str, s
         elif of.measure is not None and value is not None:
             number = int(value) if divisor == 1 else value / divisor
             yield head, f"{name}{labels} {number}\n"
+
+
+def _problems(report: GatewayStatus) -> Iterator[tuple[str, str]]:
+    """Yield the head and the line of each open problem. There is none while nothing is wrong."""
+    for one in report.problems:
+        yield _PROBLEM_HEAD, f'{_PROBLEM}{{code="{_escaped(one.code)}",level="{one.gravity}"}} 1\n'
 
 
 @lru_cache(maxsize=256)

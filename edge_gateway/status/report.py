@@ -80,7 +80,7 @@ class RuleStatus(ReportSection):
 class AlertStatus(ReportSection):
     """The alerts of the rules."""
 
-    firing: Annotated[int, gauge("alerts that fire now")]
+    firing: Annotated[int, gauge("alerts of rules that fire now; problems are alerts of their own")]
 
 
 class Gap(ReportSection):
@@ -112,11 +112,15 @@ class Fleet(ReportSection):
 
 
 class MessageCounts(ReportSection):
-    """received = new + duplicate + quarantined. QoS 0 is counted apart and promised nothing."""
+    """received = new + duplicate + not_known + quarantined. QoS 0 is counted apart and promised nothing."""
 
-    received: Annotated[int, total("messages received: new + duplicate + quarantined")]
+    received: Annotated[int, total("messages received: new + duplicate + not_known + quarantined")]
     new: Annotated[int, total("messages received for the first time, which counted")]
     duplicate: Annotated[int, total("messages received again, which did not count again")]
+    not_known: Annotated[
+        int,
+        total("messages that may have counted before, which is forgotten: their values are in `sensor_late`"),
+    ]
     quarantined: Annotated[int, total("messages that could not be taken; see the quarantine for the reasons")]
     qos0: Annotated[int, total("messages of QoS 0, which are promised nothing")]
 
@@ -147,6 +151,26 @@ class StoreStatus(ReportSection):
     applied: Annotated[int, gauge("number of the newest journal record the store has")]
     floor: Annotated[int, instant("windows that start before this time may lack readings")]
     late_pending: Annotated[int, gauge("late readings that wait to be merged")]
+
+
+class ClockStatus(ReportSection):
+    """How far the wall clock of the gateway's machine is believed."""
+
+    state: Annotated[
+        str,
+        note(
+            "`synchronised` (the kernel says so), `confirmed` (the operator or the kernel said so), `agreed` (the"
+            " fleet's clocks say the same), `plausible` (nothing speaks against it), `behind` (earlier than what the"
+            " journal has seen) or `outvoted` (the fleet's clocks agree on another time)"
+        ),
+    ]
+    trusted: Annotated[bool, flag("whether it may stand for a time that a message lacks")]
+    agree: Annotated[
+        int, gauge("devices whose clock says the same; counted while nothing else makes it sure")
+    ]
+    differ: Annotated[int, gauge("devices whose clocks agree on another time")]
+    off: Annotated[int, gauge("how far that time is ahead of the gateway's", MS, least=None)]
+    held: Annotated[int, gauge("messages that wait for the time, not acknowledged")]
 
 
 class BrokerStatus(ReportSection):
@@ -256,12 +280,15 @@ class GatewayStatus(ReportSection, kw_only=True, omit_defaults=True):
     alerts: Annotated[AlertStatus, note("the alerts of the rules")]
     gaps: Annotated[Gaps, note("messages that devices numbered and that have not arrived")]
     fleet: Annotated[Fleet, note("what is known of devices")]
-    messages: Annotated[MessageCounts, note("received = new + duplicate + quarantined; `qos0` is apart")]
+    messages: Annotated[
+        MessageCounts, note("received = new + duplicate + not_known + quarantined; `qos0` is apart")
+    ]
     values: Annotated[
         ValueCounts, note("values = accepted + too_late + bad + refused; `late_merged` is part of accepted")
     ]
     commands: Annotated[CommandStatus, note("commands to devices")]
     counters: Annotated[AllCounters, note("events by name; one that never happened is left out")]
+    clock: Annotated[ClockStatus, note("the wall clock of the gateway's machine")]
     store: Annotated[StoreStatus, note("the SQLite store behind the journal")]
     broker: Annotated[BrokerStatus, note("both connections to the broker")]
     spool: Annotated[SpoolStatus, note("the journal, and what shares its budget")]

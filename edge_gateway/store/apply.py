@@ -1,13 +1,16 @@
 """Apply the effects of records to the store's tables, translating the gateway's numbers to the store's."""
 
-from typing import Protocol
+from typing import Final, Protocol
 
 import numpy as np
 
 from edge_gateway.records.store_effects import (
+    BEHIND,
+    OVER_SHARE,
     Array,
     ClosedStates,
     ClosedWindows,
+    Kind,
     LateStates,
     LateValues,
     SeriesName,
@@ -15,14 +18,30 @@ from edge_gateway.records.store_effects import (
     TextName,
 )
 from edge_gateway.store.counters import StoreCounters
+from edge_gateway.store.coverage import Coverage
 from edge_gateway.store.late_job import LateJob
 from edge_gateway.store.names import UNKNOWN, NameTables
-from edge_gateway.store.outgoing_lines import OutgoingLines
+from edge_gateway.store.outgoing_lines import (
+    LOST,
+    NOT_KNOWN,
+    REPEATED,
+    SHARE,
+    TOO_LATE,
+    OutgoingLines,
+    WindowLines,
+)
 from edge_gateway.store.rebuild import NoLines
-from edge_gateway.store.series_use import SeriesUse
 from edge_gateway.store.side_tables import SideTables
-from edge_gateway.store.window_table import Packed, WindowTable
+from edge_gateway.store.stored_windows import StoredWindows
+from edge_gateway.store.window_table import Packed
 from edge_gateway.windows.reduce import Readings
+
+_REFUSED: Final = {
+    Kind.PARTIAL: ("partial_windows", LOST),
+    Kind.GONE: ("windows_refused", REPEATED),
+    Kind.AGAIN: ("windows_refused", REPEATED),
+}
+"""The counter of refused rows, and why they are sent apart."""
 
 
 class Resolver(Protocol):
@@ -43,7 +62,6 @@ class Applier:
         side_tables: SideTables,
         lines: OutgoingLines,
         kinds: tuple[LateJob, LateJob],
-        use: SeriesUse,
         resolver: Resolver | None,
     ) -> None:
         self._names = names
@@ -52,24 +70,27 @@ class Applier:
         self._lines = lines
         self._numbers, self._texts = kinds
         self._windows, self._states = (kind.windows for kind in kinds)
-        self._use = use
         self._resolver = resolver
 
-    def apply(self, effects: StoreEffects) -> None:
-        """Apply all effects of a record."""
-        self.apply_windows(effects, self._lines)
+    def apply(self, effects: StoreEffects, coverage: Coverage) -> None:
+        """Apply all effects of a record to a store that holds `coverage`."""
+        self.apply_windows(effects, coverage, self._lines)
         self.apply_rest(effects)
 
-    def apply_windows(self, effects: StoreEffects, lines: OutgoingLines | NoLines) -> None:
+    def apply_windows(
+        self, effects: StoreEffects, coverage: Coverage, lines: OutgoingLines | NoLines
+    ) -> None:
         """Apply names, closed windows and late readings; send the resulting points to `lines`."""
         self._names.define(effects.series)
         self._names.define_texts(effects.texts)
         for closed in effects.windows:
-            self._close_windows(closed, effects.at, lines)
+            self._close_windows(closed, effects.at, coverage, lines)
         for states in effects.states:
-            self._close_states(states, effects.at, lines)
+            self._close_states(states, effects.at, coverage, lines)
         if effects.late is not None:
             self._keep_late(effects.late, effects.at, lines)
+        if effects.not_known is not None:
+            self._send_late(effects.not_known, effects.at, lines, why=NOT_KNOWN)
         if effects.late_states is not None:
             self._keep_late_states(effects.late_states, effects.at)
         self._names.forget_texts(effects.gone_texts)
@@ -82,58 +103,64 @@ class Applier:
         self._side_tables.quarantine(effects.quarantined)
         self._side_tables.events(effects.events)
 
-    def _close_windows(self, closed: ClosedWindows, at: int, lines: OutgoingLines | NoLines) -> None:
+    def _close_windows(
+        self, closed: ClosedWindows, at: int, coverage: Coverage, lines: OutgoingLines | NoLines
+    ) -> None:
         ids = self._ids(closed.rows["series"], closed.versions)
         known = np.flatnonzero(ids != UNKNOWN)
         rows = closed.rows[known]
         rows["series"] = ids[known]
         tails = {place: closed.tails[i] for place, i in enumerate(known.tolist()) if i in closed.tails}
-        windows = Packed(rows, tails)
-        if closed.partial:
-            self._counters.add("partial_windows", len(rows))
-            lines.partial(closed.tier, windows, at)
-        else:
-            self._keep_stored_series(self._windows, closed.tier, rows)
-            self._use.note(rows["series"], rows["start"])
-            lines.windows(closed.tier, self._windows.put(closed.tier, windows), at)
+        self._merge(self._windows, closed.tier, Packed(rows, tails), closed.kind, at, coverage, lines)
 
-    def _keep_stored_series(self, table: WindowTable, tier: int, rows: Array) -> None:
-        """Give windows that are stored already the series they are stored with.
-
-        A window keeps the tags it was opened with; under another series it would be a second window beside it.
-        """
-        kin = self._names.kin
-        pairs = zip(rows["start"].tolist(), rows["series"].tolist(), strict=True) if kin else ()
-        placed = [(place, start, kin[series]) for place, (start, series) in enumerate(pairs) if series in kin]
-        if placed:
-            found = table.find(tier, [(start, one) for _, start, members in placed for one in members])
-            for place, start, members in placed:
-                stored = [one for one in members if (start, one) in found]
-                rows["series"][place] = stored[0] if stored else rows["series"][place]
-
-    def _close_states(self, closed: ClosedStates, at: int, lines: OutgoingLines | NoLines) -> None:
+    def _close_states(
+        self, closed: ClosedStates, at: int, coverage: Coverage, lines: OutgoingLines | NoLines
+    ) -> None:
         ids = self._ids(closed.rows["series"], closed.versions)
         rows = closed.rows[ids != UNKNOWN]
         rows["series"] = ids[ids != UNKNOWN]
         for end in ("first", "last"):
             rows[end] = self._text_ids(rows[end])
-        self._keep_stored_series(self._states, closed.tier, rows)
-        self._use.note(rows["series"], rows["start"])
-        lines.of_texts.windows(closed.tier, self._states.put(closed.tier, Packed(rows)), at)
+        self._merge(self._states, closed.tier, Packed(rows), closed.kind, at, coverage, lines.of_texts)
+
+    def _merge(  # noqa: PLR0917 - what there is to say of rows
+        self,
+        windows: StoredWindows,
+        tier: int,
+        rows: Packed,
+        kind: Kind,
+        at: int,
+        coverage: Coverage,
+        lines: WindowLines,
+    ) -> None:
+        """Merge rows into what is stored, and send the result; send apart what was refused."""
+        merged = windows.merge(tier, rows, kind, coverage)
+        lines.windows(tier, merged.stored, at)
+        if len(merged.refused):
+            counter, why = _REFUSED[kind]
+            self._counters.add(counter, len(merged.refused))
+            lines.partial(tier, rows.take(merged.refused.tolist()), at, why)
 
     def _keep_late(self, late: LateValues, at: int, lines: OutgoingLines | NoLines) -> None:
+        merged = late.tiers > 0
+        kept = late.rows(merged)
+        ids = self._ids(kept.series, kept.versions)
+        known = ids != UNKNOWN
+        columns = (kept.ts, kept.value, kept.quality, kept.tiers)
+        self._numbers.add(at, [ids[known], *(column[known] for column in columns)])
+        for fate, why in ((OVER_SHARE, SHARE), (BEHIND, TOO_LATE)) if not merged.all() else ():
+            self._send_late(late.rows(late.tiers == fate), at, lines, why=why)
+
+    def _send_late(self, late: LateValues, at: int, lines: OutgoingLines | NoLines, *, why: str) -> None:
+        """Send readings that are merged nowhere."""
         ids = self._ids(late.series, late.versions)
-        known, merged = ids != UNKNOWN, late.tiers != 0
-        kept, over = known & merged, known & ~merged
-        columns = (late.ts, late.value, late.quality, late.tiers)
-        self._numbers.add(at, [ids[kept], *(column[kept] for column in columns)])
-        if over.any():
-            readings = Readings(ids[over], late.ts[over], late.value[over], late.quality[over])
-            lines.late(ids[over], readings, at)
+        known = ids != UNKNOWN
+        readings = Readings(ids[known], late.ts[known], late.value[known], late.quality[known])
+        lines.late(readings.series, readings, at, why)
 
     def _keep_late_states(self, late: LateStates, at: int) -> None:
         ids = self._ids(late.series, late.versions)
-        kept = (ids != UNKNOWN) & (late.tiers != 0)
+        kept = (ids != UNKNOWN) & (late.tiers > 0)
         quality = np.zeros(int(kept.sum()), np.int64)
         texts = self._text_ids(late.code[kept])
         self._texts.add(at, [ids[kept], late.ts[kept], texts, quality, late.tiers[kept]])

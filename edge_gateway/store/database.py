@@ -14,13 +14,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Protocol
 
 from edge_gateway.records.store_effects import Quarantined, StoreEffects
 from edge_gateway.store import schema
 from edge_gateway.store.apply import Applier, Resolver
+from edge_gateway.store.corrections import Corrections
 from edge_gateway.store.counters import StoreCounters
-from edge_gateway.store.late_job import Coverage, LateJob
+from edge_gateway.store.coverage import NOTHING_HELD, StoredCoverage
+from edge_gateway.store.late_job import LateJob
+from edge_gateway.store.meta_table import MetaTable, applied_in
 from edge_gateway.store.names import NameTables
 from edge_gateway.store.outbox import Outbox, Parcel, Waiting
 from edge_gateway.store.outgoing_lines import OutgoingLines
@@ -31,18 +33,10 @@ from edge_gateway.store.scrub import Scrub
 from edge_gateway.store.series_use import SeriesUse
 from edge_gateway.store.settings import StoreSettings
 from edge_gateway.store.side_tables import SideTables
+from edge_gateway.store.transaction import Restorable, transaction
 from edge_gateway.store.window_kinds import number_windows, text_windows
 
 Record = tuple[int, Sequence[StoreEffects]]
-
-ALWAYS: Final = -(1 << 62)
-
-
-class Restorable(Protocol):
-    """A part of the store that holds something of the tables in memory, which a rollback must undo."""
-
-    def snapshot(self) -> Any: ...
-    def restore(self, snapshot: Any) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +78,7 @@ class Store:
         self.opened = opened
         self._settings = settings
         self._db = db
+        self._meta = MetaTable(db)
         self._counters = StoreCounters(db)
         self._names = NameTables(db, settings.forwarded)
         self._outbox = Outbox(db, self._counters, settings.sinks, tiers=len(settings.tiers))
@@ -91,27 +86,30 @@ class Store:
         self.quarantine_users = self._side_tables.quarantine_users
         self._lines = OutgoingLines(self._outbox, self._names, self._counters, settings.tiers)
         self._use = SeriesUse(db)
-        self._numbers = LateJob(db, self._names, self._counters, settings, number_windows(db), use=self._use)
-        self._texts = LateJob(db, self._names, self._counters, settings, text_windows(db), use=self._use)
-        self._windows, self._states = self._numbers.windows, self._texts.windows
+        kinds = (make(db, self._names, self._use) for make in (number_windows, text_windows))
+        self._numbers, self._texts = (
+            LateJob(db, self._names, self._counters, settings, kind) for kind in kinds
+        )
+        self._windows, self._states = self._numbers.windows.table, self._texts.windows.table
         self._applier = Applier(
             names=self._names,
             counters=self._counters,
             side_tables=self._side_tables,
             lines=self._lines,
             kinds=(self._numbers, self._texts),
-            use=self._use,
             resolver=resolver,
         )
         self._salvage = Salvage(path.parent, db, settings, self._counters, self._outbox)
-        self._retention = Retention(db, settings, (self._windows, self._states))
+        tables = self._windows, self._states
+        self._corrections = Corrections(db, self._counters, self._outbox, settings.tiers, self._lines, tables)
+        self._retention = Retention(db, settings, tables)
+        self.coverage = StoredCoverage(db, len(settings.tiers))
         self._parts: tuple[Restorable, ...] = (
-            *(self._counters, self._names, self._outbox),
-            *(self._side_tables, self._numbers, self._texts, self._salvage),
+            *(self._counters, self._names, self._outbox, self.coverage),
+            *(self._side_tables, self._numbers, self._texts, self._salvage, self._corrections),
         )
-        self._scrub = Scrub((self._windows, self._states), tiers=len(settings.tiers))
-        self.applied = _applied({key: self._meta(key, None) for key in ("applied", "applied_check")}) or 0
-        self.coverage = Coverage(self._meta("floor", 0), self._meta("frozen", ALWAYS))
+        self._scrub = Scrub(tables, tiers=len(settings.tiers))
+        self.applied = self._meta.applied() or 0
 
     @classmethod
     def open(
@@ -121,6 +119,7 @@ class Store:
         *,
         floor: int,
         at: int,
+        unsure: int | None = None,
         resolver: Resolver | None = None,
         records: Records | None = None,
         damage: str = "",
@@ -132,6 +131,7 @@ class Store:
             settings: fixed while the store is open.
             floor: coverage floor (ms) of a new store: windows that start before it may be incomplete.
             at: wall time in ms, part of the name of a file set aside.
+            unsure: the least the time can be, if `floor` is the wall time of a clock that is not sure; else None.
             resolver: knows names that a new store does not have yet.
             records: reads the journal, for a store that replaces a lost one.
             damage: what is wrong with the file, if that was found in use.
@@ -146,7 +146,7 @@ class Store:
             aside = schema.set_aside(path, at)
             db, created = schema.open_store(path)
         store = cls(path, settings, db, Opened(created, aside, damage), resolver)
-        store._begin(floor, at, records)
+        store._begin(floor, at, unsure, records)
         return store
 
     def facts(self) -> StoreFacts:
@@ -165,8 +165,8 @@ class Store:
 
     @property
     def floor(self) -> int:
-        """The time (ms) from which on the store is known to be complete."""
-        return self.coverage.floor
+        """The time (ms) from which on the base tier is known to be complete."""
+        return self.coverage.now.floor
 
     @property
     def late_pending(self) -> int:
@@ -182,15 +182,14 @@ class Store:
                         self._apply(part)
                     self.applied = number
             self._outbox.enforce()
-            self._keep_applied()
+            self._meta.keep_applied(self.applied)
 
     def run_late(self) -> int:
         """Merge some of the late readings in one transaction; return how many."""
         if self._salvage.holds_late:
             return 0
         with self._transaction():
-            merged = self._numbers.run(self.coverage, self._lines)
-            merged += self._texts.run(self.coverage, self._lines.of_texts)
+            merged = self._merge_late()
             self._outbox.enforce()
         return merged
 
@@ -210,7 +209,7 @@ class Store:
                 return ""
             finished = self._salvage.step(self._lines, self._windows, self._states)
             if not self._salvage.holds_late and self._salvage.lost("window", "state_window"):
-                self._cover(self._salvage.progress.floor)
+                self.coverage.advance(self._salvage.progress.floor, unsure=self._salvage.progress.unsure)
             self._outbox.enforce()
             if not finished:
                 return ""
@@ -249,7 +248,7 @@ class Store:
                 self._apply(part)
             self.applied = number
             self._outbox.enforce()
-            self._keep_applied()
+            self._meta.keep_applied(self.applied)
 
     def release(self, sink: str) -> None:
         """Note that a sink stopped and sends nothing any more."""
@@ -261,25 +260,26 @@ class Store:
             self._lines.raw(lines, at)
             self._outbox.enforce()
 
-    def trim(self, now: int) -> int:
-        """Take one step towards the history's bounds at wall time `now` (ms); return how many windows were removed."""
-        not_history = sum(waiting.bytes for waiting in self._outbox.waiting.values())
-        cutoff = self._retention.cutoff(now, not_history + self._side_tables.quarantine_bytes)
+    def repeat_corrections(self, now: int, at: int, unknown: Mapping[str, int]) -> int:
+        """Send corrected points again that an older one may have overwritten; see `Corrections.repeat`."""
+        with self._transaction():
+            return self._corrections.repeat(now, at, unknown)
+
+    def trim(self, now: int) -> tuple[int, ...]:
+        """Remove what else is too old at wall time `now` (ms), and return where each tier is to be cut; empty: nowhere.
+
+        The windows go with a record that says so in its `cuts`, because the fold has to know.
+        """
         with self._transaction():
             self._side_tables.trim(age_cutoff(now, self._settings.history_keep))
-            if cutoff is None:
-                return 0
-            self._cover(cutoff)
-            removed = self._retention.delete_before(cutoff)
-            self._counters.add("history_trimmed", removed)
-            if not self.late_pending and self._salvage.progress is None:
-                self._use.prune(cutoff, self._names, self._counters)
-            return removed
+        not_history = sum(waiting.bytes for waiting in self._outbox.waiting.values())
+        not_history += self._side_tables.quarantine_bytes
+        return self._retention.cuts(now, not_history, self.coverage.now.cuts[0])
 
-    def freeze(self, before: int) -> None:
-        """Freeze windows that start before this time (ms): it is not known which readings they have."""
+    def freeze(self, before: int, *, unsure: int | None = None) -> None:
+        """Freeze windows that start before this time (ms): their readings are not known. `unsure`: as in `open`."""
         with self._transaction():
-            self._cover(before, before)
+            self.coverage.advance(before, before, unsure=unsure)
 
     def sync(self) -> None:
         """Make everything applied so far survive a power cut. Call it before unlinking journal segments."""
@@ -291,43 +291,67 @@ class Store:
         self._db.close()
 
     def _apply(self, effects: StoreEffects) -> None:
-        self._freeze(effects)
-        self._applier.apply(effects)
+        self._take_times(effects)
+        # Until the windows of a damaged store are salvaged, any may be missing here.
+        self._applier.apply(effects, NOTHING_HELD if self._salvage.holds_late else self.coverage.now)
+        if effects.confirmed is not None:
+            self._salvage.confirm(*effects.confirmed)
+        if effects.cuts:
+            self._cut(effects.cuts, effects.unsure)
 
-    def _freeze(self, effects: StoreEffects) -> None:
+    def _take_times(self, effects: StoreEffects) -> None:
         if effects.frozen is not None:
-            self._cover(effects.frozen, effects.frozen)
+            self.coverage.advance(effects.frozen, effects.frozen, unsure=effects.unsure)
+        if effects.confirmed is not None:
+            self.coverage.confirm(*effects.confirmed)
+            self._side_tables.confirm_times(*effects.confirmed)
 
-    def _begin(self, floor: int, at: int, records: Records | None) -> None:
+    def _cut(self, cuts: Sequence[int], unsure: int | None) -> None:
+        """Remove the windows before the cuts, once waiting late readings are merged; not while salvage holds these."""
+        if self._salvage.holds_late:
+            return
+        while self._merge_late():
+            pass
+        self.coverage.cut(cuts, unsure=unsure)
+        self._counters.add("history_trimmed", self._retention.delete_before(cuts))
+        if self._salvage.progress is None:
+            self._use.prune(min(self.coverage.now.cuts), self._names, self._counters)
+
+    def _merge_late(self) -> int:
+        merged = self._numbers.run(self.coverage.now, self._lines)
+        return merged + self._texts.run(self.coverage.now, self._lines.of_texts)
+
+    def _begin(self, floor: int, at: int, unsure: int | None, records: Records | None) -> None:
         forwarded = ",".join(sorted(self._settings.forwarded))
         with self._transaction():
             if self.opened.created and records is not None:
-                self._replace_lost(floor, at, records)
+                self._replace_lost(floor, at, unsure, records)
             elif self.opened.created:
-                self._cover(floor)
-            if self._meta("forwarded", forwarded) != forwarded:
+                self.coverage.advance(floor, unsure=unsure)
+            if self._meta.get("forwarded", forwarded) != forwarded:
                 self._names.follow_forwarded()
-            self._keep("forwarded", forwarded)
+            self._meta.keep("forwarded", forwarded)
             self._outbox.drop_unconfigured()
 
-    def _replace_lost(self, floor: int, at: int, records: Records) -> None:
+    def _replace_lost(self, floor: int, at: int, unsure: int | None, records: Records) -> None:
         """Fill a new store from the journal and from what can be read of the lost one."""
         aside = self.opened.set_aside
-        meta = self._salvage.begin(aside, at, floor) if aside is not None else {}
+        meta = self._salvage.begin(aside, at, floor, unsure) if aside is not None else {}
         self._names.reload()
         self._use.reload()
         self._db.execute("INSERT INTO sqlite_sequence VALUES('outbox', ?)", (at,))
-        applied = _applied(meta)
+        applied = applied_in(meta)
         last = self._rebuild(records, applied)
         self._counters.take_over({})
         kinds = ((self._windows, self._lines), (self._states, self._lines.of_texts))
-        self._salvage.take_late(*send_all(self._db, kinds, at))
+        self._salvage.take_late(*send_all(self._db, kinds, at if unsure is None else unsure))
         for job in (self._numbers, self._texts):
             job.recount()
         self.applied = last if applied is None else applied
-        self._keep_applied()
-        before = (meta.get("floor"), meta.get("frozen", ALWAYS)) if applied is not None else (floor, ALWAYS)
-        self._cover(*(part if isinstance(part, int) else floor for part in before))
+        self._meta.keep_applied(self.applied)
+        before = self.coverage.of({} if applied is None else meta, otherwise=floor)
+        self.coverage.advance(*before[:2], unsure=unsure if applied is None else None)
+        self.coverage.cut(before.cuts)
 
     def _rebuild(self, records: Records, upto: int | None) -> int:
         """Rebuild windows from the records up to number `upto`; from all records, and all other effects too, if None.
@@ -343,48 +367,20 @@ class Store:
                 for table in ("window", "state_window", "late", "late_state"):
                     self._db.execute(f"DELETE FROM {table}")  # noqa: S608 - a name from the line above
             for part in effects or ():
-                self._applier.apply_windows(part, no_lines)
-                self._freeze(part)
+                self._applier.apply_windows(part, NOTHING_HELD, no_lines)
+                self._take_times(part)
                 if upto is None:
                     self._applier.apply_rest(part)
-        merge_all((self._numbers, self._texts), no_lines)
+        merge_all((self._numbers, self._texts), no_lines, NOTHING_HELD)
         return last
-
-    def _cover(self, floor: int, frozen: int = ALWAYS) -> None:
-        self.coverage = Coverage(max(self.coverage.floor, floor), max(self.coverage.frozen, frozen))
-        self._keep("floor", self.coverage.floor)
-        self._keep("frozen", self.coverage.frozen)
-
-    def _keep_applied(self) -> None:
-        self._keep("applied", self.applied)
-        self._keep("applied_check", ~self.applied)
-
-    def _meta(self, key: str, default: Any) -> Any:
-        row = self._db.execute("SELECT value FROM meta WHERE key=?", (key,)).fetchone()
-        return default if row is None else row[0]
-
-    def _keep(self, key: str, value: Any) -> None:
-        self._db.execute("INSERT OR REPLACE INTO meta VALUES(?, ?)", (key, value))
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        snapshots = [part.snapshot() for part in self._parts]
-        applied, coverage = self.applied, self.coverage
+        applied = self.applied
         try:
-            self._db.execute("BEGIN IMMEDIATE")
-            yield
-            self._db.execute("COMMIT")
+            with transaction(self._db, self._parts):
+                yield
+                self._corrections.note()
         except BaseException:
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
-            for part, snapshot in zip(self._parts, snapshots, strict=True):
-                part.restore(snapshot)
-            self.applied, self.coverage = applied, coverage
+            self.applied = applied
             raise
-
-
-def _applied(meta: Mapping[str, Any]) -> int | None:
-    """Return the number of the newest record applied; None unless both entries of `meta` agree on it."""
-    applied, check = meta.get("applied"), meta.get("applied_check")
-    sound = isinstance(applied, int) and isinstance(check, int) and check == ~applied
-    return applied if sound else None

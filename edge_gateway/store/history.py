@@ -212,14 +212,19 @@ class History:
     def _by_start(
         self, table: str, tier: int, span: tuple[int, int], series: Iterable[int]
     ) -> Iterator[list[tuple[int, int, bytes]]]:
-        """Ask for each start of the range: the primary key answers without an index by series."""
+        """Walk the starts that are stored, and look the series up at each: the primary key needs no index by series.
+
+        The walk and the list of numbers both ascend, so the rows come by start, then series, from the first step on.
+        """
         numbers = sorted(series)
         marks = ",".join("?" * len(numbers))
+        following = f"SELECT MIN(start) FROM {table} WHERE tier=? AND start>=? AND start<?"  # noqa: S608
         cursor = self._db.execute(
-            "WITH RECURSIVE grid(at) AS (SELECT ? UNION ALL SELECT at+? FROM grid WHERE at+?<?)"  # noqa: S608
-            f" SELECT start, series, revision, row FROM grid JOIN {table}"
-            f" ON tier=? AND start=at AND series IN ({marks}) ORDER BY at, series",
-            (span[0], self._every[tier], self._every[tier], span[1], tier, *numbers),
+            f"WITH RECURSIVE held(at) AS ({following} UNION ALL"  # noqa: S608
+            f" SELECT ({following.replace('start>=?', 'start>at')}) FROM held WHERE at NOT NULL)"
+            f" SELECT start, series, revision, row FROM held CROSS JOIN {table}"
+            f" ON tier=? AND start=at AND series IN ({marks})",
+            (tier, *span, tier, span[1], tier, *numbers),
         )
         while part := cursor.fetchmany(AT_ONCE):
             yield self._sound(part)

@@ -1,26 +1,26 @@
 """Merge late readings into stored windows: read the row, merge, store, send the correction.
 
-A reading is removed from the late table and merged in one transaction, so it counts once. A point is never
-written over a window whose earlier readings are unknown: where no row is stored, a new one is made only at or after
-the coverage floor, the time from which on the store is known to be complete, and rows before `frozen`, of which it is
-not known what they contain, do not change. A reading without a window to go to is counted and sent to a measurement of
-its own, `sensor_late`.
+A reading is removed from the late table and merged in one transaction, so it counts once. It is merged in every tier
+that it must be merged in, or in none: what one tier refuses, no tier takes. A refused reading is counted and sent to a
+measurement of its own, `sensor_late`.
 """
 
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, Protocol
 
 import numpy as np
 
+from edge_gateway.records.store_effects import Kind
 from edge_gateway.store.counters import StoreCounters
+from edge_gateway.store.coverage import Coverage
 from edge_gateway.store.names import NameTables
+from edge_gateway.store.outgoing_lines import TOO_LATE
 from edge_gateway.store.schema import insert_many
-from edge_gateway.store.series_use import SeriesUse
 from edge_gateway.store.settings import StoreSettings
 from edge_gateway.store.window_kinds import WindowKind
-from edge_gateway.store.window_table import CORRECTED, Packed, Stored
+from edge_gateway.store.window_table import Packed
 from edge_gateway.windows.reduce import Readings
 from edge_gateway.windows.rows import keys
 
@@ -31,18 +31,11 @@ Ints = np.ndarray[Any, np.dtype[np.int64]]
 Bools = np.ndarray[Any, np.dtype[np.bool_]]
 
 
-class Coverage(NamedTuple):
-    """Times in ms: from `floor` on every closed window is stored; windows that start before `frozen` do not change."""
-
-    floor: int
-    frozen: int
-
-
 class LateLines(Protocol):
     """Receives corrected windows, and readings that came too late."""
 
     def windows(self, tier: int, windows: Packed, at: int) -> None: ...
-    def late(self, series: Ints, readings: Readings, at: int) -> None: ...
+    def late(self, series: Ints, readings: Readings, at: int, why: str) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +46,8 @@ class LatePiece:
 
     Attributes:
         series: the store's series numbers.
-        readings: the same readings, with the place of the family in `families` as their series.
+        readings: the same readings, with the number of the family as their series, counted from 0.
         tiers: bit mask of the tiers each reading must be merged in.
-        families: the store's series numbers of each family.
         p95: of each family, whether its windows have a p95.
         upto: id of the last reading.
         at: wall time in ms of the last reading's record.
@@ -64,19 +56,12 @@ class LatePiece:
     series: Ints
     readings: Readings
     tiers: Ints
-    families: list[list[int]]
     p95: Bools
     upto: int
     at: int
 
     def __len__(self) -> int:
         return len(self.series)
-
-
-def base_bit(tiers: Ints) -> Ints:
-    """Return the lowest bit of each mask: the finest tier a reading must be merged in."""
-    finest: Ints = tiers & -tiers
-    return finest
 
 
 class LateJob:
@@ -89,15 +74,12 @@ class LateJob:
         counters: StoreCounters,
         settings: StoreSettings,
         kind: WindowKind,
-        *,
-        use: SeriesUse,
     ) -> None:
         self._db = db
         self._names = names
         self._counters = counters
         self._settings = settings
         self._kind = kind
-        self._use = use
         self.windows = kind.windows
         self.pending = 0
         self.recount()
@@ -120,16 +102,18 @@ class LateJob:
         into = f"INSERT INTO {self._kind.late}(series, ts, value, quality, tiers, at)"
         self.pending += insert_many(self._db, into, 6, rows)
 
-    def run(self, coverage: Coverage, lines: LateLines) -> int:
-        """Merge the oldest readings; return how many were taken from the table."""
+    def run(self, coverage: Coverage, lines: LateLines, *, each_tier: bool = False) -> int:
+        """Merge the oldest readings; return how many were taken from the table.
+
+        `each_tier`: merge a reading in the tiers that admit it, whatever the others do; no reading is too late then.
+        """
         piece = self._oldest()
         if piece is None:
             return 0
-        too_late = np.zeros(len(piece), np.bool_)
+        refused = np.zeros(len(piece), np.bool_) if each_tier else self._refused(piece, coverage)
         for tier in range(len(self._settings.tiers)):
-            refused = self._merge_tier(tier, piece, coverage, lines)
-            too_late |= refused & (base_bit(piece.tiers) == 1 << tier)
-        self._account(piece, too_late, lines)
+            self._merge_tier(tier, piece, ~refused, coverage, lines)
+        self._account(piece, refused, lines)
         self._db.execute(f"DELETE FROM {self._kind.late} WHERE id<=?", (piece.upto,))  # noqa: S608
         self.pending -= len(piece)
         return len(piece)
@@ -143,62 +127,46 @@ class LateJob:
             return None
         ids, series, ts, value, quality, tiers, at = zip(*rows, strict=True)
         numbers = np.array(series, np.int64)
-        families, places, p95 = self._families(numbers)
+        places, p95 = self._families(numbers)
         readings = Readings(
             places, np.array(ts, np.int64), np.array(value, np.float64), np.array(quality, np.uint16)
         )
-        return LatePiece(numbers, readings, np.array(tiers, np.int64), families, p95, ids[-1], at[-1])
+        return LatePiece(numbers, readings, np.array(tiers, np.int64), p95, ids[-1], at[-1])
 
-    def _families(self, series: Ints) -> tuple[list[list[int]], Ints, Bools]:
-        """Return the families of these series, the family of each reading, and whether each family has a p95."""
+    def _families(self, series: Ints) -> tuple[Ints, Bools]:
+        """Return the family of each reading, counted from 0, and whether each family has a p95."""
         numbers, places = np.unique(series, return_inverse=True)
         found = self._names.families(numbers.tolist())
         first = [found[number][0] for number in numbers.tolist()]
         heads, family_of = np.unique(np.array(first, np.int64), return_inverse=True)
         identities = self._names.identities(heads.tolist())
         p95 = [identities[head].metric in self._settings.p95_metrics for head in heads.tolist()]
-        by_head = {members[0]: members for members in found.values()}
-        families = [by_head[head] for head in heads.tolist()]
-        return families, family_of[places].astype(np.int64), np.array(p95, np.bool_)
+        return family_of[places].astype(np.int64), np.array(p95, np.bool_)
 
-    def _merge_tier(self, tier: int, piece: LatePiece, coverage: Coverage, lines: LateLines) -> Bools:
-        """Merge readings into windows of one tier; return which had no window to go to."""
+    def _refused(self, piece: LatePiece, coverage: Coverage) -> Bools:
+        """Return which readings belong to a window, of any tier, that they may not enter."""
         refused = np.zeros(len(piece), np.bool_)
-        chosen = np.flatnonzero(piece.tiers >> tier & 1)
+        for tier, settings in enumerate(self._settings.tiers):
+            chosen = np.flatnonzero(piece.tiers >> tier & 1)
+            ts = piece.readings.ts[chosen]
+            start = ts - ts % settings.every
+            refused[chosen] |= self.windows.refuses(tier, piece.series[chosen], start, coverage)
+        return refused
+
+    def _merge_tier(
+        self, tier: int, piece: LatePiece, taken: Bools, coverage: Coverage, lines: LateLines
+    ) -> None:
+        chosen = np.flatnonzero((piece.tiers >> tier & 1).astype(np.bool_) & taken)
         if not len(chosen):
-            return refused
+            return
         every = self._settings.tiers[tier].every
         readings = piece.readings.rows(chosen)
         windows = self._kind.reduce(every, readings, piece.p95)
-        families = windows.rows["series"].copy()
-        found = self._find(tier, windows, piece.families)
-        unstored = np.array([place not in found for place in range(len(windows))], np.bool_)
-        starts = windows.rows["start"]
-        lost = (unstored & (starts < coverage.floor)) | (starts < coverage.frozen)
         self._name(windows, piece.series[chosen], readings, every)
-        kept = np.flatnonzero(~lost).tolist()
-        if kept:
-            stored = {new: found[place] for new, place in enumerate(kept) if place in found}
-            now = self._kind.windows.store(tier, windows.take(kept), stored, first_revision=CORRECTED)
-            self._use.note(now.rows["series"], now.rows["start"])
-            lines.windows(tier, now, piece.at)
-        refused[chosen] = _within(readings, every, families[lost], windows.rows["start"][lost])
-        return refused
-
-    def _find(self, tier: int, windows: Packed, families: list[list[int]]) -> dict[int, Stored]:
-        """Return by place the stored window of the same family and start, whatever tags it was opened with."""
-        places = keys(windows.rows)
-        wanted = [(start, series) for family, start in places for series in families[family]]
-        stored = self._kind.windows.find(tier, wanted)
-        found = {}
-        for place, (family, start) in enumerate(places):
-            for series in families[family]:
-                if (start, series) in stored:
-                    found[place] = stored[start, series]
-        return found
+        lines.windows(tier, self.windows.merge(tier, windows, Kind.LATE, coverage).stored, piece.at)
 
     def _name(self, windows: Packed, series: Ints, readings: Readings, every: int) -> None:
-        """Give each window the series of its first reading, which counts for those that are not stored yet."""
+        """Give each window the series of its first reading, which counts if it is not stored yet."""
         order = np.lexsort((-readings.ts, readings.series))
         starts = (readings.ts - readings.ts % every)[order].tolist()
         first = dict(
@@ -213,12 +181,4 @@ class LateJob:
         self._counters.add("late_merged", len(piece) - len(refused))
         self._counters.add("late_too_late", len(refused))
         if len(refused):
-            lines.late(piece.series[refused], piece.readings.rows(refused), piece.at)
-
-
-def _within(readings: Readings, every: int, series: Ints, starts: Ints) -> Bools:
-    """Return which readings fall into one of these windows."""
-    lost = set(zip(series.tolist(), starts.tolist(), strict=True))
-    begins = (readings.ts - readings.ts % every).tolist()
-    windows = zip(readings.series.tolist(), begins, strict=True)
-    return np.array([window in lost for window in windows], np.bool_)
+            lines.late(piece.series[refused], piece.readings.rows(refused), piece.at, TOO_LATE)

@@ -2,7 +2,7 @@ r"""InfluxDB line protocol, rendered in columns. Times are ms, every line ends w
 
     sensor,<tags> count=…i,first=…,last=…,max=…,mean=…,min=…[,p95=…],quality=…,sum=… <start>
     sensor_state,<tags> last="…",changes=…i <start>
-    sensor_late,<tags> value=… <time>
+    sensor_late,<tags>,why=… value=… <time>
     alert,device=…,rule=…,site=… level="…",state="…"[,value=…] <time>
     gateway,gateway=… received=…i,… <time>
 
@@ -29,6 +29,8 @@ FIELDS: Final = frozenset(
     {"changes", "count", "first", "last", "level", "max", "mean", "min", "p95"}
     | {"quality", "state", "sum", "time", "value"}
 )
+WHY: Final = "why"
+"""The tag of late readings that says why they are merged nowhere."""
 _PERFECT: Final = 1000.0
 _BARE_SECTIONS: Final = ("messages", "values", "counters")
 _NAMED_SECTIONS: Final = ("alerts", "broker", "commands", "fleet", "gaps", "sinks", "spool", "store")
@@ -54,8 +56,8 @@ def field_text(text: str) -> str:
 
 
 def tag_key(name: str) -> str:
-    """Return a tag key that collides with no field and no reserved name."""
-    return f"tag_{name}" if name in FIELDS or name.startswith("_") else name
+    """Return a tag key that collides with no field, no tag of ours and no reserved name."""
+    return f"tag_{name}" if name in FIELDS or name == WHY or name.startswith("_") else name
 
 
 def prefix(measurement: str, tags: Mapping[str, str]) -> bytes:

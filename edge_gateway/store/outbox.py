@@ -6,7 +6,8 @@ line: `merge` drops the finest windows first, oldest first, because coarser tier
 """
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
@@ -81,6 +82,26 @@ class Outbox:
     @property
     def sinks(self) -> tuple[str, ...]:
         return tuple(self._sinks)
+
+    @property
+    def newest(self) -> int:
+        """Id of the newest chunk ever queued; 0 before the first."""
+        row = self._db.execute("SELECT seq FROM sqlite_sequence WHERE name='outbox'").fetchone()
+        return 0 if row is None else int(row[0])
+
+    def oldest_by_bucket(self, sink: str) -> dict[str, int]:
+        """Return the id of the oldest chunk of each bucket for which something waits."""
+        oldest = "SELECT bucket, MIN(id) FROM outbox WHERE sink=? GROUP BY bucket"
+        return dict(self._db.execute(oldest, (sink,)).fetchall())
+
+    @contextmanager
+    def only(self, sink: str) -> Iterator[None]:
+        """Queue lines for this sink alone while the block runs."""
+        sinks, self._sinks = self._sinks, {sink: self._sinks[sink]}
+        try:
+            yield
+        finally:
+            self._sinks = sinks
 
     def snapshot(self) -> dict[str, Waiting]:
         """Return what memory holds, for `restore` after a rollback."""

@@ -4,13 +4,20 @@ A point older than its bucket's retention is not sent, because the database woul
 """
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, Protocol
 
 import numpy as np
 
 from edge_gateway.records.alerts import Transition
 from edge_gateway.store.counters import StoreCounters
-from edge_gateway.store.line_protocol import prefix, render_alert, render_late, render_states, render_windows
+from edge_gateway.store.line_protocol import (
+    WHY,
+    prefix,
+    render_alert,
+    render_late,
+    render_states,
+    render_windows,
+)
 from edge_gateway.store.names import Ids as Ints
 from edge_gateway.store.names import NameTables
 from edge_gateway.store.outbox import NOT_CARRIED, Outbox
@@ -19,8 +26,25 @@ from edge_gateway.store.window_kinds import unpacked
 from edge_gateway.store.window_table import Packed
 from edge_gateway.windows.reduce import Readings
 
+TOO_LATE: Final = "late"
+"""The window is closed and not stored, so that it cannot be corrected."""
+SHARE: Final = "share"
+"""The device sends more late readings than its share."""
+NOT_KNOWN: Final = "unknown"
+"""The message may have counted before; that is forgotten. Whoever adds late readings back leaves these out."""
+LOST: Final = "lost"
+"""Earlier readings of the window were in a state that is lost."""
+REPEATED: Final = "again"
+"""Something of the window may have been sent before, and is not stored any more."""
 MOST_PREFIXES: Final = 400_000
 """Rendered prefixes that are cached; above this the cache is emptied."""
+
+
+class WindowLines(Protocol):
+    """Receives closed windows of one kind, and those that may lack earlier readings."""
+
+    def windows(self, tier: int, windows: Packed, at: int) -> None: ...
+    def partial(self, tier: int, windows: Packed, at: int, why: str) -> None: ...
 
 
 class OutgoingLines:
@@ -33,7 +57,7 @@ class OutgoingLines:
         self._names = names
         self._counters = counters
         self._tiers = tiers
-        self._prefixes: dict[str, dict[int, bytes]] = {}
+        self._prefixes: dict[tuple[str, str], dict[int, bytes]] = {}
         self._texts: dict[int, str] = {}
         self.of_texts = TextLines(self)
 
@@ -45,23 +69,32 @@ class OutgoingLines:
             lines = render_windows(self.prefixes("sensor", sent.rows["series"]), block.rows, block.tails)
             self.put(tier, lines, len(sent), at)
 
-    def partial(self, tier: int, windows: Packed, at: int) -> None:
-        """Send base windows whose earlier readings are lost to `sensor_partial`; coarser ones are not sent."""
-        sent = self.within_retention(tier, windows, at) if tier == 0 else None
+    def partial(self, tier: int, windows: Packed, at: int, why: str) -> None:
+        """Send windows that may lack earlier readings to `sensor_partial`; `why` is LOST or REPEATED.
+
+        After a loss only base windows are sent: every coarser one in progress lacks readings, which the base tells.
+        """
+        sent = self.within_retention(tier, windows, at) if tier == 0 or why != LOST else None
         if sent is not None:
             block = unpacked(sent)
-            lines = render_windows(
-                self.prefixes("sensor_partial", sent.rows["series"]), block.rows, block.tails
-            )
-            self._outbox.put(self._tiers[0].bucket, NOT_CARRIED, lines, len(sent), at)
+            prefixes = self.prefixes("sensor_partial", sent.rows["series"], why=why)
+            lines = render_windows(prefixes, block.rows, block.tails)
+            self._outbox.put(self._tiers[tier].bucket, NOT_CARRIED, lines, len(sent), at)
 
-    def late(self, series: Ints, readings: Readings, at: int) -> None:
-        """Send readings that cannot be merged any more to `sensor_late`; `series` are the store's numbers."""
+    def late(self, series: Ints, readings: Readings, at: int, why: str) -> None:
+        """Send readings that are merged nowhere to `sensor_late`.
+
+        Args:
+            series: the store's numbers.
+            readings: as many; their own series are not used.
+            at: wall time in ms.
+            why: one of TOO_LATE, SHARE, NOT_KNOWN.
+        """
         if not self._outbox.sinks:
             return
         sent = np.flatnonzero(readings.ts >= self._tiers[0].oldest(at))
         self._counters.add("points_beyond_retention", len(readings) - len(sent))
-        prefixes = self.prefixes("sensor_late", series[sent])
+        prefixes = self.prefixes("sensor_late", series[sent], why=why)
         values, times = readings.value[sent].tolist(), readings.ts[sent].tolist()
         lines = b"".join(map(render_late, prefixes, values, times))
         self._outbox.put(self._tiers[0].bucket, NOT_CARRIED, lines, len(sent), at)
@@ -93,17 +126,20 @@ class OutgoingLines:
         """Queue lines of a tier's bucket."""
         self._outbox.put(self._tiers[tier].bucket, tier, lines, count, at)
 
-    def prefixes(self, measurement: str, series: Ints) -> list[bytes]:
-        """Return measurement and tags of each row, rendered."""
+    def prefixes(self, measurement: str, series: Ints, *, why: str = "") -> list[bytes]:
+        """Return measurement and tags of each row, rendered; `why` is a tag more."""
         numbers = series.tolist()
-        known = self._prefixes.setdefault(measurement, {})
+        known, tag = (
+            self._prefixes.setdefault((measurement, why), {}),
+            f",{WHY}={why}".encode() if why else b"",
+        )
         missing = set(numbers) - known.keys()
         if missing:
             if len(known) >= MOST_PREFIXES:
                 known.clear()
                 missing = set(numbers)
             for number, identity in self._names.identities(sorted(missing)).items():
-                known[number] = prefix(measurement, identity.labels())
+                known[number] = prefix(measurement, identity.labels()) + tag
         return [known[number] for number in numbers]
 
     def texts(self, numbers: Ints) -> list[str]:
@@ -128,5 +164,8 @@ class TextLines:
             lines = render_states(self._lines.prefixes("sensor_state", sent.rows["series"]), sent.rows, texts)
             self._lines.put(tier, lines, len(sent), at)
 
-    def late(self, series: Ints, readings: Readings, at: int) -> None:
+    def partial(self, tier: int, windows: Packed, at: int, why: str) -> None:
+        """Send nothing: `sensor_partial` holds numbers, so windows of texts are only counted."""
+
+    def late(self, series: Ints, readings: Readings, at: int, why: str) -> None:
         """Send nothing: a text that came too late is only counted, because `sensor_late` holds numbers."""

@@ -10,14 +10,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final
 
 from edge_gateway.records.store_effects import StoreEffects
-from edge_gateway.store.late_job import Coverage, LateJob, LateLines
+from edge_gateway.store.coverage import Coverage
+from edge_gateway.store.late_job import LateJob, LateLines
 from edge_gateway.store.window_table import WindowTable
 
 Derived = tuple[int, Sequence[StoreEffects] | None]
 """A record's number and effects; None instead of effects: series numbers of earlier records meant something else."""
 Records = Callable[[], Iterator[Derived]]
 
-NOTHING_HELD: Final = Coverage(floor=1 << 62, frozen=-(1 << 62))
 AT_ONCE: Final = 2_000
 """Windows whose lines are queued at once."""
 _FIRST_KEY: Final = (-(1 << 62), 0, 0)
@@ -39,10 +39,13 @@ class NoLines:
         """Send no partial window."""
 
 
-def merge_all(jobs: Iterable[LateJob], lines: NoLines) -> None:
-    """Merge every late reading whose window is stored, and drop the others."""
+def merge_all(jobs: Iterable[LateJob], lines: NoLines, coverage: Coverage) -> None:
+    """Merge every late reading in the tiers where `coverage` admits it.
+
+    In the others the window closed before the records begin; if its row can be salvaged, that has the reading already.
+    """
     for job in jobs:
-        while job.run(NOTHING_HELD, lines):
+        while job.run(coverage, lines, each_tier=True):
             pass
 
 

@@ -1,4 +1,4 @@
-"""Keep the history within its bounds of age and size."""
+"""Where the history is to be cut, to keep it within its bounds of age and size."""
 
 import sqlite3
 from collections.abc import Sequence
@@ -8,9 +8,10 @@ from edge_gateway.store.settings import FOR_EVER, StoreSettings
 from edge_gateway.store.window_table import WindowTable
 
 SHARE: Final = 20
-"""Above its size the history loses about 1/SHARE of its windows at a time, the oldest ones."""
+"""Above its size the history loses about 1/SHARE of its windows at a time, the oldest ones of one tier."""
 SAMPLED: Final = 1_000
 """Windows, the oldest ones, whose average size stands for all: counting them would read the whole file."""
+ANY_TIME: Final = 1 << 62
 BYTES_BESIDE_ROW: Final = 24
 """Approximate bytes that a window takes on disk beside its row: key, revision, record header, cell pointer."""
 
@@ -29,52 +30,85 @@ def used_bytes(db: sqlite3.Connection) -> int:
 
 
 class Retention:
-    """Removes windows before a cutoff, the same for all tiers, so that one coverage floor holds for all."""
+    """Finds the cuts, one for each tier.
+
+    A cut is a start of the tier's windows, and none is later than the window that contains the base tier's cut: a
+    coarser window is kept as long as any of its base windows.
+    """
 
     def __init__(
         self, db: sqlite3.Connection, settings: StoreSettings, tables: Sequence[WindowTable]
     ) -> None:
         self._db = db
-        self._settings = settings
+        self._every = [tier.every for tier in settings.tiers]
+        self._keep = settings.history_keep
+        self._max_bytes = settings.history_max_bytes
         self._tables = tables
         self.used = 0
-        """Bytes of the history when `cutoff` was last computed."""
+        """Bytes of the history when `cuts` were last computed."""
 
-    def cutoff(self, now: int, not_history: int) -> int | None:
-        """Return the time (ms) before which windows are to go now, by age or size; None if nothing is.
+    def cuts(self, now: int, not_history: int, cut: int) -> tuple[int, ...]:
+        """Return by tier the time (ms) before which windows are to go now; empty if none are.
 
-        `not_history`: bytes in the same file that have a budget of their own.
+        Args:
+            now: ms, the time that has certainly passed; it may lie far behind.
+            not_history: bytes in the same file that have a budget of their own.
+            cut: the base tier's so far, ms.
         """
-        oldest, newest = self._span()
         self.used = max(used_bytes(self._db) - not_history, 0)
-        if oldest is None or newest is None:
-            return None
-        cutoff = age_cutoff(now, self._settings.history_keep)
-        if self.used > self._settings.history_max_bytes and oldest < newest:
-            cutoff = max(cutoff, self._start_behind_share(), oldest + 1)
-        return cutoff if cutoff > oldest else None
+        by_age = age_cutoff(now, self._keep)
+        cuts = [self._aligned(tier, by_age) for tier in range(len(self._every))]
+        if self.used > self._max_bytes:
+            self._cut_by_size(cuts, now, cut)
+        old = [self._oldest(tier) for tier in range(len(cuts))]
+        return (
+            tuple(cuts)
+            if any(start is not None and start < cut for start, cut in zip(old, cuts, strict=True))
+            else ()
+        )
 
-    def delete_before(self, cutoff: int) -> int:
-        """Remove windows that start before the cutoff (ms); return how many."""
-        tiers = range(len(self._settings.tiers))
-        return sum(table.delete_before(tier, cutoff) for table in self._tables for tier in tiers)
+    def delete_before(self, cuts: Sequence[int]) -> int:
+        """Remove the windows of each tier that start before its cut (ms); return how many."""
+        return sum(table.delete_before(tier, cut) for table in self._tables for tier, cut in enumerate(cuts))
 
-    def _start_behind_share(self) -> int:
-        """Return the start (ms) of the window that has 1/SHARE of all before it; FOR_EVER if there are too few.
+    def _cut_by_size(self, cuts: list[int], now: int, cut: int) -> None:
+        """Move the cut of one tier on: the finest that holds more than one of the coarsest windows, else the base.
 
-        Windows are counted, not time: the stamps of a clock that was wrong may stretch the history over decades.
+        The base goes beyond `now` only where nothing before it is left: the size holds by any clock.
+        No share of a span of time: one stamp of a clock that was wrong may stretch that over decades.
         """
-        tiers = range(len(self._settings.tiers))
-        windows = " UNION ALL ".join(table.sizes(tier) for table in self._tables for tier in tiers)
+        keeping, base = now - self._every[-1], max(cut, cuts[0])
+        coarser = [(tier, min(keeping, base)) for tier in range(1, len(cuts))]
+        for tier, upto in [(0, keeping), *coarser, (0, now), (0, ANY_TIME)]:
+            behind = self._behind_share(tier, upto)
+            if behind is not None and behind > cuts[tier]:
+                cuts[tier] = behind
+                return
+
+    def _behind_share(self, tier: int, upto: int) -> int | None:
+        """Return the cut that leaves out about 1/SHARE of all windows, the oldest of a tier, at least one start.
+
+        At most the last window that starts before `upto` stays beyond; None if the tier has nothing to give.
+        """
+        windows = " UNION ALL ".join(table.sizes(tier) for table in self._tables)
         in_order = f"SELECT start, size FROM ({windows}) ORDER BY start"  # noqa: S608 - tables of this package
-        sample = f"SELECT AVG(size) FROM ({in_order} LIMIT {SAMPLED})"  # noqa: S608
-        (size,) = self._db.execute(sample).fetchone()
+        oldest, size = self._db.execute(
+            f"SELECT MIN(start), AVG(size) FROM ({in_order} LIMIT {SAMPLED})"  # noqa: S608
+        ).fetchone()
+        if oldest is None:
+            return None
         share = self.used // (SHARE * (size + BYTES_BESIDE_ROW))
         row = self._db.execute(f"{in_order} LIMIT 1 OFFSET ?", (int(share),)).fetchone()
-        return FOR_EVER if row is None else row[0]
+        behind = max(oldest + self._every[tier], FOR_EVER if row is None else row[0])
+        cut = self._aligned(tier, min(behind, upto))
+        return cut if oldest < cut and self._newest(tier) >= cut else None
 
-    def _span(self) -> tuple[int | None, int | None]:
-        tiers = range(len(self._settings.tiers))
-        spans = [table.span(tier) for table in self._tables for tier in tiers]
-        starts = [start for span in spans if span is not None for start in span]
-        return (min(starts), max(starts)) if starts else (None, None)
+    def _aligned(self, tier: int, at: int) -> int:
+        return at if at == FOR_EVER else at - at % self._every[tier]
+
+    def _oldest(self, tier: int) -> int | None:
+        starts = [span[0] for table in self._tables if (span := table.span(tier)) is not None]
+        return min(starts, default=None)
+
+    def _newest(self, tier: int) -> int:
+        return max(span[1] for table in self._tables if (span := table.span(tier)) is not None)

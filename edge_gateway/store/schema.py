@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 from urllib.parse import quote
 
-from edge_gateway.errors import NewerSpool
+from edge_gateway.errors import OtherSpool
 from edge_gateway.journal.files import FILES
 from edge_gateway.store.eviction import SENDER
 
@@ -49,6 +49,12 @@ _REFUSALS: Final = frozenset(
     }
 )
 
+_SERIES_USE: Final = "CREATE TABLE IF NOT EXISTS series_use(id INTEGER PRIMARY KEY, upto INTEGER NOT NULL);"
+_CORRECTED: Final = (
+    "CREATE TABLE IF NOT EXISTS corrected(sink,kind,tier,start,series,upto,due,"
+    "PRIMARY KEY(sink,kind,tier,start,series))WITHOUT ROWID;"
+)
+"""Short, because the list of all tables must fit on the first page, which the salvage can replace."""
 _TABLES: Final = f"""
 CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;
 CREATE TABLE counter(name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
@@ -57,7 +63,7 @@ CREATE TABLE series(id INTEGER PRIMARY KEY, device TEXT NOT NULL, metric TEXT NO
 CREATE TABLE number(series INTEGER, version INTEGER, id INTEGER NOT NULL, tags TEXT NOT NULL,
   PRIMARY KEY(series, version)) WITHOUT ROWID;
 CREATE INDEX number_id ON number(id);
-CREATE TABLE series_use(id INTEGER PRIMARY KEY, upto INTEGER NOT NULL);
+{_SERIES_USE}
 CREATE TABLE text(id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE);
 CREATE TABLE code(code INTEGER PRIMARY KEY, id INTEGER NOT NULL);
 CREATE TABLE window(tier INTEGER, start INTEGER, series INTEGER, revision INTEGER NOT NULL,
@@ -84,6 +90,7 @@ CREATE TABLE outbox(id INTEGER PRIMARY KEY AUTOINCREMENT, sink TEXT NOT NULL, bu
   rank INTEGER NOT NULL, lines INTEGER NOT NULL, size INTEGER NOT NULL, at INTEGER NOT NULL, body BLOB NOT NULL);
 CREATE INDEX outbox_sink ON outbox(sink, id);
 CREATE INDEX outbox_rank ON outbox(sink, rank, id, lines, size);
+{_CORRECTED}
 """
 
 _WITHOUT_DETAIL: Final = 2
@@ -137,7 +144,7 @@ def open_store(path: Path) -> tuple[sqlite3.Connection, bool]:
 
     Raises:
         StoreUnreadable: the file is damaged or not a store.
-        NewerSpool: a newer program made it.
+        OtherSpool: a newer program made it.
         sqlite3.OperationalError: the disk refuses.
     """
     FILES.make_directory(path.parent)
@@ -147,7 +154,7 @@ def open_store(path: Path) -> tuple[sqlite3.Connection, bool]:
     try:
         db = connect(path)
         return db, _prepare(db, path)
-    except (*READ_ERRORS, StoreUnreadable, NewerSpool) as error:
+    except (*READ_ERRORS, StoreUnreadable, OtherSpool) as error:
         if db is not None:
             db.close()
         if is_damage(error) or getattr(error, "sqlite_errorcode", 0) in _UNREADABLE:
@@ -156,7 +163,7 @@ def open_store(path: Path) -> tuple[sqlite3.Connection, bool]:
 
 
 def refuse_newer(path: Path) -> None:
-    """Raise NewerSpool if a newer program made the store, without opening it as a database."""
+    """Raise OtherSpool if a newer program made the store, without opening it as a database."""
     try:
         with path.open("rb") as file:
             head = file.read(_HEADER_BYTES)
@@ -164,7 +171,7 @@ def refuse_newer(path: Path) -> None:
         return
     version = int.from_bytes(head[60:64])
     if head.startswith(b"SQLite format 3\0") and VERSION < version < VERSION + NEWER_AT_MOST:
-        raise NewerSpool.of(path, version, VERSION)
+        raise OtherSpool.of(path, version, VERSION)
 
 
 def is_begun(path: Path) -> bool:
@@ -185,12 +192,14 @@ def _prepare(db: sqlite3.Connection, path: Path) -> bool:
         db.executescript(f"BEGIN IMMEDIATE; {_TABLES} PRAGMA user_version={VERSION}; COMMIT;")
         return True
     if VERSION < version < VERSION + NEWER_AT_MOST:
-        raise NewerSpool.of(path, version, VERSION)
+        raise OtherSpool.of(path, version, VERSION)
     if version == _WITHOUT_DETAIL:
         db.executescript(f"BEGIN IMMEDIATE; {_DETAIL} PRAGMA user_version={VERSION}; COMMIT;")
     elif version != VERSION:
         raise StoreUnreadable(f"{path} has format {version}; this program reads format {VERSION}")
-    db.execute("CREATE TABLE IF NOT EXISTS series_use(id INTEGER PRIMARY KEY, upto INTEGER NOT NULL)")
+    db.executescript(
+        f"BEGIN IMMEDIATE; {_SERIES_USE} {_CORRECTED} COMMIT;"
+    )  # a store of this format may lack them
     for check in _checks(path.stat().st_size):
         result = db.execute(f"PRAGMA {check}").fetchone()[0]
         if result != "ok":

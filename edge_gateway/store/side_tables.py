@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from edge_gateway.records.alerts import CommandChange, Transition, alert_row
-from edge_gateway.records.store_effects import Event, Quarantined
+from edge_gateway.records.store_effects import WITHOUT_TIME, Event, Quarantined
 from edge_gateway.store.counters import StoreCounters
 from edge_gateway.store.eviction import ALERTS, COMMANDS, QUARANTINE, evict, largest_owners
 from edge_gateway.store.schema import insert_many
@@ -74,6 +74,17 @@ class SideTables:
             dropped, freed = evict(self._db, QUARANTINE, self.quarantine_bytes, self._most)
             self.quarantine_bytes -= freed
             self._counters.add("quarantine_dropped", dropped)
+
+    def confirm_times(self, wall: int, least: int) -> None:
+        """Correct when messages without a time arrived: the time was `wall` when `least` was the least possible."""
+        timed = "SELECT value FROM meta WHERE key='timed_upto'"
+        self._db.execute(
+            f"UPDATE quarantine SET at=at+? WHERE reason=? AND id>COALESCE(({timed}), -1)",  # noqa: S608
+            (wall - least, WITHOUT_TIME),
+        )
+        self._db.execute(
+            "INSERT OR REPLACE INTO meta SELECT 'timed_upto', COALESCE(MAX(id), -1) FROM quarantine"
+        )
 
     def quarantine_users(self, limit: int) -> list[tuple[str, int]]:
         """Return (device, bytes) of those who have most in quarantine, the largest first."""

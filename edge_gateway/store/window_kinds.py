@@ -7,6 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from edge_gateway.store.names import NameTables
+from edge_gateway.store.series_use import SeriesUse
+from edge_gateway.store.stored_windows import StoredWindows
 from edge_gateway.store.window_table import Packed, WindowTable
 from edge_gateway.windows.merge import merge_blocks, merge_state_blocks
 from edge_gateway.windows.reduce import Readings, rows_of_states, rows_of_values
@@ -22,12 +25,12 @@ class WindowKind:
 
     Attributes:
         late: name of the table of late readings.
-        windows: the table of windows.
+        windows: the stored windows.
         reduce: makes rows of a window length (ms), readings, and for each series number whether it has a p95.
     """
 
     late: str
-    windows: WindowTable
+    windows: StoredWindows
     reduce: Callable[[int, Readings, Flags], Packed]
 
 
@@ -47,12 +50,14 @@ def unpacked(windows: Packed) -> Block:
     return Block(windows.rows, {names[place]: Tail.unpack(tail) for place, tail in windows.tails.items()})
 
 
-def number_windows(db: sqlite3.Connection) -> WindowKind:
-    return WindowKind("late", WindowTable(db, "window", WINDOW_ROW, _merge_numbers), _reduce_numbers)
+def number_windows(db: sqlite3.Connection, names: NameTables, use: SeriesUse) -> WindowKind:
+    table = WindowTable(db, "window", WINDOW_ROW, _merge_numbers)
+    return WindowKind("late", StoredWindows(table, names, use), _reduce_numbers)
 
 
-def text_windows(db: sqlite3.Connection) -> WindowKind:
-    return WindowKind("late_state", WindowTable(db, "state_window", STATE_ROW, _merge_texts), _reduce_texts)
+def text_windows(db: sqlite3.Connection, names: NameTables, use: SeriesUse) -> WindowKind:
+    table = WindowTable(db, "state_window", STATE_ROW, _merge_texts)
+    return WindowKind("late_state", StoredWindows(table, names, use), _reduce_texts)
 
 
 def _merge_numbers(one: Packed, other: Packed) -> Packed:

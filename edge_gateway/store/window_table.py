@@ -74,13 +74,19 @@ class WindowTable:
         self._table = table
         self._dtype = dtype
         self._merge = merge
+        self.corrected: list[tuple[int, int, int]] = []
+        """(tier, start, series) of stored windows that were merged with more; whoever reads it empties it."""
 
-    def put(self, tier: int, closed: Packed) -> Packed:
-        """Store closed windows; return them as they are stored now, merged with earlier rows."""
-        if self._insert_new(tier, closed):
-            return closed
-        pieces = [self._put_known(tier, closed.take(places)) for places in _without_repeats(closed.rows)]
-        return joined(pieces)
+    def put(self, tier: int, windows: Packed, *, first_revision: int = 0) -> Packed:
+        """Store windows; return them as they are stored now, merged with earlier rows.
+
+        A merged window gets the next revision, a new one `first_revision`. Above 0 it is of late readings, most of
+        which have a stored window, so that inserting them first would be in vain.
+        """
+        if not first_revision and self._insert_new(tier, windows):
+            return windows
+        runs = _without_repeats(windows.rows)
+        return joined([self._put_known(tier, windows.take(places), first_revision) for places in runs])
 
     def find(self, tier: int, keys: Iterable[Key]) -> dict[Key, Stored]:
         """Return the stored windows of these keys."""
@@ -91,19 +97,20 @@ class WindowTable:
             for start, series, revision, data in found
         }
 
-    def store(
-        self, tier: int, windows: Packed, found: Mapping[int, Stored], *, first_revision: int = 0
-    ) -> Packed:
-        """Store windows, merging those at the places in `found` into these stored windows as their next revision.
+    def read(self, tier: int, keys: Iterable[Key]) -> Packed:
+        """Return the windows of these keys that are stored."""
+        return self._packed([stored.data for stored in self.find(tier, keys).values()])
 
-        The others get revision `first_revision`. No two windows may go to one stored window. Returns them as stored.
-        """
+    def _store(self, tier: int, windows: Packed, found: Mapping[int, Stored], first_revision: int) -> Packed:
+        """Store windows, merging those at the places in `found`, of which no two may be the same stored window."""
         rows, tails = np.array(windows.rows), dict(windows.tails)
         revisions = [first_revision] * len(rows)
         if found:
             places = sorted(found)
             merged = self._merged([found[place] for place in places], windows.take(places))
             rows[places] = merged.rows
+            keys = zip(merged.rows["start"].tolist(), merged.rows["series"].tolist(), strict=True)
+            self.corrected += [(tier, *key) for key in keys]
             for new, place in enumerate(places):
                 revisions[place] = found[place].revision + 1
                 tails.pop(place, None)
@@ -185,12 +192,11 @@ class WindowTable:
         self._db.execute("RELEASE put")
         return inserted == len(windows)
 
-    def _put_known(self, tier: int, windows: Packed) -> Packed:
+    def _put_known(self, tier: int, windows: Packed, first_revision: int) -> Packed:
         keys = list(zip(windows.rows["start"].tolist(), windows.rows["series"].tolist(), strict=True))
         stored = self.find(tier, keys)
-        return self.store(
-            tier, windows, {place: stored[key] for place, key in enumerate(keys) if key in stored}
-        )
+        found = {place: stored[key] for place, key in enumerate(keys) if key in stored}
+        return self._store(tier, windows, found, first_revision)
 
     def _insert(self, insert: str, tier: int, windows: Packed, revisions: Sequence[int]) -> int:
         size = self._dtype.itemsize

@@ -33,16 +33,21 @@ SMALL: Final = 1 << 12
 """Windows with at most this many readings are always worth a walk."""
 WORTH: Final = 8
 """A walk is worth it once 1/WORTH as many readings arrived as the window holds."""
+_NONE: Final = np.empty(0, np.int64)
 CREDIT_OF_A_CALL: Final = 256
 """Credit added for each frame beside that for its readings, so that a quiet fleet's windows close soon too."""
 
 
 class Piece(NamedTuple):
-    """Readings of one window, ordered by (key, value); `cost` includes readings that were put back."""
+    """Readings of one window, ordered by (key, value); `cost` includes readings that were put back.
+
+    `closed`: devices whose window is closed with this piece, the last one; none before.
+    """
 
     start: int
     readings: Keyed
     cost: int
+    closed: Ints
 
 
 @dataclass(slots=True)
@@ -226,10 +231,12 @@ class BaseTier:
         assert closing is not None
         taken = closing.walk.take(min(about, PIECE))
         due = taken if closing.whole else _due_of(closing, taken, series_device[taken.key >> self.bits])
+        closed = _NONE
         if not closing.walk.left:
             self._closing = None
             self._put_back(closing)
-        return Piece(closing.start, due, len(taken.key))
+            closed = np.flatnonzero(closing.present & closing.due)
+        return Piece(closing.start, due, len(taken.key), closed)
 
     def _put_back(self, closing: "_Closing") -> None:
         """Return readings that are not due to their log; they are in walk order, so together they form one run."""

@@ -39,3 +39,11 @@ def states_of(frame: Frame, rows: Bools | slice) -> Taken:
     code = frame.state_code[picked].astype(np.float64)
     perfect = np.full(len(row), PERFECT, np.uint16)
     return Taken(row, Readings(frame.state_series[picked], frame.ts[row], code, perfect))
+
+
+def readings_of(frame: Frame, rows: Bools | slice) -> list[Readings]:
+    """Return the numbers and the texts in the given frame rows, without empty ones."""
+    found = [numbers_of(frame, rows)]
+    if len(frame.state_row):
+        found.append(states_of(frame, rows))
+    return [taken.readings for taken in found if len(taken.row)]

@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_gateway.records.store_effects import BEHIND, OVER_SHARE
 from edge_gateway.windows.closed import Closed
 from edge_gateway.windows.reduce import Readings
 from edge_gateway.windows.tiers import Tier
@@ -30,8 +31,7 @@ class LateReadings:
     tiers: Ints
     """Bit i is set where the store must merge the reading into its window of tier i.
 
-    Bit 0 is set for every reading within its device's share. Readings over the share have no bit set, and no tier takes
-    them.
+    Bit 0 is set for every reading that is merged at all. No tier takes the others, which have OVER_SHARE or BEHIND.
     """
     readings: Readings
     """Series, time, value (for texts: the code as a float) and quality."""
@@ -41,7 +41,7 @@ class LateReadings:
 
     def not_stored(self, tier: int) -> Readings:
         """Return the readings that a coarser tier takes in memory."""
-        return self.readings.rows(((self.tiers >> tier) & 1 == 0) & (self.tiers != 0))
+        return self.readings.rows(((self.tiers >> tier) & 1 == 0) & (self.tiers != OVER_SHARE))
 
     @property
     def series(self) -> Ints:
@@ -85,7 +85,7 @@ NONE_LATE: Final = Late(_none(), _none())
 """No late readings; shared, so never write to it."""
 
 
-def stored_in(tiers: Sequence[Tier], readings: Readings, closed_to: Ints, over: Bools) -> Ints:
+def stored_in(tiers: Sequence[Tier], readings: Readings, closed_to: Ints, over: Bools, behind: Bools) -> Ints:
     """Return for each late reading, as bits, the tiers in which the store must merge it (`LateReadings.tiers`).
 
     Args:
@@ -93,13 +93,16 @@ def stored_in(tiers: Sequence[Tier], readings: Readings, closed_to: Ints, over: 
         readings: numbers or texts, of the same kind as the tiers.
         closed_to: for each reading, the time (ms) up to which base windows of its device are closed.
         over: which readings are over their device's share.
+        behind: which readings belong to a window, of any tier, that the history may have given up. They are merged in
+            none: what one tier refuses, no tier takes.
     """
     bits = np.ones(len(readings), np.int64)
     for number, tier in enumerate(tiers, start=1):
         start = readings.ts - readings.ts % tier.every
         gone = (tier.start_of(readings.series) != start) & (start + tier.every <= closed_to)
         bits |= gone.astype(np.int64) << number
-    bits[over] = 0
+    bits[behind] = BEHIND
+    bits[over] = OVER_SHARE
     return bits
 
 

@@ -19,17 +19,19 @@ from numpy.typing import NDArray
 from edge_gateway.columns.frame import Frame
 from edge_gateway.windows.base_tier import CREDIT_OF_A_CALL, WORTH, BaseTier, Piece
 from edge_gateway.windows.closed import Closed, Harvest
-from edge_gateway.windows.frame_readings import ALL, Taken, numbers_of, states_of
+from edge_gateway.windows.ever_closed import EverClosedTiers
+from edge_gateway.windows.frame_readings import ALL, Taken, numbers_of, readings_of, states_of
 from edge_gateway.windows.in_use import InUse, in_use
 from edge_gateway.windows.late import NONE_LATE, NOTHING, Added, Late, LateReadings, stored_in
 from edge_gateway.windows.late_share import LateShare
 from edge_gateway.windows.merge import merge_blocks, merge_state_blocks
+from edge_gateway.windows.p95_series import P95Series
 from edge_gateway.windows.reading_log import Keyed
 from edge_gateway.windows.recorded import ClosedRanges, Recorded
 from edge_gateway.windows.reduce import Readings, numbers, rows_of_states, rows_of_values, states
 from edge_gateway.windows.rows import NEVER, STATE_ROW, WINDOW_ROW, Block
 from edge_gateway.windows.series_columns import SeriesColumns
-from edge_gateway.windows.tiers import Tier
+from edge_gateway.windows.tiers import Tier, queue_over
 from edge_gateway.windows.watermarks import Watermarks
 
 Ints = NDArray[np.int64]
@@ -74,16 +76,17 @@ class Windows:
         self.every_ms = tuple(every_ms)
         self._base = base
         self._skew = max_future_skew_ms
-        self._p95_metrics = frozenset(p95_metrics)
+        self._p95 = P95Series(p95_metrics, series)
         self._series = series
         self._watermarks = Watermarks(base, coarser, allowed_lateness_ms, idle_close_ms)
         self._open = BaseTier(base, self._watermarks)
-        self._numbers = [Tier(every, WINDOW_ROW, merge_blocks) for every in coarser]
-        self._states = [Tier(every, STATE_ROW, merge_state_blocks) for every in coarser]
+        self.ever = EverClosedTiers(every_ms)
+        self._ever, *coarser_ever = self.ever.tiers
+        self._numbers = [Tier(WINDOW_ROW, merge_blocks, ever, series) for ever in coarser_ever]
+        self._states = [Tier(STATE_ROW, merge_state_blocks, ever, series) for ever in coarser_ever]
+        self._coarser = (*self._numbers, *self._states)
         self._looked_at = 0
         self.late_share = LateShare(late_share)
-        self._has_p95 = np.zeros(0, np.bool_)
-        self._epoch = 0
         self.recorded: Recorded | None = None
         """What the journal record that is being replayed led to, if the replay must follow it."""
 
@@ -112,11 +115,11 @@ class Windows:
         return Added(late, closed)
 
     def _late_rows(self, frame: Frame, start: Ints) -> Bools:
-        """Return which rows of a frame belong to closed windows."""
+        """Return which rows of a frame belong to closed windows, or to windows that the history may have given up."""
         if self.recorded is not None:
             return self.recorded.late_rows(frame.device, start, self._base, self._series.series_device)
         late: Bools = start + self._base <= self._watermarks.closed_to[frame.device]
-        return late
+        return late | self._ever.gone(frame.device, frame.ts)
 
     def _close_at_once(self, frame: Frame, start: Ints, taken: Bools) -> Closed:
         """Close windows that are due as their readings arrive, if there are many; mark their rows in `taken`.
@@ -131,13 +134,17 @@ class Windows:
         taken |= over
         pulled = self._open.pull(np.unique(frame.device[over]), self._series.series_device)
         held = [keyed.readings(at, self._open.bits) for at, keyed in pulled]
-        came = [numbers_of(frame, over).readings, states_of(frame, over).readings]
-        ordered = Readings.joined([*came, *held]).ordered()
+        ordered = Readings.joined([*readings_of(frame, over), *held]).ordered()
         is_text = self._series.series_is_state[ordered.series]
         readings, texts = ordered.rows(~is_text), ordered.rows(is_text)
         harvest = Harvest()
-        harvest.numbers(0, numbers(self._base, readings, self._p95()))
-        harvest.states(0, states(self._base, texts))
+        rows, state_rows = numbers(self._base, readings, self._p95()), states(self._base, texts)
+        for block, put in ((rows, harvest.numbers), (state_rows, harvest.states)):
+            put(0, block, self._ever.judge(block, self._series.series_device)[0])
+            devices = self._series.series_device[block.rows["series"]]
+            self._ever.closed(devices, block.rows["start"] + self._base)
+        held_still = ~self._ever.gone(self._series.series_device[ordered.series], ordered.ts)
+        readings, texts = ordered.rows(~is_text & held_still), ordered.rows(is_text & held_still)
         for tier in self._numbers if len(readings) else ():
             tier.add(numbers(tier.every, readings, self._p95()))
         for tier in self._states if len(texts) else ():
@@ -149,19 +156,10 @@ class Windows:
         windows = sorted(set(kept.tolist()))
         for window in windows:
             all_of_it = len(windows) == 1 and len(kept) == len(start)
-            self._append_to(window, frame, ALL if all_of_it else (start == window) & ~taken)
-
-    def _append_to(self, window: int, frame: Frame, rows: Bools | slice) -> None:
-        numeric = numbers_of(frame, rows)
-        texts = states_of(frame, rows) if len(frame.state_row) else None
-        for taken in (numeric, texts):
-            if taken is not None and len(taken.row):
-                self._open.append(window, self._keyed(window, taken.readings), frame.device[rows])
-
-    def _keyed(self, window: int, readings: Readings) -> Keyed:
-        key = readings.series << self._open.bits
-        key |= readings.ts - window
-        return Keyed(key, readings.value, readings.quality)
+            rows = ALL if all_of_it else (start == window) & ~taken
+            for readings in readings_of(frame, rows):
+                keyed = Keyed.of(readings, window, self._open.bits)
+                self._open.append(window, keyed, frame.device[rows])
 
     def _take_late(self, frame: Frame, rows: Bools, now: int) -> Late:
         """Merge late readings into open coarser windows, and mark those the store must merge."""
@@ -183,21 +181,12 @@ class Windows:
     ) -> LateReadings:
         device = frame.device[taken.row]
         over = self.late_share.over(device, now)
-        bits = stored_in(tiers, taken.readings, self._watermarks.closed_to[device], over)
+        behind = self.ever.gone(device, taken.readings.ts)
+        bits = stored_in(tiers, taken.readings, self._watermarks.closed_to[device], over, behind)
         if recorded is not None and len(recorded) == len(bits):
             bits = recorded
+        self.ever.merged_late(device, taken.readings.ts, bits)
         return LateReadings(taken.row, device, bits, taken.readings)
-
-    def _p95(self) -> Bools:
-        """Return by series whether its windows have a p95; empty if no metric's have."""
-        metrics = self._series.series_metric
-        if self._p95_metrics and (
-            len(self._has_p95) != len(metrics) or self._epoch != self._series.series_epoch
-        ):
-            self._epoch = self._series.series_epoch
-            wanted = [name in self._p95_metrics for name in self._series.metric_names]
-            self._has_p95 = np.array(wanted, np.bool_)[metrics]
-        return self._has_p95
 
     # --- time
 
@@ -207,17 +196,12 @@ class Windows:
         if silent:
             self._open.wake()
         time = self._watermarks.silent_time(listening_ms)
-        over = not self._open.closing and bool((time > NEVER).any()) and self._queue_over(time, silent=True)
+        over = (
+            not self._open.closing
+            and bool((time > NEVER).any())
+            and queue_over(self._coarser, time, self._series.series_device, silent=True)
+        )
         return silent or over or self.pending
-
-    def _queue_over(self, time: Ints, *, silent: bool = False) -> bool:
-        """Queue the coarser windows that are over by their device's time (`time`, by device number)."""
-        devices = self._series.series_device
-        room = int(devices.max(initial=-1)) + 1
-        known = np.full(room, NEVER)
-        known[: len(time)] = time[:room]
-        queued = [tier.queue_due(known[devices], silent=silent) for tier in (*self._numbers, *self._states)]
-        return any(queued)
 
     def rewind(self, devices: Ints) -> None:
         """Forget the times of devices whose clock stepped back.
@@ -236,7 +220,7 @@ class Windows:
     def has_open(self, devices: Ints) -> Bools:
         """Return for each device whether anything of it is open, or closed and not yet returned by `close`."""
         known = np.zeros(len(self._series.series_device), np.bool_)
-        for tier in (*self._numbers, *self._states):
+        for tier in self._coarser:
             known |= tier.open_at(len(known))
         held: Bools = self._open.holds(devices)
         held |= np.isin(devices, self._series.series_device[known])
@@ -246,10 +230,16 @@ class Windows:
         """Return the series and texts that anything open refers to."""
         return in_use(self._open, self._numbers, self._states, self._series.series_is_state)
 
-    def forget(self, devices: Ints) -> None:
-        """Forget devices that have nothing open."""
+    def begin(self, devices: Ints, names: Sequence[str]) -> None:
+        """Begin those of these devices that have no reading yet; `names` by device number."""
+        for device in self._watermarks.unheard(devices):
+            self.ever.begin(device, names[device])
+
+    def forget(self, devices: Ints, names: Sequence[str]) -> None:
+        """Forget devices that have nothing open, but for what they ever closed; `names` by device number."""
         self._watermarks.forget(devices)
         self.late_share.forget(devices)
+        self.ever.forget({device: names[device] for device in devices.tolist()})
 
     @property
     def closed_to(self) -> int:
@@ -258,25 +248,22 @@ class Windows:
 
     def newest(self, device: int) -> int | None:
         """Return the newest plausible time of a device, ms; None before its first reading."""
-        newest = int(self._watermarks.newest[device]) if device < self._watermarks.count else NEVER
-        return newest if newest > NEVER else None
+        return self._watermarks.newest_of(device)
 
     def watermark(self, device: int) -> int | None:
         """Return the time up to which a device's readings are complete, ms; None before its first reading."""
-        newest = self.newest(device)
-        return None if newest is None else newest - self._watermarks.lateness
+        return self._watermarks.of(device)
 
     def next_start(self, device: int) -> int:
         """Return the start of the first base window not opened yet, ms; 0 before the first reading."""
-        newest = self.newest(device)
-        return 0 if newest is None else newest - newest % self._base + self._base
+        return self._watermarks.next_start(device)
 
     # --- closing
 
     @property
     def pending(self) -> bool:
         """Whether `close` would do anything now."""
-        return self._open.waiting or any(tier.waiting for tier in (*self._numbers, *self._states))
+        return self._open.waiting or any(tier.waiting for tier in self._coarser)
 
     @property
     def open_readings(self) -> int:
@@ -286,7 +273,7 @@ class Windows:
     @property
     def open_coarser(self) -> int:
         """Number of open windows in the coarser tiers."""
-        return sum(tier.open_windows for tier in (*self._numbers, *self._states))
+        return sum(tier.open_windows for tier in self._coarser)
 
     def close(self, budget: int) -> Closed:
         """Close due windows for about `budget` readings and rows; later calls close the rest.
@@ -299,14 +286,19 @@ class Windows:
             return Closed()
         budget += CHEAPEST_WINDOW * opened
         harvest = Harvest()
-        while budget > 0 and (self._open.closing or self._open.begin()):
-            piece = self._open.take(budget, self._series.series_device)
-            self._reduce(piece, harvest)
-            budget -= max(piece.cost, CHEAPEST_WINDOW)
+        budget = self._close_base(budget, harvest)
         if not self._open.closing:
             self._close_coarser()
         self._take_coarser(budget, harvest)
         return harvest.closed()
+
+    def _close_base(self, budget: int, harvest: Harvest) -> int:
+        """Close due base windows; return what is left of the budget."""
+        while budget > 0 and (self._open.closing or self._open.begin()):
+            piece = self._open.take(budget, self._series.series_device)
+            self._reduce(piece, harvest)
+            budget -= max(piece.cost, CHEAPEST_WINDOW)
+        return budget
 
     def _close_as(self, recorded: Recorded) -> None:
         """Close exactly what the journal record says: the store has these rows."""
@@ -326,7 +318,9 @@ class Windows:
             for tier in tiers:
                 tier.add(Block(rows, tails))
             self._open.remove(start, ClosedRanges.of(rows))
-            self._watermarks.close_to(self._series.series_device[rows["series"]], start + self._base)
+            devices = self._series.series_device[rows["series"]]
+            self._watermarks.close_to(devices, start + self._base)
+            self._ever.closed(devices, start + self._base)
         self._watermarks.crossed = True
 
     def _reduce(self, piece: Piece, harvest: Harvest) -> None:
@@ -335,14 +329,17 @@ class Windows:
         texts = self._series.series_is_state[readings.series]
         if texts.any():
             state_rows = states(self._base, readings.rows(texts))
-            harvest.states(0, state_rows)
+            again, taken = self._ever.judge(state_rows, self._series.series_device)
+            harvest.states(0, state_rows, again)
             for tier in self._states:
-                tier.add(state_rows)
+                tier.add(taken)
             readings = readings.rows(~texts)
         rows = numbers(self._base, readings, self._p95())
-        harvest.numbers(0, rows)
+        again, taken = self._ever.judge(rows, self._series.series_device)
+        harvest.numbers(0, rows, again)
         for tier in self._numbers:
-            tier.add(rows)
+            tier.add(taken)
+        self._ever.closed(piece.closed, piece.start + self._base)
 
     def _close_coarser(self) -> None:
         """Queue coarser windows that are over.
@@ -353,15 +350,15 @@ class Windows:
             self._watermarks.close_to_due()
         since = self._open.credit - self._looked_at
         if self._watermarks.crossed and WORTH * since >= len(self._series.series_device):
-            self._queue_over(self._watermarks.closed_to)
+            queue_over(self._coarser, self._watermarks.closed_to, self._series.series_device)
             self._watermarks.crossed = False
             self._looked_at = self._open.credit
 
     def _take_coarser(self, budget: int, harvest: Harvest) -> None:
         for tiers, put in ((self._numbers, harvest.numbers), (self._states, harvest.states)):
             for number, tier in enumerate(tiers, start=1):
-                for block in tier.take(max(budget, 0)):
-                    put(number, block)
+                for block, again in tier.take(max(budget, 0)):
+                    put(number, block, again)
                     budget -= len(block.rows)
 
     def drain(self) -> Closed:
@@ -369,10 +366,10 @@ class Windows:
         self._watermarks.all_due()
         self._open.wake()
         harvest = Harvest()
-        while self._open.closing or self._open.begin():
-            self._reduce(self._open.take(_ALL_READINGS, self._series.series_device), harvest)
+        self._close_base(_ALL_READINGS, harvest)
         self._close_coarser()
-        self._queue_over(np.full(self._watermarks.count, _ALL_READINGS))
+        over = np.full(self._watermarks.count, _ALL_READINGS)
+        queue_over(self._coarser, over, self._series.series_device)
         self._take_coarser(_ALL_READINGS, harvest)
         return harvest.closed()
 
@@ -387,6 +384,7 @@ class Windows:
             "states": [tier.snapshot() for tier in self._states],
             "looked_at": self._looked_at,
             "late_share": self.late_share.snapshot(),
+            "ever": self.ever.snapshot(),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -397,3 +395,4 @@ class Windows:
                 tier.restore(kept)
         self._looked_at = state["looked_at"]
         self.late_share.restore(state["late_share"])
+        self.ever.restore(state["ever"])

@@ -30,6 +30,13 @@ class Keyed(NamedTuple):
     value: NDArray[np.float64]
     quality: NDArray[np.uint16]
 
+    @classmethod
+    def of(cls, readings: Readings, start: int, bits: int) -> "Keyed":
+        """Pack readings of the window at `start`; the inverse of `readings`."""
+        key = readings.series << bits
+        key |= readings.ts - start
+        return cls(key, readings.value, readings.quality)
+
     def rows(self, chosen: Any) -> "Keyed":
         return Keyed(self.key[chosen], self.value[chosen], self.quality[chosen])
 

@@ -67,6 +67,12 @@ class Block:
     rows: Rows
     tails: dict[Key, Tail] = field(default_factory=dict)
 
+    def take(self, kept: NDArray[np.bool_]) -> "Block":
+        """Return some of the rows, with their tails."""
+        rows = self.rows[kept]
+        names = set(keys(rows)) if self.tails else set()
+        return Block(rows, {key: tail for key, tail in self.tails.items() if key in names})
+
     def snapshot(self) -> dict[str, Any]:
         tails = [[series, start, tail.pack()] for (series, start), tail in sorted(self.tails.items())]
         return {"rows": self.rows.copy(), "tails": tails}

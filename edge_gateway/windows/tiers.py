@@ -4,31 +4,54 @@ A window that has been emitted, because its device fell silent or its clock step
 rows of it come. It is then emitted once more with the new readings only, and the store merges the two.
 """
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_gateway.columns.growing import with_room
+from edge_gateway.windows.ever_closed import EverClosed
 from edge_gateway.windows.merge import MergeBlocks
 from edge_gateway.windows.rows import NEVER, Block, Key, Rows, empty_rows, keys
+from edge_gateway.windows.series_columns import SeriesColumns
 from edge_gateway.windows.tail import Tail
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
 
-class Tier:
-    """Accumulators of one window length (`every`, ms) for one kind of row."""
+class Emitted(NamedTuple):
+    """Rows that were emitted, and which of them are of windows closed before they opened; None for none."""
 
-    def __init__(self, every: int, dtype: np.dtype[Any], merge: MergeBlocks) -> None:
-        self.every = every
+    block: Block
+    again: Bools | None
+
+
+class Tier:
+    """Accumulators of one window length for one kind of row.
+
+    Args:
+        dtype: of the rows.
+        merge: merges two blocks of the same windows.
+        ever: what each device ever closed in this tier, which has the window length.
+        series: the registry.
+    """
+
+    def __init__(
+        self, dtype: np.dtype[Any], merge: MergeBlocks, ever: EverClosed, series: SeriesColumns
+    ) -> None:
+        self.every = ever.every
         self._merge = merge
+        self._ever = ever
+        self._series = series
+        self._again: set[Key] = set()
+        """Open windows that may have been closed before they opened; few, so no column."""
         self._rows = empty_rows(dtype, 0)
         self._tails: dict[int, Tail] = {}
         self._queued = np.empty(0, np.int64)
         self._queue: list[tuple[Ints, Ints]] = []
-        self._emitted: list[Block] = []
+        self._emitted: list[Emitted] = []
 
     def start_of(self, series: Ints) -> Ints:
         """Return the start of each series' open window, ms; NEVER where none is open."""
@@ -49,6 +72,7 @@ class Tier:
         """
         rows = block.rows.copy()
         rows["start"] -= rows["start"] % self.every
+        self._open(rows[self.start_of(rows["series"]) != rows["start"]])
         tails = {(series, at - at % self.every): tail for (series, at), tail in block.tails.items()}
         series = rows["series"]
         open_at = self.start_of(series)
@@ -65,13 +89,18 @@ class Tier:
             tails |= merged.tails
         self._keep_last(Block(rows, tails))
 
+    def _open(self, rows: Rows) -> None:
+        again = self._ever.again(self._series.series_device[rows["series"]], rows["start"])
+        if again is not None:
+            self._again.update(keys(rows[again]))
+
     def _keep_last(self, block: Block) -> None:
         """Put the last row of each series into its accumulator, and emit the others."""
         series = block.rows["series"]
         last = np.append(series[1:] != series[:-1], np.ones(min(1, len(series)), np.bool_))
         if not last.all():
-            given, block = _parted(block, last)
-            self._emitted.append(given)
+            self._give(block.take(~last))
+            block = block.take(last)
         self._put(block)
 
     def _put(self, block: Block) -> None:
@@ -93,8 +122,24 @@ class Tier:
         """Emit accumulators, and empty them."""
         if not len(series):
             return
-        self._emitted.append(self._block(series))
+        self._give(self._block(series))
         self._empty(series)
+
+    def _give(self, block: Block) -> None:
+        self._emitted.append(Emitted(block, self._marked(block.rows)))
+        self._note_closed(block.rows)
+
+    def _marked(self, rows: Rows) -> Bools | None:
+        """Return which of these windows had been closed before they opened, and forget that."""
+        if not self._again:
+            return None
+        names = keys(rows)
+        found = np.array([key in self._again for key in names], np.bool_)
+        self._again.difference_update(names)
+        return found if found.any() else None
+
+    def _note_closed(self, rows: Rows) -> None:
+        self._ever.closed(self._series.series_device[rows["series"]], rows["start"] + self.every)
 
     def _empty(self, series: Ints) -> None:
         self._rows["start"][series] = NEVER
@@ -109,8 +154,10 @@ class Tier:
         live = [(series, start, self.start_of(series) == start) for series, start in self._queue]
         self._queue = [(series[still], start[still]) for series, start, still in live if still.any()]
         gone = set(keys(rows))
-        left = [_without(block, gone) for block in self._emitted]
-        self._emitted = [block for block in left if len(block.rows)]
+        self._again -= gone
+        self._note_closed(rows)
+        left = [_without(one, gone) for one in self._emitted]
+        self._emitted = [one for one in left if len(one.block.rows)]
 
     def queue_due(self, time_of: Ints, *, silent: bool = False) -> bool:
         """Queue the accumulators whose window is over; return whether there were any.
@@ -131,7 +178,7 @@ class Tier:
         self._queued[due] = start[due]
         return True
 
-    def take(self, budget: int) -> list[Block]:
+    def take(self, budget: int) -> list[Emitted]:
         """Return the emitted rows, and those of up to `budget` queued accumulators."""
         while self._queue and budget > 0:
             series, start = self._queue[0]
@@ -148,13 +195,13 @@ class Tier:
         held = np.zeros(count, np.bool_)
         start = self._rows["start"][:count]
         held[: len(start)] = start != NEVER
-        for block in self._emitted:
-            held[block.rows["series"]] = True
+        for one in self._emitted:
+            held[one.block.rows["series"]] = True
         return held
 
     def blocks(self) -> list[Rows]:
         """Return the rows of all accumulators, empty ones included, and the emitted rows not yet taken."""
-        return [self._rows, *(block.rows for block in self._emitted)]
+        return [self._rows, *(one.block.rows for one in self._emitted)]
 
     @property
     def open_windows(self) -> int:
@@ -172,7 +219,8 @@ class Tier:
             "open": self._block(used).snapshot(),
             "queued": self._queued[used],
             "queue": [[series.copy(), start.copy()] for series, start in self._queue],
-            "given": [block.snapshot() for block in self._emitted],
+            "given": [{**one.block.snapshot(), "again": one.again} for one in self._emitted],
+            "again": [list(key) for key in sorted(self._again)],
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -183,18 +231,18 @@ class Tier:
         self._rows[series], self._queued[series] = block.rows, state["queued"]
         self._tails = {number: tail for (number, _), tail in block.tails.items()}
         self._queue = [(series.copy(), start.copy()) for series, start in state["queue"]]
-        self._emitted = [Block.restored(given) for given in state["given"]]
+        self._emitted = [Emitted(Block.restored(given), given["again"]) for given in state["given"]]
+        self._again = {(series, start) for series, start in state["again"]}
 
 
-def _parted(block: Block, last: Bools) -> tuple[Block, Block]:
-    """Return the rows that are not last, and those that are, each with their tails."""
-    kept = set(keys(block.rows[last])) if block.tails else set()
-    tails = {key: tail for key, tail in block.tails.items() if key in kept}
-    others = {key: tail for key, tail in block.tails.items() if key not in kept}
-    return Block(block.rows[~last], others), Block(block.rows[last], tails)
+def queue_over(tiers: Sequence[Tier], time: Ints, series_device: Ints, *, silent: bool = False) -> bool:
+    """Queue the windows that are over by their device's time (`time`, by device number); return whether any were."""
+    known = np.full(int(series_device.max(initial=-1)) + 1, NEVER)
+    known[: len(time)] = time[: len(known)]
+    queued = [tier.queue_due(known[series_device], silent=silent) for tier in tiers]
+    return any(queued)
 
 
-def _without(block: Block, gone: set[Key]) -> Block:
-    names = keys(block.rows)
-    kept = np.array([key not in gone for key in names], np.bool_)
-    return Block(block.rows[kept], {key: tail for key, tail in block.tails.items() if key not in gone})
+def _without(one: Emitted, gone: set[Key]) -> Emitted:
+    kept = np.array([key not in gone for key in keys(one.block.rows)], np.bool_)
+    return Emitted(one.block.take(kept), None if one.again is None else one.again[kept])

@@ -93,6 +93,27 @@ class Watermarks:
         over = silent & (self.closed_to > self.furthest) & (self.furthest > NEVER)
         return np.where(over, time, np.where(silent & (self.furthest == NEVER), FOREVER, NEVER))
 
+    def unheard(self, devices: Ints) -> list[int]:
+        """Return those of these devices that have no reading yet, or none since they were forgotten, ascending."""
+        self.grow(int(devices.max(initial=-1)) + 1)
+        new = self.heard[devices] == NEVER
+        return np.unique(devices[new]).tolist() if new.any() else []
+
+    def newest_of(self, device: int) -> int | None:
+        """Return the newest plausible time of a device; None before its first reading."""
+        newest = int(self.newest[device]) if device < self.count else NEVER
+        return newest if newest > NEVER else None
+
+    def of(self, device: int) -> int | None:
+        """Return the watermark of a device; None before its first reading."""
+        newest = self.newest_of(device)
+        return None if newest is None else newest - self.lateness
+
+    def next_start(self, device: int) -> int:
+        """Return the start of the first base window not opened yet; 0 before the first reading."""
+        newest = self.newest_of(device)
+        return 0 if newest is None else newest - newest % self._base + self._base
+
     def close_to(self, devices: Ints, end: Ints | int) -> None:
         """Advance `closed_to` of devices to `end`; it never moves back."""
         before = self.closed_to[devices]

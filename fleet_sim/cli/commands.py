@@ -10,6 +10,7 @@ from fleet_console.command_line import Command, Explained
 
 BAD_INPUT = 2
 UNREACHABLE = 3
+INCONCLUSIVE = 4
 
 COMMANDS: Final = {
     "run": Command("Run a fleet against a broker.", "fleet_sim.cli.running:run"),
@@ -62,7 +63,7 @@ def explained(error: Exception) -> Explained | None:
         return Explained([str(problem) for problem in error.problems], BAD_INPUT)
     from fleet_sim.devices.endpoint import CannotReach, TooManySockets
     from fleet_sim.judging.stored import StoredUnreachable, StoredUnreadable
-    from fleet_sim.ledger.reading import LedgerUnreadable
+    from fleet_sim.ledger.reading import LedgerUnreadable, StillRunning
     from fleet_sim.recordings.reading import RecordingUnreadable
     from fleet_wire.errors import ConnectRefused
 
@@ -71,4 +72,6 @@ def explained(error: Exception) -> Explained | None:
             return Explained([str(error)], BAD_INPUT)
         case CannotReach() | StoredUnreachable() | ConnectRefused():
             return Explained([str(error)], UNREACHABLE)
+        case StillRunning():
+            return Explained([str(error)], INCONCLUSIVE)
     return None

@@ -1,6 +1,7 @@
 """`fleet-sim ctl`: change a fleet while it runs."""
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -57,9 +58,10 @@ def stop(
     if as_json:
         say_json(summary)
         return
-    from fleet_sim.cli.outcome import result_table
+    from fleet_sim.cli.outcome import failures, result_table
 
     say(result_table(summary))
+    complain(*failures(summary))
 
 
 @ctl.command()
@@ -75,9 +77,7 @@ def disconnect(
     if as_json:
         say_json(started)
     else:
-        say(
-            f"fault {started['number']}: {counted(started['devices'], 'device')} off the network for {length}"
-        )
+        say(*started_lines(started, run_dir))
 
 
 @ctl.command()
@@ -91,13 +91,36 @@ def fault(
     ] = None,
     as_json: AnswerOption = False,
 ) -> None:
-    """Start a fault now, and print its number in the ledger."""
+    """Start a fault now; print its number in the ledger, its devices and what ends it."""
     described = {"kind": kind, "match": _pairs(match), **_pairs(settings)}
     started = answer(run_dir, {"do": "fault", "fault": described})
     if as_json:
         say_json(started)
     else:
-        say(f"fault {started['number']}: {kind} on {counted(started['devices'], 'device')}")
+        say(*started_lines(started, run_dir))
+
+
+def started_lines(started: Mapping[str, Any], run_dir: Path) -> list[str]:
+    """Say which fault began, on which devices, and what ends it."""
+    more = started["devices"] - len(started["named"])
+    named = ", ".join(started["named"]) + (f" and {more} more" if more else "")
+    metric = f" of {started['metric']}" if started["metric"] else ""
+    what = f"fault {started['number']}: {started['kind']}{metric} on {counted(started['devices'], 'device')}"
+    return [f"{what}: {named}", _its_end(started, run_dir)]
+
+
+def _its_end(started: Mapping[str, Any], run_dir: Path) -> str:
+    repair = started["repaired_by"]
+    sooner = f", or when a command changes {repair}" if repair else ""
+    if started["once"]:
+        return "it happens once and ends by itself"
+    if started["until"] is not None:
+        moment = datetime.fromtimestamp(started["until"] / 1000, UTC)
+        return f"it ends by itself at {moment:%Y-%m-%d %H:%M:%S}Z{sooner}"
+    return (
+        f"it lasts until the run ends (`fleet-sim ctl stop {run_dir}`){sooner}; "
+        "`--set for=30s` gives a fault an end of its own"
+    )
 
 
 def status_rows(found: Mapping[str, Any]) -> list[tuple[str, str]]:

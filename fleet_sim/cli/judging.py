@@ -28,7 +28,7 @@ from fleet_sim.judging.stored import (
 )
 from fleet_sim.judging.verify import Comparison, Terms, compare, gateway_terms
 from fleet_sim.ledger.expected import Facts
-from fleet_sim.ledger.reading import Ledger, read_ledger
+from fleet_sim.ledger.reading import Ledger, StillRunning, read_ledger
 
 LOOK_AGAIN = 1.0
 """Seconds between two comparisons with `--wait`."""
@@ -64,9 +64,10 @@ def verify(
 ) -> None:
     """Compare what is stored with what was sent.
 
-    The token of InfluxDB is read from INFLUX_TOKEN. Exit 1 where something is lost, double or wrong.
+    The token of InfluxDB is read from INFLUX_TOKEN. Exit 1 where something is lost, double or wrong, 4 while the run
+    goes on.
     """
-    ledger = read_ledger(run_dir)
+    ledger = ended_ledger(run_dir)
     terms = gateway_terms(newest_status(ledger, gateway))
     sources = _sources(ledger, terms, command=history_cmd, file=history, url=influx_url, org=influx_org)
     if not sources:
@@ -76,13 +77,24 @@ def verify(
     checks = [check for result in results for check in judged(ledger.header, result.measures())]
     if as_json:
         say_json({"gateway": terms.gateway, "complete": ledger.end is not None, "too_late": terms.too_late,
-                  "results": [result.as_dict() for result in results]})  # fmt: skip
+                  "not_known": terms.not_known, "results": [result.as_dict() for result in results]})  # fmt: skip
     else:
         for result in results:
             say(rows_table(f"verify {run_dir} against {result.source}", _rows(result, ledger, terms)))
         say(*check_rows(checks))
     right = all(result.ok for result in results) and all(check.passed for check in checks)
     raise typer.Exit(0 if right else 1)
+
+
+def ended_ledger(run_dir: Path) -> Ledger:
+    """Read the ledger of a run that has ended; StillRunning if it goes on, because nothing of it is final then."""
+    ledger = read_ledger(run_dir)
+    if ledger.running:
+        raise StillRunning(
+            f"the run in {run_dir} is still running and cannot be judged yet: wait for its end, "
+            f"or end it with `fleet-sim ctl stop {run_dir}`"
+        )
+    return ledger
 
 
 def newest_status(ledger: Ledger, gateway: str | None) -> Mapping[str, Any]:
@@ -165,7 +177,7 @@ def compared(
 
 def _rows(result: Comparison, ledger: Ledger, terms: Terms) -> list[tuple[str, str]]:
     rows = [
-        ("readings", f"{result.readings} acknowledged"),
+        ("readings", f"{counted(result.readings, 'number')} acknowledged; states have no windows"),
         ("lost", str(result.lost)),
         ("double", str(result.double)),
         ("wrong windows", f"{result.wrong} of {result.windows}"),
@@ -177,6 +189,8 @@ def _rows(result: Comparison, ledger: Ledger, terms: Terms) -> list[tuple[str, s
         rows.append(("", f"no open window closes in the next {ahead:.0f} s"))
     if terms.too_late:
         rows.append(("too late", f"{counted(terms.too_late, 'reading')}, by the gateway's own count"))
+    if terms.not_known:
+        rows.append(("not known", f"{counted(terms.not_known, 'message')}, by the gateway's own count"))
     if ledger.end is None:
         rows.append(("ledger", "the run was killed: its last second is not judged"))
     rows += [("", str(example)) for example in result.examples]
@@ -195,9 +209,9 @@ def grade_run(
     """Compare alerts and commands with the labelled faults.
 
     The alerts are those that the run heard, unless a gateway's history is given. Exit 1 where one is missed, false or
-    repeated, or a command was carried out twice.
+    repeated, or a command was carried out twice; 4 while the run goes on.
     """
-    ledger = read_ledger(run_dir)
+    ledger = ended_ledger(run_dir)
     result = grade(ledger, _history_of_alerts(alerts_cmd, alerts))
     checks = judged(ledger.header, result.measures())
     if as_json:

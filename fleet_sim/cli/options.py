@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from ipaddress import ip_address
 from pathlib import Path
@@ -253,19 +252,18 @@ def endpoint(broker: Broker, password: str | None, bind: str | None) -> Endpoint
 
     from fleet_sim.scenario.broker import endpoint_of
 
+    addresses = [each.strip() for each in bind.split(",")] if bind else []
+    for each in addresses:
+        if not _is_address(each):
+            raise typer.BadParameter(f"--bind: '{each}' is no IP address; write IP,IP")
     try:
-        found = endpoint_of(broker, password=password)
+        return endpoint_of(broker, password=password, bind=addresses)
     except ssl.SSLError:
         raise typer.BadParameter(
             "--cafile, --cert or --key: not a certificate and its key in PEM form"
         ) from None
     except OSError as problem:
         raise typer.BadParameter(f"--cafile, --cert or --key: {problem.strerror}") from None
-    addresses = tuple(each.strip() for each in bind.split(",")) if bind else ()
-    for each in addresses:
-        if not _is_address(each):
-            raise typer.BadParameter(f"--bind: '{each}' is no IP address; write IP,IP")
-    return replace(found, bind=addresses)
 
 
 def file_to_write(path: Path | None, option: str) -> Path | None:

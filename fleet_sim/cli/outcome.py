@@ -11,9 +11,12 @@ from fleet_sim.judging.grade import grade
 from fleet_sim.judging.report import Check, check_rows, checks_of, rows_table
 from fleet_sim.ledger.reading import read_ledger
 from fleet_sim.runtime.deployment import RunResult
-from fleet_sim.scenario.expectations import Expectation
+from fleet_sim.scenario.expectations import REQUIRED, Expectation
 
-__all__ = ["INTERRUPTED", "TERMINATED", "exit_status", "judge", "result_rows", "result_table", "show_result"]
+__all__ = [
+    "INTERRUPTED", "TERMINATED", "exit_status", "failures", "judge", "result_rows", "result_table", "show_result",
+    "unmet",
+]  # fmt: skip
 
 INTERRUPTED: Final = "interrupted"
 TERMINATED: Final = "terminated"
@@ -21,7 +24,14 @@ TERMINATED: Final = "terminated"
 
 def judge(result: RunResult, expect: Mapping[str, Expectation]) -> list[Check]:
     """Judge what a scenario expects of its run, by what the run itself can measure."""
-    return checks_of(expect, {**_graded(result), **result.measures}, result.directory)
+    graded = _graded(result) if expect else {}
+    return [*checks_of(expect, {**graded, **result.measures}, result.directory), *unmet(result, expect)]
+
+
+def unmet(result: RunResult, expect: Mapping[str, Expectation]) -> list[Check]:
+    """Return what is required of every run, does not hold of this one, and is not left to the scenario."""
+    required = {name: each for name, each in REQUIRED.items() if name not in expect}
+    return [check for check in checks_of(required, result.measures) if not check.passed]
 
 
 def _graded(result: RunResult) -> dict[str, float]:
@@ -36,8 +46,7 @@ def exit_status(result: RunResult, checks: list[Check]) -> int:
         return 130
     if result.verdict.saturated:
         return 4
-    nobody = result.refused and not result.counters["connects"]
-    if nobody:
+    if result.never_connected and not result.counters["connects"]:
         return 3
     return 1 if any(check.passed is False for check in checks) else 0
 
@@ -48,10 +57,32 @@ def show_result(result: RunResult, checks: list[Check], *, as_json: bool) -> Non
         say_json(result.summary() | {"expectations": [asdict(check) for check in checks]})
         return
     say(result_table(result.summary()), *check_rows(checks))
-    for reason, count in result.refused.items():
-        complain(f"{counted(count, 'device was', 'devices were')} refused: {reason}")
+    complain(*failures(result.summary()))
     if result.verdict.saturated:
         complain(f"inconclusive: {result.verdict.reason}; use fewer sensors or a faster machine")
+
+
+def failures(summary: Mapping[str, Any]) -> list[str]:
+    """Return a sentence for each way in which a run failed, from `RunResult.summary`."""
+    devices, counters = counted(summary["devices"], "device"), summary["counters"]
+    said = [
+        *(
+            f"{count:,} of {devices} never connected: {why}"
+            for why, count in summary["never_connected"].items()
+        ),
+        *(f"{count:,} of {devices} gave up: {why}" for why, count in summary["gave_up"].items()),
+        *(
+            f"{counted(count, 'message was', 'messages were')} refused by the broker: {why}"
+            for why, count in summary["refused_messages"].items()
+        ),
+    ]
+    if unfinished := counters["unfinished"]:
+        unsent = counters["unsent"]
+        said.append(
+            f"{counted(unfinished, 'message was', 'messages were')} not acknowledged: "
+            f"{unfinished - unsent:,} without PUBACK, {unsent:,} never sent"
+        )
+    return said
 
 
 def result_table(summary: Mapping[str, Any]) -> Table:
@@ -80,8 +111,12 @@ def result_rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     return rows
 
 
-def _times(measures: Mapping[str, float], name: str, which: Sequence[str]) -> str:
-    """Return percentiles of a measure in ms; `none` where nothing was measured."""
+def _times(measures: Mapping[str, float | None], name: str, which: Sequence[str]) -> str:
+    """Return percentiles of a measure in ms; `none` where nothing was measured, `without end` where a PUBACK lacks."""
     if f"{name}.{which[0]}" not in measures:
         return "none"
-    return "  ".join(f"{each} {max(0.0, measures[f'{name}.{each}']):.1f}ms" for each in which)
+    return "  ".join(f"{each} {_time(measures[f'{name}.{each}'])}" for each in which)
+
+
+def _time(value: float | None) -> str:
+    return "without end" if value is None else f"{max(0.0, value):.1f}ms"

@@ -8,7 +8,7 @@ import typer
 from fleet_config.counting import counted
 from fleet_console.terminal import say
 from fleet_sim.cli import options as given
-from fleet_sim.cli.outcome import exit_status, show_result
+from fleet_sim.cli.outcome import exit_status, judge, show_result
 from fleet_sim.cli.watching import run_watched
 from fleet_sim.recordings.mapping import load_mapping, ready_mappings
 from fleet_sim.recordings.reading import Recording, read_recording
@@ -65,8 +65,9 @@ def replay(
         ReplayOptions(speed=speed_of(speed), stamp=stamp, batch=batch, limit=limit),
     )
     result = run_watched(run, quiet=quiet or as_json)
-    show_result(result, [], as_json=as_json)
-    raise typer.Exit(exit_status(result, []))
+    checks = judge(result, {})
+    show_result(result, checks, as_json=as_json)
+    raise typer.Exit(exit_status(result, checks))
 
 
 def speed_of(text: str) -> float | None:

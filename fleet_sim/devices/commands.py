@@ -29,13 +29,14 @@ class CommandMemory:
     answer: Ack | None = None
 
     def take(self, command: Command) -> Decision:
-        """Decide on an arriving command and remember it if it is new."""
+        """Decide on an arriving command and remember it if it is new.
+
+        Any other is answered with the newest answer: it says up to which number the device is deaf.
+        """
         if command.n is not None and command.n > self.n:
             self.n, self.id, self.answer = command.n, command.id, None
             return Decision.EXECUTE
-        if command.id == self.id and self.answer is not None:
-            return Decision.REPEAT
-        return Decision.IGNORE
+        return Decision.IGNORE if self.answer is None else Decision.REPEAT
 
     def answered(self, ack: Ack) -> bool:
         """Store the outcome; False where a newer command has come in the meantime."""
@@ -47,4 +48,4 @@ class CommandMemory:
     def restart(self, now_ms: int) -> None:
         """Note that the device lost what it was doing."""
         if self.id and self.answer is None:
-            self.answer = Ack(id=self.id, outcome="failed", detail=RESTARTED, ts=now_ms)
+            self.answer = Ack(id=self.id, outcome="failed", n=self.n, detail=RESTARTED, ts=now_ms)

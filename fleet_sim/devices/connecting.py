@@ -71,8 +71,10 @@ class Connector:
         self._order = count()
         self._changed = asyncio.Event()
         self._places = asyncio.Semaphore(AT_ONCE)
-        self.refused: dict[str, int] = {}
-        """How many devices gave up, by reason."""
+        self.troubles: dict[int, str] = {}
+        """Why devices are not connected, by their index: the failure of the last attempt, or why they gave up."""
+        self.gave_up: set[int] = set()
+        """Devices that do not try again, because the broker refuses them or another client took their session."""
         self.rate = rate
 
     @property
@@ -123,15 +125,22 @@ class Connector:
         self._queued.discard(device.index)
         if problem is None:
             self._backoff.pop(device.index, None)
+            self.troubles.pop(device.index, None)
+            self.gave_up.discard(device.index)
         elif classify(problem) == "fatal":
             device.alive = device.started
-            self._give_up(problem)
+            self._give_up(device, problem)
         else:
+            self.troubles[device.index] = str(problem)
             self.enqueue(device, next(self._backoff.setdefault(device.index, delays())))
 
-    def _give_up(self, why: Exception) -> None:
-        text = str(why)
-        self.refused[text] = self.refused.get(text, 0) + 1
+    def _give_up(self, device: Device, why: Exception) -> None:
+        self.troubles[device.index] = str(why)
+        self.gave_up.add(device.index)
+
+    def is_tried(self, device: Device) -> bool:
+        """Return whether it was ever tried to connect a device."""
+        return device.started or device.index in self._sessions
 
     async def _attempt(self, device: Device) -> Exception | None:
         session = self._sessions.get(device.index)
@@ -159,9 +168,17 @@ class Connector:
             device.online = False
             self._seen(device, False, True)
         if classify(why) == "fatal":
-            self._give_up(why)
+            self._give_up(device, why)
         elif device.alive and not self._is_away(device):
             self.enqueue(device, next(delays()))
+
+    def hurry(self) -> None:
+        """Connect those that wait now, and let what is inside slow links come out: for the end of a run."""
+        now = monotonic()
+        self._queue = [(min(at, now), order, device) for at, order, device in self._queue]
+        heapq.heapify(self._queue)
+        self._changed.set()
+        self._links.flush()
 
     # For fault injection
 

@@ -44,7 +44,8 @@ class Snapshot:
 class Counters:
     """Counters of a run. `made` counts messages numbered, `published` every PUBLISH of them, again or not.
 
-    `forgotten` are publishes without a PUBACK to wait for: at QoS 0, or of a device that crashed.
+    `forgotten` are publishes without a PUBACK to wait for: at QoS 0, or of a device that crashed. `refusals` counts
+    those that the broker refused by its reason code.
     """
 
     made: int = 0
@@ -66,6 +67,7 @@ class Counters:
     alerts: int = 0
     malformed: int = 0
     overruns: int = 0
+    refusals: dict[int, int] = field(default_factory=dict)
     ack_us: array[int] = field(default_factory=lambda: array("q"))
     lag_us: array[int] = field(default_factory=lambda: array("q"))
     loop_us: array[int] = field(default_factory=lambda: array("q"))

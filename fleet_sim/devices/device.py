@@ -77,7 +77,7 @@ class Device:
     def emit(self, seq: int, payload: bytes, now_us: int) -> bool:
         """Send a new message, or keep it if it cannot be sent now; return whether it was sent."""
         outbox = self.outbox
-        if not self.online or outbox.unacked > MOST_UNACKED:
+        if not self.online or outbox.unacked >= MOST_UNACKED:
             self.keep(seq, payload)
             return False
         self._publish(outbox, seq, payload, now_us)
@@ -173,6 +173,7 @@ class Device:
         if code >= FAILURE:
             outbox.refused(seq)
             counters.refused += 1
+            counters.refusals[code] = counters.refusals.get(code, 0) + 1
             return
         outbox.acked(seq)
         counters.acked += 1
@@ -305,7 +306,7 @@ class Device:
         if boot != self.outbox.boot or not self.alive:
             return
         outcome, detail = self._effect(command, behaviour)
-        ack = Ack(id=command.id, outcome=outcome, detail=detail, ts=self.world.now_ms())
+        ack = Ack(id=command.id, outcome=outcome, n=self.memory.n, detail=detail, ts=self.world.now_ms())
         self.world.counters.executed += outcome == "done"
         self.world.ledger.note(
             "executed", device=self.index, id=command.id, n=command.n, outcome=outcome, at=self.world.now_us()

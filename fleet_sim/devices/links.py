@@ -149,6 +149,11 @@ class Link(asyncio.Transport, asyncio.BufferedProtocol):
     def is_closing(self) -> bool:
         return self._transport.is_closing()
 
+    def flush(self) -> None:
+        """Let what is inside come out now, in both directions; in the dark it stays."""
+        self._incoming.flush()
+        self._outgoing.flush()
+
     def close(self) -> None:
         """End without waiting for the link: what is inside goes out at once, or in the dark is lost."""
         self._outgoing.flush()
@@ -188,6 +193,12 @@ class Links:
             self._worsen(client)
         if not faults:
             del self._faults[client]
+
+    def flush(self) -> None:
+        """Let what is inside the links come out now."""
+        for transport in self._transports.values():
+            if isinstance(transport, Link) and not transport.is_closing():
+                transport.flush()
 
     def is_dark(self, client: str) -> bool:
         """Return whether nothing passes to or from a client."""

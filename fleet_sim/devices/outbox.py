@@ -116,9 +116,10 @@ class Outbox:
         return len(self._unsent) + len(self._unacked) + len(self._kept)
 
     def receipt(self, upto: int, missing: Sequence[tuple[int, int]], now_ms: int) -> list[Resend]:
-        """Drop what the gateway has stored; return what must be sent again, oldest first.
+        """Drop what the gateway has stored, or no longer asks for; return what must be sent again, oldest first.
 
-        Only what has a PUBACK and is named missing is sent again: the rest is still under way.
+        What is below the receipt's `from` is dropped like what is stored: sent again, it would count nowhere. Only what
+        has a PUBACK and is named missing is sent again: the rest is still under way.
         """
         gone = [seq for seq in self._kept if seq <= upto and not _within(seq, missing)]
         for seq in gone:

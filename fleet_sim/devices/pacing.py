@@ -4,6 +4,7 @@ Deadlines are absolute (`phase + n * interval`), so a slow moment never shifts w
 here is columns over the devices of one group and plain functions of their arguments: no clock is read.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple, Self
@@ -171,16 +172,16 @@ class Lateness:
         self.count += column.size
         self.most = max(self.most, float(column.max()))
 
-    def above(self, limit: float) -> int:
-        """Return how many were above `limit` microseconds, to the 1 % of a bucket."""
-        first = int(np.log(max(limit, 1.0)) / np.log(_GROWTH)) + 1
-        return int(self._buckets[first:].sum())
+    def percentile(self, share: float, *, endless: int = 0) -> float:
+        """Return the nearest-rank percentile in microseconds, at most 1 % too high.
 
-    def percentile(self, share: float) -> float:
-        """Return the nearest-rank percentile in microseconds, at most 1 % too high."""
-        if self.count == 0:
+        `endless` more durations have no end yet: infinity where the percentile falls on one of them.
+        """
+        if self.count + endless == 0:
             return 0.0
-        rank = max(1, int(np.ceil(share * self.count)))
+        rank = max(1, int(np.ceil(share * (self.count + endless))))
+        if rank > self.count:
+            return math.inf
         bucket = int(np.searchsorted(np.cumsum(self._buckets), rank))
         return min(self.most, _GROWTH ** (bucket + 1))
 

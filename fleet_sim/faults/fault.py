@@ -31,10 +31,14 @@ Where = Literal["sensor", "device", "link"]
 
 
 class Deed(NamedTuple):
-    """Something done to the devices of a fault at a time, in ms since the run's start."""
+    """Something done to the devices of a fault at a time, in ms since the run's start.
+
+    `ends`: it ends what an earlier deed of the fault began, and is done early where the run stops before its time.
+    """
 
     at_ms: float
     do: Callable[[Targets], None]
+    ends: bool = False
 
 
 class Selection(Strict):
@@ -65,6 +69,8 @@ class Fault(Strict):
     where: ClassVar[Where]
     in_phase: ClassVar[bool] = False
     """whether `do:` of a phase may name it"""
+    once: ClassVar[bool] = False
+    """whether it happens and is over, whatever `for` says"""
     kind: str
 
     match: Annotated[
@@ -87,6 +93,11 @@ class Fault(Strict):
     for_: Duration | None = Field(default=None, alias="for")
     """to the end of the phase, or of the run, unless given"""
     expect_alert: ExpectAlert | None = None
+
+    @property
+    def repaired_by(self) -> str | None:
+        """The setting that a command changes to end it early, such as `temperature.setpoint`; None: no command can."""
+        return None
 
     @property
     def chance(self) -> float:

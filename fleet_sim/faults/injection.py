@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from itertools import count
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -27,6 +27,16 @@ from fleet_sim.noise import U8, uniform_of
 __all__ = ["FaultInjection"]
 
 Acting = TypeVar("Acting", bound=Fault)
+
+
+class _Planned(NamedTuple):
+    """A deed on the agenda, in the order of time and, at the same time, of planning."""
+
+    at_ms: float
+    order: int
+    fault: int
+    do: Callable[[], None]
+    ends: bool
 
 
 class _Level(Generic[Acting]):
@@ -62,7 +72,9 @@ class FaultInjection:
         self._sending = _Level(SendingFault)
         self._levels: tuple[_Level[Any], ...] = (self._clocks, self._contents, self._sending)
         self._withheld = Withheld(devices)
-        self._agenda: list[tuple[float, int, Callable[[], None]]] = []
+        self._agenda: list[_Planned] = []
+        self._begun: set[int] = set()
+        """Faults that have something to end."""
         self._order = count()
 
     def add(self, faults: Iterable[PlannedFault]) -> None:
@@ -74,18 +86,25 @@ class FaultInjection:
             deeds = fault.spec.deeds(fault.from_ms, fault.until_ms)
             keys = self._keys[[device.index for device in devices]]
             targets = Targets(fault.number, devices, keys, self._network, self._withheld)
-            for at_ms, do in deeds:
-                act: Callable[[], None] = partial(do, targets)
-                heapq.heappush(self._agenda, (float(at_ms), next(self._order), act))
+            for at_ms, do, ends in deeds:
+                planned = _Planned(float(at_ms), next(self._order), fault.number, partial(do, targets), ends)
+                heapq.heappush(self._agenda, planned)
 
     def next_at(self) -> float:
         """Return the simulated time in ms of the next deed; infinity where none is planned."""
-        return self._agenda[0][0] + self._start_ms if self._agenda else np.inf
+        return self._agenda[0].at_ms + self._start_ms if self._agenda else np.inf
 
     def turn(self, now_ms: float) -> None:
         """Do what is due at the simulated time `now_ms`."""
-        while self._agenda and self._agenda[0][0] <= now_ms - self._start_ms:
-            heapq.heappop(self._agenda)[2]()
+        while self._agenda and self._agenda[0].at_ms <= now_ms - self._start_ms:
+            self._carry_out(heapq.heappop(self._agenda))
+
+    def _carry_out(self, deed: _Planned) -> None:
+        if deed.ends:
+            self._begun.discard(deed.fault)
+        else:
+            self._begun.add(deed.fault)
+        deed.do()
 
     def stamps(self, devices: Sequence[Device], at: Sequence[int]) -> list[int]:
         """Return the time on each device's clock, ms since 1970, at the true times `at`."""
@@ -155,6 +174,13 @@ class FaultInjection:
         drawn = uniform_of(key, f"fault/{fault.number}/message", np.array([seq], dtype=np.int64))
         return bool(drawn[0] < chance)
 
-    def release_all(self) -> None:
-        """Send everything that is held back; for the end of a run."""
+    def end(self) -> None:
+        """End the faults that are on, in the order of their ends, and send what is held back; for the end of a run.
+
+        What had not begun does not happen.
+        """
+        while self._agenda:
+            deed = heapq.heappop(self._agenda)
+            if deed.ends and deed.fault in self._begun:
+                self._carry_out(deed)
         self._withheld.release_all()

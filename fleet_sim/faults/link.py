@@ -28,6 +28,7 @@ class Disconnect(LinkFault):
     """The connection is cut once; the device connects again."""
 
     in_phase = True
+    once = True
     kind: Literal["disconnect"] = "disconnect"
     reconnect: Reconnect = Reconnect.model_construct()
 
@@ -39,6 +40,7 @@ class Storm(LinkFault):
     """All connections cut at once, again and again."""
 
     in_phase = True
+    once = True
     kind: Literal["storm"] = "storm"
     times: int = Field(default=1, ge=1, le=1000)
     every: Duration = 30_000
@@ -86,7 +88,10 @@ class Flap(LinkFault):
 
 
 def _down(from_ms: int, until_ms: int) -> list[Deed]:
-    return [Deed(from_ms, lambda targets: targets.block()), Deed(until_ms, lambda targets: targets.unblock())]
+    return [
+        Deed(from_ms, lambda targets: targets.block()),
+        Deed(until_ms, lambda targets: targets.unblock(), ends=True),
+    ]
 
 
 class BadLink(LinkFault):
@@ -101,7 +106,7 @@ class BadLink(LinkFault):
     def deeds(self, from_ms: int, until_ms: int) -> Iterable[Deed]:
         return [
             Deed(from_ms, lambda targets: targets.link(self.conditions())),
-            Deed(until_ms, lambda targets: targets.link(None)),
+            Deed(until_ms, lambda targets: targets.link(None), ends=True),
         ]
 
 

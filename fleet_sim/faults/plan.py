@@ -77,8 +77,8 @@ class PlannedFault:
 def chosen_devices(number: int, fault: Fault, plans: Sequence[DevicePlan], seed: int) -> tuple[str, ...]:
     """Return the ids of the devices that have the fault.
 
-    Whether a device is in a share depends on (seed, number of the fault, device id) alone, so every shard
-    decides alike.
+    Whether a device is in a share depends on (seed, number of the fault, device id) alone, not on the size
+    of the fleet.
     """
     keys = device_keys(seed, [plan.id for plan in plans])
     drawn = uniform_of(keys, f"fault/{number}", np.zeros(len(plans), dtype=np.int64)) < fault.match.share

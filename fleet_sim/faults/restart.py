@@ -13,6 +13,7 @@ class Reboot(DeviceFault):
     """A clean restart: a new boot number, the buffer kept."""
 
     in_phase = True
+    once = True
     kind: Literal["reboot"] = "reboot"
     takes: Duration = 5000
 
@@ -24,6 +25,7 @@ class Crash(DeviceFault):
     """A restart without goodbye: a new boot number, the buffer lost."""
 
     in_phase = True
+    once = True
     kind: Literal["crash"] = "crash"
     takes: Duration = 5000
 
@@ -40,5 +42,5 @@ class BatteryDeath(DeviceFault):
     def deeds(self, from_ms: int, until_ms: int) -> Iterable[Deed]:
         return [
             Deed(from_ms, lambda targets: targets.die()),
-            Deed(until_ms, lambda targets: targets.restart(0.0, keep=False)),
+            Deed(until_ms, lambda targets: targets.restart(0.0, keep=False), ends=True),
         ]

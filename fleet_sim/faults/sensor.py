@@ -176,6 +176,10 @@ class HeatUp(SensorFault):
     kind: Literal["heat_up"] = "heat_up"
     repair: Literal["command", "none"] = "command"
 
+    @property
+    def repaired_by(self) -> str | None:
+        return f"{self.metric}.setpoint" if self.repair == "command" else None
+
     def disturbance(self, window: Window, devices: Devices) -> Disturbance:  # noqa: ARG002 - the hook's
         from fleet_sim.faults.disturbances import CoolingLoss
 

@@ -1,5 +1,6 @@
 """The result of a run: tables for people."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,13 +29,17 @@ def checks_of(
 ) -> list[Check]:
     """Judge a scenario's expectations by its measures; one without a measure stays open."""
     return [
-        Check(name, expectation.text, f"{measures[name]:g}", expectation.holds(measures[name]))
+        Check(name, expectation.text, _in_words(measures[name]), expectation.holds(measures[name]))
         if name in measures
         else Check(
             name, expectation.text, f"not measured: {_why_not_measured(name, measures, run_dir)}", None
         )
         for name, expectation in expect.items()
     ]
+
+
+def _in_words(value: float) -> str:
+    return f"{value:g}" if math.isfinite(value) else "messages without PUBACK"
 
 
 def _why_not_measured(name: str, measures: Mapping[str, float], run_dir: Path) -> str:

@@ -53,6 +53,7 @@ class Terms:
     time: TimeLimits
     policies: Mapping[str, Policy]
     too_late: int
+    not_known: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +163,7 @@ def _terms(name: str, status: Mapping[str, Any]) -> Terms:
         ),
         policies={name: Policy.of(row) for name, row in (status.get("metrics") or {}).items()},
         too_late=int((status.get("values") or {}).get("too_late") or 0),
+        not_known=int((status.get("messages") or {}).get("not_known") or 0),
     )
 
 

@@ -1,5 +1,6 @@
 """Reading a run directory as columns. A frame that a crash cut off is left out, and `torn` is set."""
 
+import fcntl
 import zlib
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
@@ -14,7 +15,7 @@ import zstandard
 
 from fleet_sim.ledger.writing import FILE_NAME, FORMAT, TABLES, VOID
 
-__all__ = ["DeviceEntry", "Ledger", "LedgerUnreadable", "Readings", "Table", "read_ledger"]
+__all__ = ["DeviceEntry", "Ledger", "LedgerUnreadable", "Readings", "StillRunning", "Table", "read_ledger"]
 
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
@@ -32,6 +33,10 @@ _READING_TYPES = {
 
 class LedgerUnreadable(Exception):
     """The directory holds no ledger that this program can read; the text says where, why, and what to do."""
+
+
+class StillRunning(Exception):
+    """The run of a ledger that is to be judged goes on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +86,7 @@ class Readings:
 
 @dataclass(slots=True)
 class Ledger:
-    """Everything a run recorded. `end` is None if the run was killed."""
+    """What a run recorded. `end` is None if the run was killed, or is `running`."""
 
     header: dict[str, Any] = field(default_factory=dict)
     devices: list[DeviceEntry] = field(default_factory=list)
@@ -91,6 +96,7 @@ class Ledger:
     notes: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     end: dict[str, Any] | None = None
     torn: bool = False
+    running: bool = False
 
     def of_kind(self, kind: str) -> list[dict[str, Any]]:
         """Return the notes of one kind (command, notice, alert, fault, episode, status …) in order."""
@@ -138,7 +144,7 @@ def read_ledger(directory: Path) -> Ledger:
 
 
 def _read(path: Path) -> Ledger:
-    ledger = Ledger()
+    ledger = Ledger(running=_is_held(path))  # before its frames are read: it may end meanwhile
     parts: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for frame in frames(path):
         if frame is None:
@@ -149,9 +155,22 @@ def _read(path: Path) -> Ledger:
         raise LedgerUnreadable(
             f"{path}: not a ledger of format {FORMAT}, the one that this version of fleet-sim reads"
         )
+    ledger.running = ledger.running and ledger.end is None
     ledger.groups = [_readings(group, parts["readings"]) for group in parts["group"]]
     ledger.tables = {name: _table(names, parts[name]) for name, names in TABLES.items()}
     return ledger
+
+
+def _is_held(path: Path) -> bool:
+    """Return whether a run is writing this ledger."""
+    with path.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except OSError:  # a file system without locks
+            return False
+    return False
 
 
 def _take(ledger: Ledger, parts: dict[str, list[dict[str, Any]]], frame: dict[str, Any]) -> None:

@@ -8,8 +8,10 @@ or a second; a torn tail is recognised by its length or checksum and left out. `
 
 from __future__ import annotations
 
+import fcntl
 import zlib
 from array import array
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -106,12 +108,18 @@ class ReadingColumns:
 
 
 class LedgerWriter:
-    """Appends the frames of one run. Not safe for several threads; call `flush` about once a second."""
+    """Appends the frames of one run. Not safe for several threads; call `flush` about once a second.
+
+    It holds a lock on the file until it is closed, so that a reader can tell a run that goes on from one that was
+    killed: the kernel drops the lock of a process that is gone.
+    """
 
     def __init__(self, directory: Path) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self.path = directory / FILE_NAME
         self._file = self.path.open("xb", buffering=0)
+        with suppress(OSError):  # a file system without locks
+            fcntl.flock(self._file, fcntl.LOCK_EX)
         self._squeeze = zstandard.ZstdCompressor(level=1)
         self._groups: list[ReadingColumns] = []
         self._tables: dict[str, list[int]] = {name: [] for name in TABLES}

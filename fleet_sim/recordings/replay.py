@@ -177,7 +177,9 @@ class ReplayRun:
     async def _all_connected(self, deployment: Deployment) -> None:
         deadline = time.monotonic() + RAMP_SECONDS
         while (  # noqa: ASYNC110 - there is no event to wait for
-            deployment.up < len(self._devices) and time.monotonic() < deadline and not self._stopping.is_set()
+            deployment.up + len(deployment.connector.gave_up) < len(self._devices)
+            and time.monotonic() < deadline
+            and not self._stopping.is_set()
         ):
             await asyncio.sleep(POLL_SECONDS)
 
@@ -206,6 +208,9 @@ class ReplayRun:
             await asyncio.sleep(min(wait, 0.5))
 
     def _may_send(self, device: Device, deployment: Deployment) -> bool:
+        """Say whether a message of the device can go now; a device that gave up keeps its messages unsent."""
+        if device.index in deployment.connector.gave_up:
+            return True
         if not device.online or device.unacked >= UNACKED:
             return False
         return deployment.counters.receipts == 0 or device.kept < UNRECEIPTED

@@ -8,6 +8,7 @@ import math
 import os
 import time
 from asyncio import TaskGroup
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,7 +20,7 @@ from fleet_sim.devices.pacing import Verdict, judge
 from fleet_sim.devices.sockets import Sockets
 from fleet_sim.judging.observer import Observer
 from fleet_sim.ledger.writing import FLUSH_ROWS, LedgerWriter
-from fleet_wire.errors import ConnectionLost, ConnectRefused
+from fleet_wire.errors import ConnectionLost, ConnectRefused, meaning
 from fleet_wire.session import Session
 
 if TYPE_CHECKING:
@@ -68,8 +69,9 @@ class RunOptions:
 class RunResult:
     """The result of a run.
 
-    `unfinished` messages have no PUBACK or were never sent; `refused` counts devices that gave up, by reason.
-    `measures` are what a scenario may expect, times in ms.
+    `unfinished` messages have no PUBACK or were never sent. `measures` are what a scenario may expect, times in ms; a
+    percentile that falls on a message without PUBACK is infinite. By reason are counted: devices that
+    `never_connected` although their turn had come, those that `gave_up` later, and `refused_messages`.
     """
 
     directory: Path
@@ -79,7 +81,9 @@ class RunResult:
     counters: Mapping[str, int]
     verdict: Verdict
     unfinished: int
-    refused: Mapping[str, int]
+    never_connected: Mapping[str, int]
+    gave_up: Mapping[str, int]
+    refused_messages: Mapping[str, int]
     measures: Mapping[str, float]
 
     def summary(self) -> dict[str, Any]:
@@ -90,9 +94,13 @@ class RunResult:
             "directory": str(self.directory),
             "devices": self.last.devices,
             "counters": dict(self.counters),
-            "measures": dict(self.measures),
+            "measures": {
+                name: value if math.isfinite(value) else None for name, value in self.measures.items()
+            },
             "saturated": self.verdict.reason,
-            "refused": dict(self.refused),
+            "never_connected": dict(self.never_connected),
+            "gave_up": dict(self.gave_up),
+            "refused_messages": dict(self.refused_messages),
         }
 
 
@@ -298,19 +306,21 @@ class Deployment:
         for device in self.devices:
             if device.waiting:
                 device.give_up()
+        never_connected, gave_up = self._never_connected(), self._gave_up()
         await self.connector.disconnect_all(self.devices)
         await self.observer.leave()
         self.counters.gather()
         self.before_flush()
         self.observer.record_statuses()
         counters = self.counters
-        unfinished = sum(device.unacked + device.waiting for device in self.devices)
+        unacked = sum(device.unacked for device in self.devices)
+        unsent = sum(device.waiting for device in self.devices)
         verdict = judge(
             sent=counters.published,
             overruns=counters.overruns,
             loop_lag_p99_us=counters.loop.percentile(0.99),
         )
-        totals = counters.as_dict() | {"unfinished": unfinished}
+        totals = counters.as_dict() | {"unfinished": unacked + unsent, "unsent": unsent}
         facts = {"at": self.world.now_us(), "counters": totals, "saturated": verdict.reason}
         self.ledger.end(reason, facts)
         return RunResult(
@@ -320,27 +330,59 @@ class Deployment:
             last=self.snapshot(),
             counters=totals,
             verdict=verdict,
-            unfinished=unfinished,
-            refused=dict(self.connector.refused),
-            measures=measures_of(counters, len(self.devices), unfinished, time.monotonic() - self.started),
+            unfinished=unacked + unsent,
+            never_connected=never_connected,
+            gave_up=gave_up,
+            refused_messages={meaning(code): count for code, count in counters.refusals.items()},
+            measures=measures_of(
+                counters,
+                len(self.devices),
+                time.monotonic() - self.started,
+                unacked=unacked,
+                unsent=unsent,
+                failed=never_connected.total() + gave_up.total(),
+            ),
+        )
+
+    def _never_connected(self) -> Counter[str]:
+        """Count by reason the devices that never connected: those that were tried, or have measured something."""
+        connector = self.connector
+        return Counter(
+            connector.troubles.get(device.index, "the broker has not answered")
+            for device in self.devices
+            if not device.started and (connector.is_tried(device) or device.waiting)
+        )
+
+    def _gave_up(self) -> Counter[str]:
+        """Count by reason the devices that had been connected and gave up."""
+        connector = self.connector
+        return Counter(
+            connector.troubles[index] for index in connector.gave_up if self.devices[index].started
         )
 
 
-def measures_of(counters: Counters, devices: int, unfinished: int, seconds: float) -> dict[str, float]:
-    """Return the measures of a run that need neither a gateway nor a database; times in ms."""
+def measures_of(
+    counters: Counters, devices: int, seconds: float, *, unacked: int = 0, unsent: int = 0, failed: int = 0
+) -> dict[str, float]:
+    """Return the measures of a run that need neither a gateway nor a database; times in ms.
+
+    `unacked` and `unsent` count messages, `failed` devices that never connected or gave up.
+    """
     found: dict[str, float] = {
+        "connect.failed": failed,
         "devices.connected": min(devices, counters.connects - counters.reconnects),
         "publish.rate": counters.published / seconds,
-        "delivery.unacknowledged": unfinished,
+        "publish.refused": counters.refused,
+        "delivery.unacknowledged": unacked + unsent,
         "delivery.dropped": counters.lost,
         "commands.received": counters.commands,
         "pacing.overruns": counters.overruns,
     }
-    for name, times in (("publish.ack", counters.ack), ("pacing.lag", counters.lag)):
+    for name, times, endless in (("publish.ack", counters.ack, unacked), ("pacing.lag", counters.lag, 0)):
         if times.count:
             for label, share in (("p50", 0.50), ("p90", 0.90), ("p95", 0.95), ("p99", 0.99)):
-                found[f"{name}.{label}"] = times.percentile(share) / 1000.0
-            found[f"{name}.max"] = times.most / 1000.0
+                found[f"{name}.{label}"] = times.percentile(share, endless=endless) / 1000.0
+            found[f"{name}.max"] = math.inf if endless else times.most / 1000.0
     return found
 
 

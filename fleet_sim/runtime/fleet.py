@@ -152,8 +152,9 @@ class FleetRun:
                     services = self.deployment.serve(tasks)
                     services.append(tasks.create_task(self._follow_phases(), name="phases"))
                     await self._drive()
-                    self._injection.release_all()
+                    self._injection.end()
                     self._emission.finish()
+                    self.deployment.connector.hurry()
                     await self.deployment.settle()
                     for service in services:
                         service.cancel()

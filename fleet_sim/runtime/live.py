@@ -9,13 +9,17 @@ from rich.text import Text
 
 from fleet_sim.devices.counters import Snapshot
 
-__all__ = ["LiveView", "line"]
+__all__ = ["LiveView", "figures", "line"]
 
 
 def line(snapshot: Snapshot) -> str:
-    """Return the state of a run as one line; rates and times are those of the last second."""
+    """Return the state of a run as one line, which begins with its age."""
+    return f"{snapshot.seconds:.0f}s  {figures(snapshot)}"
+
+
+def figures(snapshot: Snapshot) -> str:
+    """Return the figures of a run as one line; rates and times are those of the last second."""
     parts = [
-        f"{snapshot.seconds:.0f}s",
         f"up {snapshot.up}/{snapshot.devices}",
         f"pub {snapshot.rate:.1f}/s",
         f"ack p99 {snapshot.ack_now.p99 / 1000:.1f}ms",

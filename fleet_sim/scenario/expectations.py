@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-__all__ = ["EXPECTABLE", "Expectation"]
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["EXPECTABLE", "REQUIRED", "Expectation"]
 
 
 class Expectation(NamedTuple):
@@ -31,11 +34,19 @@ class Expectation(NamedTuple):
                 return value != self.limit and value == value  # noqa: PLR0124 - NaN
 
 
+REQUIRED: Final[Mapping[str, Expectation]] = {
+    name: Expectation("==", 0.0, "== 0")
+    for name in ("connect.failed", "publish.refused", "delivery.unacknowledged")
+}
+"""What holds of every run unless its scenario expects another value."""
+
 _PERCENTILES: Final = ("p50", "p90", "p95", "p99", "max")
 EXPECTABLE: Final = frozenset(
     {
+        "connect.failed",
         "devices.connected",
         "publish.rate",
+        "publish.refused",
         *(f"publish.ack.{each}" for each in _PERCENTILES),
         *(f"delivery.{each}" for each in ("lost", "duplicate", "unacknowledged", "dropped")),
         *(f"alerts.{each}" for each in ("missed", "false", "repeated", "precision", "recall")),

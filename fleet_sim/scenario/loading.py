@@ -160,9 +160,8 @@ def _override(document: Document, override: str) -> None:
     origin = f"--set {name}={UNSEEN}" if secret else f"--set {redacted(override)}"
     if not equals or not all(keys):
         raise ProblemsFound([Problem(origin, 1, 1, "write --set path.to.key=value")])
-    value = parse_yaml(
-        json.dumps(text) if secret else text or "null", origin
-    )  # a secret is text, whatever it is
+    # A secret is text, whatever it looks like.
+    value = parse_yaml(json.dumps(text) if secret else text or "null", origin)
     data, place = document.data, document.root
     for depth, key in enumerate(keys[:-1]):
         part = _part(data, key)

@@ -17,11 +17,10 @@ The interface that the runtime uses::
     signals.add_fault(planned)                    # a fault of a running fleet
     signals.episodes(from_ms, until_ms) -> list   # excursions that begin by themselves, each once
 
-`plans` are the group's devices in this process: all, or a shard's. Faults of other groups, of devices and
-links and of other shards' devices are ignored.
+`plans` are the group's devices. Faults of other groups, of devices and of links are ignored.
 
 A device's values depend on (seed, device id, its own sequence of ticks and times) and on nothing else, so it
-sends the same bytes alone, in a fleet of ten or in a shard. A call has a fixed cost of some 100 µs whatever k
+sends the same bytes alone and in a fleet of any size. A call has a fixed cost of some 100 µs whatever k
 is: sample the devices that are due within the next 20 to 100 ms together, those of one device in the order of
 its ticks.
 """

@@ -115,19 +115,17 @@ class GroupSignals:
                 sample.quality[name] = quality
         return sample
 
-    def apply_command(
-        self, row: int, setting: str, value: float | str, *, at_ms: int | None = None
-    ) -> tuple[int, ...]:
+    def apply_command(self, row: int, setting: str, value: float | str) -> tuple[int, ...]:
         """Move a setting such as `temperature.setpoint` of one device.
 
-        Gives the numbers of the faults that this repaired. ValueError says why the device rejects it. `at_ms`
-        is the time of the command; the device's last sample unless given.
+        Gives the numbers of the faults that this repaired: those that were on at the device's last sample.
+        ValueError says why the device rejects it.
         """
         metric, _, name = setting.partition(".")
         channel = self._channels.get(metric)
         if channel is None:
             raise ValueError(f"the device has no metric '{metric}'")
-        return channel.set(row, name, value, int(self._last_ms[row]) if at_ms is None else at_ms)
+        return channel.set(row, name, value, int(self._last_ms[row]))
 
     def add_fault(self, fault: Disturbing) -> None:
         """Let a sensor fault happen; faults of other groups' metrics, of devices and links are ignored."""

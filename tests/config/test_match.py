@@ -1,3 +1,5 @@
+"""A match selects devices by site, id, type and tags."""
+
 from __future__ import annotations
 
 import fnmatch
@@ -7,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fleet_config.match import Match
-from fleet_config.problems import Problem, ProblemsFound, suggest
 
 
 @pytest.mark.parametrize(("match", "expected"), [
@@ -46,17 +47,3 @@ def test_equal_matches_are_equal_and_written_back() -> None:
     assert Match.of(match.as_dict()) == match
     assert match
     assert not Match()
-
-
-def test_suggestions_ignore_case_and_are_empty_if_nothing_is_near() -> None:
-    assert suggest("Temprature", ["temperature", "humidity"]) == "; did you mean 'temperature'?"
-    assert suggest("zzz", ["temperature"]) == ""
-    assert suggest("x", []) == ""
-
-
-def test_problems_are_sorted_and_listed_once() -> None:
-    one, two = Problem("a", 2, 1, "x"), Problem("a", 1, 5, "y")
-    found = ProblemsFound([one, two, one])
-    assert found.problems == (two, one)
-    assert str(found) == "a:1:5: y\na:2:1: x"
-    assert one.as_dict() == {"file": "a", "line": 2, "column": 1, "message": "x"}

@@ -41,6 +41,7 @@ def test_the_first_are_shown_and_how_many_more_there_are() -> None:
 )
 def test_the_nearest_word_is_suggested(word: object, said: str) -> None:
     assert suggest(word, ["humidity", "temperature"]) == said
+    assert suggest(word, []) == ""
 
 
 def test_a_value_is_quoted_on_one_line_and_cut() -> None:

@@ -7,8 +7,8 @@ import os
 import re
 import shutil
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,8 +17,11 @@ import pytest
 
 from edge_gateway import doctor
 from edge_gateway.configuration.model import GatewayConfig
-from edge_gateway.doctor import CheckResult, run_checks
+from edge_gateway.doctor import CheckResult, check_gateway, run_checks
+from edge_gateway.journal import spool
 from edge_gateway.status.clock import MachineClock
+from edge_gateway.status.problem import Gravity
+from fleet_wire import local_socket
 from tests.servers.broker import Broker
 from tests.servers.process import free_port
 
@@ -36,6 +39,47 @@ def settings(place: Path, **sections: Any) -> GatewayConfig:
 def found(place: Path, check: str, *, embedded: bool = True, **sections: Any) -> CheckResult:
     """Make one check: all of them would time a hundred syncs for each test."""
     return doctor._run(check, dict(doctor._checks(embedded=embedded))[check], settings(place, **sections))
+
+
+@asynccontextmanager
+async def running(place: Path, answer: Callable[[Mapping[str, Any]], Any]) -> AsyncIterator[None]:
+    """A gateway's local socket, with this answer to every request."""
+
+    async def handle(request: Mapping[str, Any]) -> Any:
+        return answer(request)
+
+    async with local_socket.serve(place / spool.SOCKET, handle):
+        yield
+
+
+async def test_the_problems_of_a_running_gateway_are_found_with_their_beginning(tmp_path: Path) -> None:
+    problems = [
+        {"code": "taken_over", "text": "another gateway uses this id", "since": 5, "gravity": "failure"},
+        {"code": "device_clocks", "text": "the clock is wrong", "since": 6, "gravity": "warning"},
+    ]
+    report = {"gateway": "gw", "state": "online", "problems": problems}
+    async with running(tmp_path, lambda _: report):
+        found = await asyncio.to_thread(check_gateway, tmp_path)
+    assert found == [
+        CheckResult("gateway", ok=True, detail="gw is online, 2 problems"),
+        CheckResult("problem taken_over", False, "another gateway uses this id", Gravity.FAILURE, 5),
+        CheckResult("problem device_clocks", True, "the clock is wrong", Gravity.WARNING, 6),
+    ]
+
+
+async def test_a_gateway_that_is_starting_is_a_warning(tmp_path: Path) -> None:
+    def starting(_: Mapping[str, Any]) -> Any:
+        raise local_socket.RequestFailed("the gateway is starting: it is reading its spool")
+
+    async with running(tmp_path, starting):
+        (found,) = await asyncio.to_thread(check_gateway, tmp_path) or []
+    assert (found.ok, found.gravity) == (True, Gravity.WARNING)
+    assert "reading its spool" in found.detail
+
+
+def test_where_no_gateway_runs_none_is_asked(tmp_path: Path) -> None:
+    assert check_gateway(tmp_path) is None
+    assert check_gateway(tmp_path / "not" / "yet") is None
 
 
 @contextmanager
@@ -94,6 +138,27 @@ def test_a_clock_before_2026_will_not(tmp_path: Path, monkeypatch: pytest.Monkey
     assert "enable time synchronisation" in clock.detail
 
 
+def test_a_clock_that_the_running_gateway_doubts_will_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doctor, "synchronised", lambda: False)
+    monkeypatch.setattr(MachineClock, "trusted", lambda _: True)
+    report = {"clock": {"state": "outvoted"}, "problems": [{"code": "clock", "text": "10h behind the fleet"}]}
+    monkeypatch.setattr(doctor, "_report_of_running", lambda _: report)
+    clock = found(tmp_path, "clock")
+    assert not clock.ok
+    assert clock.detail.startswith("10h behind the fleet; set it")
+
+
+def test_a_clock_that_the_fleet_agrees_with_will_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "synchronised", lambda: False)
+    monkeypatch.setattr(MachineClock, "trusted", lambda _: True)
+    monkeypatch.setattr(
+        doctor, "_report_of_running", lambda _: {"clock": {"state": "agreed"}, "problems": []}
+    )
+    assert found(tmp_path, "clock").detail.endswith("the clocks of the fleet agree with it")
+
+
 def test_a_spool_that_does_not_exist_yet_is_judged_by_the_directory_above(tmp_path: Path) -> None:
     spool = found(tmp_path, "spool")
     assert (spool.ok, spool.detail.endswith(f"free at {tmp_path}")) == (True, True)
@@ -113,7 +178,35 @@ def test_a_disk_that_is_smaller_than_the_budgets(tmp_path: Path, monkeypatch: py
     spool = found(tmp_path, "spool", spool=place, history={"max_bytes": "128MiB"})
     assert not spool.ok
     assert spool.detail.startswith(f"100 MiB free at {tmp_path}, but ")
-    assert "add up to 448 MiB" in spool.detail, "256 + 128 + a reserve of 64"
+    assert "spool.max_bytes, history.max_bytes and a reserve add up to 480 MiB" in spool.detail
+
+
+def test_what_waits_for_influxdb_is_a_budget_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=100 << 20))
+    sections: dict[str, Any] = {
+        "spool": {"path": str(tmp_path), "max_bytes": "64MiB"},
+        "history": {"max_bytes": "64MiB"},
+    }
+    database = {"url": "http://x", "org": "o", "token": "env:T", "max_bytes": "512MiB"}
+    spool = found(tmp_path, "spool", influx=database, **sections)
+    assert "history.max_bytes, influx.max_bytes and a reserve add up to 736 MiB" in spool.detail
+
+
+def test_what_the_spool_holds_already_needs_no_further_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=448 << 20))
+    sections: dict[str, Any] = {
+        "spool": {"path": str(tmp_path), "max_bytes": "256MiB"},
+        "history": {"max_bytes": "128MiB"},
+    }
+    short = found(tmp_path, "spool", **sections)
+    assert (short.ok, "of which the spool holds 0 MiB" in short.detail) == (False, True)
+    (tmp_path / "journal").mkdir()
+    segment = tmp_path / "journal" / "1"
+    segment.touch()
+    os.truncate(segment, 32 << 20)
+    assert found(tmp_path, "spool", **sections).ok
 
 
 def told(place: Path, interval: str) -> re.Match[str]:

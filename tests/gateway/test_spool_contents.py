@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from edge_gateway import spool_contents
-from edge_gateway.errors import BadInput, NewerSpool
+from edge_gateway.errors import BadInput, OtherSpool
 from edge_gateway.journal import checkpoint, framing, spool
 from edge_gateway.journal.checkpoint import write_checkpoint
 from edge_gateway.journal.segments import Journal
@@ -90,6 +90,31 @@ def test_a_lost_record_is_named(place: Path) -> None:
     found = wrong(place)
     assert found["journal"] == "records lost: 2–2; what they contained is gone"
     assert found[f"journal {segment.name}"] == "5 records"
+
+
+def test_a_damaged_last_record_is_told_from_a_write_that_never_finished(place: Path) -> None:
+    (segment,) = (place / spool.JOURNAL).glob("*.journal")
+    whole = segment.read_bytes()
+    last = whole.rindex(b"EGJ")
+    segment.write_bytes(whole[: last + 50] + bytes([whole[last + 50] ^ 1]) + whole[last + 51 :])
+    found = wrong(place)
+    assert found["journal"] == "records lost: 6–6; what they contained is gone"
+    assert found[f"journal {segment.name}"] == "5 records"
+
+
+def test_what_a_kill_leaves_is_no_damage_unless_the_store_has_it(place: Path) -> None:
+    (segment,) = (place / spool.JOURNAL).glob("*.journal")
+    whole = segment.read_bytes()
+    segment.write_bytes(whole + whole[whole.rindex(b"EGJ") :][:60])
+    details = {check.check: check for check in spool_contents.verify(place)}
+    assert details["journal end"].ok
+    assert details["journal end"].detail.startswith(
+        "60 B behind record 6 cannot be read: most likely a write that"
+    )
+    segment.write_bytes(whole[: whole.rindex(b"EGJ") + 60])
+    assert wrong(place)["journal end"] == (
+        "60 B behind record 5 cannot be read: they are damaged, since checkpoint or store have record 6"
+    )
 
 
 def test_a_record_that_cannot_be_decoded_is_told(place: Path) -> None:
@@ -211,5 +236,5 @@ def test_what_a_newer_program_wrote_is_not_called_damaged(
             journal.sync()
         write_checkpoint(tmp_path / spool.CHECKPOINTS, 1, {"n": 1})
         opened(tmp_path).close()
-    with pytest.raises(NewerSpool, match="newer"):
+    with pytest.raises(OtherSpool, match="newer"):
         spool_contents.verify(tmp_path)

@@ -34,7 +34,7 @@ DEVICES = 12
 
 @pytest.fixture(scope="module")
 def spool(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, GatewayConfig]:
-    """What a gateway leaves that was killed: a checkpoint in the middle, lines that wait, late readings merged."""
+    """The spool of a killed gateway: a checkpoint in the middle, lines not sent yet, late readings merged."""
     directory = tmp_path_factory.mktemp("intact")
     (directory / "token").write_text("none")
     (directory / "token").chmod(0o600)
@@ -134,7 +134,7 @@ def test_the_corruption_proof_notices_wrong_windows_of_a_store_without_checksums
 
 
 def _with_a_changed_row(intact: Path, directory: Path) -> Path:
-    """A copy in which the sum of an old window is another, and an index is lost so that the store is looked at."""
+    """Copy the spool, change the sum of an old window, and drop an index, so that recovery examines the store."""
     place = directory / "changed"
     shutil.copytree(intact, place)
     db = sqlite3.connect(place / "store.sqlite")

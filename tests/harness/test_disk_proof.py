@@ -54,13 +54,15 @@ def test_a_run_on_a_disk_that_fills_loses_nothing(tmp_path: Path, nth: int) -> N
 def test_the_disk_proof_notices_a_gateway_that_accepts_more_without_room(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(asyncio.Event, "wait", _at_once(asyncio.Event.wait))
+    monkeypatch.setattr(asyncio.Event, "wait", _without_waiting_to_fold(asyncio.Event.wait))
     found = asyncio.run(live(tmp_path, 40))
     assert "acknowledged without room" in dict(found.forbidden)
 
 
-def _at_once(wait: Callable[[asyncio.Event], Awaitable[bool]]) -> Callable[[asyncio.Event], Awaitable[bool]]:
-    """`wait`, but what the engine waits for before it folds is there at once."""
+def _without_waiting_to_fold(
+    wait: Callable[[asyncio.Event], Awaitable[bool]],
+) -> Callable[[asyncio.Event], Awaitable[bool]]:
+    """Return a replacement that returns at once where the engine waits before it folds, and is `wait` elsewhere."""
 
     async def waited(event: asyncio.Event) -> bool:
         caller = sys._getframe(1).f_code.co_name

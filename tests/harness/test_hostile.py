@@ -10,7 +10,7 @@ import pytest
 
 from edge_gateway.fleet.admission import Admission
 from edge_gateway.fleet.decoders import native
-from edge_gateway.fold.pipeline import Pipeline
+from edge_gateway.fold.effects import Effects
 from tests.proofs.hostile.fuzz import Fuzz, Hostile
 from tests.proofs.hostile.fuzz_bytes import is_a_map
 from tests.proofs.hostile.inside import PairedGateways, must_be_quarantined
@@ -65,15 +65,15 @@ def test_the_hostile_proof_notices_an_exception(
 def test_the_hostile_proof_notices_a_message_quarantined_twice_or_not_at_all(
     tmp_path: Path, findings: Findings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    keep = Pipeline._quarantine
+    keep = Effects.quarantine
 
-    def twice(self: Pipeline, *message: Any) -> None:
+    def twice(self: Effects, *message: Any) -> None:
         keep(self, *message)
         keep(self, *message)
 
-    monkeypatch.setattr(Pipeline, "_quarantine", twice)
+    monkeypatch.setattr(Effects, "quarantine", twice)
     attack(tmp_path / "twice", findings, 100)
-    monkeypatch.setattr(Pipeline, "_quarantine", lambda *_: None)
+    monkeypatch.setattr(Effects, "quarantine", lambda *_: None)
     attack(tmp_path / "never", findings, 100)
     assert {"not what was sent", "let in", "miscounted"} <= findings.forbidden.keys()
 

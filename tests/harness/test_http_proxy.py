@@ -56,13 +56,30 @@ async def test_the_gateway_gets_each_chosen_answer(server: FakeInflux, name: str
     with HttpProxy(server.url) as proxy:
         proxy.answer_next(chosen)
         outcome = await written(proxy)
-        assert outcome.status == (int(name) if name.isdigit() else None)
+        assert outcome.status == (504 if name == "late" else int(name) if name.isdigit() else None)
         assert (outcome.retry_after is not None) == (name == "429")
         assert bool(server.requests) == chosen.stored
         assert (await written(proxy)).status == 204
     assert proxy.used == {name: 1}
     assert len(proxy.waits) == (name not in {"400", "413", "422"})
     assert proxy.most_open == 1
+
+
+async def test_a_late_write_reaches_the_server_after_what_followed_its_retry(server: FakeInflux) -> None:
+    corrected = b"sensor,device=a value=1.5 1000\n"
+    with HttpProxy(server.url) as proxy:
+        proxy.answer_next(ChosenAnswer("late", 504, end="late"))
+        assert (await written(proxy)).status == 504
+        for body in (TWO, corrected):
+            assert proxy.late_left == 1
+            assert (await written(proxy, body)).status == 204
+        await server.requested(3)
+        assert [b"".join(one + b"\n" for one in request.lines) for request in server.requests] == [
+            TWO,
+            corrected,
+            TWO,
+        ]
+    assert not proxy.write_order.violations
 
 
 async def test_a_single_line_is_never_reported_as_bad(server: FakeInflux) -> None:

@@ -49,7 +49,7 @@ def test_a_comparison_that_judged_nothing_or_left_windows_out_has_not_held() -> 
 @pytest.mark.parametrize(
     ("messages", "values"),
     [
-        ({"received": 5, "new": 3, "duplicate": 1, "quarantined": 0}, {}),
+        ({"received": 5, "new": 3, "duplicate": 1, "not_known": 0, "quarantined": 0}, {}),
         ({}, {"values": 9}),
         ({}, {"late_merged": 9}),
     ],
@@ -57,7 +57,7 @@ def test_a_comparison_that_judged_nothing_or_left_windows_out_has_not_held() -> 
 def test_a_broken_sum_of_messages_or_values_is_noticed(
     messages: dict[str, int], values: dict[str, int]
 ) -> None:
-    right_messages = {"received": 4, "new": 3, "duplicate": 1, "quarantined": 0}
+    right_messages = {"received": 4, "new": 3, "duplicate": 1, "not_known": 0, "quarantined": 0}
     right = {"values": 6, "accepted": 3, "late_merged": 1, "too_late": 1, "bad": 1, "refused": 1}
     assert not judging.broken_identities(right_messages, right)
     assert len(judging.broken_identities(right_messages | messages, right | values)) == 1

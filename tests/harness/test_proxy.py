@@ -57,7 +57,7 @@ def opened(proxy: Proxy) -> socket.socket:
 
 
 def received(client: socket.socket, size: int) -> list[bytes]:
-    """The reads that brought so many bytes."""
+    """Read until so many bytes have arrived; return them read by read."""
     parts: list[bytes] = []
     while sum(map(len, parts)) < size:
         part = client.recv(1 << 16)

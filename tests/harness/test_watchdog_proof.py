@@ -79,7 +79,7 @@ def test_a_process_that_stops_feeding_is_killed(tmp_path: Path, depth: int) -> N
 def test_the_watchdog_proof_notices_feeding_while_a_part_is_blocked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`starved` comes true when the last word came much later than the block."""
+    """The stand-in starves only after a notification long after the block."""
     process = Process(tmp_path, "sabotaged: writer")
     with Service(cast("Any", process), DEADLINE) as service:
         case = Case("writer thread", 1, cast("Any", process), cast("Any", None), cast("Any", None))

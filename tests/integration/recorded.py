@@ -147,7 +147,7 @@ def _ms(at: datetime) -> int:
     return round(at.timestamp() * 1000)
 
 
-# --- what has to come of them
+# --- the windows and episodes they imply
 
 
 def windows_of(readings: Iterable[Reading], every: int) -> dict[Key, Window]:

@@ -140,17 +140,19 @@ class Device(Client5):
 
     def __init__(self, host: str, port: int, site: str, name: str, *, boot: int = 1) -> None:
         self.site, self.name, self.boot, self.seq, self._at = site, name, boot, 0, 0
+        self.holds: int | None = None
+        """The highest number of a command that its acks say it holds, if any."""
         super().__init__(host, port, name, self.topic("command"), self.topic("receipt"))
         self.will(self.topic("status"), pack({"state": "offline"}))
 
     def topic(self, kind: str) -> str:
         return f"fleet/v1/{self.site}/{self.name}/{kind}"
 
-    def be_born(self, type_: str = "freezer", **tags: str) -> None:
+    def be_born(self, type_: str = "freezer", at: int | None = None, **tags: str) -> None:
         """Publish the birth, as after every connect."""
         metrics = {"temperature": {"unit": "°C", "label": "Air"}}
         birth = {"state": "online", "type": type_, "tags": tags, "metrics": metrics, "boot": self.boot,
-                 "floor": self.seq, "next": self.seq, "ts": now_ms()}  # fmt: skip
+                 "floor": self.seq, "next": self.seq, "ts": now_ms() if at is None else at}  # fmt: skip
         self.publish(self.topic("status"), pack(birth), retain=True)
 
     def measure(self, at: int | None = None, **values: float | str | bool) -> int:
@@ -163,6 +165,7 @@ class Device(Client5):
 
     def answer(self, command: Mapping[str, Any], outcome: str = "done") -> None:
         ack = {"id": command["id"], "outcome": outcome, "detail": "", "ts": now_ms()}
+        ack |= {} if self.holds is None else {"n": self.holds}
         self.publish(self.topic("ack"), pack(ack))
 
     def command(self, after: int = 0) -> Heard:

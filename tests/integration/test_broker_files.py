@@ -107,9 +107,9 @@ class Listening:
 @contextlib.asynccontextmanager
 async def listening(field: FieldBroker, user: str, *filters: str) -> AsyncIterator[Listening]:
     async with field.client(user) as client:
-        ears = Listening(field, user, client)
-        await ears.subscribe(*filters)
-        yield ears
+        one = Listening(field, user, client)
+        await one.subscribe(*filters)
+        yield one
 
 
 async def say(field: FieldBroker, speaker: str, topic: str) -> None:
@@ -118,7 +118,7 @@ async def say(field: FieldBroker, speaker: str, topic: str) -> None:
 
 
 async def die(field: FieldBroker, speaker: str, topic: str) -> None:
-    """Say it by a will."""
+    """Connect with `said` as the will, and drop the connection."""
     await asyncio.to_thread(field.die, speaker, topic, b"said")
 
 

@@ -86,7 +86,7 @@ def test_a_thousand_idle_connections_only_occupy_the_bounded_places(
 
 @contextmanager
 def no_file_to_open(pid: int) -> Iterator[None]:
-    """As if all that the process may open were open."""
+    """Let the process open no further file or socket while the block runs."""
     limits = resource.prlimit(pid, resource.RLIMIT_NOFILE)
     resource.prlimit(pid, resource.RLIMIT_NOFILE, (3, limits[1]))
     try:

@@ -231,6 +231,11 @@ def test_a_session_that_the_broker_lost_is_a_problem_that_says_since_when(
     assert report["counters"]["broker_sessions_lost"] == 1
     since, until = _stamps(problem["text"])
     assert stopped - 30_000 <= since <= stopped <= until + 1_000 <= now_ms() + 1_000
+    gateway.kill()
+    gateway.start()
+    report = gateway.wait_for(lambda report: report["broker"]["connected"])
+    assert report["problems"] == [problem], "what may be missing is missing after a restart too"
+    assert "session_lost" in gateway.run("alerts")
 
 
 async def _take_over(broker: Broker, name: str) -> None:

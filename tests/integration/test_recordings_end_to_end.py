@@ -90,7 +90,7 @@ def replay(broker: Broker, file: Path, run: Path, *options: str) -> dict[str, An
 
 
 def wait_forwarded(gateway: Gateway, values: int, still_open: int) -> dict[str, Any]:
-    """The report when all values came, are in windows, and these are stored and sent."""
+    """Return the report once all values have arrived, are in closed windows, and those are stored and sent."""
 
     def settled(report: dict[str, Any]) -> bool:
         fleet = report["fleet"]

@@ -31,8 +31,8 @@ class Guarded:
         self.broker: Broker = make()
         self.plain = free_port()
 
-    def wants(self, *lines: str) -> None:
-        """In force from the next start."""
+    def require(self, *lines: str) -> None:
+        """Protect the listener with these lines, from the next start on."""
         own = [f"listener {self.broker.port} {self.broker.host}", "allow_anonymous false", *lines]
         plain = [f"listener {self.plain} {self.broker.host}", "allow_anonymous true"]
         text = self.broker.configuration.read_text().split("listener ")[0]
@@ -49,7 +49,7 @@ def measured(gateway: Gateway, count: int) -> dict[str, Any]:
 
 
 def heard_again(guarded: Guarded, gateway: Gateway, name: str) -> None:
-    """Wait until the control connection is back, too: the gateway answers an operator."""
+    """Wait until the control connection is back too: its status is retained, and nothing waits to be sent."""
     started = gateway.ask(do="status")["started"]
     with Client5(guarded.broker.host, guarded.plain, f"{name}-watch", f"edge/v1/{name}/status") as watch:
         watch.wait_for(lambda one: one.body["state"] == "online" and one.body["started"] == started, 60)
@@ -66,7 +66,7 @@ def test_a_password_that_is_replaced_is_used_by_both_connections(
         subprocess.run(["mosquitto_passwd", "-b", "-c", str(passwords), "gateway", password], check=True)
 
     allow("first")
-    guarded.wants(f"password_file {passwords}")
+    guarded.require(f"password_file {passwords}")
     broker.restart()
     name = "gw-password-moves"
     gateway = gateways(broker, name)
@@ -136,7 +136,7 @@ def test_certificates_replaced_one_by_one_are_used_once_they_match(
             "keyfile": f"{which}-localhost.key",
         }
         lines = [f"{key} {tmp_path / file}" for key, file in files.items()]
-        guarded.wants(*lines, "require_certificate true", "use_identity_as_username true")
+        guarded.require(*lines, "require_certificate true", "use_identity_as_username true")
         broker.restart()
 
     def install(which: str, *parts: str) -> None:

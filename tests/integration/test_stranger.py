@@ -97,7 +97,7 @@ def test_a_device_that_shares_no_code_is_served_from_birth_to_receipt(
 
         device.be_born(line="L1")
         receipt = device.wait_for(lambda one: one.topic.endswith("/receipt") and one.body["upto"] >= again)
-        assert receipt.body == {"boot": 7, "upto": again, "missing": []}
+        assert receipt.body == {"boot": 7, "from": 0, "upto": again, "missing": []}
         assert receipt.qos == 0
 
     report = gateway.wait_for(lambda report: report["messages"]["new"] == 4 and stored(report))
@@ -116,7 +116,7 @@ def test_a_lost_reading_is_named_missing_and_accepted_when_it_arrives(
         device.seq = 3
         device.measure(temperature=-18.2)
         told = device.wait_for(lambda one: one.topic.endswith("/receipt") and bool(one.body["missing"]))
-        assert told.body == {"boot": 3, "upto": 3, "missing": [[1, 2]]}
+        assert told.body == {"boot": 3, "from": 0, "upto": 3, "missing": [[1, 2]]}
         assert gateway.ask(do="status")["gaps"] == {
             "devices": 1,
             "messages": 2,

@@ -25,12 +25,12 @@ def told(report: dict[str, Any]) -> str:
 
 
 def is_of(nonce: str, heard: Heard) -> bool:
-    """Whether a status is of that start, at work."""
+    """Whether a status is of the start with this nonce, and online."""
     return bool(heard.body["nonce"] == nonce and heard.body["state"] == "online")
 
 
 def heard_live(onlooker: Client5, least: int, _: Heard) -> bool:
-    """Whether so many came that were not retained."""
+    """Whether at least so many messages arrived that were not retained."""
     return sum(not one.retained for one in onlooker.heard) >= least
 
 

@@ -40,7 +40,7 @@ def message(seq: int, ts: Any) -> bytes:
 def test_publishers_whose_messages_are_unusable_are_named_with_what_to_do(
     broker_factory: BrokerFactory, gateways: GatewayFactory
 ) -> None:
-    broker = broker_factory()  # one that retains nothing of others
+    broker = broker_factory()  # without retained messages of other tests
     gateway = gateways(broker, "gw-unheard", gateway={"id": "gw-unheard", "sites": ["+"]})
     gateway.start()
     with Device(broker.host, broker.port, SITE, "publisher", boot=1) as device:

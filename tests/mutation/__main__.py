@@ -45,7 +45,7 @@ def run(room: str, count: int, seed: int, *, keep: bool) -> int:
         else:
             shutil.rmtree(work)
     print(in_words(room, verdict), flush=True)
-    return 0 if verdict.killed >= LEAST_KILLED else TOO_FEW
+    return 0 if verdict.share_killed >= LEAST_KILLED else TOO_FEW
 
 
 def _terminated(number: int, _: object) -> NoReturn:
@@ -55,9 +55,7 @@ def _terminated(number: int, _: object) -> NoReturn:
 
 def in_words(room: str, verdict: Verdict) -> str:
     killed = verdict.sampled - len(verdict.survivors)
-    head = (
-        f"{room}: {killed} of {verdict.sampled} killed ({verdict.killed:.0%}), of {verdict.mutants} mutants"
-    )
+    head = f"{room}: {killed} of {verdict.sampled} killed ({verdict.share_killed:.0%}), of {verdict.mutants} mutants"
     lines = [
         line for one in verdict.survivors for line in (f"  {one.place}", *(f"    {x}" for x in one.change))
     ]

@@ -76,8 +76,8 @@ class Verdict(NamedTuple):
     survivors: list[Survivor]
 
     @property
-    def killed(self) -> float:
-        """The share of the sample that was killed, 0 to 1."""
+    def share_killed(self) -> float:
+        """Of the sample, 0 to 1."""
         return 1 - len(self.survivors) / self.sampled if self.sampled else 1.0
 
 
@@ -85,10 +85,10 @@ def try_room(room: str, count: int, seed: int, work: Path) -> Verdict:
     """Draw `count` mutants of a room and run its tests against each, in `work`; RoomFailed."""
     copy_checkout(work)
     (work / "setup.cfg").write_text(configuration(room, seed, top_level(work)))
-    _mutmut(work, "-c", _GENERATE)
+    _python(work, "-c", _GENERATE)
     names = sorted(statuses_in(work))
     sample = draw(names, count, f"{seed} {room}")
-    _mutmut(work, "-m", "mutmut", "run", *sample)
+    _python(work, "-m", "mutmut", "run", *sample)
     statuses = statuses_in(work)
     lives = [name for name in sample if survived(name, statuses[name])]
     refused = refused_by_mypy(work, lives) if lives else set()
@@ -117,7 +117,7 @@ def refused_by_mypy(work: Path, mutants: Iterable[str]) -> set[str]:
 
 
 def _mypy_accepts_mutant(work: Path, mutant: str) -> bool:
-    _mutmut(work, "-m", "mutmut", "apply", mutant)
+    _python(work, "-m", "mutmut", "apply", mutant)
     try:
         return _mypy_accepts(work)
     finally:
@@ -189,7 +189,7 @@ def draw(names: list[str], count: int, seed: str) -> list[str]:
 
 
 def survivor(work: Path, name: str, status: int | None) -> Survivor:
-    found = described(name, _mutmut(work, "-m", "mutmut", "show", name), ROOT)
+    found = described(name, _python(work, "-m", "mutmut", "show", name), ROOT)
     return Survivor(found.place + SURVIVED[status or 0], found.change)
 
 
@@ -237,7 +237,7 @@ def _numbered(diff: str) -> Iterator[tuple[int, str]]:
             number += line[:1] != "+"
 
 
-def _mutmut(work: Path, *arguments: str) -> str:
+def _python(work: Path, *arguments: str) -> str:
     """Return what Python prints with these arguments; RoomFailed where it fails."""
     ran = _run(work, *arguments)
     if ran.returncode:

@@ -23,7 +23,7 @@ from tests.mutation import __main__, room
 def try_room(name, count, seed, work):
     Path("{told}").write_text(str(work))
     script = "import os, time; open('{pid}', 'w').write(str(os.getpid())); time.sleep(600)"
-    room._mutmut(work, "-c", f"import subprocess, sys; subprocess.run([sys.executable, '-c', {{script!r}}])")
+    room._python(work, "-c", f"import subprocess, sys; subprocess.run([sys.executable, '-c', {{script!r}}])")
 
 __main__.try_room = try_room
 sys.argv = ["./mutate", "columns"]

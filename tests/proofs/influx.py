@@ -4,9 +4,9 @@
                                                                            ├─▶ InfluxDB, killed, frozen, restarted
     fleet ─▶ gateway "refused" ──▶ proxy: some lines are damaged on the way┘   which refuses what is bad
 
-Broken: the server, `count` times; for the gateway "answered" also each answer, a fifth as often; for the gateway
-"refused" damaged lines (400), states where another type was stored first (422), and points older than the bucket's
-retention (422).
+Broken: the server, `count` times; for the gateway "answered" also each answer, a fifth as often, and writes that the
+server gets after their retry, when a late reading has corrected a point of them. For the gateway "refused" damaged
+lines (400), states where another type was stored first (422), and points older than the bucket's retention (422).
 
 Compared with the fleets' ledgers: every window in InfluxDB and in the history, alerts, commands, counters. For
 "refused", what is stored and what is in quarantine together must be what was sent.
@@ -19,12 +19,15 @@ while the server is frozen.
 from __future__ import annotations
 
 import re
+import sqlite3
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
+from edge_gateway.journal.spool import STORE
 from fleet_sim.cli.judging import influx_of_run
 from fleet_sim.judging.stored import InfluxPlace, WindowKey
 from fleet_sim.judging.verify import compare, gateway_terms
@@ -40,6 +43,7 @@ from tests.proofs.ground.judging import (
     judge_log,
     take_comparison,
 )
+from tests.proofs.ground.sabotaged import Sabotage
 from tests.proofs.ground.sections import FAST_COMMANDS, tiers
 from tests.proofs.proof import Findings, Proof, Setting, Unavailable
 from tests.servers.broker import Broker
@@ -66,6 +70,19 @@ OLD_FAULT = """\
 faults:
 - {kind: clock_skew, match: {device: "SITE-0005"}, offset: -2h}
 """
+LATE_FAULT = """\
+faults:
+- {kind: late_batch, match: {share: 50%}, hold: 6s}
+"""
+LATE_WRITES = 15
+"""One after the other, so that some have points of devices that send late: their windows are corrected."""
+HURRIED = Sabotage(
+    constants=(
+        ("edge_gateway.store.corrections:REPEAT_AFTER", 8_000),
+        ("edge_gateway.service.maintenance:TRIM_EVERY", 1),
+    )
+)
+"""Send corrected points again after seconds instead of minutes; late writes come sooner than that."""
 DISRUPTIONS = ("kill", "freeze", "restart")
 
 
@@ -110,7 +127,7 @@ def _round(setting: Setting, broker: Broker, influx: Influx, disruptions: int) -
 def _start_both(*gateways: Gateway) -> None:
     """Subscribe before a fleet sends: a broker delivers nothing for a session it does not know yet."""
     for gateway in gateways:
-        gateway.start(ready=False)
+        gateway.start(ready=False, sabotage=HURRIED)
     for gateway in gateways:
         gateway.wait_for(lambda report: report["broker"]["connected"], within=PATIENCE)
 
@@ -129,7 +146,7 @@ def _pipeline(setting: Setting, broker: Broker, influx: Influx, proxy: HttpProxy
         time={"allowed_lateness": "3s", "idle_close": "4s"},
     )
     gateway.write_rules(RULES)
-    faults = OLD_FAULT.replace("SITE", f"{name}-site") if kind == "refused" else ""
+    faults = OLD_FAULT.replace("SITE", f"{name}-site") if kind == "refused" else LATE_FAULT
     text = scenario_text(
         f"{name}-site",
         devices=DEVICES,
@@ -176,6 +193,14 @@ def _give_answers(setting: Setting, pipeline: Pipeline, times: int) -> None:
         PATIENCE,
         "writes succeed after all answers",
     )
+    for _ in range(LATE_WRITES):
+        pipeline.proxy.answer_next(chosen_answer("late", setting.rng))
+        wait_until(
+            lambda: not pipeline.proxy.answers_left and _forwards(pipeline),
+            PATIENCE,
+            "writes succeed after one that comes late",
+        )
+    wait_until(lambda: not pipeline.proxy.late_left, PATIENCE, "late writes have come")
     setting.findings.faults.update(pipeline.proxy.used)
 
 
@@ -232,7 +257,12 @@ def _acknowledged(pipeline: Pipeline) -> int:
 
 
 def _judge_answered(findings: Findings, pipeline: Pipeline, place: InfluxPlace) -> None:
-    report = _drained(pipeline)
+    _drained(pipeline)
+    wait_until(
+        lambda: not _corrections(pipeline.gateway), PATIENCE, "no corrected point is in doubt any more"
+    )
+    report = pipeline.gateway.wait_for(forwarded, within=PATIENCE)
+    findings.faults["corrected point sent again"] += report["counters"].get("corrections_repeated", 0)
     judge_all(findings, pipeline.gateway, pipeline.fleet.ledger, report, place)
     for row in _refused_lines(pipeline):
         findings.forbid("good line in quarantine", f"{row['reason']}: {row['text']}")
@@ -242,6 +272,13 @@ def _judge_answered(findings: Findings, pipeline: Pipeline, place: InfluxPlace) 
 def _drained(pipeline: Pipeline) -> dict[str, Any]:
     wait_settled(pipeline.gateway, pipeline.fleet.ledger)
     return pipeline.gateway.wait_for(forwarded, within=PATIENCE)
+
+
+def _corrections(gateway: Gateway) -> int:
+    """Return how many corrected points may have been overwritten by late writes."""
+    with closing(sqlite3.connect(f"file:{gateway.spool / STORE}?mode=ro", uri=True)) as db:
+        count: int = db.execute("SELECT COUNT(*) FROM corrected").fetchone()[0]
+    return count
 
 
 def _refused_lines(pipeline: Pipeline) -> list[dict[str, Any]]:

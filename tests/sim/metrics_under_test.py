@@ -30,7 +30,7 @@ def scenario(metrics: str, *, count: int = 20, faults: str = "", more: str = "")
 
 
 class Run:
-    """Devices of one scenario in one process; `only` are the numbers of those it has."""
+    """Devices of one scenario; `only` are the numbers of those that are sampled."""
 
     def __init__(self, made: Scenario, only: list[int] | None = None, seed: int | None = None) -> None:
         everybody = plan_devices(made)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from fleet_sim.devices.counters import Counters, Snapshot
 from fleet_sim.devices.pacing import Percentiles, Verdict
-from fleet_sim.runtime.deployment import RunResult
+from fleet_sim.runtime.deployment import RunResult, measures_of
 
 
 def snapshot(**changed: object) -> Snapshot:
@@ -21,10 +21,33 @@ def snapshot(**changed: object) -> Snapshot:
 
 
 def result(
-    reason: str = "finished", *, saturated: bool = False, refused: int = 0, connects: int = 5
+    reason: str = "finished",
+    *,
+    saturated: bool = False,
+    refused: int = 0,
+    connects: int = 5,
+    gave_up: int = 0,
+    refused_messages: int = 0,
+    unacked: int = 0,
+    unsent: int = 0,
 ) -> RunResult:
-    counters = Counters(connects=connects).as_dict() | {"unfinished": 0}
-    refusals = {"not authorised": refused} if refused else {}
+    """A run; `refused` devices never connected."""
+    counters = Counters(connects=connects, refused=refused_messages)
+    failed = {
+        "unacked": unacked,
+        "unsent": unsent,
+        "failed": refused + gave_up,
+    }
     return RunResult(
-        Path(), reason, 1.0, snapshot(), counters, Verdict(saturated, "late" * saturated), 0, refusals, {}
+        directory=Path(),
+        reason=reason,
+        seconds=1.0,
+        last=snapshot(),
+        counters=counters.as_dict() | {"unfinished": unacked + unsent, "unsent": unsent},
+        verdict=Verdict(saturated, "late" * saturated),
+        unfinished=unacked + unsent,
+        never_connected={"not authorised": refused} if refused else {},
+        gave_up={"taken over": gave_up} if gave_up else {},
+        refused_messages={"not authorised (0x87)": refused_messages} if refused_messages else {},
+        measures=measures_of(counters, 1000, 1.0, **failed),
     )

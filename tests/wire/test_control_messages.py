@@ -85,7 +85,11 @@ acks = st.builds(
 )
 ranges = st.tuples(counters, counters).map(lambda pair: (min(pair), max(pair)))
 receipts = st.builds(
-    control_messages.Receipt, boot=counters, upto=counters, missing=st.lists(ranges, max_size=64)
+    control_messages.Receipt,
+    boot=counters,
+    since=counters,
+    upto=counters,
+    missing=st.lists(ranges, max_size=64),
 )
 anything = st.recursive(
     scalars, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=8

@@ -4,8 +4,7 @@ import ssl
 
 import pytest
 
-from fleet_wire.errors import ConnectionLost, ConnectRefused, meaning, not_mqtt, unreachable
-from fleet_wire.session_options import SessionOptions
+from fleet_wire.errors import ConnectionLost, ConnectRefused, meaning, not_mqtt, plain_text, unreachable
 
 
 def untrusted() -> ssl.SSLCertVerificationError:
@@ -54,21 +53,39 @@ def test_a_failed_connection_is_explained(problem: OSError, kind: type[Exception
     assert text in str(outcome)
 
 
+def caused(text: str, cause: BaseException) -> Exception:
+    error = RuntimeError(text)
+    error.__cause__ = cause
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (RuntimeError("[Errno 111] Connection refused"), "Connection refused"),
+        (RuntimeError("[Errno 111] Connect call failed ('127.0.0.1', 1883)"), "Connection refused"),
+        (RuntimeError("[Errno -2] Name or service not known"), "Name or service not known"),
+        (RuntimeError("could not send: [Errno 32] Broken pipe"), "could not send: Broken pipe"),
+        (RuntimeError(), "RuntimeError"),
+        (caused("odd", ConnectionRefusedError(111, "Connect call failed")), "Connection refused"),
+        (caused("odd", untrusted()), "its certificate is not trusted: certificate has expired"),
+        (FileNotFoundError(2, "No such file or directory", "/x"), "No such file or directory"),
+        (TimeoutError(), "no answer in time"),
+        (TimeoutError("no answer from /x within 5 s"), "no answer from /x within 5 s"),
+        (ConnectionLost("the connection broke: Broken pipe"), "the connection broke: Broken pipe"),
+    ],
+)
+def test_no_number_of_the_system_is_shown(error: BaseException, text: str) -> None:
+    assert plain_text(error) == text
+
+
 def test_a_reason_code_has_a_meaning_a_number_and_what_the_broker_said() -> None:
     assert meaning(0x97) == "quota exceeded (0x97)"
     assert meaning(0x97, "1 GB") == "quota exceeded (0x97, the broker says '1 GB')"
+    assert len(meaning(0x97, "x" * 70_000)) < 300
     assert meaning(0xFE) == "unknown reason (0xfe)"
 
 
 def test_half_an_mqtt_3_answer_is_recognised() -> None:
     assert "MQTT 3 only" in str(not_mqtt(b"\x20\x02", "a:1"))
     assert not_mqtt(b"\x20\x02", "a:1").reason is None
-
-
-def test_an_address_names_scheme_host_and_port() -> None:
-    assert SessionOptions("h", 1883, "c").address == "mqtt://h:1883"
-    assert SessionOptions("::1", 8883, "c", tls=ssl.create_default_context()).address == "mqtts://[::1]:8883"
-
-
-def test_a_password_is_not_shown() -> None:
-    assert "secret" not in repr(SessionOptions("h", 1, "c", username="u", password=b"secret"))

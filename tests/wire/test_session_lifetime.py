@@ -9,7 +9,7 @@ import pytest
 
 from fleet_wire.backoff import classify
 from fleet_wire.packets import Damage
-from fleet_wire.session import ConnectionLost, ConnectRefused, Session
+from fleet_wire.session import Connected, ConnectionLost, ConnectRefused, Session
 from tests.wire.scripted_broker import (
     ACCEPTED,
     WITHIN,
@@ -26,6 +26,14 @@ CODE = mqtt5.ConnAckReasonCode
 
 def refused(code: mqtt5.ConnAckReasonCode, text: str | None = None) -> mqtt5.ConnAckPacket:
     return mqtt5.ConnAckPacket(reason_code=code, reason_str=text)
+
+
+async def unanswered(session: Session, broker: ScriptedBroker) -> tuple[asyncio.Task[Connected], Peer]:
+    """Begin to connect; return the attempt, and the peer, which has read CONNECT and not answered."""
+    attempt = asyncio.create_task(session.connect())
+    peer = await broker.peer()
+    await peer.expect(mqtt5.ConnectPacket)
+    return attempt, peer
 
 
 class TestConnecting:
@@ -76,9 +84,7 @@ class TestConnecting:
         reason: int | None,
     ) -> None:
         session = session_at(scripted, recorder)
-        attempt = asyncio.create_task(session.connect())
-        peer = await scripted.peer()
-        await peer.expect(mqtt5.ConnectPacket)
+        attempt, peer = await unanswered(session, scripted)
         peer.send(answer)
         with pytest.raises(ConnectRefused, match=text) as caught:
             await attempt
@@ -110,9 +116,7 @@ class TestConnecting:
     async def test_a_broker_that_disconnects_instead_of_answering(
         self, scripted: ScriptedBroker, recorder: Recorder
     ) -> None:
-        attempt = asyncio.create_task(session_at(scripted, recorder).connect())
-        peer = await scripted.peer()
-        await peer.expect(mqtt5.ConnectPacket)
+        attempt, peer = await unanswered(session_at(scripted, recorder), scripted)
         peer.send(mqtt5.DisconnectPacket(reason_code=mqtt5.DisconnectReasonCode.SERVER_SHUTTING_DOWN))
         with pytest.raises(ConnectionLost, match="server shutting down") as caught:
             await attempt
@@ -121,9 +125,7 @@ class TestConnecting:
     async def test_a_broker_that_closes_without_a_reason(
         self, scripted: ScriptedBroker, recorder: Recorder
     ) -> None:
-        attempt = asyncio.create_task(session_at(scripted, recorder).connect())
-        peer = await scripted.peer()
-        await peer.expect(mqtt5.ConnectPacket)
+        attempt, peer = await unanswered(session_at(scripted, recorder), scripted)
         peer.close()
         with pytest.raises(ConnectionLost, match=r"did not answer CONNECT: .* without a reason"):
             await attempt
@@ -152,9 +154,7 @@ class TestConnecting:
         self, scripted: ScriptedBroker, recorder: Recorder
     ) -> None:
         session = session_at(scripted, recorder)
-        attempt = asyncio.create_task(session.connect())
-        peer = await scripted.peer()
-        await peer.expect(mqtt5.ConnectPacket)
+        attempt, peer = await unanswered(session, scripted)
         attempt.cancel()
         with pytest.raises(asyncio.CancelledError):
             await attempt
@@ -181,9 +181,7 @@ class TestConnecting:
         self, scripted: ScriptedBroker, recorder: Recorder
     ) -> None:
         session = session_at(scripted, recorder)
-        attempt = asyncio.create_task(session.connect())
-        peer = await scripted.peer()
-        await peer.expect(mqtt5.ConnectPacket)
+        attempt, peer = await unanswered(session, scripted)
         connection = session._connection
         assert connection
         attempt.cancel()
@@ -197,9 +195,7 @@ class TestConnecting:
         self, scripted: ScriptedBroker, recorder: Recorder
     ) -> None:
         session = session_at(scripted, recorder)
-        attempt = asyncio.create_task(session.connect())
-        peer = await scripted.peer()
-        await peer.expect(mqtt5.ConnectPacket)
+        attempt, peer = await unanswered(session, scripted)
         session.abort()
         with pytest.raises(ConnectionLost, match="aborted by this side"):
             await attempt

@@ -65,6 +65,7 @@ def test_a_kept_session_asks_for_retained_messages_of_new_subscriptions_only(
     (wanted,) = packet.topic_filters
     assert (packet.packet_id, wanted.pattern, wanted.max_qos) == (7, "a/#", mqtt5.QoS.AT_LEAST_ONCE)
     assert wanted.retain_handling == handling
+    assert not wanted.retain_as_published, "the flag tells a birth that was kept from one just sent"
 
 
 def test_what_was_not_granted_at_qos_1_is_named() -> None:

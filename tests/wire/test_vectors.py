@@ -57,7 +57,9 @@ _ENCODERS: dict[str, Callable[[dict[str, Any]], bytes]] = {
     "command": _encode_command,
     "ack": lambda message: control_messages.encode_ack(control_messages.Ack(**message)),
     "alert": lambda message: control_messages.encode_alert(control_messages.Alert(**message)),
-    "receipt": lambda message: control_messages.encode_receipt(control_messages.Receipt(**message)),
+    "receipt": lambda message: control_messages.encode_receipt(
+        msgspec.convert(message, control_messages.Receipt)
+    ),
     "request": lambda message: control_messages.encode_operator_request(
         control_messages.OperatorRequest(**message)
     ),
@@ -75,7 +77,8 @@ def _name(vector: dict[str, Any]) -> str:
 def _as_read(message: Any) -> Any:
     """Give all fields of a decoded record, defaults included, as JSON would hold them."""
     if isinstance(message, msgspec.Struct):
-        fields = {name: _as_read(getattr(message, name)) for name in message.__struct_fields__}
+        names = zip(message.__struct_fields__, message.__struct_encode_fields__, strict=True)
+        fields = {key: _as_read(getattr(message, name)) for name, key in names}
         tag = message.__struct_config__.tag
         return fields if tag is None else {"state": tag, **fields}
     if isinstance(message, dict):

@@ -1,11 +1,14 @@
-"""Which messages of one boot of one device have arrived: a high mark, and the holes below it."""
+"""Which messages of one boot of one device have arrived: a high mark, and the holes below it.
+
+A mark is bounded, and what it forgets it does not guess: such a message is neither new nor a duplicate but not known.
+"""
 
 from bisect import bisect_right
 from dataclasses import dataclass, field
 
 from edge_gateway.fleet.timestamps import NO_TIME
 
-NEW, DUPLICATE, CONFLICT = 0, 1, 2
+NEW, DUPLICATE, CONFLICT, NOT_KNOWN = 0, 1, 2, -1
 
 HOLES_KEPT = 64
 MOST_MISSING = 1_000_000
@@ -13,11 +16,13 @@ MOST_MISSING = 1_000_000
 
 The hole is kept, so that messages in it are new.
 """
+NO_BIRTH, BIRTH_FORGOTTEN = 0, -1
+"""In place of a birth's digest: the boot had none yet; it may have had one, which is forgotten."""
 
 
 @dataclass(slots=True)
 class BootMark:
-    """Every seq up to `top` has arrived or lies in a hole.
+    """Every seq from `judged_from` up to `top` has arrived or lies in a hole; of those below, nothing is known.
 
     Attributes:
         boot: the boot number.
@@ -25,6 +30,12 @@ class BootMark:
         newest: newest device time so far, ms.
         top_time: device time of the highest seq that had one, ms.
         holes: [from, to], inclusive, ascending, never adjacent.
+        judged_from: the lowest seq that can be judged.
+        unsure_to: a message up to this device time (ms) may have arrived before the mark was made, in one that was
+            forgotten.
+        untimed: a message without a time has arrived.
+        born: digest of the last birth, NO_BIRTH or BIRTH_FORGOTTEN.
+        denied: a birth contradicts the mark: its device may have been erased and count anew. The next message tells.
     """
 
     boot: int
@@ -32,27 +43,63 @@ class BootMark:
     newest: int = NO_TIME
     top_time: int = NO_TIME
     holes: list[list[int]] = field(default_factory=list)
+    judged_from: int = 0
+    unsure_to: int = NO_TIME
+    untimed: bool = False
+    born: int = NO_BIRTH
+
+    denied: bool = False
 
     def accept(self, seq: int, time: int) -> int:
-        """Accept one message; return NEW, DUPLICATE or CONFLICT.
+        """Accept one message; return NEW, DUPLICATE, CONFLICT or NOT_KNOWN.
 
         A repeated message cannot be newer than the newest one so far. If it is, the device restarted its sequence
         under the same boot: CONFLICT.
         """
+        unsure = NO_TIME < time <= self.unsure_to
         if seq > self.top:
-            self._raise_to(seq)
+            self._raise_to(seq, unsure=unsure)
             self.top_time = time if time != NO_TIME else self.top_time
         elif not self._fill(seq):
-            return CONFLICT if time > self.newest else DUPLICATE
+            if time > self.newest:
+                return CONFLICT
+            return DUPLICATE if seq >= self.judged_from and not (self.denied or unsure) else NOT_KNOWN
         self.newest = max(self.newest, time)
-        return NEW
+        self.untimed |= time == NO_TIME
+        return NOT_KNOWN if unsure else NEW
+
+    def take_birth(self, born: int, following: int, *, just_sent: bool) -> None:
+        """Note a birth whose next new message is `following`, before `expect_next`; `born` is its digest.
+
+        A copy that the broker kept or sends again may be long past: it does not deny what has come since. Nor does the
+        last birth again; and of one that is forgotten nobody can tell whether it was the same.
+        """
+        if born == self.born:
+            return
+        if just_sent:
+            self.denied = following <= self.top and self.born != BIRTH_FORGOTTEN
+        self.born = born
+
+    def begin_anew(self) -> int:
+        """Start over, since the device was erased; return how many messages were missing, and will never come.
+
+        What came before is not known any more: a copy of it that is still under way is no new message.
+        """
+        lost = sum(missing(*hole) for hole in self.holes)
+        self.unsure_to = max(self.unsure_to, self.newest)
+        self.top, self.newest, self.holes, self.judged_from, self.denied = -1, NO_TIME, [], 0, False
+        return lost
 
     def steps_back(self, seq: int, time: int) -> bool:
         """Whether a message has the highest seq so far, yet is older than the highest before it."""
         return seq > self.top and NO_TIME < time < self.top_time
 
-    def _raise_to(self, seq: int) -> None:
-        self._open(seq - 1)
+    def _raise_to(self, seq: int, *, unsure: bool) -> None:
+        """Move the mark up. Where it may not be the same boot any more, nothing is known below the message."""
+        if self.denied or (unsure and self.top < 0):
+            self.judged_from, self.holes, self.denied = seq, [], False
+        else:
+            self._open(seq - 1)
         self.top = seq
 
     def _open(self, last: int) -> None:
@@ -96,9 +143,15 @@ class BootMark:
         return lost
 
     def drop_surplus_holes(self) -> int:
-        """Close the lowest holes beyond HOLES_KEPT; return how many messages that gives up."""
+        """Forget the lowest holes beyond HOLES_KEPT and what lies between them.
+
+        Returns how many missing messages are not waited for any more.
+        """
         surplus = self.holes[: max(0, len(self.holes) - HOLES_KEPT)]
+        if not surplus:
+            return 0
         del self.holes[: len(surplus)]
+        self.judged_from = max(self.judged_from, surplus[-1][1] + 1)
         return sum(missing(first, last) for first, last in surplus)
 
 

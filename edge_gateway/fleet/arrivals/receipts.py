@@ -9,8 +9,9 @@ import numpy as np
 
 from edge_gateway.columns.frame import BoolColumn, IntColumn
 from edge_gateway.columns.growing import with_room
-from edge_gateway.fleet.arrivals.boot_mark import NEW
-from edge_gateway.fleet.arrivals.sequences import NO_BOOT, Sequences, Verdicts
+from edge_gateway.fleet.arrivals.boot_mark import NEW, NOT_KNOWN
+from edge_gateway.fleet.arrivals.marks import NO_BOOT, StoredRange
+from edge_gateway.fleet.arrivals.sequences import Sequences, Verdicts
 
 AFTER_MESSAGES = 64
 """New messages of a device after which a receipt is due."""
@@ -32,12 +33,11 @@ _FILLS = {
 
 
 class Due(NamedTuple):
-    """A receipt: every seq of `boot` up to `upto` is stored or lies in one of the `missing` ranges (inclusive)."""
+    """A receipt for a boot of a device."""
 
     device: int
     boot: int
-    upto: int
-    missing: list[tuple[int, int]]
+    stored: StoredRange
 
 
 class Receipts:
@@ -70,8 +70,11 @@ class Receipts:
             setattr(self, f"_{name}", with_room(getattr(self, f"_{name}"), devices, fill))
 
     def note(self, device: IntColumn, boot: IntColumn, verdicts: Verdicts) -> None:
-        """Count the new messages of a batch. Call it after `Sequences.accept` of the same batch."""
-        new = verdicts.verdict == NEW
+        """Count the messages that a device may let go of. Call it after `Sequences.accept` of the same batch.
+
+        Those that are not known are among them: it hears from where on it is worth sending again.
+        """
+        new = (verdicts.verdict == NEW) | (verdicts.verdict == NOT_KNOWN)
         device, boot = device[new], boot[new]
         if not len(device):
             return
@@ -155,10 +158,10 @@ class Receipts:
             boot = int(self._boot[device])
             self._mark_sent(device)
         stored = self._sequences.stored(device, boot)
-        if stored is None or stored[0] < 0:
+        if stored is None or stored.upto < 0 or self._sequences.is_doubtful(device, boot):
             return None
         self._sent_at[device] = self._now
-        return Due(device, boot, *stored)
+        return Due(device, boot, stored)
 
     def _mark_sent(self, device: int) -> None:
         """Note that a receipt for the device's current boot is sent."""
@@ -178,10 +181,14 @@ class Receipts:
         """
         boots = [(device, boot) for device in devices.tolist() for boot in self._sequences.boots(device)]
         stored = [(device, boot, self._sequences.stored(device, boot)) for device, boot in boots]
-        return [Due(device, boot, *found) for device, boot, found in stored if found and found[0] >= 0]
+        return [
+            Due(device, boot, found)
+            for device, boot, found in stored
+            if found and found.upto >= 0 and not self._sequences.is_doubtful(device, boot)
+        ]
 
     def forget(self, devices: IntColumn) -> None:
-        """Forget retired devices. Call `Sequences.forget` afterwards."""
+        """Forget retired devices. Call `Sequences.retire` afterwards."""
         known = devices[devices < self._size]
         for name, fill in _FILLS.items():
             getattr(self, f"_{name}")[known] = fill

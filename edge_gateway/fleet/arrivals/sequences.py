@@ -5,27 +5,37 @@ are judged for the whole batch at once. The messages of devices with anything el
 holes, other boots, repeats within the batch, clocks that step back.
 """
 
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_gateway.columns.frame import BoolColumn, IntColumn
-from edge_gateway.columns.growing import with_room
-from edge_gateway.fleet.arrivals.boot_mark import DUPLICATE, MOST_MISSING, NEW, BootMark, missing
+from edge_gateway.fleet.arrivals.boot_mark import (
+    CONFLICT,
+    DUPLICATE,
+    MOST_MISSING,
+    NEW,
+    NO_BIRTH,
+    NOT_KNOWN,
+    BootMark,
+    missing,
+)
+from edge_gateway.fleet.arrivals.contents import Boot
+from edge_gateway.fleet.arrivals.marks import Marks
 from edge_gateway.fleet.timestamps import NO_TIME
 
-BOOTS_KEPT = 8
-NO_BOOT = -1
+NOTHING_SAID: Final[Mapping[int, int]] = {}
 _ARRIVAL_BITS = 32
 _ARRIVAL_MASK = (1 << _ARRIVAL_BITS) - 1
-_COLUMNS = ("boot", "top", "newest", "top_time", "opened", "lost", "given_up", "steps", "claimed")
 
 
 class Verdicts(NamedTuple):
-    """NEW, DUPLICATE or CONFLICT for each message, and which messages came after their device's clock stepped back."""
+    """What each message is, and which messages came after their device's clock stepped back."""
 
     verdict: NDArray[np.int8]
+    """NEW, DUPLICATE, CONFLICT or NOT_KNOWN."""
     steps: IntColumn
     """Positions of messages, ascending."""
 
@@ -42,64 +52,38 @@ class _Rows(NamedTuple):
         return _Rows(self.device[at], self.boot[at], self.seq[at], self.time[at])
 
 
-class Sequences:
-    """The marks of every device: at most BOOTS_KEPT boots each, with at most HOLES_KEPT holes each.
-
-    A further boot replaces the one that was quiet longest; a further hole closes the lowest.
-    """
+class Sequences(Marks):
+    """Judges messages by the marks, and moves the marks on."""
 
     def __init__(self) -> None:
-        self._size = 0
-        self.boot = np.empty(0, np.int64)
-        """Current boot of each device; NO_BOOT before the first."""
-        self.top = np.empty(0, np.int64)
-        self.newest = np.empty(0, np.int64)
-        self.top_time = np.empty(0, np.int64)
-        self.opened = np.empty(0, np.int64)
-        """Holes ever opened over all boots, by device."""
-        self.lost = np.empty(0, np.int64)
-        """Missing messages that the device no longer holds, by device: lost before they reached the gateway."""
-        self.given_up = np.empty(0, np.int64)
-        """Missing messages the gateway no longer waits for, since holes and boots are capped, by device."""
-        self.steps = np.empty(0, np.int64)
-        """Clock steps, by device."""
-        self.claimed = np.empty(0, np.int64)
-        """The implausible next seq in a birth of the current boot, by device; 0 if there was none."""
-        self.not_believed = 0
-        """Births and messages with an implausible seq."""
+        super().__init__()
         self._implausible: set[int] = set()
         """Devices with an implausible seq in the current batch: their floors are ignored, too."""
         self._slow = np.empty(0, np.bool_)
-        self._holes: dict[int, list[list[int]]] = {}
-        self.holed = np.empty(0, np.bool_)
-        """Whether the current boot has holes, by device."""
-        self._older: dict[int, dict[int, BootMark]] = {}
-        self._gone = {"lost_at_device": 0, "given_up": 0, "clock_steps": 0}
-        """The counters of retired devices."""
-        self.boots_forgotten = 0
-        self.one_by_one = 0
-        """Messages that were judged one by one."""
 
     def make_room(self, devices: int) -> None:
-        """Extend the columns to hold device numbers below `devices`."""
-        if devices <= self._size:
-            return
-        self._size = devices
-        self.boot = with_room(self.boot, devices, NO_BOOT)
-        self.top = with_room(self.top, devices, -1)
-        self.newest = with_room(self.newest, devices, NO_TIME)
-        self.top_time = with_room(self.top_time, devices, NO_TIME)
-        for name in ("opened", "lost", "given_up", "steps", "claimed"):
-            setattr(self, name, with_room(getattr(self, name), devices, 0))
-        self._slow = with_room(self._slow, devices, fill=False)
-        self.holed = with_room(self.holed, devices, fill=False)
+        super().make_room(devices)
+        if len(self._slow) < self._size:
+            self._slow = np.zeros(self._size, np.bool_)
 
     # --- messages
 
-    def accept(self, device: IntColumn, boot: IntColumn, seq: IntColumn, time: IntColumn) -> Verdicts:
+    def accept(
+        self,
+        device: IntColumn,
+        boot: IntColumn,
+        seq: IntColumn,
+        time: IntColumn,
+        said: Mapping[int, int] = NOTHING_SAID,
+    ) -> Verdicts:
         """Judge and accept one batch of messages, in arrival order.
 
-        `time` is the device time of each, ms; NO_TIME if it is absent or implausible.
+        Args:
+            device: device of each message.
+            boot: its boot.
+            seq: its number.
+            time: its device time, ms; NO_TIME if it is absent or implausible.
+            said: digests of the contents of messages without a time, by their position, ascending.
         """
         count = len(device)
         self._implausible.clear()
@@ -107,11 +91,14 @@ class Sequences:
             return Verdicts(np.empty(0, np.int8), np.empty(0, np.int64))
         self.make_room(int(device.max()) + 1)
         order = np.sort((device << _ARRIVAL_BITS) | np.arange(count)) & _ARRIVAL_MASK
-        rows = _Rows(device, boot, seq, time).pick(order)
-        plain = (rows.boot == self.boot[rows.device]) & ~self.holed[rows.device]
-        repeat = plain & (rows.seq <= self.top[rows.device]) & (rows.time <= self.newest[rows.device])
-        verdict = np.where(repeat, np.int8(DUPLICATE), np.int8(NEW))
-        fresh = np.flatnonzero(~repeat)
+        given = _Rows(device, boot, seq, time)
+        rows = given.pick(order)
+        plain = (rows.boot == self.boot[rows.device]) & ~self.holed[rows.device] & self._is_sure(rows)
+        again = plain & (rows.seq <= self.top[rows.device]) & (rows.time <= self.newest[rows.device])
+        if said:
+            again &= rows.time != NO_TIME
+        verdict = np.where(again, np.int8(DUPLICATE), np.int8(NEW))
+        fresh = np.flatnonzero(~again)
         ahead = rows.pick(fresh)
         odd = ahead.device[~(plain[fresh] & self._in_order(ahead))]
         steps = np.empty(0, np.int64)
@@ -119,14 +106,42 @@ class Sequences:
             self._slow[odd] = True
             slow = np.flatnonzero(self._slow[rows.device])
             stepped: list[int] = []
-            verdict[slow] = self._one_by_one(rows.pick(slow), stepped)
+            digests = [said.get(place) for place in order[slow].tolist()]
+            verdict[slow] = self._one_by_one(rows.pick(slow), digests, stepped)
             steps = np.sort(order[slow[stepped]])
             ahead = ahead.pick(~self._slow[ahead.device])
             self._slow[odd] = False
         self._advance(ahead)
         judged = np.empty(count, np.int8)
         judged[order] = verdict
+        if said:
+            self._remember_in_order(given, judged, said, set(odd.tolist()))
         return Verdicts(judged, steps)
+
+    def _remember_in_order(
+        self, rows: _Rows, verdict: NDArray[np.int8], said: Mapping[int, int], one_by_one: set[int]
+    ) -> None:
+        """Note the contents of messages without a time that were judged in columns: all of them were new."""
+        for at, digest in said.items():
+            device, boot, seq = int(rows.device[at]), int(rows.boot[at]), int(rows.seq[at])
+            if device not in one_by_one:
+                verdict[at] = self._by_content((device, boot), seq, digest, NEW)
+
+    def _by_content(self, place: Boot, seq: int, digest: int, verdict: int) -> int:
+        """Return the verdict on a message without a time, by what its boot said before."""
+        if verdict == NEW:
+            return NOT_KNOWN if self.contents.remember(place, seq, digest) else NEW
+        differs = verdict == DUPLICATE and self.contents.differs(place, seq, digest)
+        return CONFLICT if differs else verdict
+
+    def _is_sure(self, rows: _Rows) -> BoolColumn:
+        """Return which rows the mark of their device's current boot can judge, as far as it goes."""
+        timed = rows.time != NO_TIME
+        sure: BoolColumn = ~timed | (rows.time > self.unsure_to[rows.device])
+        sure &= rows.seq >= self.judged_from[rows.device]
+        sure &= timed | self.untimed[rows.device]
+        sure &= ~(self.denied | self.conflicted)[rows.device]
+        return sure
 
     def _in_order(self, rows: _Rows) -> BoolColumn:
         """Return which rows have the seq that follows their device's row before, and are not older."""
@@ -150,11 +165,11 @@ class Sequences:
         self.top_time[device] = time
         self.newest[device] = np.maximum(self.newest[device], time)
 
-    def _one_by_one(self, rows: _Rows, stepped: list[int]) -> list[int]:
+    def _one_by_one(self, rows: _Rows, said: list[int | None], stepped: list[int]) -> list[int]:
         """Judge rows in order; append the places of those whose device clock stepped back to `stepped`."""
         verdicts: list[int] = []
         holder, mark = -1, None
-        for device, boot, seq, time in zip(*(column.tolist() for column in rows), strict=True):
+        for device, boot, seq, time, digest in zip(*(column.tolist() for column in rows), said, strict=True):
             if mark is None or holder != device or mark.boot != boot:
                 self._put(holder, mark)
                 holder, mark = device, self._take(device, boot)
@@ -164,66 +179,39 @@ class Sequences:
             self.opened[device] += seq > mark.top + 1
             if not mark.is_plausible(seq):
                 self._disbelieve(device)
-            verdicts.append(mark.accept(seq, time))
+            verdicts.append(self._verdict(device, mark, seq, time, digest))
             self.given_up[device] += mark.drop_surplus_holes()
         self._put(holder, mark)
         self.one_by_one += len(verdicts)
         return verdicts
 
+    def _verdict(self, device: int, mark: BootMark, seq: int, time: int, digest: int | None) -> int:
+        """Judge and accept one message. Once a message contradicted its boot, no repeat is known to be one."""
+        verdict = mark.accept(seq, time)
+        if mark.denied and self._counts_anew(device, mark, seq, digest, verdict):
+            self._begin_anew(device, mark)
+            verdict = mark.accept(seq, time)
+        if digest is not None:
+            verdict = self._by_content((device, mark.boot), seq, digest, verdict)
+        self.conflicted[device] |= verdict == CONFLICT
+        return NOT_KNOWN if verdict == DUPLICATE and self.conflicted[device] else verdict
+
+    def _counts_anew(self, device: int, mark: BootMark, seq: int, digest: int | None, verdict: int) -> bool:
+        """Whether a message shows that its device was erased, as a birth had said."""
+        if verdict == NOT_KNOWN and digest is not None:
+            return self.contents.differs((device, mark.boot), seq, digest)
+        return verdict == CONFLICT
+
+    def _begin_anew(self, device: int, mark: BootMark) -> None:
+        self.lost[device] += mark.begin_anew()
+        self.contents.begin_anew((device, mark.boot))
+        self.conflicted[device] = False
+        self.opened[device] += 1  # a receipt is due: what the last one said no longer holds
+        self.boots_begun_anew += 1
+
     def _disbelieve(self, device: int) -> None:
         self.not_believed += 1
         self._implausible.add(device)
-
-    # --- marks
-
-    def _take(self, device: int, boot: int) -> BootMark:
-        """Return a boot's mark to work on, to be put back with `_put`; a boot never seen becomes the current one."""
-        if int(self.boot[device]) == boot:
-            return self._current(device)
-        older = self._older.get(device, {})
-        if boot in older:
-            return older[boot]
-        self._retire_current(device)
-        return BootMark(boot)
-
-    def _current(self, device: int) -> BootMark:
-        return BootMark(
-            int(self.boot[device]),
-            int(self.top[device]),
-            int(self.newest[device]),
-            int(self.top_time[device]),
-            self._holes.get(device, []),
-        )
-
-    def _retire_current(self, device: int) -> None:
-        """Move the current boot to the older ones, to make way for a new current boot."""
-        mark = self._current(device)
-        self._holes.pop(device, None)
-        self.claimed[device] = 0
-        if mark.boot == NO_BOOT:
-            return
-        older = self._older.setdefault(device, {})
-        older[mark.boot] = mark
-        self.boot[device] = NO_BOOT
-        if len(older) >= BOOTS_KEPT:
-            quiet = older.pop(next(iter(older)))
-            self.given_up[device] += sum(missing(*hole) for hole in quiet.holes)
-            self.boots_forgotten += 1
-
-    def _put(self, device: int, mark: BootMark | None) -> None:
-        if mark is None:
-            return
-        older = self._older.get(device, {})
-        if mark.boot in older:
-            older[mark.boot] = older.pop(mark.boot)
-            return
-        self.boot[device], self.top[device] = mark.boot, mark.top
-        self.newest[device], self.top_time[device] = mark.newest, mark.top_time
-        self.holed[device] = bool(mark.holes)
-        if mark.holes:
-            self._holes[device] = mark.holes
-        else:
-            self._holes.pop(device, None)
 
     # --- what devices say of themselves
 
@@ -239,21 +227,33 @@ class Sequences:
                 self._floor(int(device[row]), int(boot[row]), int(floor[row]))
 
     def _floor(self, device: int, boot: int, floor: int) -> None:
-        if boot == int(self.boot[device]) or boot in self._older.get(device, {}):
+        if self._keeps(device, boot):
             mark = self._take(device, boot)
             self.lost[device] += mark.close_below(floor)
             self._put(device, mark)
 
-    def birth(self, device: int, boot: int, floor: int, following: int, time: int = NO_TIME) -> bool:
+    def birth(
+        self,
+        device: int,
+        boot: int,
+        floor: int,
+        following: int,
+        time: int = NO_TIME,
+        *,
+        born: int = NO_BIRTH,
+        just_sent: bool = False,
+    ) -> bool:
         """Apply a birth: seqs below `floor` will never come, and the next new one will be `following`.
 
-        What is missing between them becomes a hole; implausible values are ignored. Returns whether the device's clock
-        stepped back: the boot is new, and its `time` (ms) is older than the newest message of the boot before.
+        What is missing between them becomes a hole; implausible values are ignored. `born` is the digest of the birth,
+        `just_sent` says that it is no copy the broker kept or sends again. Returns whether the device's clock stepped
+        back: the boot is new, and its `time` (ms) is older than the newest message of the boot before.
         """
         self.make_room(device + 1)
-        known = boot == int(self.boot[device]) or boot in self._older.get(device, {})
+        known = self._keeps(device, boot)
         stepped = not known and NO_TIME < time < int(self.top_time[device])
         mark = self._take(device, boot)
+        mark.take_birth(born, following, just_sent=just_sent)
         floor, following = self._believed(device, mark, floor, following)
         self.opened[device] += following - 1 > max(mark.top, floor - 1)
         mark.expect_next(following)
@@ -273,41 +273,6 @@ class Sequences:
             return (floor if mark.is_plausible(floor - 1) else 0), mark.top + 1
         return floor, following
 
-    # --- what is known
-
-    def boots(self, device: int) -> list[int]:
-        """Return the boots kept of a device, the current one last."""
-        if device >= self._size or int(self.boot[device]) == NO_BOOT:
-            return []
-        return [*self._older.get(device, {}), int(self.boot[device])]
-
-    def stored(self, device: int, boot: int) -> tuple[int, list[tuple[int, int]]] | None:
-        """Return (highest seq, missing ranges below it, inclusive) of a boot; None if it is not kept."""
-        if boot not in self.boots(device):
-            return None
-        current = boot == int(self.boot[device])
-        mark = self._current(device) if current else self._older[device][boot]
-        return mark.top, [(first, last) for first, last in mark.holes]
-
-    def gaps(self, device: int) -> list[tuple[int, int, int]]:
-        """Return the missing ranges of a device as (boot, from, to), inclusive."""
-        found = []
-        for boot in self.boots(device):
-            _, missing = self.stored(device, boot) or (0, [])
-            found += [(boot, first, last) for first, last in missing]
-        return found
-
-    def devices_with_gaps(self) -> list[int]:
-        """Return the devices with missing messages, ascending."""
-        older = (
-            device for device, marks in self._older.items() if any(mark.holes for mark in marks.values())
-        )
-        return sorted({*self._holes, *older})
-
-    def missing(self, device: int) -> int:
-        """Return how many messages of a device are missing, at most MOST_MISSING."""
-        return min(sum(missing(first, last) for _, first, last in self.gaps(device)), MOST_MISSING)
-
     def implausible(self) -> list[int]:
         """Return the devices whose current boot has implausible numbers, in its birth or its messages, ascending."""
         ahead = self.claimed[: self._size] - MOST_MISSING - 1 > self.top[: self._size]
@@ -317,80 +282,3 @@ class Sequences:
             if any(first and not missing(first, last) for first, last in holes)
         )
         return sorted({*np.flatnonzero(ahead).tolist(), *leapt})
-
-    def counters(self, device: int) -> dict[str, int]:
-        """Return how many messages of a device went missing for good, and its clock steps."""
-        known = device < self._size
-        return {name: int(column[device]) if known else 0 for name, column in self._counted().items()}
-
-    def _counted(self) -> dict[str, IntColumn]:
-        return {"lost_at_device": self.lost, "given_up": self.given_up, "clock_steps": self.steps}
-
-    def totals(self) -> dict[str, int]:
-        """Return the counters of the fleet, retired devices included."""
-        sums = {
-            name: self._gone[name] + int(column[: self._size].sum())
-            for name, column in self._counted().items()
-        }
-        return {
-            **sums,
-            "boots_forgotten": self.boots_forgotten,
-            "sequence_not_believed": self.not_believed,
-        }
-
-    def forget(self, devices: IntColumn) -> None:
-        """Forget retired devices; their counts stay in the totals."""
-        known = devices[devices < self._size]
-        for name, column in self._counted().items():
-            self._gone[name] += int(column[known].sum())
-        self.boot[known], self.top[known], self.holed[known] = NO_BOOT, -1, False
-        self.newest[known] = self.top_time[known] = NO_TIME
-        for name in ("opened", "lost", "given_up", "steps", "claimed"):
-            getattr(self, name)[known] = 0
-        for device in known.tolist():
-            self._holes.pop(device, None)
-            self._older.pop(device, None)
-
-    # --- state
-
-    def snapshot(self) -> dict[str, Any]:
-        older = [(device, mark) for device, marks in sorted(self._older.items()) for mark in marks.values()]
-        return {
-            **{name: getattr(self, name)[: self._size].copy() for name in _COLUMNS},
-            "holes": _table(
-                [(device, *hole) for device, holes in sorted(self._holes.items()) for hole in holes], 3
-            ),
-            "older": _table(
-                [(device, mark.boot, mark.top, mark.newest, mark.top_time) for device, mark in older], 5
-            ),
-            "older_holes": _table(
-                [(number, *hole) for number, (_, mark) in enumerate(older) for hole in mark.holes], 3
-            ),
-            "gone": dict(self._gone),
-            "boots_forgotten": self.boots_forgotten,
-            "one_by_one": self.one_by_one,
-            "not_believed": self.not_believed,
-        }
-
-    def restore(self, state: dict[str, Any]) -> None:
-        for name in _COLUMNS:
-            setattr(self, name, state[name].copy())
-        self._size = len(self.boot)
-        self.holed, self._slow = np.zeros(self._size, np.bool_), np.zeros(self._size, np.bool_)
-        self._holes, self._older = {}, {}
-        for device, first, last in state["holes"].tolist():
-            self._holes.setdefault(device, []).append([first, last])
-            self.holed[device] = True
-        marks = []
-        for device, boot, top, newest, top_time in state["older"].tolist():
-            marks.append(BootMark(boot, top, newest, top_time))
-            self._older.setdefault(device, {})[boot] = marks[-1]
-        for number, first, last in state["older_holes"].tolist():
-            marks[number].holes.append([first, last])
-        self._gone = dict(state["gone"])
-        self.boots_forgotten, self.one_by_one = state["boots_forgotten"], state["one_by_one"]
-        self.not_believed = state["not_believed"]
-
-
-def _table(rows: list[tuple[int, ...]], width: int) -> NDArray[np.int64]:
-    return np.array(rows, np.int64).reshape(-1, width)

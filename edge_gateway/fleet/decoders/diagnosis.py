@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from fleet_wire.payload import MAX_PAYLOAD
-from fleet_wire.printable import printable
+from fleet_wire.printable import printable, quoted
 
 EXPECTED_FORMAT: Final = "expected MessagePack"
 EXPECTED_TIME: Final = "expected milliseconds since 1970 as an integer"
@@ -75,8 +75,10 @@ def _wrong_time(time: object) -> str:
                 else f"is of type {type(time).__name__}"
             )
             return f"ts {shown} {looks}; {EXPECTED_TIME}"
-        case str() | datetime():
-            return f"ts is text or a timestamp, {shown}; {EXPECTED_TIME}"
+        case str():
+            return f"ts is text, {quoted(time, _SHOWN)}; {EXPECTED_TIME}"
+        case datetime():
+            return f"ts is a timestamp, {shown}; {EXPECTED_TIME}"
         case _:
             return ""
 
@@ -104,10 +106,10 @@ def _as_text(payload: bytes) -> str:
     try:
         kind = type(msgspec.json.decode(payload))
     except (ValueError, RecursionError):
-        return f"this is text, {printable(text, _SHOWN)}; {EXPECTED_FORMAT}"
+        return f"this is text, {quoted(text, _SHOWN)}; {EXPECTED_FORMAT}"
     if kind in (dict, list):
         return f"this looks like JSON; {EXPECTED_FORMAT}"
-    return f"this is text, {printable(text, _SHOWN)}; {EXPECTED_FORMAT}"
+    return f"this is text, {quoted(text, _SHOWN)}; {EXPECTED_FORMAT}"
 
 
 def _is_cbor(payload: bytes) -> bool:

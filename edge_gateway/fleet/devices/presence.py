@@ -63,6 +63,11 @@ class Presence:
         said = self._online[device]
         return None if said in {_UNSAID, _UNCLEAR} else bool(said == _ONLINE)
 
+    @property
+    def online_devices(self) -> int:
+        """Number of devices whose last status says online."""
+        return int(np.count_nonzero(self._online[: self._devices] == _ONLINE))
+
     def silent(self, since: int) -> BoolColumn:
         """Return by device number which devices were last heard before `since` (ms of the listening clock)."""
         silent: BoolColumn = self._heard[: self._devices] < since

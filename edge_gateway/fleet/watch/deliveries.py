@@ -65,6 +65,8 @@ class DeliveryWatch:
         self._note_repeats(messages, fate, now)
         if batch.moment.trusted:
             self._note_times(messages, fate, own, batch)
+        elif self.times.on:
+            self.times.clear()  # whether they are wrong is not known any more
 
     def _note_topics(
         self, batch: Batch, good: list[int], reasons: dict[int, str], strangers: set[int]

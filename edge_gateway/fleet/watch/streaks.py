@@ -56,6 +56,12 @@ class Streaks:
         self._columns["value"][device], self._columns["other"][device] = value[goes_on], other[goes_on]
         self.on = bool(length[: self._size].any())
 
+    def clear(self) -> None:
+        """End all streaks."""
+        for column in self._columns.values():
+            column[:] = 0
+        self.on = False
+
     def _make_room(self, devices: int) -> None:
         if devices > self._size:
             self._size = devices

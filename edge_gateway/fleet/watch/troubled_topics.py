@@ -84,6 +84,15 @@ class TroubledTopics:
         """Note that a message was accepted: its topic is no longer in trouble."""
         self._take_out(topic)
 
+    def forget(self, name: str) -> None:
+        """Forget the topics of a publisher, given its name as it is shown."""
+        for topic in [topic for topic in self._held_in if shown_name(topic) == name]:
+            self._take_out(topic)
+
+    def names(self) -> set[str]:
+        """Return the names of all publishers in trouble, as they are shown."""
+        return set(map(shown_name, self._held_in))
+
     def touches(self, topics: Iterable[str]) -> bool:
         """Whether one of these topics is in trouble."""
         return bool(self._held_in) and not self._held_in.keys().isdisjoint(topics)
@@ -161,6 +170,11 @@ def name_of(topic: str) -> str:
     """Return the device name in a topic, or the whole topic if it has no such level."""
     levels = topic.split("/")
     return levels[3] if len(levels) == _LEVELS else topic
+
+
+def shown_name(topic: str) -> str:
+    """Return the name of a publisher as people see it and give it back: safe to print, at most 64 characters."""
+    return printable(name_of(topic), 64)
 
 
 def _enough(topic: str) -> int:

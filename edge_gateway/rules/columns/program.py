@@ -126,8 +126,7 @@ class Program:
     def _number_inputs(self, rule: Rule) -> None:
         for name, is_text in rule.metrics:
             self.symbols.input(name, is_text=is_text)
-        if rule.no_data is not None:
-            self.watched(rule)
+        self.watched(rule)  # numbers the input whose absence counts
 
     # --- columns
 
@@ -177,7 +176,7 @@ class Program:
         return number
 
     def watched(self, rule: Rule) -> int | None:
-        """The input whose absence a rule watches: text or number as in its expression, a number by default."""
+        """The input whose absence a rule watches, numbered if it is new; text or number as in its expression."""
         if rule.no_data is None:
             return None
         is_text = dict(rule.metrics).get(rule.no_data.metric, False)

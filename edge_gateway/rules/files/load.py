@@ -1,4 +1,4 @@
-"""Rule files from disk: every report of every file at once, each at its line and column."""
+"""Rule files from disk: every error of every file at once, each at its line and column."""
 
 from __future__ import annotations
 

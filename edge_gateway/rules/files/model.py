@@ -28,7 +28,7 @@ def _unsupported(name: str) -> BeforeValidator:
     return BeforeValidator(refuse)
 
 
-def _free(name: Any) -> Any:
+def _unreserved(name: Any) -> Any:
     if isinstance(name, str) and name in RESERVED:
         raise ValueError(f"'{name}' is reserved in expressions; choose another name")
     return name
@@ -36,7 +36,7 @@ def _free(name: Any) -> Any:
 
 RuleName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 GroupName = Annotated[str, Field(pattern=r"^[^\s/+#](?:[^\n\r\t/+#]{0,62}[^\s/+#])?$")]
-MetricName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$"), BeforeValidator(_free)]
+MetricName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$"), BeforeValidator(_unreserved)]
 LabelName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$")]
 ShortText = Annotated[str, Field(max_length=1024)]
 ArgumentName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]

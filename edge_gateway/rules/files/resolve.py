@@ -138,7 +138,7 @@ def alert_rule(group: GroupSpec, spec: AlertSpec, place: Place) -> Rule | None:
 
 
 def check_expression(text: str, place: Place) -> Analysis | None:
-    """Parse and check one; None, and a report at the offending character, where it is wrong."""
+    """Parse and check an expression; None where it is wrong, which is reported at the offending character."""
     try:
         return analyse(text)
     except ExpressionError as error:

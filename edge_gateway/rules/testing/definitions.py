@@ -105,8 +105,12 @@ class RuleTest:
 
 
 def find_files(paths: list[Path]) -> list[Path]:
-    """The test files in directories, those beside rule files, and the test files among `paths`."""
+    """The test files in directories, those beside rule files, and the test files among `paths`.
+
+    ProblemsFound for a path that is not there, by the name it was given.
+    """
     found: dict[Path, None] = {}
+    _check_found(paths)
     for path in paths:
         if path.is_dir():
             files = (file for file in sorted(path.glob(f"*{SUFFIX}")) if not file.name.startswith("."))
@@ -116,6 +120,14 @@ def find_files(paths: list[Path]) -> list[Path]:
         else:
             found[path.with_name(path.name.removesuffix(".yaml") + SUFFIX)] = None
     return list(found)
+
+
+def _check_found(paths: list[Path]) -> None:
+    missing = [path for path in paths if not path.exists()]
+    if missing:
+        raise ProblemsFound(
+            [Problem(str(path), 1, 1, "there is no such file or directory") for path in missing]
+        )
 
 
 def read_tests(path: Path) -> list[RuleTest]:

@@ -2,7 +2,7 @@
 
 `5` is one sample, `5x3` four of them, `1+2x3` is 1 3 5 7, `9-1x2` is 9 8 7. `_` is a missing sample, `_x3` three of
 them; `stale` means the same as `_`. `'open'x3` is four samples of a text; `true` and `false` are texts, too.
-RuleSource: https://prometheus.io/docs/prometheus/latest/configuration/unit_testing_rules/#series
+Source: https://prometheus.io/docs/prometheus/latest/configuration/unit_testing_rules/#series
 """
 
 from __future__ import annotations

@@ -96,6 +96,7 @@ class InfluxSink:
         name: the sink's name in the outbox.
         outlet: the store that parcels are taken from.
         write: writes a body of lines to a bucket.
+        address: of the server, for the texts of its problems; empty: not named.
         delays: makes the growing delays (s) of a run of failures, with jitter, at most 30 s.
         sleep: sleeps for that many seconds.
         linger: seconds to collect lines between two requests while few wait.
@@ -114,6 +115,7 @@ class InfluxSink:
         write: Write,
         delays: Callable[[], Iterator[float]],
         *,
+        address: str = "",
         sleep: Sleep = asyncio.sleep,
         linger: float = LINGER,
         clock: Callable[[], float] = wall_seconds,
@@ -122,6 +124,7 @@ class InfluxSink:
         self._name = name
         self._outlet = outlet
         self._write = write
+        self._address = address
         self._fresh_delays = delays
         self._delays = delays()
         self._sleep = sleep
@@ -131,11 +134,13 @@ class InfluxSink:
         self._timer = timer
         self._held = HeldBuckets()
         self._refusals = RefusedLines()
+        self._refused_anew = False
         self._trouble = ""
         self._searching = False
         self._poisoned = PoisonedSeries()
         self.facts = SinkWork()
         self._settled = asyncio.Event()
+        self._unknown_at = timer()
 
     async def run(self) -> None:
         """Deliver parcels until cancelled."""
@@ -161,6 +166,10 @@ class InfluxSink:
         with suppress(TimeoutError):
             async with asyncio.timeout(self._linger):
                 await self._draining.wait()
+
+    def since_unknown(self) -> float:
+        """Return the seconds since a write may last have been left on its way, by this run or the one before."""
+        return self._timer() - self._unknown_at
 
     async def drain(self, deadline: float) -> bool:
         """Wait until the outbox is empty, at most `deadline` seconds; return whether it is.
@@ -200,6 +209,8 @@ class InfluxSink:
     async def _send(self, bucket: str, piece: list[bytes]) -> Decision:
         outcome = await self._write(bucket, b"".join(piece))
         self.facts.requests += 1
+        if outcome.unknown:
+            self._unknown_at = self._timer()
         return decide(outcome, len(piece), self._clock())
 
     def _take_answer(self, decision: Decision, delivery: _Delivery) -> None:
@@ -236,11 +247,13 @@ class InfluxSink:
 
     def _refuse(self, delivery: _Delivery, reason: str) -> None:
         self._refusals.note(delivery.bucket, delivery.pieces[0], reason, self._timer())
+        self._refused_anew = True
         delivery.refuse(reason)
 
-    def refusals(self) -> str:
-        """Return what InfluxDB refused within the last hour, and what to do; empty for nothing."""
-        return self._refusals.text(self._timer())
+    def new_refusals(self) -> str:
+        """Return what InfluxDB refused within the last hour, and what to do; empty if that is what was told before."""
+        told, self._refused_anew = not self._refused_anew, False
+        return "" if told else self._refusals.text(self._timer())
 
     async def _stores(self, bucket: str, line: bytes) -> bool:
         """Probe the server: return whether it stores our own point where it fails for a line."""
@@ -253,19 +266,23 @@ class InfluxSink:
         self.facts.failures += 1
         delay = max(next(self._delays), decision.wait or 0.0)
         until = self._clock() + delay
-        self._settle_trouble(_with_wait(decision, until))
+        self._settle_trouble(self._of_server(_with_wait(decision, until)))
         self.facts.waiting_until = int(until * 1000)
         await self._sleep(delay)
         self.facts.waiting_until = None
         return delay
 
     def _settle_trouble(self, trouble: str) -> None:
-        """Report the server's fault, empty for none, together with those of single buckets."""
+        """Report a fault of the server or the store, empty for none, together with those of single buckets."""
         if self._trouble and not trouble:
             self._delays = self._fresh_delays()
         self._trouble = trouble
-        held = self._held.sentences()
-        self.facts.problem = printable("; ".join([trouble, *held] if trouble else held), MOST_PROBLEM)
+        troubles = [trouble, self._of_server("; ".join(self._held.sentences()))]
+        self.facts.problem = printable("; ".join(filter(None, troubles)), MOST_PROBLEM)
+
+    def _of_server(self, trouble: str) -> str:
+        """Say which server has the trouble; empty for none."""
+        return f"InfluxDB at {self._address}: {trouble}" if trouble and self._address else trouble
 
     async def _settle(self, parcel: Parcel, delivery: _Delivery) -> None:
         """Take the parcel out of the outbox; retry while the store refuses."""

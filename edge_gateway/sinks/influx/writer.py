@@ -76,7 +76,9 @@ class InfluxWriter:
                     return Outcome(answer.status)
                 return _outcome(answer, await _text(answer))
         except (aiohttp.ClientError, OSError) as error:
-            return Outcome(None, why_no_answer(error))
+            return Outcome(
+                None, why_no_answer(error), sent=not isinstance(error, aiohttp.ClientConnectorError)
+            )
 
 
 async def _text(answer: aiohttp.ClientResponse) -> bytes:
@@ -94,7 +96,10 @@ def _outcome(answer: aiohttp.ClientResponse, body: bytes) -> Outcome:
     said = " ".join(text.split()) if own is None else own
     if answer.status in _REDIRECTED:
         said = f"to {answer.headers.get('Location', 'nowhere')}"
-    return Outcome(answer.status, said, answer.headers.get("Retry-After"), foreign=own is None)
+    headers = answer.headers
+    return Outcome(
+        answer.status, said, headers.get("Retry-After"), foreign=own is None, date=headers.get("Date")
+    )
 
 
 def _own_words(text: str) -> str | None:

@@ -57,6 +57,7 @@ class Progress(msgspec.Struct, frozen=True):
         unreadable: number of rows and gaps that could not be copied.
         oldest: wall time (ms) of the oldest outbox lines that were copied.
         again: while lost lines are rendered again: the table of windows, and the packed key behind which to go on.
+        unsure: the least the time (ms) can be, if `at` is of a clock that is not sure; else None.
     """
 
     file: str
@@ -71,6 +72,12 @@ class Progress(msgspec.Struct, frozen=True):
     unreadable: int = 0
     oldest: int | None = None
     again: tuple[str, int | None] | None = None
+    unsure: int | None = None
+
+    @property
+    def at_least(self) -> int:
+        """The time (ms) that was certainly reached when the file was set aside."""
+        return self.at if self.unsure is None else self.unsure
 
 
 class Salvage:
@@ -119,11 +126,16 @@ class Salvage:
             self._source.close()
             self._source = None
 
+    def confirm(self, wall: int, least: int) -> None:
+        """Correct the floor to come: `wall` is the time at which `least` was the least it could be."""
+        if self.progress is not None and self.progress.unsure is not None:
+            self._change(floor=wall - (least - self.progress.unsure), unsure=None)
+
     # --- at once
 
-    def begin(self, file: str, at: int, floor: int) -> dict[str, Any]:
+    def begin(self, file: str, at: int, floor: int, unsure: int | None) -> dict[str, Any]:
         """Begin with the names; return the readable part of the damaged store's `meta`."""
-        self._keep(Progress(file, at, floor))
+        self._keep(Progress(file, at, floor, unsure=unsure))
         source = self._open()
         if source is None:
             return {}
@@ -273,7 +285,7 @@ class Salvage:
             recent = packed.rows["start"] + every >= (self.progress.oldest or 0)
             again = np.flatnonzero(recent | (np.array(revisions) >= CORRECTED)).tolist()
             if every and again:
-                sender.windows(tier, packed.take(again), self.progress.at)
+                sender.windows(tier, packed.take(again), self.progress.at_least)
             after = keyed.number(last)
         if found:
             self._change(again=(name, after))

@@ -104,10 +104,24 @@ def test_rules_without_tests_get_a_first_one_to_copy(
 def test_a_directory_without_rules_has_nothing_to_test(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    status, out, _ = run(capsys, "test", str(tmp_path))
-    assert (status, out) == (0, f"no rules and no tests in {tmp_path}\n")
-    status, out, _ = run(capsys, "test", "--json", str(tmp_path))
-    assert (status, json.loads(out)) == (0, {"ok": True, "tests": [], "uncovered": []})
+    for more in ([], ["--json"]):
+        status, out, err = run(capsys, "test", *more, str(tmp_path))
+        assert (status, out, err) == (2, "", f"no rules and no tests in {tmp_path}\n")
+
+
+def test_what_is_not_there_is_named_as_it_was_given(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, out, err = run(capsys, "test", str(tmp_path / "nodir"))
+    assert (status, out, err) == (2, "", f"{tmp_path}/nodir:1:1: there is no such file or directory\n")
+
+
+def test_the_last_line_is_the_total(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = rules(tmp_path)
+    assert run(capsys, "test", path)[1].splitlines()[-1] == "1 test in 1 file passed"
+    (tmp_path / "b.test.yaml").write_text(TEST % "pending")
+    status, out, _ = run(capsys, "test", path)
+    assert (status, out.splitlines()[-1]) == (1, "1 of 2 tests in 2 files failed")
 
 
 def test_junit(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

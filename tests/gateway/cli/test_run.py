@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from edge_gateway.cli import main
+from edge_gateway.journal import spool
 from edge_gateway.service import app as composition
 
 
@@ -40,6 +41,19 @@ def test_a_signal_stops_the_gateway(
         main(["run", "--config", str(file)])
     assert ended.value.code == status
     assert started == {"socket": file.parent / "spool" / "control.sock", "embedded": False}
+
+
+def test_a_spool_in_use_is_refused_before_the_program_is_imported(
+    file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def never(*_: object) -> None:
+        raise AssertionError("the gateway was started")
+
+    monkeypatch.setattr("asyncio.run", never)
+    with spool.held(file.parent / "spool"), pytest.raises(SystemExit) as ended:
+        main(["run", "--config", str(file)])
+    assert ended.value.code == 2
+    assert "another gateway is using the spool" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("arguments", "form"), [([], "text"), (["--json"], "json")])

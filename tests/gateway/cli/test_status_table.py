@@ -6,8 +6,25 @@ from tests.gateway.cli.test_tables import AT, STATUS, looked_at
 
 def test_the_status_tells_a_problem_of_several_lines_in_several() -> None:
     lines = looked_at(status_view(STATUS))
-    assert lines[-3:] == ["! rules: a.yaml:1:1: [/red]", "    b.yaml:2:1: \\x1b[2J", "! other: "]
+    assert lines[-3:] == [
+        "warning rules since –: a.yaml:1:1: [/red]",
+        "    b.yaml:2:1: \\x1b[2J",
+        "unheard of other since –: ",
+    ]
     assert looked_at(status_view({**STATUS, "problems": []}))[-1] == "no problems"
+
+
+def test_failures_come_first_are_told_apart_without_colours_and_say_since_when() -> None:
+    problems = [
+        {"code": "late_share", "text": "a", "gravity": "warning", "since": AT},
+        {"code": "rules", "text": "b", "gravity": "failure", "since": AT - 1},
+        {"code": "disk", "text": "c", "gravity": "failure", "since": AT + 1_000},
+    ]
+    assert looked_at(status_view({**STATUS, "problems": problems}))[-3:] == [
+        "FAILURE disk since 2026-09-21 14:13:21Z: c",
+        "FAILURE rules since 2026-09-21 14:13:20Z: b",
+        "warning late_share since 2026-09-21 14:13:20Z: a",
+    ]
 
 
 def test_the_status_tells_times_of_a_sink_as_times() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_gateway.columns.frame import PERFECT, Frame, empty_frame, part
+from edge_gateway.columns.frame import PERFECT, Frame, part
 
 Row = dict[str, Any]
 numbers = st.lists(st.tuples(st.integers(0, 9), st.floats(allow_nan=False)), max_size=3)
@@ -60,11 +60,3 @@ def test_a_part_is_the_frame_of_its_rows_alone(told: list[Row], data: st.DataObj
     assert whole.rows == len(told)
     expected = frame([row for row, keep in zip(told, kept, strict=True) if keep])
     assert columns(part(whole, np.array(kept, np.bool_))) == columns(expected)
-
-
-def test_an_empty_frame_has_the_types_of_any_other() -> None:
-    empty, other = empty_frame(7), frame([])
-    assert columns(empty) == columns(other)
-    for name in empty.__slots__:
-        if name != "arrival":
-            assert getattr(empty, name).dtype == getattr(other, name).dtype

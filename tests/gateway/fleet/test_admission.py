@@ -3,6 +3,7 @@ import numpy as np
 from edge_gateway.fleet.accounting import COUNTED
 from edge_gateway.fleet.decoders.bad_values import BadReason
 from edge_gateway.fleet.limits import RegistryLimits
+from edge_gateway.records.inputs import Batch, Moment
 from fleet_wire.control_messages import Birth
 from fleet_wire.payload import MAX_TIME
 from fleet_wire.topics import TELEMETRY, device_topic
@@ -140,6 +141,55 @@ class TestTime:
         assert again.frame.ts.tolist() == [T + 5] * 3
         assert admission.sequences.gaps(0) == []
 
+    def test_more_than_may_wait_go_to_the_quarantine_and_count_as_stored(self) -> None:
+        admission = fresh()
+        payloads = [message(seq, ts=None) for seq in range(4)] + [message(4)]
+        admitted = admission.admit(batch(*payloads, trusted=False, may_hold=2))
+        assert admitted.held == [0, 1]
+        assert admitted.quarantined == [(2, "no_time"), (3, "no_time")]
+        assert admitted.frame.seq.tolist() == [4]
+        assert {name: balanced(admission)[name] for name in ("received", "new", "quarantined")} == {
+            "received": 3,
+            "new": 1,
+            "quarantined": 2,
+        }
+        admission.admit(batch(*payloads[:2], wall=T + 5))
+        assert admission.sequences.gaps(0) == []
+        again = admission.admit(batch(*payloads[2:4], again=[0, 1], wall=T + 9))
+        assert again.frame.ts.tolist() == [T + 9] * 2
+
+    def test_what_comes_out_of_the_quarantine_keeps_its_arrival_which_is_no_step_of_the_clock(self) -> None:
+        admission = fresh()
+        admission.admit(batch(message(0, ts=None), wall=T + DAY))
+        again = admission.admit(batch(message(1, ts=None), again=[0], wall=T))
+        assert again.frame.ts.tolist() == [T]
+        assert [lap.stepped.tolist() for lap in again.laps] == [[]]
+        assert admission.describe(0)["counters"]["clock_steps"] == 0
+
+    def test_while_the_fleet_votes_messages_that_need_the_time_wait_and_the_others_go_on(self) -> None:
+        admission = fresh()
+        for device in range(6):
+            number = admission.registry.device("site", f"device-{device}")
+            assert isinstance(number, int)
+            admission.registry.presence.born(number)
+        unsure = Moment(T, 0, trusted=True, least=T - DAY)
+        topics = [topic(device) for device in (1, 2, 3)]
+        payloads = [message(0, ts=T + DAY), message(0, ts=None), message(0)]
+        admitted = admission.admit(Batch(unsure, topics, payloads))
+        assert admitted.held == [0, 1]
+        assert admitted.frame.ts.tolist() == [T]
+        admitted = admission.admit(Batch(unsure, topics, payloads, may_hold=0))
+        assert admitted.quarantined == [(1, "no_time")]
+        assert admitted.frame.ts.tolist() == [T + DAY]
+
+    def test_one_device_that_the_others_outvote_is_stamped(self) -> None:
+        admission = fresh()
+        unsure = Moment(T, 0, trusted=True, least=T - DAY)
+        topics = [topic(device) for device in (1, 2, 3, 4)]
+        payloads = [message(0), message(0), message(0), message(0, ts=T + DAY)]
+        admitted = admission.admit(Batch(unsure, topics, payloads))
+        assert (admitted.held, admitted.frame.ts.tolist()) == ([], [T] * 4)
+
     def test_a_stamped_duplicate_is_no_conflict(self) -> None:
         admission = fresh()
         admission.admit(batch(message(0, ts=None), message(1, ts=10)))
@@ -163,7 +213,7 @@ class TestBirths:
         admission = fresh()
         admission.admit(batch(message(0)))
         admission.birth(0, Birth(type="pump", boot=3, next=3))
-        assert [tuple(one) for one in admission.receipts_due(0)] == [(0, 3, 2, [(1, 2)])]
+        assert admission.receipts_due(0) == [(0, 3, (0, 2, [(1, 2)]))]
 
     def test_a_new_boot_with_an_older_clock_is_a_step(self) -> None:
         admission = fresh()
@@ -186,7 +236,7 @@ class TestBirths:
         admission.retire(np.array([0]))
         told = admission.describe(0)
         assert (told["boot"], told["counters"]["received"], told["bad"]) == (None, 0, {})
-        assert admission.admit(batch(message(2))).frame.device.tolist() == [0]
+        assert admission.admit(batch(message(3, ts=T + 1), wall=T + 1)).frame.device.tolist() == [0]
         assert balanced(admission)["received"] == 2
         assert admission.describe(0)["counters"]["received"] == 1
         assert admission.accounting.totals()["bad"] == 1
@@ -202,6 +252,49 @@ def test_messages_replayed_out_of_quarantine_are_new_once_more() -> None:
     admitted = admission.admit(batch(message(0), message(1), again=[1]))
     assert admitted.frame.seq.tolist() == [1]
     assert (balanced(admission)["new"], balanced(admission)["duplicate"]) == (3, 1)
+
+
+class TestForgottenMarks:
+    def test_what_a_retired_device_sends_again_is_not_known_and_what_it_sends_next_is_new(self) -> None:
+        admission = fresh()
+        first = [message(seq, ts=T + seq, m={"t": 1.0, "door": True, "Bad": 1}) for seq in range(10)]
+        admission.admit(batch(*first, wall=T + 9))
+        admission.retire(np.array([0]))
+        again = admission.admit(batch(*first[7:], message(10, ts=T + 10), wall=T + 10))
+        assert again.frame.seq.tolist() == [10]
+        assert again.not_known is not None
+        assert again.not_known.seq.tolist() == [7, 8, 9]
+        counted = balanced(admission)
+        assert (counted["new"], counted["not_known"], counted["values_not_known"]) == (11, 3, 9)
+        assert "duplicate" not in counted
+
+    def test_of_ten_boots_sent_twice_each_message_counts_once(self) -> None:
+        admission = fresh()
+        everything = [
+            message(seq, boot=boot, ts=T + 10 * boot + seq) for boot in range(10) for seq in range(5)
+        ]
+        for _ in range(2):
+            admission.admit(batch(*everything, wall=T + 100))
+        counted = balanced(admission)
+        assert (counted["new"], counted["not_known"], counted["received"]) == (50, 50, 100)
+
+    def test_no_receipt_says_stored_of_what_is_not(self) -> None:
+        admission = fresh()
+        seqs = [*range(0, 200, 2), *range(1, 200, 2)]
+        admitted = admission.admit(batch(*(message(seq, ts=T + seq) for seq in seqs), wall=T + 200))
+        stored = set(admitted.frame.seq.tolist())
+        ((_, _, told),) = admission.receipts_due(0)
+        missing = {seq for first, last in told.missing for seq in range(first, last + 1)}
+        assert set(range(told.since, told.upto + 1)) - missing <= stored
+        assert balanced(admission)["not_known"] == 200 - len(stored)
+
+    def test_a_message_of_invalid_content_that_may_have_come_before_is_quarantined(self) -> None:
+        admission = fresh()
+        admission.admit(batch(message(0)))
+        admission.retire(np.array([0]))
+        too_far = message(0, s=[(MAX_TIME - T, {"t": 1.0})])
+        admitted = admission.admit(batch(too_far))
+        assert (len(admitted.quarantined), admitted.not_known) == (1, None)
 
 
 def test_deliveries_of_foreign_sites_are_counted_as_quarantined_messages_except_statuses_and_acks() -> None:

@@ -11,6 +11,8 @@ ORDER = (
     "limits",
     "timestamps",
     "token_buckets",
+    "stamp_clock",
+    "laps",
     "arrivals",
     "devices",
     "registry",

@@ -62,7 +62,7 @@ def settings(**changes: Any) -> FoldSettings:
 
 
 def moment(ms: int) -> Moment:
-    return Moment(START + ms, ms)
+    return Moment(START + ms, ms, monotonic=ms)
 
 
 def reading(device: str, seq: int, ms: int, **metrics: Any) -> tuple[str, bytes]:

@@ -29,5 +29,15 @@ def test_each_delivery_goes_one_way_in_the_order_of_arrival() -> None:
         name: [place for place, way in enumerate(topics.values()) if way == name] for name in topics.values()
     }
     assert (parts.telemetry, parts.foreign) == (at["telemetry"], at["foreign"])
-    assert parts.statuses == [(DeviceTopic("berlin", "a", "status"), b"fleet/v1/berlin/a/status")]
+    assert parts.statuses == [(DeviceTopic("berlin", "a", "status"), b"fleet/v1/berlin/a/status", True)]
     assert parts.acks == [(DeviceTopic("berlin", "b", "ack"), b"fleet/v1/berlin/b/ack")]
+
+
+def test_a_status_that_the_broker_kept_or_sends_again_is_told_from_one_just_sent() -> None:
+    topics = [f"fleet/v1/berlin/{device}/status" for device in "abc"]
+    batch = Batch(Moment(0, 0), topics, [b"x"] * 3, copies=[0, 2])
+    assert [just_sent for *_, just_sent in by_topic(batch, Registry(RegistryLimits())).statuses] == [
+        False,
+        True,
+        False,
+    ]

@@ -11,87 +11,67 @@ from edge_gateway.fold import command_queue as module
 from edge_gateway.fold.command_queue import (
     LEAST_BUCKETS,
     MOST_WAITING_A_DEVICE,
-    REFUSED_FIRST,
     Bucket,
-    CommandQueue,
-    CommandWork,
     Mode,
     PendingCommand,
 )
 from edge_gateway.records import codec
-from edge_gateway.records.alerts import CommandIntent, Transition
 from fleet_config.durations import RateSpec
+from fleet_wire.control_messages import Ack
+from tests.gateway.fold.commands import HOUR, INTENT, moment, queue, states, transition
 from tests.gateway.records.transitions import WALL, too_warm
-
-INTENT = CommandIntent(
-    name="compressor", args={"value": -22}, expires_ms=60_000, confirm_within_ms=10_000, retries=2
-)
-FAST = RateSpec(1000, 1000)
-
-
-def transition(device: str = "frz-1", level: str = "critical", at: int = WALL) -> Transition:
-    identity = f"id-{device}-{level}-{at}"
-    return too_warm(id=identity, level=level, subject=device, at=at, commands=(INTENT,))
 
 
 def test_an_id_is_made_of_the_alert_its_cause_its_time_and_the_commands_name() -> None:
     """A replay by another version must send the command under the same id: its device executes it once."""
     name = f"a1\0compressor\0firing\0{WALL}".encode()
     expected = hashlib.blake2b(name, digest_size=8).hexdigest()
-    assert PendingCommand.of(too_warm(), INTENT).id == expected
-
-
-def queue(mode: Mode = "live", per_device: RateSpec = FAST, total: RateSpec = FAST) -> CommandQueue:
-    return CommandQueue(mode, per_device, total)
-
-
-def states(work: CommandWork) -> list[str]:
-    return [change.state for change in work.changes]
+    assert PendingCommand.of(too_warm(), INTENT, moment(WALL)).id == expected
 
 
 def test_buckets_that_are_full_again_are_forgotten() -> None:
     commands = queue(per_device=RateSpec(1, 1_000))
     for number in range(LEAST_BUCKETS):
         at = WALL + number * 100
-        commands.add([transition(f"d{number}", at=at)], at)
-        commands.advance(at)
+        commands.add([transition(f"d{number}", at=at)], moment(at))
+        commands.advance(moment(at))
     buckets = commands.snapshot()["buckets"]
     assert list(buckets) == [f"d{number}" for number in range(LEAST_BUCKETS - 10, LEAST_BUCKETS)]
 
 
 def test_a_retired_device_is_forgotten_but_its_number_still_grows() -> None:
     commands = queue()
-    commands.add([transition()], WALL)
-    (sent,) = commands.advance(WALL).send
-    commands.acknowledge("frz-1", sent.id, "done", "", WALL)
+    commands.add([transition()], moment(WALL))
+    (sent,) = commands.advance(moment(WALL)).send
+    commands.acknowledge("frz-1", Ack(id=sent.id, outcome="done"), WALL)
     commands.forget(["frz-1", "never-heard-of"])
     assert commands.snapshot()["last_n"] == {}
-    commands.add([transition(at=WALL + 1)], WALL + 1)
-    assert commands.advance(WALL + 1).send[0].n > sent.n
+    commands.add([transition(at=WALL + 1)], moment(WALL + 1))
+    assert commands.advance(moment(WALL + 1)).send[0].n > sent.n
 
 
 def test_a_command_is_sent_once_and_confirmed() -> None:
     commands = queue()
-    assert states(commands.add([transition()], WALL)) == ["queued"]
-    work = commands.advance(WALL)
+    assert states(commands.add([transition()], moment(WALL))) == ["queued"]
+    work = commands.advance(moment(WALL))
     assert states(work) == ["sent"]
     assert work.send[0].n == WALL
-    assert not commands.advance(WALL + 1)
-    done = commands.acknowledge("frz-1", work.send[0].id, "done", "", WALL + 50)
+    assert not commands.advance(moment(WALL + 1))
+    done = commands.acknowledge("frz-1", Ack(id=work.send[0].id, outcome="done"), WALL + 50)
     assert states(done) == ["done"]
     assert not commands.busy
 
 
 def test_a_retry_keeps_id_and_number_and_ends_unconfirmed() -> None:
     commands = queue()
-    commands.add([transition()], WALL)
-    first = commands.advance(WALL).send[0]
+    commands.add([transition()], moment(WALL))
+    first = commands.advance(moment(WALL)).send[0]
     identity = (first.id, first.n)
-    assert not commands.advance(WALL + 9_999)
+    assert not commands.advance(moment(WALL + 9_999))
     for step in (1, 2):
-        again = commands.advance(WALL + step * 10_000).send[0]
+        again = commands.advance(moment(WALL + step * 10_000)).send[0]
         assert (again.id, again.n) == identity
-    (given_up,) = commands.advance(WALL + 30_000).changes
+    (given_up,) = commands.advance(moment(WALL + 30_000)).changes
     assert (given_up.state, given_up.detail) == ("unconfirmed", "sent 3 times")
 
 
@@ -99,26 +79,46 @@ def test_a_retry_keeps_id_and_number_and_ends_unconfirmed() -> None:
 def test_a_command_that_wants_no_answer_ends_when_it_expires(at: int, ended: list[tuple[str, str]]) -> None:
     commands = queue()
     patient = replace(INTENT, confirm_within_ms=None)
-    commands.add([too_warm(commands=(patient,))], WALL)
-    commands.advance(WALL)
-    assert [(change.state, change.detail) for change in commands.advance(WALL + at).changes] == ended
-    assert not commands.advance(WALL + 120_000, trusted=False)
+    commands.add([too_warm(commands=(patient,))], moment(WALL))
+    commands.advance(moment(WALL))
+    assert [(change.state, change.detail) for change in commands.advance(moment(WALL + at)).changes] == ended
 
 
-def test_without_a_trusted_clock_a_command_that_waits_for_an_answer_does_not_expire() -> None:
-    commands = queue()
-    commands.add([transition()], WALL)
-    (sent,) = commands.advance(WALL).send
-    assert commands.advance(WALL + 60_000, trusted=False).send == [sent]
-    assert states(commands.advance(WALL + 60_001)) == ["unconfirmed"]
+@pytest.mark.parametrize("set_by", [-HOUR, HOUR, 0])
+@pytest.mark.parametrize("trusted", [True, False])
+def test_a_clock_that_is_set_changes_nothing_that_waits(set_by: int, *, trusted: bool) -> None:
+    """The answer, the expiry, the rate and the wait after a refusal take as long as they would have."""
+    commands = queue(per_device=RateSpec(1, 50_000))
+    slow = replace(INTENT, confirm_within_ms=50_000, retries=0)
+    commands.add(
+        [transition(device="answer"), transition(device="rate"), transition(device="refusal")], moment(WALL)
+    )
+    commands.add(
+        [transition(device="rate", at=WALL + 1), too_warm(subject="late", commands=(slow,))], moment(WALL)
+    )
+    by_device = {one.device: one for one in commands.advance(moment(WALL)).send}
+    commands.acknowledge("rate", Ack(id=by_device["rate"].id, outcome="done"), WALL)
+    commands.undelivered("refusal", by_device["refusal"].id, "no", WALL, for_good=False)
+
+    def after(ms: int) -> list[tuple[str, str]]:
+        work = commands.advance(moment(WALL + ms, trusted=trusted, set_by=set_by))
+        again = [(one.device, "again") for one in work.send if one.attempts > 1]
+        return sorted([(change.device, change.state) for change in work.changes] + again)
+
+    assert after(9_999) == []
+    assert after(10_000) == [("answer", "again")]
+    assert after(49_999) == [("answer", "again")]
+    assert after(50_000) == [("late", "unconfirmed"), ("rate", "sent"), ("refusal", "sent")]
+    assert after(59_999) == [("answer", "unconfirmed")]
+    assert after(60_000) == [("rate", "unconfirmed"), ("refusal", "unconfirmed")]
 
 
 def test_a_device_s_commands_wait_for_each_other_up_to_twenty() -> None:
     commands = queue()
-    told = [states(commands.add([transition(at=WALL + step)], WALL)) for step in range(21)]
+    told = [states(commands.add([transition(at=WALL + step)], moment(WALL))) for step in range(21)]
     assert told == [["queued"]] * MOST_WAITING_A_DEVICE + [["failed"]]
-    assert states(commands.add([transition(device="other")], WALL)) == ["queued"]
-    (refused,) = commands.add([transition(at=WALL + 30)], WALL).changes
+    assert states(commands.add([transition(device="other")], moment(WALL))) == ["queued"]
+    (refused,) = commands.add([transition(at=WALL + 30)], moment(WALL)).changes
     assert (refused.detail, refused.n) == ("too many commands are waiting", None)
     assert commands.refused == 2
 
@@ -126,31 +126,21 @@ def test_a_device_s_commands_wait_for_each_other_up_to_twenty() -> None:
 def test_all_commands_together_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MOST_WAITING", 3)
     commands = queue()
-    told = [states(commands.add([transition(device=f"d{number}")], WALL)) for number in range(2)]
-    commands.advance(WALL)
-    told += [states(commands.add([transition(device=f"e{number}")], WALL)) for number in range(2)]
+    told = [states(commands.add([transition(device=f"d{number}")], moment(WALL))) for number in range(2)]
+    commands.advance(moment(WALL))
+    told += [states(commands.add([transition(device=f"e{number}")], moment(WALL))) for number in range(2)]
     assert told == [["queued"], ["queued"], ["queued"], ["failed"]], "those without an answer count, too"
-
-
-@pytest.mark.parametrize(
-    ("refusals", "wait"), [(1, 5_000), (2, 10_000), (3, 20_000), (4, 40_000), (5, 60_000), (500, 60_000)]
-)
-def test_the_wait_after_a_refusal_doubles_up_to_a_minute(refusals: int, wait: int) -> None:
-    command = PendingCommand.of(too_warm(), INTENT)
-    assert command.may_be_sent(WALL)
-    command.sent_at, command.refusals = WALL, refusals
-    assert [command.may_be_sent(WALL + ms) for ms in (-1, 0, wait - 1, wait)] == [True, False, False, True]
 
 
 def test_of_equal_severity_the_oldest_goes_first() -> None:
     commands = queue()
     for at in (WALL + 1, WALL, WALL + 2):
-        commands.add([transition(at=at)], WALL)
+        commands.add([transition(at=at)], moment(WALL))
     order = []
     for _ in range(3):
-        (sent,) = commands.advance(WALL + 2).send
+        (sent,) = commands.advance(moment(WALL + 2)).send
         order.append(sent.alert.at)
-        commands.acknowledge("frz-1", sent.id, "done", "", WALL + 2)
+        commands.acknowledge("frz-1", Ack(id=sent.id, outcome="done"), WALL + 2)
     assert order == [WALL, WALL + 1, WALL + 2]
 
 
@@ -170,39 +160,49 @@ def test_a_bucket_holds_one_token_at_least_and_fills_with_time() -> None:
 
 def test_one_unconfirmed_command_a_device_critical_first() -> None:
     commands = queue()
-    commands.add([transition(level="info", at=WALL), transition(level="critical", at=WALL + 1)], WALL)
-    commands.add([transition(device="other")], WALL)
-    sent = commands.advance(WALL + 2).send
+    commands.add([transition(level="info", at=WALL), transition(level="critical", at=WALL + 1)], moment(WALL))
+    commands.add([transition(device="other")], moment(WALL))
+    sent = commands.advance(moment(WALL + 2)).send
     assert [(sent.device, sent.alert.level) for sent in sent] == [
         ("frz-1", "critical"),
         ("other", "critical"),
     ]
-    commands.acknowledge("frz-1", sent[0].id, "rejected", "no", WALL + 3)
-    follow = commands.advance(WALL + 4).send
+    commands.acknowledge("frz-1", Ack(id=sent[0].id, outcome="rejected", detail="no"), WALL + 3)
+    follow = commands.advance(moment(WALL + 4)).send
     assert [sent.alert.level for sent in follow] == ["info"]
     assert follow[0].n > sent[0].n
 
 
 def test_numbers_grow_when_the_wall_clock_steps_back() -> None:
     commands = queue()
-    commands.add([transition()], WALL)
-    first = commands.advance(WALL).send[0]
-    commands.acknowledge("frz-1", first.id, "done", "", WALL)
-    commands.add([transition(at=WALL - 5_000)], WALL - 5_000)
-    assert commands.advance(WALL - 5_000).send[0].n == first.n + 1
+    commands.add([transition()], moment(WALL))
+    first = commands.advance(moment(WALL)).send[0]
+    commands.acknowledge("frz-1", Ack(id=first.id, outcome="done"), WALL)
+    earlier = moment(WALL, set_by=-5_000)
+    commands.add([transition(at=WALL - 5_000)], earlier)
+    assert commands.advance(earlier).send[0].n == first.n + 1
 
 
-def test_expiry_counts_from_the_reading() -> None:
+@pytest.mark.parametrize(
+    ("age", "trusted", "left"),
+    [(59_000, True, 1_000), (-HOUR, True, 60_000), (HOUR, False, 60_000)],
+    ids=["of its reading", "of a reading from the future", "while the clock is not trusted"],
+)
+def test_expiry_counts_from_the_reading(age: int, left: int, *, trusted: bool) -> None:
+    first = PendingCommand.of(transition(at=WALL - age), INTENT, moment(WALL, trusted=trusted))
+    assert first.expires_at == left
+
+
+def test_a_command_that_expires_before_it_can_be_sent_is_never_sent() -> None:
     commands = queue()
-    commands.add([transition(at=WALL - 59_000)], WALL)
-    assert states(commands.advance(WALL + 1_000)) == ["expired"]
+    commands.add([transition(at=WALL - 59_000)], moment(WALL))
+    assert states(commands.advance(moment(WALL + 1_000))) == ["expired"]
 
 
-def test_without_a_trusted_clock_nothing_expires_and_a_start_ends_everything() -> None:
+def test_a_start_after_an_unknown_time_ends_everything() -> None:
     commands = queue()
-    commands.add([transition(at=WALL - 3_600_000), transition(device="other")], WALL)
-    commands.add([transition(at=WALL - 3_600_001)], WALL)
-    assert states(commands.advance(WALL, trusted=False)) == ["sent", "sent"]
+    commands.add([transition(), transition(device="other"), transition(at=WALL - 1)], moment(WALL))
+    assert states(commands.advance(moment(WALL))) == ["sent", "sent"]
     assert commands.waiting() == {"frz-1": 1}
     assert states(commands.expire_unknown(WALL)) == ["expired_unknown"] * 3
     assert not commands.busy
@@ -211,136 +211,63 @@ def test_without_a_trusted_clock_nothing_expires_and_a_start_ends_everything() -
 @pytest.mark.parametrize(("mode", "told"), [("dry_run", ["dry_run"]), ("off", [])])
 def test_modes_that_publish_nothing(mode: Mode, told: list[str]) -> None:
     commands = queue(mode)
-    assert states(commands.add([transition()], WALL)) == told
-    assert not commands.advance(WALL)
+    assert states(commands.add([transition()], moment(WALL))) == told
+    assert not commands.advance(moment(WALL))
 
 
 def test_rates_delay_commands_and_lose_none() -> None:
     commands = queue(per_device=RateSpec(1, 60_000))
-    commands.add([transition(at=WALL), transition(at=WALL + 1, level="warning")], WALL)
-    first = commands.advance(WALL).send
-    commands.acknowledge("frz-1", first[0].id, "done", "", WALL + 1)
-    assert not commands.advance(WALL + 30_000)
-    assert states(commands.advance(WALL + 59_999)) == []
-    assert len(commands.advance(WALL + 60_000).send) == 1
+    commands.add([transition(at=WALL), transition(at=WALL + 1, level="warning")], moment(WALL + 1))
+    first = commands.advance(moment(WALL)).send
+    commands.acknowledge("frz-1", Ack(id=first[0].id, outcome="done"), WALL + 1)
+    assert not commands.advance(moment(WALL + 30_000))
+    assert states(commands.advance(moment(WALL + 59_999))) == []
+    assert len(commands.advance(moment(WALL + 60_000)).send) == 1
 
 
 def test_a_used_up_total_rate_takes_no_token_of_a_device() -> None:
     commands = queue(per_device=RateSpec(1, 60_000), total=RateSpec(1, 1_000))
-    commands.add([transition(device="a"), transition(device="b")], WALL)
-    assert len(commands.advance(WALL).send) == 1
-    assert len(commands.advance(WALL + 1_000).send) == 1
+    commands.add([transition(device="a"), transition(device="b")], moment(WALL))
+    assert len(commands.advance(moment(WALL)).send) == 1
+    assert len(commands.advance(moment(WALL + 1_000)).send) == 1
 
 
 def test_a_full_queue_refuses_and_counts() -> None:
     commands = queue(per_device=RateSpec(1, 3_600_000))
     for step in range(30):
-        commands.add([transition(at=WALL + step)], WALL)
+        commands.add([transition(at=WALL + step)], moment(WALL))
     assert commands.refused == 10
 
 
 def test_an_answer_to_another_command_changes_nothing() -> None:
     commands = queue()
-    commands.add([transition()], WALL)
-    sent = commands.advance(WALL).send[0]
-    assert not commands.acknowledge("other", sent.id, "done", "", WALL)
-    assert not commands.acknowledge("frz-1", "unknown", "done", "", WALL)
+    commands.add([transition()], moment(WALL))
+    sent = commands.advance(moment(WALL)).send[0]
+    assert not commands.acknowledge("other", Ack(id=sent.id, outcome="done"), WALL)
+    assert not commands.acknowledge("frz-1", Ack(id="unknown", outcome="done"), WALL)
     assert commands.unconfirmed() == [sent]
 
 
 def test_state_survives_as_bytes() -> None:
     commands = queue(per_device=RateSpec(6, 60_000))
-    commands.add([transition(), transition(at=WALL + 1), transition(device="b")], WALL)
-    commands.advance(WALL)
+    commands.add([transition(), transition(at=WALL + 1), transition(device="b")], moment(WALL))
+    commands.advance(moment(WALL))
     state = commands.snapshot()
     other = queue(per_device=RateSpec(6, 60_000))
     other.restore(codec.unpack(codec.pack(state)))
     assert other.snapshot() == state
     assert other.unconfirmed() == commands.unconfirmed()
     for one in (commands, other):
-        one.acknowledge("b", one.unconfirmed()[1].id, "done", "", WALL + 5)
-    later = [one.advance(WALL + 61_000) for one in (commands, other)]
+        one.acknowledge("b", Ack(id=one.unconfirmed()[1].id, outcome="done"), WALL + 5)
+    later = [one.advance(moment(WALL + 61_000)) for one in (commands, other)]
     assert later[0] == later[1]
-
-
-def test_a_refused_command_is_sent_again_until_it_expires() -> None:
-    commands = queue()
-    commands.add([transition()], WALL)
-    first = commands.advance(WALL).send[0]
-    number = first.n
-    work = commands.undelivered("frz-1", first.id, "not authorised", WALL, for_good=False)
-    assert [(change.state, change.detail) for change in work.changes] == [("refused", "not authorised")]
-    assert not commands.advance(WALL + REFUSED_FIRST - 1)
-    again = commands.advance(WALL + REFUSED_FIRST)
-    assert states(again) == ["sent"]
-    assert again.send[0].id == first.id
-    assert again.send[0].n > number
-    commands.undelivered("frz-1", first.id, "not authorised", WALL + REFUSED_FIRST, for_good=False)
-    assert not commands.advance(WALL + 3 * REFUSED_FIRST - 1)
-    (last,) = commands.advance(WALL + 60_000).changes
-    assert (last.state, last.detail) == ("refused", "not authorised; tried 2 times until it expired")
-    assert not commands.busy
-
-
-def test_a_refused_command_does_not_hold_up_its_devices_others() -> None:
-    commands = queue()
-    commands.add([transition(level="critical"), transition(level="info", at=WALL + 1)], WALL)
-    critical = commands.advance(WALL).send[0]
-    commands.undelivered("frz-1", critical.id, "quota exceeded", WALL, for_good=False)
-    (other,) = commands.advance(WALL + 1).send
-    assert other.alert.level == "info"
-    commands.acknowledge("frz-1", other.id, "done", "", WALL + 2)
-    assert [sent.id for sent in commands.advance(WALL + REFUSED_FIRST).send] == [critical.id]
-    assert critical.n > other.n
-
-
-def test_a_command_refused_for_good_has_failed() -> None:
-    commands = queue()
-    commands.add([transition()], WALL)
-    (sent,) = commands.advance(WALL).send
-    work = commands.undelivered("frz-1", sent.id, "too large", WALL, for_good=True)
-    assert [(change.state, change.detail) for change in work.changes] == [("failed", "too large")]
-    assert not commands.busy
-
-
-def test_a_refused_retry_stays_unconfirmed_because_the_device_may_have_the_first() -> None:
-    commands = queue()
-    commands.add([transition()], WALL)
-    (sent,) = commands.advance(WALL).send
-    assert commands.advance(WALL + 10_000).send
-    assert not commands.undelivered("frz-1", sent.id, "not authorised", WALL + 10_001, for_good=False)
-    assert commands.unconfirmed() == [sent]
-    assert not commands.undelivered("frz-1", "another", "not authorised", WALL, for_good=True)
-    assert not commands.undelivered("nobody", sent.id, "not authorised", WALL, for_good=True)
-
-
-def test_a_clock_that_goes_back_does_not_hold_a_refused_command_for_ever() -> None:
-    commands = queue()
-    commands.add([transition(at=WALL - 7_200_000)], WALL)
-    commands.add([transition(at=WALL + 1)], WALL)
-    commands.advance(WALL)
-    (sent,) = commands.unconfirmed()
-    commands.undelivered("frz-1", sent.id, "no", WALL, for_good=False)
-    assert [one.id for one in commands.advance(WALL - 3_600_000).send] == [sent.id]
-
-
-def test_refusals_outlive_a_restart() -> None:
-    commands = queue()
-    commands.add([transition()], WALL)
-    (sent,) = commands.advance(WALL).send
-    commands.undelivered("frz-1", sent.id, "not authorised", WALL, for_good=False)
-    later = queue()
-    later.restore(codec.decode(codec.encode(commands.snapshot())))
-    assert not later.advance(WALL + 1)
-    (last,) = later.advance(WALL + 60_000).changes
-    assert (last.state, last.detail) == ("refused", "not authorised; tried once until it expired")
 
 
 def test_two_commands_of_one_name_in_a_transition_are_sent_one_after_the_other() -> None:
     commands = queue()
-    commands.add([too_warm(commands=(INTENT, INTENT))], WALL)
-    (first,) = commands.advance(WALL).send
+    commands.add([too_warm(commands=(INTENT, INTENT))], moment(WALL))
+    (first,) = commands.advance(moment(WALL)).send
     assert len(commands) == 2
-    commands.acknowledge("frz-1", first.id, "done", "", WALL)
-    assert len(commands.advance(WALL + 1).send) == 1
+    commands.acknowledge("frz-1", Ack(id=first.id, outcome="done"), WALL)
+    assert len(commands.advance(moment(WALL + 1)).send) == 1
     assert len(commands) == 1

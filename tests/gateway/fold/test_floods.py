@@ -92,7 +92,7 @@ class Folded:
 
     def take(self, *messages: tuple[str, bytes]) -> None:
         self.elapsed += 10
-        now = Moment(START + self.elapsed, self.elapsed)
+        now = Moment(START + self.elapsed, self.elapsed, monotonic=self.elapsed)
         self.pipeline.fold(Batch(now, [one for one, _ in messages], [payload for _, payload in messages]))
         self.pipeline.fold(Tick(now))
 
@@ -100,9 +100,9 @@ class Folded:
         """Bytes of the whole state, without the windows that are open."""
         for _ in range(3):
             self.elapsed += 24 * 3_600_000
-            self.pipeline.fold(Tick(Moment(START + self.elapsed, self.elapsed)))
+            self.pipeline.fold(Tick(Moment(START + self.elapsed, self.elapsed, monotonic=self.elapsed)))
         while self.pipeline.windows.pending:
-            self.pipeline.fold(Tick(Moment(START + self.elapsed, self.elapsed)))
+            self.pipeline.fold(Tick(Moment(START + self.elapsed, self.elapsed, monotonic=self.elapsed)))
         return len(codec.pack(self.pipeline.snapshot()))
 
 

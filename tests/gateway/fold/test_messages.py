@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from edge_gateway.fleet.arrivals.marks import StoredRange
 from edge_gateway.fold.command_queue import PendingCommand
 from edge_gateway.fold.messages import (
     Message,
@@ -17,6 +18,7 @@ from edge_gateway.fold.messages import (
     receipt_message,
 )
 from edge_gateway.records.alerts import CommandIntent
+from edge_gateway.records.inputs import Moment
 from fleet_wire import control_messages, topics
 from tests.gateway.records.transitions import WALL, too_warm
 
@@ -72,13 +74,13 @@ def test_a_notice_carries_the_alert_and_no_number() -> None:
 
 
 def test_a_command_carries_its_number_its_alert_and_when_the_broker_drops_it() -> None:
-    pending = PendingCommand.of(too_warm(**TEXTS, commands=(INTENT,)), INTENT)
+    pending = PendingCommand.of(too_warm(**TEXTS, commands=(INTENT,)), INTENT, Moment(WALL, 0, monotonic=7))
     pending.n, pending.sent_at = 8, WALL + 5
     message = command_message(pending)
     assert (message.topic, message.kind, message.expires_at) == (
         COMMAND_TOPIC,
         MessageKind.COMMAND,
-        WALL + 60_000,
+        60_007,
     )
     assert message.correlation == pending.id.encode()
     assert control_messages.decode_command(message.payload) == control_messages.Command(
@@ -87,10 +89,10 @@ def test_a_command_carries_its_number_its_alert_and_when_the_broker_drops_it() -
 
 
 def test_a_receipt_may_be_lost() -> None:
-    message = receipt_message("berlin", "frz-1", 4, 99, [(3, 5)])
+    message = receipt_message("berlin", "frz-1", 4, StoredRange(2, 99, [(3, 5)]))
     assert (message.qos, message.fleeting, message.kind) == (0, True, MessageKind.RECEIPT)
     assert control_messages.decode_receipt(message.payload) == control_messages.Receipt(
-        boot=4, upto=99, missing=[(3, 5)]
+        boot=4, since=2, upto=99, missing=[(3, 5)]
     )
 
 

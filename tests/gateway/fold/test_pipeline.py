@@ -13,6 +13,7 @@ from edge_gateway.fold.series_names import SeriesNames
 from edge_gateway.fold.settings import build_pipeline
 from edge_gateway.records import codec
 from edge_gateway.records.inputs import Batch, Moment, Reload, StateLost, Tick
+from edge_gateway.records.store_effects import Kind
 from edge_gateway.rules.files.load import load_rules
 from fleet_wire import control_messages, topics
 from fleet_wire.telemetry import encode_telemetry
@@ -205,7 +206,12 @@ def test_windows_that_began_before_the_state_was_lost_are_partial() -> None:
         closed += pipeline.fold(
             batch(second * 1000, reading("f1", second, second * 1000, temperature=1.0))
         ).windows
-    starts = {(one.partial, int(row["start"]) - START) for one in closed if one.tier == 0 for row in one.rows}
+    starts = {
+        (one.kind == Kind.PARTIAL, int(row["start"]) - START)
+        for one in closed
+        if one.tier == 0
+        for row in one.rows
+    }
     assert starts == {(True, 5_000), (False, 10_000), (False, 15_000), (False, 20_000)}
 
 
@@ -259,6 +265,25 @@ def test_malformed_messages_are_quarantined_with_their_reason() -> None:
         ("fleet/v1/x/telemetry", True),
     ]
     assert pipeline.admission.accounting.imbalance() == []
+
+
+def test_readings_of_messages_that_are_not_known_go_to_the_store_apart_and_to_no_window() -> None:
+    pipeline = build_pipeline("gw", settings())
+    names = SeriesNames(pipeline.registry)
+    born = [
+        control_messages.encode_birth(control_messages.Birth(type="freezer", boot=boot)) for boot in range(9)
+    ]
+    topic = topics.device_topic("berlin", "f1", topics.STATUS)
+    pipeline.fold(batch(0, reading("f1", 0, 1_000, temperature=1.0)))
+    for payload in born:
+        pipeline.fold(batch(0, (topic, payload)))
+    effects = pipeline.fold(batch(2_000, reading("f1", 0, 1_000, temperature=1.0, door="open")))
+    assert effects.not_known is not None
+    assert (effects.not_known.ts.tolist(), effects.not_known.value.tolist()) == ([START + 1_000], [1.0])
+    assert (effects.not_known.tiers.tolist(), effects.late, effects.windows) == ([0], None, [])
+    assert [name.metric for name in effects.for_store(names).series] == ["temperature"]
+    totals = pipeline.admission.accounting.totals()
+    assert (totals["accepted"], totals["not_known"], totals["values_not_known"]) == (1, 1, 2)
 
 
 def test_a_flood_of_late_readings_is_merged_up_to_the_device_s_share() -> None:

@@ -57,7 +57,7 @@ def fold(**limits: Any) -> State:
 
 
 def moment(ms: int) -> Moment:
-    return Moment(START + ms, ms)
+    return Moment(START + ms, ms, monotonic=ms)
 
 
 class Sender:

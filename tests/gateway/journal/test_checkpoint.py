@@ -1,15 +1,12 @@
 import errno
-import struct
-import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from edge_gateway.errors import NewerSpool
+from edge_gateway.errors import OtherSpool
 from edge_gateway.journal import checkpoint
-from edge_gateway.journal.checkpoint import read_latest, refuse_newer, set_aside_unreadable, write_checkpoint
-from edge_gateway.records import codec
+from edge_gateway.journal.checkpoint import read_latest, refuse_other, set_aside_unreadable, write_checkpoint
 from tests.fakes import FaultyFiles
 
 
@@ -54,21 +51,22 @@ def test_every_cut_and_every_flipped_byte_falls_back_to_the_older_one(tmp_path: 
     assert names(tmp_path) == ["checkpoint-00000000000000000001", f"{newest.name}.corrupt-77"]
 
 
-def test_a_newer_format_is_refused_and_nothing_is_touched(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("by", "age"), [(1, "a newer"), (-1, "an older")])
+def test_another_format_is_refused_and_nothing_is_touched(tmp_path: Path, by: int, age: str) -> None:
     write_checkpoint(tmp_path, 1, {"n": 1})
-    with pytest.MonkeyPatch.context() as newer:
-        newer.setattr(checkpoint, "FORMAT", checkpoint.FORMAT + 1)
+    with pytest.MonkeyPatch.context() as other:
+        other.setattr(checkpoint, "FORMAT", checkpoint.FORMAT + by)
         write_checkpoint(tmp_path, 2, {"n": 2})
     newest = max(tmp_path.iterdir())
     before = newest.read_bytes()
     with pytest.raises(
-        NewerSpool, match=rf"{newest.name} .* newer .* start that version again, or .* spool\.path"
+        OtherSpool, match=rf"{newest.name} .* {age} .* start that version again, or .* spool\.path"
     ):
-        refuse_newer(tmp_path)
+        refuse_other(tmp_path)
     assert newest.read_bytes() == before
 
 
-def test_a_flipped_bit_makes_no_newer_format(tmp_path: Path) -> None:
+def test_a_flipped_bit_makes_no_other_format(tmp_path: Path) -> None:
     write_checkpoint(tmp_path, 1, {"n": 1})
     (path,) = tmp_path.iterdir()
     sound = path.read_bytes()
@@ -76,20 +74,11 @@ def test_a_flipped_bit_makes_no_newer_format(tmp_path: Path) -> None:
         data = bytearray(sound)
         data[bit // 8] ^= 1 << bit % 8
         path.write_bytes(data)
-        refuse_newer(tmp_path)
+        refuse_other(tmp_path)
         assert read_latest(tmp_path) is None
     path.write_bytes(b"EG")
-    refuse_newer(tmp_path)
-    refuse_newer(tmp_path / "missing")
-
-
-def test_the_first_format_checked_its_body_alone(tmp_path: Path) -> None:
-    body = codec.encode({"n": 1}, shuffle=True)
-    path = tmp_path / f"checkpoint-{7:020d}"
-    path.write_bytes(struct.pack("<4sB3xQQI", b"EGCP", 1, 7, len(body), zlib.crc32(body)) + body)
-    found = read_latest(tmp_path)
-    assert found is not None
-    assert found.state == {"n": 1}
+    refuse_other(tmp_path)
+    refuse_other(tmp_path / "missing")
 
 
 def test_a_state_that_cannot_be_taken_over_gives_way_to_the_one_before(

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import random
 import struct
 import zlib
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from edge_gateway.journal import framing
 from edge_gateway.journal.framing import (
@@ -13,6 +16,7 @@ from edge_gateway.journal.framing import (
     HOLE,
     MAGIC,
     RECORD,
+    SECTOR_BYTES,
     body_of,
     encode_frame,
     encode_hole,
@@ -91,3 +95,23 @@ def test_a_newer_format_is_recognised_only_in_an_intact_frame(monkeypatch: pytes
 def test_an_empty_body_and_a_frame_behind_a_single_byte_are_read() -> None:
     assert scan(encode_frame(1, 1, b"")).unreadable == []
     assert scan(b"?" + encode_frame(1, 1, b"")).unreadable == [(0, 1)]
+
+
+BODIES = st.lists(st.binary(min_size=1, max_size=1_500).map(lambda body: b"x" + body), min_size=1)
+
+
+@given(before=BODIES, group=BODIES, chance=st.randoms(use_true_random=False))
+def test_no_write_that_never_finished_looks_damaged(
+    before: list[bytes], group: list[bytes], chance: random.Random
+) -> None:
+    """A power cut keeps any sectors of the newest write: the others are zeros, or missing at the end."""
+    durable = b"".join(encode_frame(number, 1, body) for number, body in enumerate(before, 1))
+    first = len(before) + 1
+    written = b"".join(encode_frame(number, first, body) for number, body in enumerate(group, first))
+    data = bytearray(durable + written)
+    for start in range(len(durable) - len(durable) % SECTOR_BYTES, len(data), SECTOR_BYTES):
+        if chance.random() < 0.5:
+            place = slice(max(start, len(durable)), min(start + SECTOR_BYTES, len(data)))
+            data[place] = bytes(len(data[place]))
+    cut = chance.choice([len(data), chance.randint(len(durable), len(data))])
+    assert scan(bytes(data[:cut])).damaged == ()

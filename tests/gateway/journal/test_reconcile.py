@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from edge_gateway.journal.framing import encode_frame, encode_hole, scan
 from edge_gateway.journal.reconcile import Reconciliation, ScannedSegment, reconcile
 
@@ -76,9 +78,40 @@ def test_an_unreadable_segment_in_the_middle_is_lost_whole() -> None:
 
 
 def test_an_unreadable_last_segment_is_a_group_that_was_never_synced() -> None:
-    found = reconcile([segment(1, group(1)), segment(2, b"?" * 50)])
+    found = reconcile([segment(1, group(1)), segment(2, bytes(50))])
     assert (found.lost, found.torn_bytes) == ((), 50)
     assert (found.plans[1].cut, found.plans[1].corrupt) == (0, False)
+
+
+def damaged(data: bytes, at: int) -> bytes:
+    """One bit flipped."""
+    return data[:at] + bytes([data[at] ^ 4]) + data[at + 1 :]
+
+
+@pytest.mark.parametrize("place", range(SIZE))
+def test_a_damaged_last_record_is_a_loss_and_not_a_write_that_never_finished(place: int) -> None:
+    found = reconcile([segment(1, damaged(group(1) + group(2), SIZE + place))])
+    assert kept(found) == [[1]]
+    length = range(8, 12)
+    if place not in length:  # a record that seems to be longer than the file is one that was cut short
+        assert (found.lost, found.plans[0].corrupt, found.torn_bytes) == (((2, 2),), True, 0)
+
+
+def test_damage_within_the_last_group_loses_that_record_alone() -> None:
+    found = reconcile([segment(1, damaged(group(1) + group(2, 3, 4), SIZE + 34))])
+    assert kept(found) == [[1, 3, 4]]
+    assert (found.lost, found.plans[0].corrupt) == (((2, 2),), True)
+
+
+def test_a_last_segment_of_something_else_is_damaged() -> None:
+    found = reconcile([segment(1, group(1)), segment(2, b"?" * 50)])
+    assert (found.lost, found.torn_bytes) == (((2, 2),), 0)
+    assert [plan.corrupt for plan in found.plans] == [False, True]
+
+
+def test_damage_that_a_later_attempt_supersedes_is_no_loss() -> None:
+    found = reconcile([segment(1, damaged(group(1) + group(2), SIZE + 34)), segment(2, group(2))])
+    assert (kept(found), found.lost) == ([[1], [2]], ())
 
 
 def test_a_later_attempt_supersedes_from_its_first_number_on() -> None:
@@ -102,5 +135,5 @@ def test_garbage_between_records_without_a_loss_still_makes_the_file_corrupt() -
 
 
 def test_where_nothing_can_be_read_nothing_is_kept_or_lost() -> None:
-    found = reconcile([segment(1, b"?" * 9)])
+    found = reconcile([segment(1, bytes(9))])
     assert (kept(found), found.lost, found.torn_bytes) == ([[]], (), 9)

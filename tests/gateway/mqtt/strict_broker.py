@@ -176,14 +176,15 @@ class Rig:
         self.told: list[tuple[str, str, str, bool]] = []
         self.fires: list[Message] = []
         self.at = 0.0
-        self.counters, self.problems = Counters(), Problems(lambda: 0)
+        self.counters = Counters()
+        self.problems = Problems(lambda: 0, timer=lambda: int(self.clock() * 1000))
         self.ownership = Ownership([NONCE], self.clock, self.counters, self.problems)
         self.clients = Clients(port)
         said = status or {"gateway": "gw", "state": "online", "nonce": NONCE}
         self.control: Control = make_control(
             "gw",
             clients=self.clients,
-            wall=lambda: 1_000,
+            monotonic=lambda: 1_000,
             started=0,
             report=lambda: dict(said),
             firing_alerts=lambda: self.fires,

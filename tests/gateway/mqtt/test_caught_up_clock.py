@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from edge_gateway.mqtt.caught_up_clock import ECHO_LATE, CaughtUpClock
+from edge_gateway.mqtt.caught_up_clock import ECHO_EVERY, ECHO_LATE, CaughtUpClock
 
 
 def test_the_clock_stands_still_until_the_echo_returns() -> None:
@@ -40,11 +40,23 @@ def test_a_late_echo_means_the_gateway_is_behind() -> None:
     clock.advance(5)
     assert clock.echo_due(1_000)
     assert clock.advance(1_000) == 995
+    assert clock.advance(2_000) == 1_995
     assert clock.advance(1_000 + ECHO_LATE) == 995 + ECHO_LATE
     assert clock.advance(9_000) == 995 + ECHO_LATE
     assert clock.lag(9_000) == 8_000
     clock.echo_received(9_000, msgspec.msgpack.encode(1000))
     assert clock.advance(9_500) == 995 + ECHO_LATE + 500
+
+
+def test_a_gateway_that_was_suspended_has_heard_nobody_meanwhile() -> None:
+    """SIGSTOP, a suspended machine or swap: at most the time between two echoes counts as silence."""
+    clock = CaughtUpClock()
+    clock.connected(0)
+    clock.echo_due(0)
+    clock.echo_received(10, msgspec.msgpack.encode(0))
+    assert clock.advance(500) == 490
+    assert clock.advance(20_500) == 490 + ECHO_EVERY
+    assert clock.advance(20_750) == 490 + ECHO_EVERY + 250
 
 
 def test_one_echo_at_a_time_and_only_when_subscribed() -> None:

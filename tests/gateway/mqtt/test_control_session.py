@@ -136,6 +136,21 @@ async def test_connections_lost_at_once_are_retried_ever_more_slowly() -> None:
             assert rig.problem("control_connection")
 
 
+async def test_a_try_that_fails_is_no_connection_lost() -> None:
+    async with Rig(free_port()) as rig:
+        await rig.until(lambda: rig.control._losses > 1)
+        assert rig.counters.control_connections_lost == 0
+
+
+async def test_a_connection_that_ends_is_counted_once() -> None:
+    async with StrictBroker() as broker, Rig(broker.port) as rig:
+        await rig.until(lambda: broker.taken)
+        broker.ends_after = lambda: 0
+        broker.end(None)
+        await rig.until(lambda: rig.control._losses > 1)
+        assert rig.counters.control_connections_lost == 1
+
+
 def from_system(text: str, cause: OSError) -> aiomqtt.MqttError:
     error = aiomqtt.MqttError(text)
     error.__cause__ = cause
@@ -149,6 +164,7 @@ def from_system(text: str, cause: OSError) -> aiomqtt.MqttError:
         (aiomqtt.MqttError("the connection ended"), "the connection ended"),
         (ConnectionRefusedError(111, "Connect call failed ('127.0.0.1', 1)"), "Connection refused"),
         (from_system("[Errno 111] Connection refused", ConnectionRefusedError(111, "x")), "Connection refused"),
+        (aiomqtt.MqttError("[Errno 111] Connection refused"), "Connection refused"),
         (from_system("[SSL] x", ssl.SSLError(1, "[SSL: WRONG_VERSION_NUMBER] wrong version number (_ssl.c:1)")),
          "TLS failed (wrong version number): check that the port is TLS"),
     ],

@@ -66,7 +66,7 @@ async def connected(broker: OddBroker, place: Path) -> AsyncIterator[Problems]:
     now = lambda: time.monotonic_ns() // 1_000_000  # noqa: E731
     source = Source(
         lambda: SessionOptions("127.0.0.1", broker.port, "edge:gw"),
-        Subscriptions(FILTERS, FilterList(place / "list", "edge:gw"), problems, now),
+        Subscriptions(FILTERS, FilterList(place / "list", "edge:gw"), problems),
         "edge/v1/gw/echo",
         now,
         CaughtUpClock(),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from edge_gateway.fold.messages import Message
 from edge_gateway.mqtt.own_alerts import OwnAlerts
+from edge_gateway.records.alerts import ALERT_COLUMNS
 from edge_gateway.service.http import health_of
 from edge_gateway.status.catalogue import Problem
 from edge_gateway.status.problem import Gravity
@@ -36,6 +37,19 @@ def test_a_problem_is_one_alert_that_fires_and_resolves() -> None:
     assert alerts.firing() == []
 
 
+def test_a_firing_problem_is_read_as_the_alert_of_a_rule_is() -> None:
+    problems = Problems(lambda: NOW)
+    alerts = OwnAlerts("gw", lambda _: None, lambda: NOW)
+    problems.raise_(Problem.BROKER_DROPPED, "7 messages")
+    problems.raise_(Problem.RULES, "broken")
+    alerts.follow(problems)
+    (row,) = alerts.rows()
+    assert tuple(row) == ALERT_COLUMNS
+    assert (row["rule"], row["level"], row["subject"], row["site"]) == ("rules", "warning", "_gateway", "_")
+    assert (row["at"], row["value"]) == (NOW, None)
+    assert row["annotations"] == {"summary": "the rules in force are kept: broken"}
+
+
 def test_two_problems_are_two_alerts_and_a_second_time_is_a_new_one() -> None:
     sent: list[Message] = []
     at = [NOW]
@@ -66,8 +80,10 @@ def test_only_failures_make_the_health_check_fail() -> None:
     problems = Problems(lambda: NOW)
     problems.raise_(Problem.BROKER_DROPPED, "7 messages")
     problems.raise_(Problem.DEVICES_UNHEARD, "frz-1 sends nothing usable")
-    answer = {"state": "online", "problems": [], "warnings": ["frz-1 sends nothing usable"]}
+    warning = {"code": "devices_unheard", "since": NOW, "text": "frz-1 sends nothing usable"}
+    answer: dict[str, object] = {"state": "online", "problems": [], "warnings": [warning]}
     assert health_of(report_of(problems=tuple(problems))) == (answer, 200)
     problems.raise_(Problem.DISK, "no space left")
-    unhealthy = answer | {"problems": ["nothing is acknowledged: no space left"]}
+    failure = {"code": "disk", "since": NOW, "text": "nothing is acknowledged: no space left"}
+    unhealthy = answer | {"problems": [failure]}
     assert health_of(report_of(problems=tuple(problems))) == (unhealthy, 503)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from edge_gateway.mqtt.session_loss import SHOWN_FOR, SessionLoss
+from edge_gateway.mqtt.session_loss import SessionLoss
 from edge_gateway.status.counters import Counters
 from edge_gateway.status.problem import Gravity
 from edge_gateway.status.problems import Problems
@@ -10,6 +10,7 @@ from tests.fakes import ManualClock
 
 NOON = 1_796_212_800_000
 MINUTE = 60_000
+DAY = 24 * 60 * MINUTE
 
 
 Clock = ManualClock[int]
@@ -21,7 +22,7 @@ def clock() -> Clock:
 
 
 def memory_of(clock: Clock, received_to: int | None) -> SessionLoss:
-    return SessionLoss(clock, clock, Counters(), Problems(clock), received_to)
+    return SessionLoss(clock, Counters(), Problems(clock, timer=clock), received_to)
 
 
 def told(memory: SessionLoss) -> str:
@@ -84,11 +85,11 @@ def test_several_losses_are_reported_from_the_first_on(clock: Clock) -> None:
 def test_a_loss_is_shown_for_a_day(clock: Clock) -> None:
     memory = memory_of(clock, NOON - MINUTE)
     memory.connected(session_present=False)
-    clock.now += SHOWN_FOR
-    memory.expire()
+    clock.now += DAY
+    memory.problems.expire()
     assert told(memory)
     clock.now += 1
-    memory.expire()
+    memory.problems.expire()
     assert list(memory.problems) == []
     memory.disconnected(behind=0)
     memory.connected(session_present=False)

@@ -9,7 +9,14 @@ from mqtt5 import PublishPacket, QoS
 
 from edge_gateway.mqtt.caught_up_clock import CaughtUpClock
 from edge_gateway.mqtt.ownership import Ownership
-from edge_gateway.mqtt.source import MOST_AT_ONCE, MOST_BYTES_AT_ONCE, OVERHEAD, SILENT_AFTER, Source
+from edge_gateway.mqtt.source import (
+    MOST_AT_ONCE,
+    MOST_BYTES_AT_ONCE,
+    OVERHEAD,
+    SILENT_AFTER,
+    STANDSTILL,
+    Source,
+)
 from edge_gateway.mqtt.subscriptions import FilterList, Subscriptions
 from edge_gateway.status.counters import Counters
 from edge_gateway.status.problems import Problems
@@ -28,7 +35,7 @@ def source(tmp_path: Path) -> Source:
     NOW[0] = 0
     return Source(
         lambda: SessionOptions("localhost", 1, "gw"),
-        Subscriptions((), FilterList(tmp_path / "list", "gw"), problems, lambda: 0),
+        Subscriptions((), FilterList(tmp_path / "list", "gw"), problems),
         "echo",
         lambda: NOW[0],
         CaughtUpClock(),
@@ -115,6 +122,19 @@ def test_a_missing_echo_is_reported_unless_deliveries_arrive(source: Source) -> 
     assert not echo_problem(source)
 
 
+def test_a_gateway_that_stood_still_waits_for_the_echo_as_long_again(source: Source) -> None:
+    source.listening.connected(0)
+    assert source.listening.echo_due(0) is not None
+    NOW[0] = 2 * SILENT_AFTER
+    source._note_standstill(NOW[0] - STANDSTILL - 1)
+    source._check_echo()
+    assert not echo_problem(source)
+    NOW[0] += SILENT_AFTER + 1
+    source._note_standstill(NOW[0] - STANDSTILL)
+    source._check_echo()
+    assert echo_problem(source)
+
+
 async def test_an_echo_too_large_for_the_broker_ends_nothing(source: Source) -> None:
     source._session._largest = 5
     source._publish_echo(b"x")
@@ -137,7 +157,26 @@ async def test_a_broker_that_is_not_there_is_named_once(source: Source) -> None:
             await asyncio.sleep(0.01)
     running.cancel()
     assert told(source, "broker") == f"cannot reach mqtt://127.0.0.1:{port}: Connection refused"
-    assert source.counters.broker_connections_lost >= 1
+    assert source.counters.broker_connections_lost == 0, "a try that failed is no connection"
+
+
+async def test_only_a_connection_that_the_broker_had_accepted_is_lost(source: Source, tmp_path: Path) -> None:
+    broker = Broker(tmp_path / "broker")
+    broker.start()
+    source.subscriptions.wanted = topics.device_filters(["source-test"])
+    source.connect_options = lambda: SessionOptions(broker.host, broker.port, "edge-source-lost")
+    running = asyncio.create_task(source.run())
+    try:
+        async with asyncio.timeout(60):
+            while not source.listening.subscribed:  # noqa: ASYNC110 - nothing tells of it
+                await asyncio.sleep(0.01)
+    finally:
+        broker.kill()
+    async with asyncio.timeout(60):
+        while "cannot reach" not in told(source, "broker"):  # noqa: ASYNC110 - nothing tells of a new problem
+            await asyncio.sleep(0.01)
+    running.cancel()
+    assert source.counters.broker_connections_lost == 1
 
 
 def test_a_connection_that_ended_names_the_broker(source: Source) -> None:

@@ -65,7 +65,7 @@ def file(tmp_path: Path) -> Path:
 
 
 def wanting(sites: list[str], file: Path, problems: Problems, client_id: str = "edge-a") -> Subscriptions:
-    return Subscriptions(of_sites(*sites), FilterList(file, client_id), problems, lambda: 0)
+    return Subscriptions(of_sites(*sites), FilterList(file, client_id), problems)
 
 
 async def connect(subscriptions_: Subscriptions, session: SessionAtBroker) -> None:
@@ -176,7 +176,7 @@ async def test_an_unwritable_list_does_not_prevent_subscribing(file: Path, probl
     files = FaultyFiles()
     files.fail["create"] = [errno.ENOSPC]
     session = SessionAtBroker()
-    mine = Subscriptions(of_sites("a"), FilterList(file, "edge-a", files), problems, lambda: 0)
+    mine = Subscriptions(of_sites("a"), FilterList(file, "edge-a", files), problems)
     await connect(mine, session)
     assert session.filters == set(of_sites("a"))
 
@@ -225,24 +225,29 @@ async def test_without_a_granted_telemetry_filter_there_is_no_silence(file: Path
 
 @pytest.mark.problem("raises", "foreign_site")
 @pytest.mark.problem("clears", "foreign_site")
-async def test_the_problem_clears_an_hour_after_the_last_delivery(
-    file: Path, problems: Problems, monkeypatch: pytest.MonkeyPatch
+async def test_the_problem_clears_an_hour_after_the_last_delivery_and_forgets_its_sites(
+    file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(subscriptions, "ASK_AGAIN", 0.01)
     clock = ManualClock(0)
+    problems = Problems(clock, timer=clock)
     session = SessionAtBroker()
-    mine = Subscriptions(of_sites("a"), FilterList(file, "edge-a"), problems, clock)
+    mine = wanting(["a"], file, problems)
     await connect(mine, session)
     looking_after = asyncio.create_task(mine.maintain(session))
     mine.foreign_deliveries(["fleet/v1/b/d/telemetry"])
     clock.now = 3_600_000
     await _until(session, lambda: session.asked[-1][0] == "unsubscribe")
+    problems.expire()
     assert Problem.FOREIGN_SITE in problems
     clock.now += 1
-    over = asyncio.Event()
-    problems.changed = over.set
-    await asyncio.wait_for(over.wait(), 60)
+    problems.expire()
     assert Problem.FOREIGN_SITE not in problems
+    async with asyncio.timeout(60):
+        while mine._foreign_sites:  # noqa: ASYNC110 - nothing tells of it
+            await asyncio.sleep(0.01)
+    mine.foreign_deliveries(["fleet/v1/c/d/telemetry"])
+    assert "not this gateway's: c;" in problems.text_of(Problem.FOREIGN_SITE)
     looking_after.cancel()
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from edge_gateway.records import codec
-from edge_gateway.records.alerts import CommandChange, CommandIntent, alert_id, alert_row
+from edge_gateway.records.alerts import CommandChange, CommandIntent, alert_id, alert_row, by_urgency
 from edge_gateway.records.store_effects import StoreEffects, effects_from_tree
 from tests.gateway.records.transitions import WALL, too_warm
 
@@ -62,6 +62,13 @@ def test_a_row_names_everything_people_may_ask_for_even_where_it_is_unknown() ->
         "labels": {"line": "L1"},
         "annotations": {"summary": "too warm"},
     }
+
+
+def test_the_highest_level_comes_first_and_then_the_newest() -> None:
+    rows = [{"level": level, "at": at} for level in ("warning", "info", "critical") for at in (1, 2)]
+    assert [(row["level"], row["at"]) for row in sorted(rows, key=by_urgency)] == [
+        ("critical", 2), ("critical", 1), ("warning", 2), ("warning", 1), ("info", 2), ("info", 1),
+    ]  # fmt: skip
 
 
 def test_an_id_tells_alerts_apart_by_group_rule_device_and_onset() -> None:

@@ -120,23 +120,25 @@ def test_shuffling_shrinks_what_a_checkpoint_holds() -> None:
 
 
 @given(st.dictionaries(st.text(max_size=3), trees, max_size=20))
-def test_a_tree_that_is_taken_apart_gives_the_same_bytes(tree: dict[str, Any]) -> None:
+def test_a_tree_that_is_encoded_piece_by_piece_gives_the_same_bytes(tree: dict[str, Any]) -> None:
     tree = {"columns": {"a": np.arange(5), "b": {}}, **tree}
     whole = codec.pack(tree, shuffle=True)
-    assert codec.decompress(codec.encode_apart(tree)) == whole
+    assert codec.decompress(codec.encode_piecewise(tree)) == whole
     assert tree == {}
 
 
 @pytest.mark.parametrize("keys", [0, 1, 15, 16, 255, 999, 1_000, 1_001, 65_535])
-def test_a_tree_of_any_width_is_taken_apart(keys: int) -> None:
+def test_a_tree_of_any_width_is_encoded_piece_by_piece(keys: int) -> None:
     within = {str(number): number for number in range(keys)}
     for tree in (within, {"within": within, "after": 1}):
         whole = codec.pack(tree)
-        assert codec.decompress(codec.encode_apart(codec.unpack(whole))) == whole
+        assert codec.decompress(codec.encode_piecewise(codec.unpack(whole))) == whole
 
 
 @pytest.mark.parametrize(
-    ("encode", "why"), [(codec.encode_apart, "beyond"), (codec.encode, "claims")], ids=["no size", "its size"]
+    ("encode", "why"),
+    [(codec.encode_piecewise, "beyond"), (codec.encode, "claims")],
+    ids=["no size", "its size"],
 )
 def test_data_is_unpacked_up_to_the_limit_whether_or_not_it_says_its_size(
     monkeypatch: pytest.MonkeyPatch, encode: Callable[[Any], bytes], why: str
@@ -160,7 +162,7 @@ def test_compressed_data_has_a_checksum_and_says_its_size_where_it_is_known() ->
     for data in (codec.compress(bytes(1_000)), of_a_thread):
         frame = zstandard.get_frame_parameters(data)
         assert (frame.has_checksum, frame.content_size) == (True, 1_000)
-    assert zstandard.get_frame_parameters(codec.encode_apart({"a": 1})).has_checksum
+    assert zstandard.get_frame_parameters(codec.encode_piecewise({"a": 1})).has_checksum
 
 
 def test_data_is_compressed_at_the_fastest_level() -> None:
@@ -170,12 +172,12 @@ def test_data_is_compressed_at_the_fastest_level() -> None:
     assert codec.compress(text) == level_1.compress(text)
     in_pieces = level_1.compressobj()
     whole = codec.pack({"a": text})
-    assert codec.encode_apart({"a": text}) == in_pieces.compress(whole) + in_pieces.flush()
+    assert codec.encode_piecewise({"a": text}) == in_pieces.compress(whole) + in_pieces.flush()
     other = zstandard.ZstdCompressor(level=3, write_checksum=True)
     assert other.compress(text) != level_1.compress(text)
 
 
-@pytest.mark.parametrize("encode", [codec.encode, codec.encode_apart])
+@pytest.mark.parametrize("encode", [codec.encode, codec.encode_piecewise])
 @pytest.mark.parametrize("size", [0, 200, 20_000])
 def test_data_that_was_changed_cut_off_or_continued_is_refused(
     encode: Callable[[Any], bytes], size: int
@@ -189,7 +191,7 @@ def test_data_that_was_changed_cut_off_or_continued_is_refused(
 
 
 def test_data_without_its_size_says_when_it_ends_too_early_or_late() -> None:
-    encoded = codec.encode_apart({"a": 1})
+    encoded = codec.encode_piecewise({"a": 1})
     for data in (encoded[:-1], encoded + b"x"):
         with pytest.raises(codec.UndecodableBytes) as caught:
             codec.decode(data)

@@ -16,7 +16,7 @@ from edge_gateway.journal.checkpoint import write_checkpoint
 from edge_gateway.records import codec
 from edge_gateway.records.inputs import Batch, Moment
 from edge_gateway.recovery.settings import fold_settings
-from edge_gateway.recovery.startup import Startup, recover_spool
+from edge_gateway.recovery.startup import Startup, lost_floor, recover_spool
 from edge_gateway.status.catalogue import Problem
 from edge_gateway.status.clock import BUILT, MachineClock
 from edge_gateway.store.database import Store
@@ -36,7 +36,7 @@ def test_a_first_start_that_was_cut_short_is_a_first_start_again(tmp_path: Path,
     found = recover_spool(tmp_path, config, "gw", MachineClock())
     try:
         assert (found.fresh, found.whole, found.findings) == (True, True, [])
-        assert found.store.coverage.floor <= 0
+        assert found.store.floor <= 0
     finally:
         found.journal.close()
         found.store.close()
@@ -46,26 +46,6 @@ def test_a_store_that_cannot_be_read_is_not_taken_for_a_new_one(tmp_path: Path) 
     assert not is_begun(tmp_path / "none")
     (tmp_path / "damaged").write_bytes(b"no database at all" * 300)
     assert is_begun(tmp_path / "damaged")
-
-
-@pytest.mark.parametrize("checkpoint", [False, True])
-def test_a_life_in_1970_does_not_make_a_clock_right_that_is_behind(
-    tmp_path: Path, *, checkpoint: bool
-) -> None:
-    """Not before the newest journaled time: else a clock that stands months behind would be believed next."""
-    now = BUILT + 10_000_000_000
-    inside = Inside(tmp_path, configuration(tmp_path), now)
-    for seq, (wall, trusted) in enumerate([(now, True), (1_000, False)]):
-        said = Reading("d", "s", 1, seq, now + seq, {"heat": 1.0})
-        inside.deliver(Moment(wall, seq, trusted), [said.delivery()])
-        inside.commit()
-        if checkpoint:
-            inside.checkpoint()
-        inside.crash()
-    inside.clock.floor = BUILT
-    inside.crash()
-    assert inside.clock.floor == now
-    inside.close()
 
 
 def test_a_hole_in_records_that_the_checkpoint_includes_is_no_loss(tmp_path: Path) -> None:
@@ -347,3 +327,28 @@ def test_other_sites_take_over_the_state_and_check_every_device_again(life: Life
         assert new(found) == RECORDS
         life.record(found, RECORDS + 1)
         assert new(found) == RECORDS, "its site is foreign now"
+
+
+def test_a_stamp_from_2099_does_not_keep_windows_of_a_lost_store_from_being_corrected(tmp_path: Path) -> None:
+    now, ahead = 1_760_000_400_000, 4_070_908_800_000
+    inside = Inside(tmp_path, configuration(tmp_path), now)
+    topic = topics.device_topic("s", "frz-ahead", topics.TELEMETRY)
+    untrusted = Moment(now, 0, trusted=False)
+    inside.deliver(untrusted, [(topic, encode_telemetry(1, 0, ahead, {"heat": 1.0}))])
+    inside.settle(untrusted)
+    assert inside.pipeline.windows.closed_to > ahead
+    inside.checkpoint()
+    inside.store.close()
+    (tmp_path / spool.STORE).unlink()
+    inside.crash()
+    assert inside.store.opened.created
+    assert now <= inside.store.floor <= inside.clock.now + 300_000
+    inside.close()
+
+
+@pytest.mark.parametrize(("closed_to", "floor"), [(50, 1_000), (1_005, 1_005), (1 << 60, 301_000)])
+def test_the_floor_of_a_new_store_is_where_windows_were_closed_as_far_as_clocks_may_be_ahead(
+    closed_to: int, floor: int
+) -> None:
+    config = configuration(Path("spool"), time={"max_future_skew": "5m"})
+    assert lost_floor(1_000, closed_to, config) == floor

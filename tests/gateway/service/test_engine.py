@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import cast
 
 import pytest
 from mqtt5 import PublishPacket, QoS
 
 from edge_gateway.fold.effects import Effects
-from edge_gateway.fold.pipeline import Pipeline
 from edge_gateway.mqtt.caught_up_clock import CaughtUpClock
-from edge_gateway.mqtt.source import Arrivals, Source
+from edge_gateway.mqtt.source import Arrivals
 from edge_gateway.records.inputs import Batch, Input, Moment, Tick
 from edge_gateway.service.engine import (
     CLOSE_EVERY,
@@ -26,199 +22,11 @@ from edge_gateway.service.engine import (
     MOST_UNCOMMITTED,
     MOST_UNSTORED,
     TICK,
-    Engine,
     _batch,
     gather_time,
 )
-from edge_gateway.status.counters import Counters
-
-WITHIN = 60.0
-
-
-class Names:
-    """Knows no series."""
-
-    def new_series(self, _: Any) -> tuple[()]:
-        return ()
-
-    def new_texts(self, _: Any) -> tuple[()]:
-        return ()
-
-    def forget_texts(self, codes: object) -> None:
-        """Nothing to forget."""
-
-
-@dataclass
-class Windows:
-    pending: int = 0
-
-
-@dataclass
-class Fold:
-    """Notes its inputs; each tick closes one waiting window, and changes state if `busy`."""
-
-    windows: Windows = field(default_factory=Windows)
-    busy: bool = False
-    ticks: list[Tick] = field(default_factory=list)
-    batches: list[Batch] = field(default_factory=list)
-    changed: asyncio.Event = field(default_factory=asyncio.Event)
-
-    def fold(self, given: Input) -> Effects:
-        self.changed.set()
-        if isinstance(given, Batch):
-            self.batches.append(given)
-            return Effects(given.moment.wall)
-        assert isinstance(given, Tick)
-        self.ticks.append(given)
-        self.windows.pending = max(0, self.windows.pending - 1)
-        return Effects(given.moment.wall, changed=self.busy, urgent=self.busy)
-
-    async def until(self, holds: Callable[[], bool]) -> None:
-        async with asyncio.timeout(WITHIN):
-            while not holds():
-                self.changed.clear()
-                await self.changed.wait()
-
-
-@dataclass
-class Deliveries:
-    """A source that is fed by hand."""
-
-    arrived: list[Arrivals] = field(default_factory=list)
-    acknowledged: list[Arrivals] = field(default_factory=list)
-    rests: list[float] = field(default_factory=list)
-    there: asyncio.Event = field(default_factory=asyncio.Event)
-
-    @property
-    def waiting(self) -> int:
-        return len(self.arrived)
-
-    def bring(self, payload: bytes) -> None:
-        packet = cast("PublishPacket", Packet("fleet/v1/s/d/telemetry", payload))
-        self.arrived.append(Arrivals(1, [packet], len(payload)))
-        self.there.set()
-
-    async def wait_for_deliveries(self) -> None:
-        await self.there.wait()
-
-    def take(self) -> list[Arrivals]:
-        taken, self.arrived = self.arrived, []
-        self.there.clear()
-        return taken
-
-    async def let_gather(self, seconds: float) -> None:
-        self.rests.append(seconds)
-        await asyncio.sleep(0)
-
-    def acknowledge(self, arrivals: Sequence[Arrivals]) -> None:
-        self.acknowledged += arrivals
-
-
-@dataclass(frozen=True)
-class Packet:
-    topic: str
-    payload: bytes
-    qos: int = 1
-
-
-@dataclass
-class Disk:
-    """A commit queue that finishes when told to."""
-
-    unfinished: list[tuple[int, asyncio.Future[int]]] = field(default_factory=list)
-    unapplied: int = 0
-    free: asyncio.Event = field(default_factory=asyncio.Event)
-
-    @property
-    def pending(self) -> int:
-        return len(self.unfinished)
-
-    def submit(self, number: int, record: Any) -> asyncio.Future[int]:
-        assert callable(record)
-        future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        self.unfinished.append((number, future))
-        return future
-
-    async def room(self) -> None:
-        await self.free.wait()
-
-    def catch_up(self) -> None:
-        for number, future in self.unfinished:
-            future.set_result(number)
-        self.unfinished = []
-        self.free.set()
-
-
-@dataclass
-class Stored:
-    pending: int = 0
-
-    def apply(self, number: int, effects: Any) -> None:
-        pass
-
-    async def room(self) -> None:
-        await asyncio.sleep(0)
-
-
-class Clock:
-    """Advances by a second at each call of `monotonic`."""
-
-    def __init__(self) -> None:
-        self.now = 0
-
-    def wall(self) -> int:
-        return 1_700_000_000_000 + self.now
-
-    def monotonic(self) -> int:
-        self.now += 1_000
-        return self.now
-
-    def trusted(self) -> bool:
-        return True
-
-
-@dataclass
-class Bench:
-    """An engine and its collaborators."""
-
-    fold: Fold = field(default_factory=Fold)
-    source: Deliveries = field(default_factory=Deliveries)
-    disk: Disk = field(default_factory=Disk)
-    store: Stored = field(default_factory=Stored)
-    clock: Clock = field(default_factory=Clock)
-    listening: CaughtUpClock = field(default_factory=CaughtUpClock)
-    counters: Counters = field(default_factory=Counters)
-
-    def __post_init__(self) -> None:
-        self.engine = Engine(
-            pipeline=cast("Pipeline", self.fold),
-            names=cast("Any", Names()),
-            source=cast("Source", self.source),
-            commits=self.disk,
-            store=self.store,
-            send=lambda _: None,
-            clock=self.clock,
-            listening=self.listening,
-            counters=self.counters,
-            echo_topic="edge/v1/gw/echo",
-            commit_interval=0.01,
-        )
-
-    @asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
-        task = asyncio.create_task(self.engine.run())
-        try:
-            yield
-        finally:
-            task.cancel()
-
-    async def ticked(self, times: int) -> None:
-        """Wait for so many rounds of the tick task."""
-        async with asyncio.timeout(WITHIN):
-            for _ in range(times):
-                before = self.engine.ticked_at
-                while self.engine.ticked_at == before:  # noqa: ASYNC110 - nothing tells of a tick that was not folded
-                    await asyncio.sleep(CLOSE_EVERY)
+from edge_gateway.status.clock import ClockState
+from tests.gateway.service.engine_bench import WITHIN, Bench, Deliveries, Fold, Packet, Windows
 
 
 def test_deliveries_gather_in_proportion_to_what_a_fold_costs() -> None:
@@ -329,15 +137,14 @@ def test_deliveries_of_qos_0_are_marked_in_the_batch() -> None:
         )
         for number, qos in enumerate(qualities)
     ]
-    assert _batch(Moment(0, 0), packets).qos0 == [1, 3]
+    assert _batch(Moment(0, 0), packets, 0).qos0 == [1, 3]
 
 
 async def test_what_waits_for_a_trusted_clock_stays_unacknowledged_and_is_taken_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     bench, returned = Bench(), list[Arrivals]()
-    trusted = False
-    monkeypatch.setattr(bench.clock, "trusted", lambda: trusted)
+    bench.clock.state = ClockState.BEHIND
     monkeypatch.setattr(bench.source, "put_back", returned.extend, raising=False)
     monkeypatch.setattr(
         bench.fold,
@@ -350,11 +157,71 @@ async def test_what_waits_for_a_trusted_clock_stays_unacknowledged_and_is_taken_
     bench.disk.catch_up()
     await asyncio.sleep(0)
     assert [part.packets for part in bench.source.acknowledged] == [[first]]
-    bench.engine._release_held()
-    assert returned == []
-    trusted = True
-    bench.engine._release_held()
+    bench.engine._release_held(bench.engine.moment())
+    assert (returned, bench.engine.held) == ([], 1)
+    bench.clock.state = ClockState.AGREED
+    bench.engine._release_held(bench.engine.moment())
     assert [part.packets for part in returned] == [[second]]
+
+
+async def test_what_waited_for_another_reason_is_folded_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench, returned = Bench(), list[Arrivals]()
+    monkeypatch.setattr(bench.source, "put_back", returned.extend, raising=False)
+    monkeypatch.setattr(bench.fold, "fold", lambda given: Effects(given.moment.wall, held=[0]))
+    asked = True
+    monkeypatch.setattr(bench.fold.admission.vote, "is_open", lambda _: asked)
+    packets = [cast("PublishPacket", Packet("fleet/v1/s/d/telemetry", body)) for body in (b"1", b"2")]
+    bench.engine.fold_arrivals([Arrivals.of(1, packets[:1])])
+    bench.engine._release_held(bench.engine.moment())
+    assert returned == []
+    asked, bench.clock.state = False, ClockState.OUTVOTED
+    bench.engine.fold_arrivals([Arrivals.of(1, packets[1:])])
+    bench.engine._release_held(bench.engine.moment())
+    assert [part.packets for part in returned] == [packets[:1], packets[1:]]
+
+
+async def test_at_most_a_quarter_of_receive_maximum_waits_for_a_trusted_clock(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bench, allowed = Bench(source=Deliveries(receive_maximum=12)), list[int]()
+    bench.clock.state = ClockState.BEHIND
+
+    def fold(given: Batch) -> Effects:
+        allowed.append(given.may_hold)
+        return Effects(given.moment.wall, held=range(min(len(given.topics), given.may_hold)))
+
+    monkeypatch.setattr(bench.fold, "fold", fold)
+    for _ in range(3):
+        packets = [cast("PublishPacket", Packet("fleet/v1/s/d/telemetry", b"1")) for _ in range(2)]
+        bench.engine.fold_arrivals([Arrivals.of(1, packets)])
+    assert (allowed, bench.engine.held) == ([3, 1, 0], 3)
+
+
+async def test_what_waited_on_an_earlier_connection_is_dropped_since_the_broker_sends_it_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bench = Bench()
+    bench.clock.state = ClockState.BEHIND
+    monkeypatch.setattr(bench.fold, "fold", lambda given: Effects(given.moment.wall, held=[0]))
+    for epoch in (1, 2):
+        packet = cast("PublishPacket", Packet("fleet/v1/s/d/telemetry", b"1"))
+        bench.engine.fold_arrivals([Arrivals.of(epoch, [packet])])
+    assert (bench.engine.held, [part.epoch for part in bench.engine._held]) == (1, [2])
+    bench.engine.submit()
+    bench.disk.catch_up()
+    await asyncio.sleep(0)
+    assert sum(part.size for part in bench.source.acknowledged) == Arrivals.of(1, [packet]).size
+
+
+async def test_a_confirmation_of_the_clock_is_folded_once_with_what_was_known_before() -> None:
+    bench = Bench()
+    bench.engine.judge_clock()
+    assert bench.fold.confirmed == []
+    known = bench.clock.now
+    assert bench.engine.confirm_clock().least is None
+    bench.engine.judge_clock()
+    assert [one.moment.least for one in bench.fold.confirmed] == [known]
+    assert bench.engine.clock_status().state == "confirmed"
 
 
 async def test_echoes_are_no_deliveries_and_are_acknowledged(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -378,3 +245,15 @@ async def test_a_record_that_was_not_committed_acknowledges_nothing(
     await asyncio.sleep(0)
     assert (bench.engine.newest, bench.engine.committed, waits.done()) == (1, 0, False)
     waits.cancel()
+
+
+async def test_a_batch_says_which_statuses_the_broker_kept_or_sends_again() -> None:
+    bench = Bench()
+    topics = ["fleet/v1/s/d/telemetry", *(f"fleet/v1/s/{device}/status" for device in "xyz")]
+    flags: list[dict[str, bool]] = [{"duplicate": True}, {"retain": True}, {}, {"duplicate": True}]
+    packets = [
+        cast("PublishPacket", Packet(topic, b"1", **flag)) for topic, flag in zip(topics, flags, strict=True)
+    ]
+    bench.engine.fold_arrivals([Arrivals.of(1, packets)])
+    (batch,) = bench.fold.batches
+    assert batch.copies == [1, 3]

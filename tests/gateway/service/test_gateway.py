@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from functools import partial
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -33,7 +34,7 @@ class Bare:
         self.gateway._engine = SimpleNamespace(
             fold=lambda given: self.folded.append(type(given).__name__), moment=lambda: None
         )
-        self.gateway._startup = SimpleNamespace(findings=[], whole=True, fresh=False)
+        self.gateway._startup = SimpleNamespace(findings=[], whole=True, fresh=False, stopped_for=0)
 
     @property
     def texts(self) -> dict[str, str]:
@@ -101,10 +102,19 @@ def test_findings_of_recovery_are_reported() -> None:
 def test_a_start_without_its_whole_state_or_a_clock_is_reported_and_folded() -> None:
     bare = Bare()
     bare.gateway._startup.whole = False
+    bare.gateway._startup.stopped_for = None
     bare.gateway.clock = SimpleNamespace(trusted=lambda: False)
     bare.gateway._report_start()
     assert bare.texts.keys() == {"state_lost", "clock"}
     assert bare.folded == ["StateLost", "ClockUntrusted"]
+
+
+def test_a_start_after_an_unknown_time_ends_pending_commands_though_the_clock_is_right_now() -> None:
+    bare = Bare()
+    bare.gateway._startup.stopped_for = None
+    bare.gateway._report_start()
+    assert not bare.texts
+    assert bare.folded == ["ClockUntrusted"]
 
 
 @pytest.mark.problem("raises", "spool_lost")
@@ -137,7 +147,8 @@ def test_a_secret_that_cannot_be_used_is_a_warning_until_it_can() -> None:
 def test_a_part_without_progress_is_reported_until_it_moves() -> None:
     bare, moved = Bare(), [0.0]
     watchdog = Watchdog(ServiceManager())
-    watchdog.started({"writer": lambda: moved[0]}, lambda: "online", bare.gateway._stuck)
+    stuck = partial(bare.gateway.problems.update, Problem.STUCK)
+    watchdog.started({"writer": lambda: moved[0]}, lambda: "online", stuck)
     later = 10 * watchdog.deadline
     watchdog.check(later)
     watchdog.check(later)

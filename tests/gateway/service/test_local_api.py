@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from edge_gateway.service.local_api import LocalApi
+from edge_gateway.service.operators import Operators
 
 
-async def reload() -> str:
-    return "0 rules"
+class Asked:
+    """Operators that do nothing."""
 
+    async def reload(self) -> str:
+        return "0 rules"
 
-async def forget(request: Mapping[str, Any]) -> str:
-    return f"forgotten: {request['device']}"
+    async def forget(self, request: Mapping[str, Any]) -> str:
+        return f"forgotten: {request['device']}"
+
+    async def confirm_clock(self) -> str:
+        return "confirmed"
 
 
 def api() -> LocalApi:
@@ -23,8 +29,7 @@ def api() -> LocalApi:
         status=lambda: {"state": "online"},
         devices=lambda wanted: iter([{"device": name} for name in ("a", "b") if wanted in (None, name)]),
         alerts=lambda: [{"rule": "r"}],
-        reload=reload,
-        forget=forget,
+        operators=cast("Operators", Asked()),
     )
 
 
@@ -33,6 +38,7 @@ async def test_known_requests_are_answered() -> None:
     assert list(await api()({"do": "devices", "device": "b"})) == [{"device": "b"}]
     assert list(await api()({"do": "devices", "device": None})) == [{"device": "a"}, {"device": "b"}]
     assert await api()({"do": "reload"}) == "0 rules"
+    assert await api()({"do": "confirm_clock"}) == "confirmed"
     assert await api()({"do": "forget", "device": "b"}) == "forgotten: b"
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from edge_gateway.configuration.model import GatewayConfig
 from edge_gateway.fold.settings import build_pipeline
+from edge_gateway.records.inputs import Moment, Trim
 from edge_gateway.recovery.settings import fold_settings
 from edge_gateway.service import maintenance as module
 from edge_gateway.service.maintenance import (
@@ -22,11 +23,12 @@ from edge_gateway.service.maintenance import (
 )
 from edge_gateway.sinks.influx.sink import InfluxSink
 from edge_gateway.status.catalogue import Problem
+from edge_gateway.status.clock import ClockReading, ClockState
 from edge_gateway.status.counters import Counters
 from edge_gateway.status.problems import Problems
 from edge_gateway.store.budget import SpoolBytes
 from edge_gateway.store.database import Store
-from tests.gateway.status.reports import report_of, store_facts
+from tests.gateway.status.reports import CLOCK, report_of, store_facts
 
 
 @dataclass
@@ -36,6 +38,8 @@ class Parts:
     request_checkpoint: Any = None
     budget: int = 0
     total_bytes: int = 0
+    state: ClockState = ClockState.PLAUSIBLE
+    aged: int = 1_600_000_000_000
     lines: list[tuple[bytes, int]] = field(default_factory=list)
 
     async def check(self) -> None:
@@ -47,8 +51,11 @@ class Parts:
     def monotonic(self) -> int:
         return 0
 
-    async def call(self, function: Any) -> None:
-        function(cast("Store", self))
+    def read(self) -> ClockReading:
+        return ClockReading(self.wall(), self.state, None)
+
+    async def call(self, function: Any) -> Any:
+        return function(cast("Store", self))
 
     def enqueue(self, line: bytes, at: int) -> None:
         self.lines.append((line, at))
@@ -90,6 +97,45 @@ async def test_the_gateways_own_point_is_queued_for_the_sinks_there_are() -> Non
     assert line.startswith(b"gateway,gateway=gw ")
     assert b"rule_reloads=7i" in line
     assert line.endswith(b" %d\n" % at)
+
+
+class Trimmed(Parts):
+    """A store that is to be cut at `cuts`, and an engine that keeps what it folds; `applied` waits for the record."""
+
+    def __init__(self, *cuts: int) -> None:
+        super().__init__()
+        self.cuts, self.folded, self.waited = cuts, list[Any](), list[int]()
+
+    def trim(self, now: int) -> tuple[int, ...]:
+        assert now == self.aged
+        return self.cuts
+
+    def moment(self) -> Moment:
+        return Moment(self.wall(), 5)
+
+    def fold(self, given: Any) -> None:
+        self.folded.append(given)
+
+    def submit(self) -> int:
+        return 7
+
+    async def applied(self, number: int) -> None:
+        self.waited.append(number)
+
+
+async def test_where_the_history_is_cut_by_the_time_that_has_certainly_passed_is_folded_and_waited_for() -> (
+    None
+):
+    parts = Trimmed(30, 20)
+    await maintenance_of(parts)._trim()
+    assert parts.folded == [Trim(parts.moment(), [30, 20])]
+    assert parts.waited == [7]
+
+
+async def test_no_record_is_made_where_nothing_is_cut() -> None:
+    parts = Trimmed()
+    await maintenance_of(parts)._trim()
+    assert (parts.folded, parts.waited) == ([], [])
 
 
 @pytest.mark.parametrize(("budget", "most"), [(2 << 30, CHECKPOINT_BYTES), (16 << 20, 8 << 20)])
@@ -174,7 +220,9 @@ async def test_a_status_is_published_with_the_problems_of_the_moment(monkeypatch
     )
     sink.facts.problem = "the token is refused"
     sink._refusals.note("telemetry", [b"sensor x=1"], "type conflict", 0.0)
+    sink._refused_anew = True
     maintenance = maintenance_of(parts)
+    maintenance.problems.timer = lambda: int(now[0] * 1000)
     maintenance.sinks = {"influx": sink}
     pipeline = build_pipeline("gw", fold_settings(maintenance.config))
     idle = ["TooWarm does not run on frz-1"]
@@ -184,9 +232,9 @@ async def test_a_status_is_published_with_the_problems_of_the_moment(monkeypatch
     published: list[str] = []
     some = cast("Any", parts)
     some.pipeline, some.facts, some.used = pipeline, store_facts(), SpoolBytes(0, 0, 0, 0)
-    some.trusted = lambda: True
+    some.clock_status = lambda: CLOCK
     some.publish_status = lambda: published.append("status")
-    maintenance.problems.raise_(Problem.CLOCK)
+    maintenance.problems.raise_(Problem.CLOCK, "behind")
     await maintenance._publish_status()
     assert {one.code for one in maintenance.problems} == {
         "sink_influx",
@@ -198,3 +246,42 @@ async def test_a_status_is_published_with_the_problems_of_the_moment(monkeypatch
     await maintenance._publish_status()
     assert not list(maintenance.problems)
     assert published == ["status"] * 2
+
+
+@pytest.mark.parametrize(("state", "points"), [(ClockState.PLAUSIBLE, 1), (ClockState.OUTVOTED, 0)])
+async def test_no_point_of_the_gateway_is_recorded_at_a_time_that_is_doubted(
+    state: ClockState, points: int
+) -> None:
+    parts = Parts(state=state)
+    await maintenance_of(parts, sinks=("influx",))._record_own_point()
+    assert len(parts.lines) == points
+
+
+@dataclass
+class Correcting(Parts):
+    """A store with corrected points to send again."""
+
+    pieces: list[int] = field(default_factory=lambda: [2, 2, 0])
+    asked: list[tuple[int, int, dict[str, int]]] = field(default_factory=list)
+
+    def monotonic(self) -> int:
+        return 100_000
+
+    def since_unknown(self) -> float:
+        return 2.5
+
+    def repeat_corrections(self, now: int, at: int, unknown: dict[str, int]) -> int:
+        self.asked.append((now, at, unknown))
+        return self.pieces.pop(0)
+
+
+@pytest.mark.parametrize("state", [ClockState.PLAUSIBLE, ClockState.OUTVOTED])
+async def test_corrected_points_are_sent_again_until_none_is_due_whatever_is_thought_of_the_clock(
+    state: ClockState,
+) -> None:
+    parts = Correcting(state=state)
+    await maintenance_of(parts, sinks=("influx",))._repeat_corrections()
+    assert parts.asked == [(100_000, 1_700_000_000_000, {"influx": 97_500})] * 3
+    without = Correcting()
+    await maintenance_of(without)._repeat_corrections()
+    assert without.asked == []

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
 from edge_gateway.fleet.registry import Registry
-from edge_gateway.records.inputs import Forget, Input, Moment
+from edge_gateway.fleet.watch.troubled_topics import TroubledTopics
+from edge_gateway.records.inputs import ClockConfirmed, Forget, Input, Moment
 from edge_gateway.service.operators import Operators
 
 NOW = Moment(5, 7)
@@ -27,6 +29,10 @@ class Engine:
     def fold(self, given: Input) -> None:
         self.calls.append(given)
         self.newest += 1
+
+    def confirm_clock(self) -> Moment:
+        self.fold(ClockConfirmed(NOW))
+        return NOW
 
     async def durable(self, number: int) -> None:
         self.calls.append(number)
@@ -50,13 +56,27 @@ class Rig:
     rules: Rules = field(default_factory=Rules)
     published: list[bool] = field(default_factory=list)
 
-    async def ask(self, do: str, **args: Any) -> str:
+    @property
+    def operators(self) -> Operators:
         registry = Registry()
         registry.device("berlin", "freezer")
-        operators = Operators(
-            cast("Any", self.rules), lambda: self.published.append(True), registry, cast("Any", self.engine)
+        troubles = TroubledTopics()
+        troubles.quarantined("fleet/v1/berlin/stranger/telemetry", "JSON", 0, known=False)
+        return Operators(
+            cast("Any", self.rules),
+            lambda: self.published.append(True),
+            cast("Any", SimpleNamespace(registry=registry, watch=SimpleNamespace(troubles=troubles))),
+            cast("Any", self.engine),
         )
-        return await operators(do, args)
+
+    async def ask(self, do: str, **args: Any) -> str:
+        return await self.operators(do, args)
+
+
+async def test_a_confirmed_clock_is_on_disk_before_the_answer() -> None:
+    rig = Rig()
+    assert await rig.operators.confirm_clock() == "the gateway takes 1970-01-01 00:00:00Z for the right time"
+    assert rig.engine.calls == [ClockConfirmed(NOW), 7]
 
 
 async def test_reload_loads_the_rules_and_returns_their_summary() -> None:
@@ -80,6 +100,15 @@ async def test_forget_answers_once_it_is_on_disk() -> None:
     assert rig.engine.calls == [Forget(NOW, "freezer", None), 7]
 
 
+async def test_a_publisher_that_is_no_device_can_be_forgotten_too() -> None:
+    rig = Rig()
+    told = await rig.ask("forget", device="stranger")
+    assert told == "stranger: forgotten; it is listed again with the next message that cannot be used"
+    assert rig.engine.calls == [Forget(NOW, "stranger", None), 7]
+    with pytest.raises(ValueError, match="'stranger' has no metrics: nothing it sent was accepted"):
+        await rig.ask("forget", device="stranger", metric="temperature")
+
+
 async def test_forgetting_an_unknown_device_folds_nothing() -> None:
     rig = Rig()
     with pytest.raises(ValueError, match="no device 'oven'"):
@@ -88,5 +117,5 @@ async def test_forgetting_an_unknown_device_folds_nothing() -> None:
 
 
 async def test_an_unknown_operation_is_told_the_known_ones() -> None:
-    with pytest.raises(ValueError, match="unknown operation 'dance'; known: reload, report, forget"):
+    with pytest.raises(ValueError, match='unknown operation "dance"; known: reload, report, forget'):
         await Rig().ask("dance")

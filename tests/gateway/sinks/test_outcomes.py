@@ -153,3 +153,24 @@ def test_every_answer_is_decided_and_only_204_accepts(
     assert decision.wait is None or 0 <= decision.wait <= LONGEST_RETRY_AFTER
     if decision.step is Step.HALVE:
         assert lines > 1
+
+
+@pytest.mark.parametrize(
+    ("outcome", "unknown"),
+    [
+        *((Outcome(status), False) for status in (204, 200, 301, 400, 401, 403, 404, 413, 422, 425, 429)),
+        *((Outcome(status), True) for status in (408, 500, 502, 503, 504, None)),
+        (Outcome(None, sent=False), False),
+    ],
+    ids=str,
+)
+def test_only_what_was_sent_and_not_answered_may_still_be_stored(outcome: Outcome, *, unknown: bool) -> None:
+    assert outcome.unknown is unknown
+
+
+@pytest.mark.parametrize("date", [None, "", "yesterday", "Tue, 14 Nov 2023 22:13:20 GMT"])
+def test_a_date_to_wait_for_is_read_by_the_servers_clock_if_it_says_its_time(date: str | None) -> None:
+    outcome = Outcome(503, retry_after="Tue, 14 Nov 2023 22:13:50 GMT", date=date)
+    own_clock = NOW + 10.0
+    expected = 30.0 if date and date.startswith("Tue") else 20.0
+    assert decide(outcome, 1, own_clock).wait == expected

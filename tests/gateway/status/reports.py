@@ -12,6 +12,7 @@ from edge_gateway.status.collect import Now, Reporter
 from edge_gateway.status.counters import Counters
 from edge_gateway.status.report import (
     BrokerStatus,
+    ClockStatus,
     GatewayStatus,
     OpenProblem,
     SinkWork,
@@ -27,6 +28,7 @@ CONFIG = GatewayConfig.model_validate(
 BROKER = BrokerStatus(
     connected=True, caught_up=True, lag=12, listening=0, waiting=0, unacknowledged=0, outgoing=0
 )
+CLOCK = ClockStatus(state="plausible", trusted=True, agree=0, differ=0, off=0, held=0)
 SPOOL = SpoolStatus(
     record=3,
     committed=3,
@@ -72,6 +74,7 @@ def report_of(
         rules_on_disk="",
         counters=counters or Counters(),
         problems=problems,
+        clock=CLOCK,
         broker=BROKER,
         spool=SPOOL,
         sinks={"influx": SinkWork(requests=7)},

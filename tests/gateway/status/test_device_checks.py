@@ -10,9 +10,10 @@ import pytest
 
 from edge_gateway.configuration.model import GatewayConfig
 from edge_gateway.fleet.watch.troubled_topics import FORGOTTEN, GIVES_WAY, MOST_A_NAME, MOST_STRANGERS
+from edge_gateway.fold.forget import forget_input
 from edge_gateway.fold.pipeline import Pipeline
 from edge_gateway.fold.settings import build_pipeline
-from edge_gateway.records.inputs import Batch, Moment, Reload, Tick
+from edge_gateway.records.inputs import Batch, Forget, Moment, Reload, Tick
 from edge_gateway.recovery.settings import fold_settings
 from edge_gateway.rules.files.load import load_rules
 from edge_gateway.status.device_problems import DeviceProblems
@@ -22,6 +23,7 @@ from fleet_wire import control_messages
 from fleet_wire.telemetry import encode_telemetry
 
 START = 1_790_000_000_000
+NOW = Moment(START, 0)
 MINUTE, HOUR, DAY = 60_000, 3_600_000, 86_400_000
 YEAR_2021 = 1_620_000_000_000
 FREEZERS = """
@@ -100,6 +102,28 @@ def test_all_is_well(gateway: Gateway) -> None:
     assert [row["trouble"] for row in gateway.rows()] == [None]
 
 
+@pytest.mark.problem("raises", "device_conflicts")
+@pytest.mark.problem("clears", "device_conflicts")
+@pytest.mark.parametrize("ended_by", ["birth", "boot", "forget"])
+def test_who_uses_numbers_again_is_named_until_it_says_that_it_counts_anew(
+    gateway: Gateway, ended_by: str
+) -> None:
+    gateway.take(birth("f1"), *(reading("f1", seq, ts=START + seq) for seq in range(4)))
+    gateway.take(reading("f1", 0, ts=START + 10), reading("f1", 4, ts=START + 11))
+    assert gateway.problem("device_conflicts") == (
+        "numbers are used twice (1 device): berlin/f1: it uses numbers again, under the same boot, for other readings"
+    )
+    gateway.restart()
+    assert gateway.problem("device_conflicts")
+    if ended_by == "birth":
+        gateway.take(birth("f1", ts=START + 20), reading("f1", 0, ts=START + 21))
+    elif ended_by == "boot":
+        gateway.take((topic("f1"), encode_telemetry(2, 0, START + 21, {"temperature": 5.0})))
+    else:
+        gateway.pipeline.fold(Forget(Moment(START, 0), "f1"))
+    assert not gateway.problem("device_conflicts")
+
+
 @pytest.mark.problem("raises", "devices_unheard")
 @pytest.mark.problem("clears", "devices_unheard")
 def test_who_sends_json_is_named_at_once_with_what_is_due_and_no_longer_once_it_is_mended(
@@ -119,6 +143,32 @@ def test_who_sends_json_is_named_at_once_with_what_is_due_and_no_longer_once_it_
     gateway.take(reading("f1", 0))
     assert gateway.problem("devices_unheard") == ""
     assert [one["device"] for one in gateway.rows()] == ["f2", "f1"]
+
+
+@pytest.mark.parametrize(
+    "publisher", ["f1", "not a name", "x" * 150, "esc\x1b[2J"], ids=["name", "spaces", "long", "control"]
+)
+def test_every_name_that_is_listed_can_be_forgotten(gateway: Gateway, publisher: str) -> None:
+    gateway.take(reading("f2", 0), as_json(publisher))
+    (listed,) = [row["device"] for row in gateway.rows() if row["device"] != "f2"]
+    strangers = gateway.pipeline.admission.watch.troubles.names()
+    asked = forget_input(gateway.pipeline.registry, NOW, {"device": listed}, strangers)
+    assert gateway.pipeline.fold(asked).changed, "a replay forgets it too"
+    assert [row["device"] for row in gateway.rows()] == ["f2"]
+    assert gateway.problem("devices_unheard") == ""
+
+
+def test_a_retired_device_whose_messages_cannot_be_used_can_be_forgotten(gateway: Gateway) -> None:
+    gateway.take(reading("f1", 0))
+    gateway.take(*[as_json("f1")] * 3)
+    gateway.pipeline.fold(Forget(NOW, "f1", None))
+    for hours in range(1, 5):
+        gateway.pipeline.fold(Tick(Moment(START + hours * HOUR, hours * HOUR)))
+    assert gateway.pipeline.registry.find("f1") is None
+    assert [row["device"] for row in gateway.rows()] == ["f1"]
+    strangers = gateway.pipeline.admission.watch.troubles.names()
+    gateway.pipeline.fold(forget_input(gateway.pipeline.registry, NOW, {"device": "f1"}, strangers))
+    assert gateway.rows() == []
 
 
 def test_one_damaged_message_of_a_good_device_is_no_trouble(gateway: Gateway) -> None:

@@ -9,8 +9,9 @@ import pytest
 
 from edge_gateway.status.counters import AllCounters, Counters
 from edge_gateway.status.fields import declared
+from edge_gateway.status.problem import Gravity
 from edge_gateway.status.prometheus import prometheus
-from edge_gateway.status.report import Backlog, GatewayStatus, SinkStatus, as_plain
+from edge_gateway.status.report import Backlog, GatewayStatus, OpenProblem, SinkStatus, as_plain
 from tests.gateway.status.exposition import Metric, faults, parse
 from tests.gateway.status.reports import report_of
 
@@ -84,6 +85,20 @@ def test_a_metric_has_the_number_in_base_units(
     metrics = parse(prometheus(report_with("influx", ODD)))
     assert metrics[f"edge_gateway_{name}"].type == type_
     assert value(metrics, name, **labels) == expected
+
+
+def test_every_open_problem_is_a_sample() -> None:
+    problems = (
+        OpenProblem("disk", 'full "x"\n', 5, Gravity.FAILURE),
+        OpenProblem("broker_dropped", "7", 5, Gravity.NOTICE),
+    )
+    metric = parse(prometheus(report_of(problems=problems)))["edge_gateway_problem"]
+    assert (metric.type, faults(metric)) == ("gauge", [])
+    assert metric.samples == {
+        (("code", "disk"), ("level", "failure")): 1,
+        (("code", "broker_dropped"), ("level", "notice")): 1,
+    }
+    assert "edge_gateway_problem" not in parse(prometheus(report_of()))
 
 
 def test_a_number_that_is_null_is_left_out() -> None:

@@ -39,6 +39,6 @@ def test_a_person_reads_times_as_times() -> None:
     assert "oldest 2023-11-14 22:13:20.000Z" in rows["sink influx"]
     assert "waiting lines 20, " in rows["sink influx"]
     assert [line.text for line in lines if isinstance(line, Line)] == [
-        "! rules: a.yaml is wrong",
+        "FAILURE rules since –: a.yaml is wrong",
         "    b.yaml too",
     ]

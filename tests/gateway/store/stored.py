@@ -70,6 +70,15 @@ def lines(store: Store, sink: str = "influx") -> list[str]:
     return b"".join(chunks).decode().splitlines()
 
 
+def trim(store: Store, now: int) -> int:
+    """Trim the history as the gateway does, by a record; return how many windows went."""
+    before = store.facts().counters.get("history_trimmed", 0)
+    cuts = store.trim(now)
+    if cuts:
+        store.apply([(store.applied + 1, [StoreEffects(now, cuts=cuts)])])
+    return store.facts().counters.get("history_trimmed", 0) - before
+
+
 def merge_all(store: Store) -> int:
     """Merge every late reading that waits; return how many."""
     merged = 0

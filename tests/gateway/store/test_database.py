@@ -10,7 +10,9 @@ from edge_gateway.records.store_effects import (
     StoreEffects,
     effects_from_tree,
 )
+from edge_gateway.store.coverage import Coverage
 from edge_gateway.store.database import Store
+from edge_gateway.store.settings import FOR_EVER
 from tests.gateway.store.fleet import (
     DAY,
     MINUTE,
@@ -116,13 +118,13 @@ def test_messages_come_into_the_quarantine_and_out_of_it_again_with_a_record(sto
 
 def test_frozen_windows_and_the_floor_only_rise(store: Store) -> None:
     store.freeze(T0 + 5)
-    assert (store.coverage.floor, store.coverage.frozen) == (T0 + 5, T0 + 5)
+    assert store.coverage.now == Coverage(T0 + 5, T0 + 5, (FOR_EVER,) * 3)
     store.freeze(T0)
-    assert (store.coverage.floor, store.coverage.frozen) == (T0 + 5, T0 + 5)
+    assert store.coverage.now == Coverage(T0 + 5, T0 + 5, (FOR_EVER,) * 3)
     store.apply([(1, [StoreEffects(T0, frozen=T0 + 9)])])
-    assert (store.coverage.floor, store.coverage.frozen) == (T0 + 9, T0 + 9)
+    assert store.coverage.now == Coverage(T0 + 9, T0 + 9, (FOR_EVER,) * 3)
     again = opened(store.path.parent)
-    assert again.coverage == store.coverage
+    assert again.coverage.now == store.coverage.now
     again.close()
 
 

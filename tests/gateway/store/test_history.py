@@ -2,6 +2,7 @@ import math
 import sqlite3
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from msgspec import structs
@@ -64,6 +65,45 @@ def test_windows_of_a_tier_come_by_start_with_their_names(tmp_path: Path) -> Non
         "revision": 0,
         "p95": None,
     }
+
+
+def steps_of(spool: Path, **selection: Any) -> tuple[int, int]:
+    """Return how many rows a query of windows returns, and how many steps SQLite takes for it."""
+    steps = 0
+
+    def count() -> int:
+        nonlocal steps
+        steps += 1
+        return 0
+
+    with History.open(spool, EVERY) as history:
+        history._db.set_progress_handler(count, 1)
+        rows = len(list(history.query("windows", tier=0, **selection)))
+    return rows, steps
+
+
+def spread(spool: Path, apart: int) -> None:
+    """Two devices with 200 windows each, one every `apart` ms."""
+    store = opened(spool, SETTINGS)
+    readings = [(s, T0 + n * apart, 1.0) for n in range(200) for s in range(2)]
+    store.apply([(1, [named(range(2), windows=(closed(0, readings),))])])
+    store.close()
+
+
+def test_a_narrow_query_costs_what_is_stored_and_not_the_time_it_spans(tmp_path: Path) -> None:
+    spread(tmp_path / "dense", MINUTE)
+    spread(tmp_path / "sparse", 40 * DAY)
+    dense, sparse = (steps_of(tmp_path / name, device="dev-1") for name in ("dense", "sparse"))
+    assert dense == sparse
+    assert sparse[0] == 200
+    assert sparse[1] < 200 * 200
+
+
+def test_a_limit_ends_the_walk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "AT_ONCE", 10)
+    spread(tmp_path, DAY)
+    one, whole = (steps_of(tmp_path, device="dev-1", limit=limit)[1] for limit in (1, 0))
+    assert 10 * one < whole
 
 
 @pytest.mark.parametrize("series", [3, 60])

@@ -10,12 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge_gateway.records.store_effects import ClosedWindows, StoreEffects, both
+from edge_gateway.records.store_effects import BEHIND, ClosedWindows, StoreEffects, both
 from edge_gateway.store import late_job
 from edge_gateway.store.counters import StoreCounters
+from edge_gateway.store.coverage import Coverage
 from edge_gateway.store.database import Store
-from edge_gateway.store.late_job import Coverage, LateJob, base_bit
+from edge_gateway.store.late_job import LateJob
 from edge_gateway.store.names import NameTables
+from edge_gateway.store.outgoing_lines import TOO_LATE
 from edge_gateway.store.row_checksum import checked
 from edge_gateway.store.schema import open_store
 from edge_gateway.store.series_use import SeriesUse
@@ -40,7 +42,7 @@ from tests.gateway.store.fleet import (
     named,
     texts,
 )
-from tests.gateway.store.stored import lines, merge_all, opened, table
+from tests.gateway.store.stored import lines, merge_all, opened, table, trim
 
 HOUR = 60 * MINUTE
 H0 = T0 - T0 % HOUR
@@ -127,7 +129,7 @@ def test_no_row_at_or_after_the_floor_becomes_a_new_one_and_before_it_a_late_lin
     counters = store.facts().counters
     assert (counters["late_merged"], counters["late_too_late"]) == (2, 1)
     (too_late,) = [line for line in lines(store) if line.startswith("sensor_late")]
-    assert too_late.endswith(f"value=2.0 {H0 - 1}")
+    assert too_late.endswith(f",why=late value=2.0 {H0 - 1}")
 
 
 def test_what_is_over_its_device_s_share_is_sent_as_it_is_and_merged_nowhere(store: Store) -> None:
@@ -140,7 +142,7 @@ def test_what_is_over_its_device_s_share_is_sent_as_it_is_and_merged_nowhere(sto
     merge_all(store)
     sent = lines(store)
     (over,) = [line for line in sent if line.startswith("sensor_late")]
-    assert over.endswith(f"value=8.0 {H0 + 6}")
+    assert over.endswith(f",why=share value=8.0 {H0 + 6}")
     assert all("count=2i" in line for line in sent if line is not over)
 
 
@@ -154,15 +156,24 @@ def test_before_the_floor_a_stored_row_is_still_corrected(store: Store) -> None:
     assert "late_too_late" not in store.facts().counters
 
 
-def test_what_was_trimmed_is_never_written_again(store: Store) -> None:
-    store.apply([(1, [named(windows=(closed(0, [(1, H0, 1.0), (1, H0 + 40 * DAY, 1.0)]),))])])
-    store.trim(H0 + 40 * DAY)
-    lines(store)
-    store.apply([(2, [StoreEffects(H0 + 40 * DAY, late=late([(1, H0 + 1, 5.0)], tiers=0b1))])])
-    merge_all(store)
+def test_what_waits_is_merged_before_its_window_is_trimmed(store: Store) -> None:
+    """Afterwards it would make a new window, and the point would lose the readings it had."""
+    now = H0 + 31 * DAY
+    store.apply([(1, [named(windows=(closed(1, [(1, H0, 1.0), (1, H0 + 40 * DAY, 1.0)]),))])])
+    store.apply([(2, [StoreEffects(H0, late=late([(1, H0 + 1, 5.0)], tiers=0b10))])])
+    trim(store, now)
+    assert store.late_pending == 0
     assert [start for _, start, _ in stored(store)] == [H0 + 40 * DAY]
-    assert lines(store) == []
-    assert store.facts().counters["late_too_late"] == 1
+    assert "count=2i" in lines(store)[-1]
+
+
+def test_a_reading_of_a_window_that_was_trimmed_is_told_and_merged_nowhere(store: Store) -> None:
+    store.apply([(1, [named(at=H0, late=late([(1, H0 + 1, 5.0)], tiers=BEHIND))])])
+    assert store.late_pending == 0
+    assert stored(store) == {}
+    (line,) = lines(store)
+    assert line.startswith("sensor_late,")
+    assert ",why=late value=5.0 " in line
 
 
 def test_a_reading_is_merged_once_whatever_is_repeated(
@@ -237,8 +248,8 @@ class Sent:
     def windows(self, tier: int, windows: Packed, at: int) -> None:
         self.corrected += [(tier, row["start"], row["count"], at) for row in windows.rows]
 
-    def late(self, series: np.ndarray[Any, Any], readings: Readings, at: int) -> None:
-        assert len(series) == len(readings)
+    def late(self, series: np.ndarray[Any, Any], readings: Readings, at: int, why: str) -> None:
+        assert (len(series), why) == (len(readings), TOO_LATE)
         self.too_late += [(ts, at) for ts in readings.ts.tolist()]
 
 
@@ -251,15 +262,14 @@ class Job:
         self.names.define([name(1, region="eu")])
         (self.series,) = self.names.ids(np.array([1]), np.array([0])).tolist()
         self.counters, self.use = StoreCounters(self.db), SeriesUse(self.db)
-        self.job = LateJob(
-            self.db, self.names, self.counters, SETTINGS, number_windows(self.db), use=self.use
-        )
+        kind = number_windows(self.db, self.names, self.use)
+        self.job = LateJob(self.db, self.names, self.counters, SETTINGS, kind)
         self.sent = Sent()
 
     def store(self, tier: int, *ts: int) -> None:
         """Store the windows of these times."""
         rows = rows_of_values(TIERS[tier].every, columns([(self.series, at, 1.0) for at in ts]))
-        self.job.windows.put(tier, packed(rows))
+        self.job.windows.table.put(tier, packed(rows))
 
     def add(self, *ts: int, tiers: int, at: int = T0) -> None:
         many = len(ts)
@@ -277,10 +287,6 @@ def job(tmp_path: Path) -> Iterator[Job]:
     one = Job(tmp_path)
     yield one
     one.db.close()
-
-
-def test_the_finest_tier_of_a_mask_is_its_lowest_bit() -> None:
-    assert base_bit(np.array([0b001, 0b111, 0b110, 0b100])).tolist() == [0b001, 0b001, 0b010, 0b100]
 
 
 def test_a_job_without_late_readings_does_nothing(job: Job) -> None:
@@ -314,21 +320,17 @@ def test_a_window_that_late_readings_made_counts_as_corrected_from_the_start(job
     assert rows == [(H0, 1), (H0 + MINUTE, 2)]
 
 
-def test_a_reading_is_too_late_where_its_finest_window_is_whatever_becomes_of_the_coarser_ones(
-    job: Job,
-) -> None:
-    """Coarser windows begin earlier, so they may be lost where the finer one is not, or stored where it is not."""
+def test_a_reading_that_one_tier_refuses_is_merged_in_none(job: Job) -> None:
+    """The coarsest window is stored without its base window, and the other way round."""
     job.store(2, H0 - 1)
     job.add(H0 - 1, tiers=0b101)
+    job.store(0, H0 - 2 * HOUR)
+    job.add(H0 - 2 * HOUR + 1, tiers=0b101)
     job.add(H0 + 10 * MINUTE, tiers=0b011)
-    assert job.run(floor=H0 + 10 * MINUTE) == 2
-    assert job.sent.corrected == [
-        (0, H0 + 10 * MINUTE, 1, T0),
-        (1, H0 + 10 * MINUTE, 1, T0),
-        (2, H0 - HOUR, 2, T0),
-    ]
-    assert job.sent.too_late == [(H0 - 1, T0)]
-    assert job.counters.values == {"late_merged": 1, "late_too_late": 1}
+    assert job.run(floor=H0 + 10 * MINUTE) == 3
+    assert job.sent.corrected == [(0, H0 + 10 * MINUTE, 1, T0), (1, H0 + 10 * MINUTE, 1, T0)]
+    assert job.sent.too_late == [(H0 - 1, T0), (H0 - 2 * HOUR + 1, T0)]
+    assert job.counters.values == {"late_merged": 1, "late_too_late": 2}
 
 
 def test_a_reading_goes_to_the_tiers_of_its_mask_only(job: Job) -> None:

@@ -150,7 +150,7 @@ def test_tags_are_sorted_and_empty_ones_left_out() -> None:
     assert prefix("m x,y", {"b": "2", "a": "1", "c": ""}) == b"m\\ x\\,y,a=1,b=2"
 
 
-@pytest.mark.parametrize("name", ["time", "value", "sum", "_field"])
+@pytest.mark.parametrize("name", ["time", "value", "sum", "why", "_field"])
 def test_a_tag_key_never_meets_a_field_or_a_reserved_name(name: str) -> None:
     assert prefix("sensor", {name: "x"}) == f"sensor,tag_{name}=x".encode()
 

@@ -297,3 +297,22 @@ def test_one_full_sink_does_not_touch_another(tmp_path: Path) -> None:
     assert shop.outbox.waiting["dead"].lines == 0
     assert len(shop.drain()) == 500
     shop.db.close()
+
+
+def test_lines_can_be_queued_for_one_sink_alone(tmp_path: Path) -> None:
+    shop = Shop(tmp_path, SinkBudget("influx", BIG), SinkBudget("archive", BIG))
+    with shop.outbox.only("archive"):
+        assert shop.outbox.sinks == ("archive",)
+        shop.put(range(3))
+    shop.put(range(3, 5))
+    assert [len(shop.drain(sink)) for sink in ("influx", "archive")] == [2, 5]
+    shop.db.close()
+
+
+def test_the_oldest_chunk_of_each_bucket_is_known_and_the_newest_ever(shop: Shop) -> None:
+    assert (shop.outbox.newest, shop.outbox.oldest_by_bucket("influx")) == (0, {})
+    for bucket in ("a", "b", "a"):
+        shop.put(range(1), bucket)
+    assert shop.outbox.oldest_by_bucket("influx") == {"a": 1, "b": 2}
+    shop.drain()
+    assert (shop.outbox.newest, shop.outbox.oldest_by_bucket("influx")) == (3, {})

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from msgspec import structs
 
+from edge_gateway.records.store_effects import Kind
 from edge_gateway.store import outgoing_lines
 from edge_gateway.store.database import Store
 from tests.gateway.store.fleet import (
@@ -23,10 +24,19 @@ from tests.gateway.store.stored import ALERT, lines, opened, table
 
 
 def test_partial_windows_are_sent_to_their_own_measurement_and_not_stored(store: Store) -> None:
-    store.apply([(1, [named(windows=(closed(0, [(1, T0, 1.0)], partial=True),))])])
+    store.apply([(1, [named(windows=(closed(0, [(1, T0, 1.0)], kind=Kind.PARTIAL),))])])
     assert table(store, "window") == []
     assert [line.split(",")[0] for line in lines(store)] == ["sensor_partial"]
     assert store.facts().counters["partial_windows"] == 1
+
+
+def test_a_refused_window_is_sent_apart_with_the_reason_in_the_bucket_of_its_tier(store: Store) -> None:
+    again = tuple(closed(tier, [(1, T0 - 60 * MINUTE, 1.0)], kind=Kind.GONE) for tier in range(2))
+    store.apply([(1, [named(windows=again)])])
+    assert table(store, "window") == []
+    assert {row[2] for row in table(store, "outbox")} == {"telemetry", "telemetry_10m"}
+    assert [",why=again " in line for line in lines(store)] == [True, True]
+    assert store.facts().counters["windows_refused"] == 2
 
 
 def test_points_older_than_their_bucket_keeps_are_stored_and_not_sent(store: Store) -> None:
@@ -56,11 +66,20 @@ def test_a_point_exactly_as_old_as_its_bucket_keeps_is_sent(store: Store) -> Non
     assert store.facts().counters["points_beyond_retention"] == 3
 
 
+def test_readings_of_messages_that_are_not_known_are_sent_as_such_and_merged_nowhere(store: Store) -> None:
+    store.apply([(1, [named(windows=(closed(0, [(1, T0, 1.0)]),), not_known=late([(1, T0, 5.0)], tiers=0))])])
+    sent, apart = lines(store)
+    assert "sum=1.0" in sent
+    assert apart.startswith("sensor_late,device=dev-1,")
+    assert apart.endswith(f",why=unknown value=5.0 {T0}")
+    assert store.facts().late_pending == 0
+
+
 def test_partial_windows_older_than_their_bucket_keeps_are_not_sent(store: Store) -> None:
     oldest = T0 - SETTINGS.tiers[0].keep
     partial = (
-        closed(0, [(1, oldest - MINUTE, 1.0), (1, oldest, 2.0)], partial=True),
-        closed(1, [(1, T0, 1.0)], partial=True),
+        closed(0, [(1, oldest - MINUTE, 1.0), (1, oldest, 2.0)], kind=Kind.PARTIAL),
+        closed(1, [(1, T0, 1.0)], kind=Kind.PARTIAL),
     )
     store.apply([(1, [named(windows=partial)])])
     (line,) = lines(store)
@@ -97,7 +116,7 @@ def test_lines_for_a_sink_that_is_no_longer_configured_are_dropped_and_counted(t
 
 def test_without_a_sink_nothing_is_rendered(tmp_path: Path) -> None:
     store = opened(tmp_path, replace(SETTINGS, sinks=()))
-    partial = (closed(0, [(1, T0, 1.0)], partial=True),)
+    partial = (closed(0, [(1, T0, 1.0)], kind=Kind.PARTIAL),)
     store.apply([(1, [named(windows=partial, alerts=(ALERT,), late=late([(1, T0, 1.0)], tiers=0))])])
     store.enqueue(b"gateway up=1i 1\n", T0)
     assert table(store, "outbox") == []

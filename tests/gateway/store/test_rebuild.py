@@ -8,6 +8,7 @@ import pytest
 
 from edge_gateway.records.store_effects import StoreEffects
 from edge_gateway.store import rebuild
+from edge_gateway.store.coverage import NOTHING_HELD
 from edge_gateway.store.rebuild import NoLines, merge_all, send_all
 from tests.gateway.store.fleet import MINUTE, T0, closed, closed_states, late, late_states, name, named, texts
 from tests.gateway.store.stored import lines, opened, table
@@ -22,11 +23,24 @@ def test_late_readings_are_merged_where_their_window_is_and_dropped_elsewhere_an
     sent = table(store, "outbox")
     values = late([(1, T0 + 1, 2.0), (1, T0 + 9 * MINUTE, 3.0)], tiers=1)
     store.apply([(2, [named(late=values, late_states=late_states([(2, T0 + 1, 1.0), (3, T0, 1.0)]))])])
-    merge_all((store._numbers, store._texts), NoLines())
+    merge_all((store._numbers, store._texts), NoLines(), NOTHING_HELD)
     assert store.late_pending == 0
     assert [row[3] for row in table(store, "window")] == [1]
     assert [row[3] for row in table(store, "state_window")] == [1]
     assert table(store, "outbox") == sent
+    store.close()
+
+
+def test_a_late_reading_is_merged_in_the_one_tier_of_which_the_records_have_the_window(
+    tmp_path: Path,
+) -> None:
+    """The base window closed before they begin. Without the reading, the point of the coarser one would lose it."""
+    store = opened(tmp_path)
+    store.apply(
+        [(1, [named(windows=(closed(1, [(1, T0, 1.0)]),), late=late([(1, T0 + 1, 2.0)], tiers=0b11))])]
+    )
+    merge_all((store._numbers, store._texts), NoLines(), NOTHING_HELD)
+    assert [row[:2] + row[3:4] for row in table(store, "window")] == [(1, T0 - T0 % (10 * MINUTE), 1)]
     store.close()
 
 

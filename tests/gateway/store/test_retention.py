@@ -14,29 +14,31 @@ from tests.gateway.store.fleet import (
     MINUTE,
     SETTINGS,
     T0,
+    TIERS,
     closed,
     closed_states,
     named,
     texts,
 )
-from tests.gateway.store.stored import ALERT, opened, table
+from tests.gateway.store.stored import ALERT, opened, table, trim
 
 
 def test_history_by_age_goes_with_the_floor_raised_first(store: Store) -> None:
     windows = closed(0, [(1, T0 + n * DAY, 1.0) for n in range(5)])
     store.apply([(1, [named(windows=(windows,), alerts=(ALERT, structs.replace(ALERT, at=T0 + 4 * DAY)))])])
     now = T0 + 32 * DAY + 5
-    assert store.trim(now) == 3
-    assert [row[1] for row in table(store, "window")] == [T0 + 3 * DAY, T0 + 4 * DAY]
-    assert store.floor == now - SETTINGS.history_keep
+    assert trim(store, now) == 2
+    assert [row[1] for row in table(store, "window")] == [T0 + n * DAY for n in (2, 3, 4)]
+    floor = T0 + 2 * DAY
+    assert store.coverage.now.cuts == tuple(floor - floor % tier.every for tier in TIERS)
     assert len(table(store, "alert")) == 1
-    assert store.trim(now) == 0
+    assert trim(store, now) == 0
 
 
 def test_a_history_that_is_kept_for_ever_is_bound_by_its_size_alone(tmp_path: Path) -> None:
     store = opened(tmp_path, replace(SETTINGS, history_keep=0))
     store.apply([(1, [named(windows=(closed(0, [(1, T0, 1.0)]),), alerts=(ALERT,))])])
-    assert store.trim(T0 + 40_000 * DAY) == 0
+    assert trim(store, T0 + 40_000 * DAY) == 0
     assert (len(table(store, "window")), len(table(store, "alert"))) == (1, 1)
 
 
@@ -46,7 +48,7 @@ def test_history_by_size_gives_up_its_oldest_part_step_by_step(tmp_path: Path) -
         readings = [(s, T0 + minute * MINUTE, 1.0) for s in range(100)]
         store.apply([(minute + 1, [named(range(100), windows=(closed(0, readings),))])])
     removed = 0
-    while step := store.trim(T0):
+    while step := trim(store, T0 + 40 * MINUTE):
         removed += step
     starts = sorted({row[1] for row in table(store, "window")})
     assert 0 < removed < 4000
@@ -60,20 +62,67 @@ def test_a_window_of_another_decade_does_not_change_how_much_goes(tmp_path: Path
     store = opened(tmp_path, replace(SETTINGS, history_max_bytes=1, sinks=()))
     readings = [(s, T0 + minute * MINUTE, 1.0) for minute in range(40) for s in range(100)]
     store.apply([(1, [named(range(100), windows=(closed(0, [*readings, (1, astray, 1.0)]),))])])
-    assert 100 < store.trim(T0) < 600, "about a twentieth of 4,001 rows"
+    assert 100 < trim(store, T0 + DAY) < 600, "about a twentieth of 4,001 rows"
     store.close()
 
 
-def test_tiers_and_texts_share_one_cutoff(tmp_path: Path) -> None:
+def test_numbers_and_texts_share_a_cut_and_the_base_goes_first(tmp_path: Path) -> None:
     store = opened(tmp_path, replace(SETTINGS, history_max_bytes=1, sinks=()))
     readings = [(s, T0 + minute * MINUTE, 1.0) for minute in range(40) for s in range(100)]
     windows, states = tuple(closed(tier, readings) for tier in range(2)), closed_states(0, readings)
     store.apply([(1, [named(range(100), texts=texts("a", "b"), windows=windows, states=(states,))])])
-    assert store.trim(T0) > 0
-    for name in ("window", "state_window"):
-        rows = table(store, name)
-        assert min(row[1] for row in rows if row[0] == 0) == store.floor
-        assert all(row[1] >= store.floor for row in rows)
+    coarser = [row for row in table(store, "window") if row[0]]
+    assert trim(store, T0 + 3 * DAY) > 0
+    assert min(row[1] for row in table(store, "window") if row[0] == 0) == store.floor
+    assert min(row[1] for row in table(store, "state_window")) == store.floor
+    assert [row for row in table(store, "window") if row[0]] == coarser
+    assert max(store.coverage.now.cuts[1:]) < T0 - DAY
+    while trim(store, T0 + 3 * DAY):
+        pass
+    assert len({row[:2] for row in table(store, "window")}) == 2, "of each tier the newest windows stay"
+    store.close()
+
+
+def test_a_coarser_window_is_kept_as_long_as_any_of_its_base_windows(store: Store) -> None:
+    """Otherwise a late reading would be merged into the base window and not into the coarser one."""
+    start = T0 - T0 % (60 * MINUTE)
+    readings = [(1, start + minute * MINUTE, 1.0) for minute in range(180)]
+    store.apply([(1, [named(windows=tuple(closed(tier, readings) for tier in range(3)))])])
+    trim(store, start + 95 * MINUTE + SETTINGS.history_keep)
+    oldest = [min(row[1] for row in table(store, "window") if row[0] == tier) for tier in range(3)]
+    assert oldest == [start + 95 * MINUTE, start + 90 * MINUTE, start + 60 * MINUTE]
+
+
+def test_while_less_than_a_coarsest_window_is_held_the_base_is_cut_within_one(tmp_path: Path) -> None:
+    store = opened(tmp_path, replace(SETTINGS, history_max_bytes=1, sinks=()))
+    readings = [(s, T0 + minute * MINUTE, 1.0) for minute in range(20) for s in range(50)]
+    store.apply([(1, [named(range(50), windows=(closed(0, readings), closed(2, readings)))])])
+    assert trim(store, T0 + 20 * MINUTE) > 0
+    assert T0 < store.floor < T0 + 20 * MINUTE
+    assert store.coverage.now.cuts[2] < T0 - DAY
+    store.close()
+
+
+@pytest.mark.parametrize("history_keep", [0, SETTINGS.history_keep])
+def test_a_stamp_from_2099_takes_nothing_with_it(tmp_path: Path, history_keep: int) -> None:
+    store = opened(tmp_path, replace(SETTINGS, history_max_bytes=1, history_keep=history_keep, sinks=()))
+    readings = [(s, T0 + minute * MINUTE, 1.0) for minute in range(90) for s in range(9)]
+    ahead = 4_070_908_800_000
+    store.apply(
+        [(1, [named(range(9), windows=tuple(closed(t, [*readings, (1, ahead, 1.0)]) for t in range(3)))])]
+    )
+    while trim(store, T0 + 90 * MINUTE):
+        assert max(store.coverage.now.cuts) <= T0 + 90 * MINUTE
+    assert (0, ahead) in {row[:2] for row in table(store, "window")}
+    store.close()
+
+
+def test_a_clock_far_behind_does_not_let_the_history_outgrow_its_size(tmp_path: Path) -> None:
+    store = opened(tmp_path, replace(SETTINGS, history_max_bytes=1, sinks=()))
+    readings = [(s, T0 + minute * MINUTE, 1.0) for minute in range(20) for s in range(50)]
+    store.apply([(1, [named(range(50), windows=(closed(0, readings),))])])
+    assert trim(store, T0 - 300 * DAY) > 0
+    assert T0 < store.floor < T0 + 20 * MINUTE
     store.close()
 
 
@@ -81,7 +130,7 @@ def test_the_newest_windows_stay_whatever_the_size(tmp_path: Path) -> None:
     store = opened(tmp_path, replace(SETTINGS, history_max_bytes=1, sinks=()))
     readings = [(s, T0 + minute * MINUTE, 1.0) for minute in range(3) for s in range(3)]
     store.apply([(1, [named(windows=(closed(0, readings),))])])
-    while store.trim(T0):
+    while trim(store, T0 + 3 * MINUTE):
         pass
     assert [row[1] for row in table(store, "window")] == [T0 + 2 * MINUTE] * 3
     store.close()
@@ -96,18 +145,16 @@ def test_what_has_a_budget_of_its_own_does_not_count_as_history(tmp_path: Path) 
     store = opened(tmp_path, replace(SETTINGS, history_max_bytes=1, sinks=()))
     store.apply([(1, [named(windows=(closed(0, [(1, T0 + n * MINUTE, 1.0) for n in range(40)]),))])])
     retention = store._retention
-    assert retention.cutoff(T0, 1 << 40) is None
+    assert retention.cuts(T0 + DAY, 1 << 40, T0) == ()
     assert retention.used == 0
-    assert retention.cutoff(T0, 0) == T0 + 1, "too few windows for a twentieth: the oldest"
+    assert retention.cuts(T0 + DAY, 0, T0)[0] == T0 + MINUTE, "too few for a twentieth: the oldest"
     assert retention.used == used_bytes(store._db) > 1
-    assert retention.cutoff(T0 + SETTINGS.history_keep, 1 << 40) is None, (
-        "the oldest window starts at the cutoff"
-    )
-    assert retention.cutoff(T0 + SETTINGS.history_keep + 1, 1 << 40) == T0 + 1
-    assert retention.cutoff(T0 + SETTINGS.history_keep + 5 * MINUTE, 0) == T0 + 5 * MINUTE, (
-        "the later of both"
-    )
-    assert retention.delete_before(T0 + 5 * MINUTE) == 5
+    old = T0 + SETTINGS.history_keep
+    assert retention.cuts(old + MINUTE - 1, 1 << 40, T0) == (), "the oldest window starts at the cut"
+    assert retention.cuts(old + MINUTE, 1 << 40, T0)[0] == T0 + MINUTE
+    later = retention.cuts(old + 5 * MINUTE, 0, T0)
+    assert later[0] >= T0 + 5 * MINUTE, "the later of both"
+    assert retention.delete_before((T0 + 5 * MINUTE, T0, T0)) == 5
     store.close()
 
 
@@ -116,6 +163,6 @@ def test_free_pages_do_not_count(tmp_path: Path) -> None:
     store.apply([(1, [named(windows=(closed(0, [(1, T0 + n * MINUTE, 1.0) for n in range(400)]),))])])
     before = used_bytes(store._db)
     assert before % 4096 == 0
-    store._retention.delete_before(T0 + 400 * MINUTE)
+    store._retention.delete_before([T0 + 400 * MINUTE])
     assert used_bytes(store._db) < before
     store.close()

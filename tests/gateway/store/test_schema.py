@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from msgspec import structs
 
-from edge_gateway.errors import NewerSpool
+from edge_gateway.errors import OtherSpool
 from edge_gateway.store import schema
 from edge_gateway.store.database import Store
 from edge_gateway.store.schema import (
@@ -34,7 +34,7 @@ def test_a_newer_store_is_left_alone(tmp_path: Path) -> None:
         db.execute("PRAGMA user_version=99")
     db.close()
     before = store.path.read_bytes()
-    with pytest.raises(NewerSpool, match="format 99, this one reads"):
+    with pytest.raises(OtherSpool, match="format 99, this one reads"):
         opened(tmp_path)
     assert store.path.read_bytes() == before
 
@@ -114,7 +114,7 @@ def test_a_newer_format_is_refused_before_the_file_is_opened_as_a_database(
     db.execute(f"PRAGMA user_version={schema.VERSION + version}")
     db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     db.close()
-    with pytest.raises(NewerSpool) if newer else nullcontext():
+    with pytest.raises(OtherSpool) if newer else nullcontext():
         schema.refuse_newer(path)
 
 

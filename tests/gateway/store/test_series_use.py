@@ -21,7 +21,7 @@ from tests.gateway.store.fleet import (
     name,
     named,
 )
-from tests.gateway.store.stored import Registry, opened, table
+from tests.gateway.store.stored import Registry, opened, table, trim
 
 
 class TestSeries:
@@ -34,7 +34,7 @@ class TestSeries:
             named = (name(1, day, region=f"r{day}"), name(2, 0, region="eu"))
             windows = (closed(0, [(1, at, 1.0)], version=day), closed(0, [(2, at, 1.0)]))
             store.apply([(store.applied + 1, [StoreEffects(at, named, windows=windows)])])
-            store.trim(at)
+            trim(store, at)
 
     def test_those_whose_windows_have_gone_are_forgotten(self, tmp_path: Path) -> None:
         store = opened(tmp_path, replace(SETTINGS, history_keep=5 * DAY))
@@ -56,8 +56,8 @@ class TestSeries:
             at = T0 + day * DAY
             known = (name(1, day, region=f"r{day}"),)
             windows = (closed(0, [(1, at, 1.0)], version=day),)
-            store.apply([(day + 1, [StoreEffects(at, known, windows=windows)])])
-            store.trim(at)
+            store.apply([(store.applied + 1, [StoreEffects(at, known, windows=windows)])])
+            trim(store, at)
             store.close()
             store = opened(tmp_path, settings)
         assert len(table(store, "series")) < 15
@@ -69,11 +69,11 @@ class TestSeries:
         store.apply([(1, [StoreEffects(T0, (name(2, region="eu"), name(3, region="eu")), windows=first)])])
         for day in range(1, 40):
             at = T0 + day * DAY
-            store.apply([(1 + day, [StoreEffects(at, windows=(closed(0, [(3, at, 1.0)]),))])])
-            store.trim(at)
+            store.apply([(store.applied + 1, [StoreEffects(at, windows=(closed(0, [(3, at, 1.0)]),))])])
+            trim(store, at)
         assert [row[1] for row in table(store, "series")] == ["dev-3"]
         at = T0 + 40 * DAY
-        store.apply([(41, [StoreEffects(at, windows=(closed(0, [(2, at, 1.0)]),))])])
+        store.apply([(store.applied + 1, [StoreEffects(at, windows=(closed(0, [(2, at, 1.0)]),))])])
         names = {row[0]: row[1] for row in table(store, "series")}
         assert [names[row[2]] for row in table(store, "window") if row[1] == at - at % MINUTE] == ["dev-2"]
         store.close()
@@ -89,7 +89,7 @@ class TestSeries:
         with monkeypatch.context() as patch:
             patch.setattr(StoreCounters, "add", full)
             with pytest.raises(sqlite3.OperationalError):
-                store.trim(T0 + 60 * DAY)
+                trim(store, T0 + 60 * DAY)
         assert table(store, "number") == before
         at = T0 + 20 * DAY
         store.apply(

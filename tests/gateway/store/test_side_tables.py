@@ -96,3 +96,18 @@ def test_a_reason_is_stored_as_people_may_read_it(store: Store) -> None:
     assert "\x1b" not in reason
     assert reason.startswith("bad ")
     assert payload == b"\x1b"
+
+
+def test_the_arrival_of_messages_without_a_time_is_corrected_once(store: Store) -> None:
+    def came(reason: str, at: int) -> StoreEffects:
+        return StoreEffects(at, quarantined=(Quarantined("fleet/v1/s/d/telemetry", b"", reason, at),))
+
+    def ats() -> list[int]:
+        return [message.at for _, message in store.quarantined(-1, 10)]
+
+    store.apply([(1, [came("no_time", T0), came("bad", T0)])])
+    store.apply([(2, [StoreEffects(T0, confirmed=(T0 + 36_000_000, T0))])])
+    assert ats() == [T0 + 36_000_000, T0]
+    store.apply([(3, [came("no_time", T0)])])
+    store.apply([(4, [StoreEffects(T0, confirmed=(T0 + 5, T0))])])
+    assert ats() == [T0 + 36_000_000, T0, T0 + 5]

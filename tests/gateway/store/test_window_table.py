@@ -67,3 +67,11 @@ def test_a_window_that_stands_twice_in_one_block_is_merged_with_itself(store: St
     rows = table(store, "window")
     assert [(row[2], row[3]) for row in rows] == [(2, 1), (3, 0)]
     assert [int(np.frombuffer(row[4], WINDOW_ROW, 1)[0]["count"]) for row in rows] == [2, 1]
+
+
+def test_the_windows_of_some_keys_are_read_as_they_are_stored(store: Store) -> None:
+    first, second = closed(0, [(1, T0 + 1, 1.0)]), closed(0, [(1, T0 + 2, 5.0), (3, T0 + 2, 9.0)])
+    store.apply([(1, [named(windows=(first,))]), (2, [StoreEffects(T0, windows=(second,))])])
+    found = store._windows.read(0, [(T0, 2), (T0, 99)])
+    assert found.rows["count"].tolist() == [2]
+    assert len(store._windows.read(1, [(T0, 2)])) == 0

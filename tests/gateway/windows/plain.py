@@ -4,14 +4,16 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from edge_gateway.columns.frame import Frame, empty_frame
+from edge_gateway.columns.frame import Frame
 from edge_gateway.windows.closed import Closed
-from edge_gateway.windows.merge import sums
+from edge_gateway.windows.ever_closed import EverClosed
+from edge_gateway.windows.merge import MergeBlocks, sums
 from edge_gateway.windows.rows import Rows
+from edge_gateway.windows.tiers import Tier
 
 T0 = 1_760_000_000_000 // 3_600_000 * 3_600_000
 METRICS = ("temperature", "humidity", "door")
@@ -46,20 +48,23 @@ class Fleet:
         self.metric_names: Sequence[str] = METRICS
 
 
+def plain_tier(every: int, dtype: np.dtype[Any], merge: MergeBlocks) -> Tier:
+    """Return a coarser tier of a fleet of ten devices."""
+    return Tier(dtype, merge, EverClosed(every), Fleet(10))
+
+
 def frame_of(readings: Sequence[Reading], arrival: int = T0) -> Frame:
     """Return a frame with a row for each reading."""
-    if not readings:
-        return empty_frame(arrival)
     rows = np.arange(len(readings))
-    texts = np.array([reading.metric == DOOR for reading in readings])
-    series = np.array([reading.series for reading in readings])
+    texts = np.array([reading.metric == DOOR for reading in readings], np.bool_)
+    series = np.array([reading.series for reading in readings], np.int64)
     value = np.array([reading.value for reading in readings], np.float64)
     return Frame(
         arrival=arrival,
-        device=np.array([reading.device for reading in readings]),
+        device=np.array([reading.device for reading in readings], np.int64),
         boot=np.ones(len(readings), np.int64),
         seq=rows,
-        ts=np.array([reading.ts for reading in readings]),
+        ts=np.array([reading.ts for reading in readings], np.int64),
         backlog=np.zeros(len(readings), np.bool_),
         row=rows[~texts],
         series=series[~texts],

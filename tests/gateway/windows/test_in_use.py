@@ -8,8 +8,8 @@ from edge_gateway.windows.merge import merge_blocks, merge_state_blocks
 from edge_gateway.windows.reading_log import Keyed
 from edge_gateway.windows.reduce import Readings, rows_of_states, rows_of_values
 from edge_gateway.windows.rows import STATE_ROW, WINDOW_ROW
-from edge_gateway.windows.tiers import Tier
 from edge_gateway.windows.watermarks import Watermarks
+from tests.gateway.windows.plain import plain_tier
 
 IS_STATE = np.array([False, True, False, True, True, True])
 
@@ -19,8 +19,8 @@ class Open:
         marks = Watermarks(16, (), 0, 100)
         marks.grow(1)
         self.base = BaseTier(16, marks)
-        self.numbers = Tier(64, WINDOW_ROW, merge_blocks)
-        self.states = Tier(64, STATE_ROW, merge_state_blocks)
+        self.numbers = plain_tier(64, WINDOW_ROW, merge_blocks)
+        self.states = plain_tier(64, STATE_ROW, merge_state_blocks)
 
     def held(self) -> tuple[list[int], set[int]]:
         found: InUse = in_use(self.base, [self.numbers], [self.states], IS_STATE)

@@ -2,11 +2,12 @@
 
 import numpy as np
 
+from edge_gateway.records.store_effects import BEHIND, OVER_SHARE
 from edge_gateway.windows.late import NONE_LATE, NOTHING, Late, LateReadings, stored_in
 from edge_gateway.windows.merge import merge_blocks
 from edge_gateway.windows.reduce import Readings, rows_of_values
 from edge_gateway.windows.rows import WINDOW_ROW
-from edge_gateway.windows.tiers import Tier
+from tests.gateway.windows.plain import plain_tier
 
 
 def readings(*held: tuple[int, int, float]) -> Readings:
@@ -14,13 +15,17 @@ def readings(*held: tuple[int, int, float]) -> Readings:
     return Readings(series, ts, value.astype(np.float64), np.full(len(held), 900, np.uint16))
 
 
-def bits(ts: int, closed_to: int, *, open_at: int | None = None, over: bool = False) -> int:
+def bits(
+    ts: int, closed_to: int, *, open_at: int | None = None, over: bool = False, behind: bool = False
+) -> int:
     """The tiers that must be merged in the store, for tiers of 10 (the base), 50 and 100 ms."""
-    tiers = [Tier(every, WINDOW_ROW, merge_blocks) for every in (50, 100)]
+    tiers = [plain_tier(every, WINDOW_ROW, merge_blocks) for every in (50, 100)]
     if open_at is not None:
         for tier in tiers:
             tier.add(rows_of_values(10, readings((0, open_at, 1.0))))
-    found = stored_in(tiers, readings((0, ts, 1.0)), np.array([closed_to]), np.array([over]))
+    found = stored_in(
+        tiers, readings((0, ts, 1.0)), np.array([closed_to]), np.array([over]), np.array([behind])
+    )
     return int(found[0])
 
 
@@ -40,10 +45,16 @@ def test_a_reading_over_its_device_s_share_is_merged_nowhere() -> None:
     assert bits(5, closed_to=100, over=True) == 0
 
 
+def test_a_reading_of_a_window_that_the_history_gave_up_is_merged_nowhere() -> None:
+    assert bits(5, closed_to=100, behind=True) == BEHIND
+    assert bits(5, closed_to=100, open_at=7, behind=True) == BEHIND, "not in memory either"
+    assert bits(5, closed_to=100, over=True, behind=True) == OVER_SHARE
+
+
 def test_each_tier_takes_in_memory_what_the_store_does_not() -> None:
-    tiers = np.array([0b001, 0b011, 0b111, 0])
-    row = np.arange(4)
-    late = LateReadings(row, row, tiers, readings(*((series, 5, 1.5) for series in range(4))))
+    tiers = np.array([0b001, 0b011, 0b111, OVER_SHARE, BEHIND])
+    row = np.arange(5)
+    late = LateReadings(row, row, tiers, readings(*((series, 5, 1.5) for series in range(5))))
     assert late.not_stored(1).series.tolist() == [0]
     assert late.not_stored(2).series.tolist() == [0, 1]
     assert late.not_stored(0).series.tolist() == []

@@ -220,7 +220,7 @@ def test_a_forgotten_device_begins_with_its_own_time_and_a_whole_share() -> None
     run.add([temperature(1)])
     run.windows.late_share.most = 1
     assert run.windows.late_share.nearly_used_up(0).tolist() == [0]
-    run.windows.forget(np.array([0]))
+    run.windows.forget(np.array([0]), ["dev-0"])
     assert run.windows.newest(0) is None
     assert run.windows.late_share.nearly_used_up(0).tolist() == []
     assert not len(run.add([temperature(1)]))

@@ -6,7 +6,8 @@ from edge_gateway.records.codec import pack, unpack
 from edge_gateway.windows.merge import merge_blocks, united
 from edge_gateway.windows.reduce import Readings, rows_of_values
 from edge_gateway.windows.rows import NEVER, WINDOW_ROW, Block, keys
-from edge_gateway.windows.tiers import Tier
+from edge_gateway.windows.tiers import Emitted, Tier
+from tests.gateway.windows.plain import plain_tier
 
 EVERY = 10_000
 P95 = np.array([True, False, False])
@@ -19,7 +20,7 @@ def block(*held: tuple[int, int, float], every: int = 1_000) -> Block:
 
 
 def tier() -> Tier:
-    return Tier(EVERY, WINDOW_ROW, merge_blocks)
+    return plain_tier(EVERY, WINDOW_ROW, merge_blocks)
 
 
 def restarted(kept: Tier) -> Tier:
@@ -28,8 +29,8 @@ def restarted(kept: Tier) -> Tier:
     return again
 
 
-def same(one: list[Block], other: Block) -> bool:
-    found = united(one, merge_blocks)
+def same(one: list[Emitted], other: Block) -> bool:
+    found = united([part.block for part in one], merge_blocks)
     rows = found.rows[np.argsort(found.rows["series"])]
     return rows.tobytes() == other.rows.tobytes() and found.tails == other.tails
 
@@ -62,10 +63,10 @@ def test_what_is_queued_is_given_by_budget_and_only_once() -> None:
     assert not held.queue_due(np.full(3, EVERY - 1))
     assert held.queue_due(np.full(3, EVERY))
     assert not held.queue_due(np.full(3, EVERY))
-    assert [keys(part.rows) for part in held.take(2)] == [[(0, 0), (1, 0)]]
+    assert [keys(part.block.rows) for part in held.take(2)] == [[(0, 0), (1, 0)]]
     again = restarted(held)
     assert not again.queue_due(np.full(3, EVERY))
-    assert [keys(part.rows) for part in again.take(2)] == [[(2, 0)]]
+    assert [keys(part.block.rows) for part in again.take(2)] == [[(2, 0)]]
     assert not again.waiting
 
 
@@ -89,7 +90,7 @@ def test_windows_that_a_recorded_run_closed_are_dropped_wherever_they_are() -> N
     assert held.take(10) == []
     held.add(block((1, 0, 2.0)))
     held.queue_due(np.full(4, EVERY))
-    assert [keys(part.rows) for part in held.take(10)] == [[(1, 0), (2, 0)]]
+    assert [keys(part.block.rows) for part in held.take(10)] == [[(1, 0), (2, 0)]]
 
 
 def test_a_dropped_window_leaves_the_others_that_were_emitted_with_it() -> None:
@@ -97,6 +98,36 @@ def test_a_dropped_window_leaves_the_others_that_were_emitted_with_it() -> None:
     held.add(block((0, 0, 1e300), (1, 0, 1e300)))
     held.add(block((0, 10_000, 1.0), (1, 10_000, 1.0)))
     held.drop(block((0, 0, 1.0), every=EVERY).rows)
-    (left,) = held.take(0)
+    ((left, _),) = held.take(0)
     assert keys(left.rows) == [(1, 0)]
     assert list(left.tails) == [(1, 0)]
+
+
+def again(emitted: list[Emitted]) -> list[tuple[int, bool]]:
+    """Return the start of each emitted window, and whether it may have been closed before."""
+    return [
+        (start, one.again is not None and bool(one.again[place]))
+        for one in emitted
+        for place, start in enumerate(one.block.rows["start"].tolist())
+    ]
+
+
+def test_a_window_that_was_emitted_before_is_told_apart_however_often_it_opens() -> None:
+    held = tier()
+    for start in (20_100, 30_100, 20_100, 30_100, 20_100):
+        held.add(block((0, start, 1.0)))
+    expected = [(20_000, False), (30_000, False), (20_000, True), (30_000, True)]
+    for kept in (restarted(held), held):
+        assert again(kept.take(9)) == expected
+        kept.queue_due(np.full(3, 60_000))
+        assert again(restarted(kept).take(9)) == again(kept.take(9)) == [(20_000, True)]
+
+
+def test_what_the_recorded_run_had_closed_counts_as_closed() -> None:
+    held = tier()
+    held.add(block((0, 20_100, 1.0), (1, 20_100, 1.0)))
+    held.add(block((0, 30_100, 1.0)))
+    held.drop(block((0, 20_100, 1.0), every=EVERY).rows)
+    held.add(block((0, 20_200, 1.0)))
+    held.queue_due(np.full(3, 60_000))
+    assert again(held.take(9)) == [(30_000, False), (20_000, True), (20_000, False)]

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from unittest import mock
 
 from edge_gateway.configuration.model import GatewayConfig
-from edge_gateway.errors import NewerSpool
+from edge_gateway.errors import OtherSpool
 from edge_gateway.fold.pipeline import Pipeline
 from edge_gateway.journal import spool
 from edge_gateway.journal.framing import RECORD, scan
@@ -86,7 +86,7 @@ class Judge:
             damage = damage_applied(place, kind, chance)
             label = f"{damage.kind} in {damage.file}, {seed}"
             if kind == "newer version":
-                self._refuses(place, label, NewerSpool, nullcontext())
+                self._refuses(place, label, OtherSpool, nullcontext())
             else:
                 self._recovers(place, label, damage)
 
@@ -282,6 +282,7 @@ def _replace_store(recovered: Startup, config: GatewayConfig, damage: str) -> No
         config,
         floor=max(at, recovered.state.pipeline.windows.closed_to),
         at=at,
+        unsure=None,
         names=recovered.names,
         records=lambda: effects_in(recovered.journal),
         damage=damage,

@@ -2,6 +2,7 @@
 
     gateway ─▶ chosen answer? ─┬─ none ──▶ the server; its own answer is passed on
                                ├─ stored ▶ the server; the chosen answer, or none, is given instead of its own
+                               ├─ late ──▶ 504; the server gets it once it stored the retry and a correction of it
                                └─ else ──▶ the chosen answer; the server receives nothing
 
 `damage` changes lines on the way, so that the real server refuses them as malformed.
@@ -15,6 +16,7 @@ import random
 import time
 from collections import Counter, deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -29,7 +31,7 @@ from tests.servers.process import free_port
 
 __all__ = ["ANSWERS", "ChosenAnswer", "HttpProxy", "WriteOrder", "chosen_answer"]
 
-End = Literal["answer", "reset before", "reset after", "hang"]
+End = Literal["answer", "reset before", "reset after", "hang", "late"]
 SLACK = 0.05
 """Seconds by which clocks of two processes and a rounded wait may differ."""
 LONGEST_WAIT = 30.0
@@ -63,19 +65,22 @@ class ChosenAnswer:
 
 ANSWERS = (
     *("400", "401", "403", "404", "413", "422", "429", "500", "502", "503", "504"),
-    *("reset before the body", "reset after the body", "hang", "lost 204"),
+    *("reset before the body", "reset after the body", "hang", "lost 204", "late"),
 )
+RESETS: dict[str, End] = {"reset before the body": "reset before", "reset after the body": "reset after"}
+LATE_BY = 6.0
+"""Most seconds by which a late write comes after its retry."""
 
 
 def chosen_answer(name: str, rng: random.Random) -> ChosenAnswer:
     """Return one of `ANSWERS`; chance decides whether the server gets the write anyway."""
     maybe = rng.random() < 0.5
-    if name == "reset before the body":
-        return ChosenAnswer(name, end="reset before")
-    if name == "reset after the body":
-        return ChosenAnswer(name, end="reset after")
+    if name in RESETS:
+        return ChosenAnswer(name, end=RESETS[name])
     if name == "lost 204":
         return ChosenAnswer(name, end="reset after", stored=True)
+    if name == "late":
+        return ChosenAnswer(name, 504, end="late")
     if name == "hang":
         return ChosenAnswer(name, end="hang", stored=maybe)
     status = int(name)
@@ -139,6 +144,10 @@ class HttpProxy(ThreadedServer):
         self._damage = damage
         self._chosen: deque[ChosenAnswer] = deque()
         self._failed: tuple[float, str, float] | None = None
+        self._late: set[asyncio.Task[None]] = set()
+        self._stored_more = asyncio.Event()
+        self._newest: dict[tuple[str, bytes, int], bytes] = {}
+        """The line of each point that the server stored last."""
         self._client: aiohttp.ClientSession | None = None
         self._runner: web.AppRunner | None = None
 
@@ -149,6 +158,11 @@ class HttpProxy(ThreadedServer):
     @property
     def answers_left(self) -> int:
         return len(self._chosen)
+
+    @property
+    def late_left(self) -> int:
+        """Late writes that the server has not got yet."""
+        return len(self._late)
 
     async def _listen(self) -> None:
         self._client = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=None), auto_decompress=False)
@@ -161,6 +175,8 @@ class HttpProxy(ThreadedServer):
     async def _close(self) -> None:
         assert self._runner is not None
         assert self._client is not None
+        for task in self._late:
+            task.cancel()
         await self._runner.cleanup()
         await self._client.close()
 
@@ -182,6 +198,11 @@ class HttpProxy(ThreadedServer):
         chosen = self._next_answer()
         if chosen.stored and not await self._stored(request, lines):
             return self._reset(request, chosen)
+        if chosen.end == "late":
+            task = asyncio.create_task(self._deliver_late(request, lines))
+            self._late.add(task)
+            task.add_done_callback(self._late.discard)
+            return self._respond(chosen)
         if chosen.end == "hang":
             await self._hang(chosen)
         if chosen.end != "answer":
@@ -194,6 +215,22 @@ class HttpProxy(ThreadedServer):
             await asyncio.Event().wait()
         finally:
             self._failed = time.monotonic(), chosen.name, 0.0
+
+    async def _deliver_late(self, request: web.Request, lines: list[bytes]) -> None:
+        """Give the server a write after its retry, at the worst moment: when a point of it was just corrected."""
+        bucket = request.query["bucket"]
+        points = {(bucket, *series_of(line)): line for line in lines}
+        await self._until_stored(lambda: points.keys() <= self._newest.keys())
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LATE_BY):
+                await self._until_stored(lambda: any(self._newest[at] != line for at, line in points.items()))
+        with suppress(aiohttp.ClientError, OSError):
+            await self._send(request, lines)
+
+    async def _until_stored(self, holds: Callable[[], bool]) -> None:
+        while not holds():
+            self._stored_more.clear()
+            await self._stored_more.wait()
 
     def _next_answer(self) -> ChosenAnswer:
         chosen = self._chosen.popleft()
@@ -250,6 +287,8 @@ class HttpProxy(ThreadedServer):
         self.server_statuses[answer.status] += 1
         if answer.status == 204:
             self.write_order.add(request.query["bucket"], lines)
+            self._newest |= {(request.query["bucket"], *series_of(line)): line for line in lines}
+            self._stored_more.set()
         return answer.status, said, kind
 
 

@@ -20,7 +20,7 @@ from edge_gateway.fold.pipeline import Pipeline
 from edge_gateway.journal.checkpoint import write_checkpoint
 from edge_gateway.journal.spool import CHECKPOINTS
 from edge_gateway.records import codec
-from edge_gateway.records.inputs import Batch, Input, Moment, Reload, Tick, runs
+from edge_gateway.records.inputs import Batch, Input, Moment, Reload, Tick, Trim, runs
 from edge_gateway.records.store_effects import effects_from_tree
 from edge_gateway.recovery.startup import recover_spool
 from edge_gateway.rules.files.load import load_rules
@@ -59,6 +59,13 @@ def rules_of(place: Path, text: str) -> dict[str, Any]:
     return load_rules(file).to_plain()
 
 
+def later(moment: Moment, ms: int) -> Moment:
+    """Return the moment `ms` later by every clock."""
+    at = {name: getattr(moment, name) for name in ("wall", "listening", "least", "aged", "monotonic")}
+    passed = {name: time + ms for name, time in at.items() if time is not None}
+    return msgspec.structs.replace(moment, **passed)
+
+
 class Inside:
     """A gateway in this process. `at` and `now` are wall milliseconds."""
 
@@ -68,9 +75,9 @@ class Inside:
         self.config = config
         self.clock = GivenClock(now=at)
         self._every = [window.every for window in config.windows]
-        self._start()
+        self.start()
 
-    def _start(self) -> None:
+    def start(self) -> None:
         """Recover from the disk, as at every start of a gateway."""
         found = recover_spool(self.place, self.config, GATEWAY, self.clock)
         self.state, self.names = found.state, found.names
@@ -89,8 +96,7 @@ class Inside:
     def fold(self, given: Input) -> Effects:
         """Fold one input into the open record."""
         effects = self.pipeline.fold(given)
-        self.state.listening = given.moment.listening
-        self.state.wall = max(self.state.wall, given.moment.wall)
+        self.state.folded(given.moment)
         if effects.changed:
             self._inputs.append(given)
             self._effects.append(effects.for_store(self.names))
@@ -143,6 +149,14 @@ class Inside:
             self.store.run_late()
             most -= 1
 
+    def trim(self, moment: Moment) -> None:
+        """Take one step towards the history's bounds."""
+        self.commit()
+        cuts = self.store.trim(moment.wall)
+        if cuts:
+            self.fold(Trim(moment, list(cuts)))
+            self.commit()
+
     def checkpoint(self) -> None:
         """Write a checkpoint and unlink the segments it covers."""
         self.commit()
@@ -154,7 +168,7 @@ class Inside:
         """Crash and recover; return the inputs of the open record, which are lost."""
         lost = self._inputs
         self.close()
-        self._start()
+        self.start()
         return lost
 
     def close(self) -> None:
@@ -167,7 +181,7 @@ class Inside:
         for _ in range(within):
             if not (windows.open_readings or windows.open_coarser or windows.pending):
                 break
-            moment = Moment(moment.wall + 1_000, moment.listening + 1_000, moment.trusted)
+            moment = later(moment, 1_000)
             self.tick(moment)
         self.commit()
         self.late()

@@ -61,7 +61,9 @@ def judge_identities(findings: Findings, report: Mapping[str, Any]) -> None:
 def broken_identities(messages: Mapping[str, int], values: Mapping[str, int]) -> list[str]:
     """Return a sentence for each sum that does not hold."""
     broken = []
-    if messages["received"] != messages["new"] + messages["duplicate"] + messages["quarantined"]:
+    if messages["received"] != sum(
+        messages[name] for name in ("new", "duplicate", "not_known", "quarantined")
+    ):
         broken.append(f"messages: {dict(messages)}")
     parts = values["accepted"] + values["too_late"] + values["bad"] + values["refused"]
     if values["values"] != parts or values["late_merged"] > values["accepted"]:

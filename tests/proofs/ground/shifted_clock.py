@@ -1,12 +1,13 @@
-"""Run the gateway with a wall clock of its own: `python -m tests.proofs.ground.shifted_clock FILE COMMAND…`.
+"""Run a gateway with a wall clock of its own: `python -m tests.proofs.ground.shifted_clock FILE python -m MODULE …`.
 
-FILE says, as JSON, how many milliseconds the wall clock is `ahead` and whether it is `synchronised`; both may change
-while the gateway runs. COMMAND is the command that runs the gateway: `python -m edge_gateway run …`.
+FILE says, as JSON, how many milliseconds the wall clock is `ahead` and whether it is `synchronised`. It is read at each
+look at the clock, so that a test can change it while the gateway runs.
 """
 
 from __future__ import annotations
 
 import json
+import runpy
 import sys
 import time
 from dataclasses import asdict, dataclass
@@ -46,10 +47,9 @@ def shift(file: Path) -> None:
 def main() -> None:
     file, command = Path(sys.argv[1]), sys.argv[2:]
     shift(file)
-    sys.argv = ["edge-gateway", *command[command.index("edge_gateway") + 1 :]]
-    from edge_gateway.cli import main as run
-
-    run()
+    module, *arguments = command[command.index("-m") + 1 :]
+    sys.argv = [module, *arguments]
+    runpy.run_module(module, run_name="__main__", alter_sys=True)
 
 
 if __name__ == "__main__":

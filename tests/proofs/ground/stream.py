@@ -154,7 +154,7 @@ class Commands:
         self._listening = threading.Event()
         self._devices = {stream.name(device): device for device in range(stream.devices)}
         self._client = paho.Client(
-            CallbackAPIVersion.VERSION2, client_id=f"{stream.site}-ear", protocol=paho.MQTTv5
+            CallbackAPIVersion.VERSION2, client_id=f"{stream.site}-commands", protocol=paho.MQTTv5
         )
         self._client.on_message = self._take
         self._client.on_subscribe = lambda *_: self._listening.set()

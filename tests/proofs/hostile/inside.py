@@ -28,9 +28,9 @@ from edge_gateway.status.counters import Counters
 from edge_gateway.status.report import as_plain
 from edge_gateway.store.line_protocol import render_gateway
 from fleet_wire.control_messages import encode_gateway_status
-from tests.gateway.status.reports import BROKER, SPOOL
+from tests.gateway.status.reports import BROKER, CLOCK, SPOOL
 from tests.proofs.ground.field import RULES
-from tests.proofs.ground.inside import GATEWAY, Inside, configuration, rules_of
+from tests.proofs.ground.inside import GATEWAY, Inside, configuration, later, rules_of
 from tests.proofs.hostile.fuzz import Fuzz, Hostile, counts_as_telemetry
 from tests.proofs.hostile.fuzz_bytes import is_a_map, real, table, text, whole
 from tests.proofs.proof import Findings
@@ -170,7 +170,7 @@ class PairedGateways:
         self._batch(self.good.introductions(self.now), [])
 
     def _moment(self) -> Moment:
-        return Moment(self.now, self.now - START)
+        return Moment(self.now, self.now - START, monotonic=self.now - START)
 
     def chunk(self, count: int) -> bool:
         """Send `count` hostile messages in batches of any size; return False if anything raised."""
@@ -231,7 +231,7 @@ class PairedGateways:
         self.quarantined.update(one.reason[:40] for one in kept)
         if step["received"] != counted or step["quarantined"] != aside:
             self._broken("miscounted", f"{counted} sent, {aside} in quarantine: {step}")
-        if step["received"] != step["new"] + step["duplicate"] + step["quarantined"]:
+        if step["received"] != sum(step[name] for name in ("new", "duplicate", "not_known", "quarantined")):
             self._broken("identity broken", f"{step}")
         if step["values"] != sum(step[name] for name in ("accepted", "too_late", "bad", "refused")):
             self._broken("identity broken", f"{step}")
@@ -285,7 +285,7 @@ class PairedGateways:
     def _judge_report(self) -> None:
         """Check that the report can be encoded and written to InfluxDB, whose integers have 64 bits."""
         gateway = self.gateway
-        now = Now("online", self.now, START, "", "", Counters(), (), BROKER, SPOOL, {})
+        now = Now("online", self.now, START, "", "", Counters(), (), CLOCK, BROKER, SPOOL, {})
         reporter = Reporter.of(GATEWAY, gateway.config)
         told = as_plain(reporter.report(gateway.pipeline, gateway.store.facts(), now))
         try:
@@ -362,7 +362,7 @@ def _drain(inside: Inside, moment: Moment, told: GoodOutput) -> None:
     for _ in range(2_000):
         if not (windows.open_readings or windows.open_coarser or windows.pending):
             return
-        moment = Moment(moment.wall + 1_000, moment.listening + 1_000)
+        moment = later(moment, 1_000)
         told.take(inside.pipeline, inside.tick(moment))
         inside.commit()
 

@@ -154,7 +154,6 @@ def _judge_device(findings: Findings, gateway: Gateway, name: str, device: Any) 
         "accepted",
         "clock_steps",
         "lost_at_device",
-        "given_up",
     ):
         if told["counters"][counter] != device.counters[counter]:
             said = f"{name}: {counter} {told['counters'][counter]}, expected {device.counters[counter]}"

@@ -14,8 +14,6 @@ from typing import Any, NamedTuple
 
 from tests.proofs.order.histories import Arrival, Birth, Reading, Will
 
-RANGES_KEPT = 64
-BOOTS_KEPT = 8
 LONGEST_TEXT = 64
 
 
@@ -118,12 +116,6 @@ class Boot:
                 found.append([seq, seq])
         return [(first, last) for first, last in found]
 
-    def give_up(self) -> int:
-        given = self.ranges()[:-RANGES_KEPT]
-        for first, last in given:
-            self.missing -= set(range(first, last + 1))
-        return sum(last - first + 1 for first, last in given)
-
 
 @dataclass(slots=True)
 class Device:
@@ -160,7 +152,7 @@ class Oracle:
         self.totals: Counter[str] = Counter()
         self.alerts: list[tuple[str, str, int]] = []
         """(device, state, device time)."""
-        self.floor: int | None = None
+        self.trimmed_to: int | None = None
 
     def take(self, arrival: Arrival) -> None:
         """Process one arrival."""
@@ -179,11 +171,8 @@ class Oracle:
         return known if known.site == site else None
 
     def _boot(self, device: Device, number: int) -> Boot:
-        """Return a boot; a new one becomes the current one, and may push out the one that was quiet longest."""
+        """Return a boot; a new one becomes the current one."""
         if number not in device.boots:
-            if len(device.boots) >= BOOTS_KEPT:
-                quiet = device.boots.pop(next(iter(device.boots)))
-                device.counters["given_up"] += len(quiet.missing)
             device.boots[number] = Boot()
             return device.boots[number]
         current = next(reversed(device.boots))
@@ -217,7 +206,6 @@ class Oracle:
         boot = self._boot(device, born.boot)
         boot.expect(born.following)
         device.counters["lost_at_device"] += boot.close_below(min(born.floor, born.following))
-        device.counters["given_up"] += boot.give_up()
 
     def _label_after_step(
         self, name: str, device: Device, told: tuple[str, Mapping[str, str]], since: int
@@ -248,7 +236,6 @@ class Oracle:
         if boot.steps_back(message.seq, time):
             self._step(device)
         verdict = boot.verdict(message.seq, time)
-        device.counters["given_up"] += boot.give_up()
         if verdict == "conflicts":
             device.counters["quarantined"] += 1
         device.counters[verdict] += 1
@@ -297,12 +284,12 @@ class Oracle:
         return bool(low <= value <= high and value != self.terms.missing.get(metric))
 
     def _window(self, name: str, device: Device, metric: str, ts: int, value: Any) -> None:
-        for tier, every in enumerate(self.terms.every):
+        if self.trimmed_to is not None and ts < self.trimmed_to:
+            device.counters.update({"accepted": -1, "too late": 1})
+            return
+        for every in self.terms.every:
             place = WindowId(name, metric, every, ts - ts % every)
             if place not in self.windows:
-                if self.floor is not None and place.start < self.floor:
-                    device.counters["too late"] += not tier
-                    continue
                 self.windows[place] = ExpectedWindow([device.labels(place.start)])
             self.windows[place].readings.append((ts, value))
             self.windows[place].labels.append(device.labels(ts - ts % self.terms.every[0]))
@@ -326,11 +313,12 @@ class Oracle:
     # --- trimming and totals
 
     def trim(self, before: int) -> None:
-        """Forget windows that start before a time, which are never opened again, and older alerts."""
+        """Forget windows that end before or at a time, which are never opened again, and older alerts."""
         self.alerts = [step for step in self.alerts if step[2] >= before]
-        if any(place.start < before for place in self.windows):
-            self.windows = {place: one for place, one in self.windows.items() if place.start >= before}
-            self.floor = before
+        kept = {place: one for place, one in self.windows.items() if place.start + place.every > before}
+        if len(kept) < len(self.windows):
+            self.windows = kept
+            self.trimmed_to = before - before % self.terms.every[0]
 
     def all_counters(self) -> Counter[str]:
         """Return the counters of the whole fleet."""

@@ -2,7 +2,7 @@
 
 Broken, in `count` random histories of a few devices each: duplicates on both hops; reordering; readings that are late
 before their window closes, after it, and after its stored row is gone; clocks that are ahead, behind, stepping or
-absent; reboots, reflashes with an old boot number, moves to another site, tags that change within a window. Each
+absent; reboots, moves to another site, tags that change within a window. Each
 history goes through the real fold, journal and store, split at random into batches and commits, with crashes and
 restarts. Then end to end: histories over a real broker to a gateway that is killed meanwhile; the simulator's own
 duplicates, reordering and late batches; and a gateway that starts in 1970.

@@ -18,8 +18,26 @@ from tests.sim.results import result, snapshot
 
 ANSWERS: dict[str, Any] = {
     "status": snapshot(up=4, waiting=3, overruns=1).as_dict(),
-    "fault": {"number": 7, "devices": 1},
-    "disconnect": {"number": 8, "devices": 2},
+    "fault": {
+        "number": 7,
+        "kind": "stuck",
+        "metric": "t",
+        "devices": 1,
+        "named": ["a"],
+        "once": False,
+        "until": None,
+        "repaired_by": None,
+    },
+    "disconnect": {
+        "number": 8,
+        "kind": "offline",
+        "metric": None,
+        "devices": 7,
+        "named": ["a", "b"],
+        "once": False,
+        "until": 1_767_225_603_000,
+        "repaired_by": None,
+    },
 }
 
 
@@ -81,8 +99,10 @@ def test_answers_are_in_words_unless_json_is_asked_for(
     assert ctl("fault", run, "stuck", "--set", "metric=t") == 0
     assert ctl("disconnect", run, "--for", "3s") == 0
     assert capsys.readouterr().out.splitlines() == [
-        "fault 7: stuck on 1 device",
-        "fault 8: 2 devices off the network for 3s",
+        "fault 7: stuck of t on 1 device: a",
+        f"it lasts until the run ends (`fleet-sim ctl stop {run}`); `--set for=30s` gives a fault an end of its own",
+        "fault 8: offline on 7 devices: a, b and 5 more",
+        "it ends by itself at 2026-01-01 00:00:03Z",
     ]
     assert ctl("status", run) == 0
     said = capsys.readouterr().out
@@ -91,6 +111,30 @@ def test_answers_are_in_words_unless_json_is_asked_for(
     assert "0 without PUBACK, 3 in buffers, 0 lost" in said
     assert "1 overrun\n" in said
     assert len(asked) == 3
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"once": True}, "it happens once and ends by itself"),
+        ({"repaired_by": "t.setpoint"}, "(`fleet-sim ctl stop run`), or when a command changes t.setpoint; "),
+        ({"until": 0, "repaired_by": "t.setpoint"}, "at 1970-01-01 00:00:00Z, or when a command changes"),
+    ],
+)
+def test_the_end_of_a_fault_is_told(changed: dict[str, Any], said: str) -> None:
+    assert said in controlling.started_lines(ANSWERS["fault"] | changed, Path("run"))[1]
+
+
+def test_what_failed_is_told_after_a_stop(
+    tmp_path: Path,
+    asked: list[dict[str, Any]],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(ANSWERS, "stop", result("stopped", unacked=3).summary())
+    assert ctl("stop", str(tmp_path)) == 0
+    assert "3 messages were not acknowledged: 3 without PUBACK, 0 never sent" in capsys.readouterr().err
+    assert asked == [{"do": "stop"}]
 
 
 def test_the_result_of_a_stop_is_the_table_that_the_run_prints(

@@ -99,14 +99,16 @@ def test_what_is_stored_right_passes_from_a_file_and_from_a_command(cli: Cli, tm
 
 
 def test_what_is_wrong_is_shown_by_an_example_and_ends_in_1(cli: Cli, tmp_path: Path) -> None:
-    recorded(tmp_path / "run", killed=True, statuses={"gw": STATUS | {"values": {"too_late": 1}}}, count=6)
+    status = STATUS | {"values": {"too_late": 1}, "messages": {"not_known": 2}}
+    recorded(tmp_path / "run", killed=True, statuses={"gw": status}, count=6)
     file = history(tmp_path / "windows.jsonl", count=4)
-    status, out, _ = cli("verify", str(tmp_path / "run"), "--history", str(file))
-    assert status == 1
+    code, out, _ = cli("verify", str(tmp_path / "run"), "--history", str(file))
+    assert code == 1
     assert "lost           1" in out
     assert "boot 9 seq 0-4" in out
     assert "not judged     1 window: after the end of the killed run's ledger" in out
     assert "too late       1 reading, by the gateway's own count" in out
+    assert "not known      2 messages, by the gateway's own count" in out
     assert "the run was killed: its last second is not judged" in out
 
 
@@ -242,3 +244,18 @@ def test_the_table_of_a_grade() -> None:
     assert rows["open"] == "1 label whose time was not over"
     assert rows["alert latency"] == "none"
     assert rows["command latency"] == "p50 1.0ms  p95 3.0ms  p99 4.0ms  max 5.0ms  (3)"
+
+
+@pytest.mark.parametrize(
+    "arguments", [("verify", "--history", "windows.json"), ("verify",), ("grade",), ("grade", "--json")]
+)
+def test_a_run_that_goes_on_is_not_judged(tmp_path: Path, cli: Cli, arguments: tuple[str, ...]) -> None:
+    run = tmp_path / "run"
+    with LedgerWriter(run) as ledger:
+        ledger.header({"start_ms": BASE, "started_us": BASE * 1000, "speed": 1.0})
+        ledger.note("status", gateway="gw", status=STATUS)
+        ledger.flush()
+        status, out, err = cli(arguments[0], str(run), *arguments[1:])
+    assert (status, out) == (4, "")
+    assert f"the run in {run} is still running" in err
+    assert f"`fleet-sim ctl stop {run}`" in err

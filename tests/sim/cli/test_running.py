@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -113,6 +115,50 @@ def test_a_run_that_holds_a_ledger_already_is_left_alone(run: Run, tmp_path: Pat
     assert status == 2
     assert "holds a run already" in err
     assert (tmp_path / "run" / "ledger.frames").read_bytes() == before
+
+
+def test_devices_that_never_connect_are_named_and_fail_the_run(
+    run: Run, broker_factory: Callable[..., Broker], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FLEET_SIM_PASSWORD", "secret")
+    passwords = tmp_path / "passwords"
+    passwords.touch(mode=0o600)
+    for name in ("fleet-sim", "box-0"):
+        subprocess.run(["mosquitto_passwd", "-b", str(passwords), name, "secret"], check=True)
+    broker = broker_factory(f"password_file {passwords}", anonymous=False)
+    status, out, err = run(
+        "--quiet", "--user", "{id}", "--set", "fleet.box.id=box-{i}", "--set", "expect={}", port=broker.port
+    )
+    assert status == 1
+    assert "2 of 3 devices never connected: " in err
+    assert "connect.failed" in out
+
+
+def test_messages_that_the_broker_refuses_fail_the_run_with_its_reason(
+    run: Run, broker_factory: Callable[..., Broker], tmp_path: Path
+) -> None:
+    rights = tmp_path / "acl"
+    rights.write_text("topic read #\ntopic write fleet/v1/+/+/status\n")
+    broker = broker_factory(f"acl_file {rights}")
+    status, out, err = run("--quiet", "--set", "expect={}", port=broker.port)
+    assert status == 1
+    assert "messages were refused by the broker: not authorised: " in err
+    assert "publish.refused" in out
+
+
+def test_a_broker_that_hangs_fails_the_run(run: Run, broker_factory: Callable[..., Broker]) -> None:
+    broker = broker_factory()
+    hang = threading.Timer(1.5, broker.pause)
+    hang.start()
+    try:
+        limits = ("--duration", "3s", "--set", "expect={publish.ack.p99: '< 250ms'}")
+        status, out, err = run("--quiet", *limits, port=broker.port)
+    finally:
+        hang.join()
+        broker.resume()
+    assert status == 1
+    assert "messages were not acknowledged: " in err
+    assert "FAILED  expected < 250ms, found messages without PUBACK" in out
 
 
 def test_without_a_broker_it_is_3(run: Run) -> None:

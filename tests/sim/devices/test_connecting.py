@@ -162,14 +162,15 @@ async def test_a_failure_that_passes_is_tried_again(field_: Field, problem: Exce
     field_.problems = [problem, problem]
     await field_.up()
     assert field_.dialled == [0, 0, 0]
-    assert field_.connector.refused == {}
+    assert (field_.connector.gave_up, field_.connector.troubles) == (set(), {})
 
 
 async def test_a_refusal_for_good_is_counted_and_the_device_measures_nothing(field_: Field) -> None:
     field_.problems = [ConnectRefused("bad user name or password", BAD_USER)]
     field_.connector.enqueue(field_.device)
     await field_.settled()
-    assert field_.connector.refused == {"bad user name or password": 1}
+    assert field_.connector.gave_up == {0}
+    assert field_.connector.troubles == {0: "bad user name or password"}
     assert not field_.device.alive
     assert field_.dialled == [0, 1]
 
@@ -178,7 +179,7 @@ async def test_a_refusal_for_good_after_a_connection_leaves_the_device_measuring
     await field_.up()
     field_.problems = [ConnectRefused("bad user name or password", BAD_USER)]
     field_.connector.cut(field_.device, 0.0)
-    await field_.until(lambda: bool(field_.connector.refused))
+    await field_.until(lambda: bool(field_.connector.gave_up))
     assert field_.device.alive
 
 
@@ -196,7 +197,7 @@ async def test_a_session_that_another_took_over_is_given_up(field_: Field) -> No
     field_.connector.lost(field_.device, ConnectionLost("taken over", 0x8E))
     await field_.settled()
     assert field_.dialled == [0, 1]
-    assert field_.connector.refused == {"taken over": 1}
+    assert (field_.connector.gave_up, field_.connector.troubles) == ({0}, {0: "taken over"})
 
 
 async def test_a_blocked_device_stays_away_until_it_is_unblocked(field_: Field) -> None:
@@ -259,3 +260,22 @@ async def test_at_the_end_every_connection_is_ended(field_: Field) -> None:
     assert field_.seen[-1] == (1, False, True)
     field_.connector.abandon()
     assert field_.sessions[0].ended == ["with will", "aborted"]
+
+
+async def test_at_the_end_of_a_run_a_device_is_back_before_its_time(field_: Field) -> None:
+    await field_.up()
+    field_.connector.cut(field_.device, 3_600_000.0)
+    await field_.settled()
+    assert not field_.device.online
+    field_.connector.hurry()
+    await field_.until(lambda: field_.device.online)
+
+
+async def test_a_device_that_connects_after_all_has_no_trouble(field_: Field) -> None:
+    assert not field_.connector.is_tried(field_.device)
+    field_.problems = [ConnectRefused("bad user name or password", BAD_USER)]
+    field_.connector.enqueue(field_.device)
+    await field_.settled()
+    assert field_.connector.is_tried(field_.device)
+    await field_.up()
+    assert (field_.connector.gave_up, field_.connector.troubles) == (set(), {})

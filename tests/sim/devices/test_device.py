@@ -103,8 +103,8 @@ async def test_what_is_made_offline_goes_out_later_and_live_first(bench: Bench) 
 
 async def test_more_than_the_broker_takes_waits_in_the_buffer(bench: Bench) -> None:
     bench.make(MOST_UNACKED + 5)
-    assert bench.device.unacked == MOST_UNACKED + 1
-    assert bench.device.waiting == 4
+    assert bench.device.unacked == MOST_UNACKED
+    assert bench.device.waiting == 5
     assert bench.device.index in bench.device.world.draining
     bench.acked()
     assert bench.device.drain(100) == 0
@@ -176,7 +176,7 @@ async def test_the_answer_to_the_newest_command_is_repeated_and_nothing_older_is
         bench.heard("command", cool(n, value=float(n)), packet_id=n)
         await asyncio.sleep(0.002)
     assert bench.settings == [("t.setpoint", 5.0)]
-    assert [decode_ack(payload).id for payload in bench.wire.of("ack")] == ["c5", "c5"]
+    assert [decode_ack(payload).id for payload in bench.wire.of("ack")] == ["c5"] * 3
 
 
 async def test_a_restart_while_executing_never_executes_and_says_failed(bench: Bench) -> None:

@@ -146,3 +146,19 @@ async def test_a_session_paused_in_the_dark_reads_on_when_both_are_over(
     assert not recorder.payloads
     session.resume()
     await recorder.payload_count(1)
+
+
+async def test_what_is_inside_slow_links_can_be_let_out_at_once(
+    links: Links, scripted: ScriptedBroker, recorder: Recorder
+) -> None:
+    session = session_at(scripted, recorder)
+    peer, _ = await connect(session, scripted)
+    links.change("client", 1, Conditions(delay=3_600.0))
+    session.publish("t", b"out", on_ack=lambda _: None)
+    peer.send(mqtt5.PublishPacket("t", b"in"))
+    await asyncio.sleep(0.02)
+    assert not recorder.payloads
+    links.change("client", 1, None)
+    links.flush()
+    await recorder.payload_count(1)
+    assert (await peer.expect(mqtt5.PublishPacket)).payload == b"out"

@@ -37,6 +37,17 @@ def test_a_receipt_lets_go_of_what_is_stored_and_names_what_to_send_again() -> N
     assert (outbox.kept, outbox.unacked) == (0, 3)
 
 
+def test_what_lies_below_where_a_receipt_begins_is_let_go_at_its_puback() -> None:
+    """A gateway that forgot whether it has messages 0 to 3 asks for none of them, and would count none."""
+    outbox = filled(acked=5, unacked=1)
+    assert outbox.receipt(5, [(4, 4)], 0) == [Resend(4, b"4")]
+    assert (outbox.kept, outbox.unacked) == (0, 2)
+    outbox.acked(4)
+    outbox.acked(5)
+    assert outbox.receipt(5, [], 0) == []
+    assert outbox.held == 0
+
+
 def test_what_has_no_puback_is_not_sent_again_because_of_a_receipt() -> None:
     outbox = filled(acked=1, unacked=2, unsent=1)
     assert outbox.receipt(3, [(0, 3)], 0) == [Resend(0, b"0")]

@@ -1,6 +1,8 @@
 """Devices on wires of their own, and the faults on them; a network that notes what it is asked for."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any
 
 from fleet_sim.devices.conditions import Conditions
@@ -52,13 +54,13 @@ class Field:
     wires: list[Wire]
     network: Network
     injection: FaultInjection
+    numbers: Iterator[int] = field(default_factory=count)
 
     def fault(self, kind: str, match: dict[str, Any] | None = None, **settings: Any) -> PlannedFault:
         plans = plan_devices(SCENARIO)
         words = {name.rstrip("_"): value for name, value in settings.items()}
-        planned = plan_now(
-            len(self.network.asked), {"kind": kind, "match": match or {}, **words}, plans, 1, 0
-        )
+        described = {"kind": kind, "match": match or {}, **words}
+        planned = plan_now(next(self.numbers), described, plans, 1, 0)
         self.injection.add([planned])
         return planned
 

@@ -111,7 +111,7 @@ def run(faults: str, directory: Path) -> dict[str, Any]:
             emission.advance(START + at, world.now_us, clock)
             for wire in wires.values():
                 wire.answer()
-        injection.release_all()
+        injection.end()
         emission.finish()
         counters = world.counters.as_dict()
         tables = {name: list(ledger.table(name)) for name in ("sends", "acks", "drops")}

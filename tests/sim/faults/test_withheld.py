@@ -17,7 +17,7 @@ async def test_a_birth_does_not_give_up_what_is_held_back(
         ground.send(1, seq)
     device = ground.devices[1]
     assert (decode_status(device.birth()).floor, device.outbox.next) == (0, 2)  # type: ignore[union-attr]
-    ground.injection.release_all()
+    ground.injection.end()
     for seq in (0, 1):
         device.outbox.acked(seq)
     device.outbox.receipt(1, (), 0)

@@ -80,7 +80,7 @@ def test_somebody_measures_whatever_a_scenario_may_expect() -> None:
     measured = {
         *Comparison().measures(),
         *Grade(latency=times, commands=commands).measures(),
-        *measures_of(counters, 1, unfinished=0, seconds=1.0),
+        *measures_of(counters, 1, 1.0),
     }
     assert measured == EXPECTABLE
 

@@ -1,5 +1,7 @@
 """What was written comes back, up to where a file is torn or damaged."""
 
+import subprocess
+import sys
 import zlib
 from pathlib import Path
 
@@ -99,3 +101,38 @@ def test_a_ledger_that_cannot_be_read_is_said_with_the_reason(tmp_path: Path) ->
         read_ledger(tmp_path)
     with pytest.raises(LedgerUnreadable, match=r"no ledger\.frames there; give the directory that"):
         read_ledger(Path("/dev/null"))
+
+
+def test_a_run_that_goes_on_is_told_from_one_that_was_killed(tmp_path: Path) -> None:
+    with written(tmp_path) as ledger:
+        ledger.flush()
+        going = read_ledger(tmp_path)
+        assert (going.running, going.end) == (True, None)
+        assert len(going.groups[0].table) == 3, "what it has written is read"
+    killed = read_ledger(tmp_path)
+    assert (killed.running, killed.end) == (False, None)
+
+
+def test_a_run_that_has_written_its_end_runs_no_more(tmp_path: Path) -> None:
+    with written(tmp_path) as ledger:
+        ledger.end("finished", {"at": 1})
+        assert not read_ledger(tmp_path).running
+
+
+def test_the_run_of_a_process_that_is_gone_runs_no_more(tmp_path: Path) -> None:
+    code = (
+        "import sys, time; from pathlib import Path; from fleet_sim.ledger.writing import LedgerWriter\n"
+        "ledger = LedgerWriter(Path(sys.argv[1])); ledger.header({'format': 1}); print('begun', flush=True)\n"
+        "time.sleep(600)"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[3]
+    ) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "begun\n"
+            assert read_ledger(tmp_path).running
+        finally:
+            process.kill()
+    assert not read_ledger(tmp_path).running

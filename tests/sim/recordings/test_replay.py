@@ -16,6 +16,9 @@ from fleet_sim.recordings.mapping import Mapping
 from fleet_sim.recordings.reading import RecordedSample, Recording
 from fleet_sim.recordings.replay import ReplayOptions, ReplayRun, Stamp, bundles, shifted
 from fleet_sim.runtime.deployment import RunOptions, RunResult
+from fleet_wire.errors import ConnectRefused
+from fleet_wire.session import Session
+from fleet_wire.session_options import Connected
 from fleet_wire.telemetry import MAX_STEP, Telemetry
 from tests.sim.recordings.answering_broker import AnsweringBroker
 
@@ -196,6 +199,27 @@ async def test_no_broker_is_an_error_that_names_it(tmp_path: Path) -> None:
         pass
     with pytest.raises(CannotReach, match=f"no broker at mqtt://127.0.0.1:{broker.port}"):
         await run_of(broker, recording_of(sample("a", 1)), tmp_path).run()
+
+
+async def test_a_device_that_the_broker_refuses_holds_nobody_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect = Session.connect
+
+    async def refused(session: Session) -> Connected:
+        if session.options.client_id == "b":
+            raise ConnectRefused("bad user name or password", 0x86)
+        return await connect(session)
+
+    monkeypatch.setattr(Session, "connect", refused)
+    async with AnsweringBroker() as broker:
+        samples = [sample("b", 1), sample("a", 2), sample("b", 3), sample("a", 4)]
+        run = run_of(broker, recording_of(*samples), tmp_path, settle=0.1)
+        async with asyncio.timeout(60):
+            found = await run.run()
+    assert [device for device, _ in broker.received] == ["a", "a"]
+    assert found.never_connected == {"bad user name or password": 1}
+    assert (found.counters["unfinished"], found.counters["unsent"]) == (2, 2)
 
 
 async def test_a_recording_cannot_be_changed_by_a_command(tmp_path: Path) -> None:

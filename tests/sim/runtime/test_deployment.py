@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+import math
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -106,7 +107,7 @@ async def test_devices_connect_send_and_leave_and_the_result_says_so(tmp_path: P
             ground.make(device, 2)
         await ground.deployment.settle()
         found = await ground.deployment.finish("stopped")
-    assert (found.reason, found.unfinished, found.refused) == ("stopped", 0, {})
+    assert (found.reason, found.unfinished, found.never_connected, found.gave_up) == ("stopped", 0, {}, {})
     assert (found.counters["connects"], found.counters["disconnects"]) == (3, 3)
     assert (found.counters["published"], found.counters["acked"]) == (6, 6)
     assert found.measures["devices.connected"] == 3
@@ -237,7 +238,7 @@ async def test_the_observer_is_back_after_its_connection_is_lost(
 
 def test_what_was_not_measured_is_no_measure() -> None:
     counters = Counters(published=10, connects=3, reconnects=1, lost=2)
-    found = measures_of(counters, 2, unfinished=4, seconds=5.0)
+    found = measures_of(counters, 2, 5.0, unacked=1, unsent=3)
     assert found["publish.rate"] == 2.0
     assert (found["devices.connected"], found["delivery.unacknowledged"], found["delivery.dropped"]) == (
         2,
@@ -245,15 +246,27 @@ def test_what_was_not_measured_is_no_measure() -> None:
         2,
     )
     assert not any(name.startswith(("publish.ack", "pacing.lag")) for name in found)
-    counters.ack.add([2_000.0])
-    found = measures_of(counters, 2, unfinished=4, seconds=5.0)
+    counters.ack.add([2_000.0] * 9)
+    found = measures_of(counters, 2, 5.0, unsent=3)
     assert found["publish.ack.max"] == 2.0
     assert found["publish.ack.p50"] == pytest.approx(2.0, rel=0.02)
 
 
+def test_a_percentile_that_falls_on_a_message_without_puback_has_no_end() -> None:
+    counters = Counters(published=10)
+    counters.ack.add([2_000.0] * 9)
+    found = measures_of(counters, 2, 5.0, unacked=1)
+    assert found["publish.ack.p90"] == pytest.approx(2.0, rel=0.02)
+    assert found["publish.ack.p95"] == found["publish.ack.max"] == math.inf
+    ended = replace(result(), measures=found)
+    assert json.loads(json.dumps(ended.summary(), allow_nan=False))["measures"]["publish.ack.max"] is None
+
+
 def test_a_result_says_why_devices_were_refused_and_whether_it_can_be_trusted() -> None:
-    summary = result(refused=2, saturated=True).summary()
-    assert summary["refused"] == {"not authorised": 2}
+    summary = result(refused=2, gave_up=1, refused_messages=7, saturated=True).summary()
+    assert summary["never_connected"] == {"not authorised": 2}
+    assert summary["gave_up"] == {"taken over": 1}
+    assert summary["refused_messages"] == {"not authorised (0x87)": 7}
     assert summary["saturated"] == "late"
 
 

@@ -171,6 +171,51 @@ async def test_a_fault_that_is_started_by_hand_acts_and_is_a_label(tmp_path: Pat
     assert faults[0]["until"] - faults[0]["from"] == 300
 
 
+@pytest.mark.parametrize(
+    ("kind", "settings"),
+    [
+        ("offline", {"for_": "10m"}),
+        ("offline", {}),
+        ("flap", {"every": "10m", "down": "9m", "for_": "20m"}),
+        ("black_hole", {"for_": "10m"}),
+        ("delay", {"by": "5m", "for_": "10m"}),
+        ("bandwidth", {"bytes_per_second": 1, "for_": "10m"}),
+        ("late_batch", {"hold": "10m"}),
+        ("disconnect", {"reconnect": {"within": "10m"}}),
+    ],
+)
+async def test_a_stop_ends_the_faults_that_are_on_and_all_is_sent(
+    kind: str, settings: dict[str, Any], tmp_path: Path, broker: Broker
+) -> None:
+    site = f"cut-{kind}-{len(settings)}"
+    run = run_of(tmp_path, broker.port, site, rate=1_000.0, settle=WITHIN)
+    async with going(run):
+        run.start_fault(kind, {"device": f"{site}-1"}, **settings)
+        made = run.deployment.counters.made
+        await until(lambda: run.deployment.counters.made > made + 20)
+    found = await run.ended()
+    assert found is not None
+    assert (found.unfinished, found.never_connected, found.gave_up) == (0, {}, {})
+    assert found.counters["acked"] == found.counters["made"]
+    ledger = read_ledger(tmp_path / "run")
+    assert acked_rows(ledger, ledger.groups[0]).all()
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings"), [("battery_death", {"for_": "10m"}), ("reboot", {"takes": "10m"})]
+)
+async def test_a_stop_brings_a_device_back_that_is_off(
+    kind: str, settings: dict[str, Any], tmp_path: Path, broker: Broker
+) -> None:
+    run = run_of(tmp_path, broker.port, f"off-{kind}", rate=1_000.0, settle=WITHIN)
+    async with going(run):
+        run.start_fault(kind, {"device": f"off-{kind}-1"}, **settings)
+        await until(lambda: run.up == 3)
+    found = await run.ended()
+    assert found is not None
+    assert found.unfinished == 0
+
+
 async def test_a_command_that_repairs_a_fault_is_recorded(tmp_path: Path, broker: Broker) -> None:
     run = run_of(tmp_path, broker.port, "repaired", rate=1_000.0)
     async with going(run):

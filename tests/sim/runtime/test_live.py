@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from fleet_sim.runtime.live import LiveView, line
+from fleet_sim.runtime.live import LiveView, figures, line
 from tests.sim.results import snapshot
 
 
@@ -14,6 +14,7 @@ def test_the_live_line() -> None:
         line(snapshot()) == "12s  up 1000/1000  pub 200.0/s  ack p99 4.1ms  cmd 3  lag p99 0.8ms  overrun 0"
     )
     assert line(snapshot(waiting=7)).endswith("overrun 0  buffered 7")
+    assert line(snapshot()) == f"12s  {figures(snapshot())}", "a program with a clock of its own shows one"
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def test_the_scenario_of_the_handbook() -> None:
+def test_a_scenario_is_read_with_its_defaults_and_times_in_milliseconds() -> None:
     made = read()
     group = made.fleet["freezer"]
     assert (group.interval.every, group.interval.jitter, group.offline.buffer) == (10_000, 0.0, 500)

@@ -61,12 +61,12 @@ def test_faults_have_devices_and_times() -> None:
     assert [fault.number for fault in (stuck, duplicate, disconnect)] == [0, 1, 2]
 
 
-def test_shards_choose_the_same_devices() -> None:
+def test_a_part_of_the_fleet_has_the_same_devices_with_a_fault() -> None:
     made = read(SMALL, "fleet.freezer.count=300")
     plans = plan_devices(made)
     whole = plan_faults(made, plans)[0].devices
-    shards = [plan_faults(made, plans[shard::3])[0].devices for shard in range(3)]
-    assert sorted(device for shard in shards for device in shard) == sorted(whole)
+    parts = [plan_faults(made, plans[first::3])[0].devices for first in range(3)]
+    assert sorted(device for part in parts for device in part) == sorted(whole)
 
 
 def test_a_fault_without_an_end_lasts() -> None:

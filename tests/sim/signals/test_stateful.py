@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from tests.sim.metrics_under_test import HOUR, MINUTE, START, Run, scenario
+from tests.sim.metrics_under_test import HOUR, MINUTE, Run, scenario
 
 
 def test_random_walk_spreads_with_the_root_of_time_within_its_limits() -> None:
@@ -118,8 +118,11 @@ def test_a_command_before_the_fault_or_for_another_metric_repairs_nothing() -> N
             faults=fault,
         )
     )
-    run.at(0)
-    assert run.signals.apply_command(0, "t.setpoint", -20, at_ms=START + 9_999) == ()
-    assert run.signals.apply_command(0, "u.setpoint", -20, at_ms=START + 15_000) == ()
-    assert run.signals.apply_command(0, "t.setpoint", -20, at_ms=START + 30_000) == ()
-    assert run.signals.apply_command(0, "t.setpoint", -20, at_ms=START + 10_000) == (0,)
+    run.at(9_999)
+    assert run.signals.apply_command(0, "t.setpoint", -20) == ()
+    run.at(10_000)
+    assert run.signals.apply_command(1, "t.setpoint", -20) == (0,)
+    run.at(15_000)
+    assert run.signals.apply_command(0, "u.setpoint", -20) == ()
+    run.at(30_000)
+    assert run.signals.apply_command(0, "t.setpoint", -20) == ()

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from edge_gateway.fleet.arrivals.boot_mark import CONFLICT, DUPLICATE, NEW
+from edge_gateway.fleet.arrivals.boot_mark import CONFLICT, DUPLICATE, NEW, NOT_KNOWN
 from edge_gateway.fleet.timestamps import NO_TIME
 
 
@@ -26,15 +26,15 @@ class PlainBoot:
 @dataclass
 class PlainDevice:
     boots: dict[int, PlainBoot] = field(default_factory=dict)
-    """Quietest first; the current boot is never pushed out."""
     current: int | None = None
     lost: int = 0
-    given_up: int = 0
+    conflicted: bool = False
 
 
 class PlainSequences:
-    def __init__(self, boots_kept: int = 8, holes_kept: int = 64) -> None:
-        self.boots_kept, self.holes_kept = boots_kept, holes_kept
+    """Without bounds, which the drawn traffic does not reach."""
+
+    def __init__(self) -> None:
         self.devices: dict[int, PlainDevice] = {}
 
     def boot(self, device: int, boot: int) -> PlainBoot:
@@ -43,10 +43,7 @@ class PlainSequences:
             if known.current is not None:
                 known.boots[known.current] = known.boots.pop(known.current)
             known.boots[boot] = PlainBoot()
-            known.current = boot
-            if len(known.boots) > self.boots_kept:
-                quiet = next(number for number in known.boots if number != boot)
-                known.given_up += len(known.boots.pop(quiet).missing)
+            known.current, known.conflicted = boot, False
         elif boot != known.current:
             known.boots[boot] = known.boots.pop(boot)
         return known.boots[boot]
@@ -62,16 +59,12 @@ class PlainSequences:
         elif seq in mark.missing:
             mark.missing.discard(seq)
         else:
-            return (CONFLICT if time > mark.newest else DUPLICATE), False
+            known = self.devices[device]
+            known.conflicted |= time > mark.newest
+            repeat = NOT_KNOWN if known.conflicted else DUPLICATE
+            return (CONFLICT if time > mark.newest else repeat), False
         mark.newest = max(mark.newest, time)
-        self._cap(device, mark)
         return NEW, stepped
-
-    def _cap(self, device: int, mark: PlainBoot) -> None:
-        while len(ranges := mark.ranges()) > self.holes_kept:
-            first, last = ranges[0]
-            mark.missing -= set(range(first, last + 1))
-            self.devices[device].given_up += last - first + 1
 
     def floor(self, device: int, boot: int, floor: int) -> None:
         if boot not in self.devices[device].boots:
@@ -89,4 +82,3 @@ class PlainSequences:
         mark.missing |= set(range(mark.top + 1, following))
         mark.top = max(mark.top, following - 1)
         self._close(device, mark, min(floor, following))
-        self._cap(device, mark)

@@ -3,7 +3,16 @@
 import pytest
 
 from edge_gateway.fleet.arrivals import boot_mark
-from edge_gateway.fleet.arrivals.boot_mark import CONFLICT, DUPLICATE, MOST_MISSING, NEW, BootMark, missing
+from edge_gateway.fleet.arrivals.boot_mark import (
+    BIRTH_FORGOTTEN,
+    CONFLICT,
+    DUPLICATE,
+    MOST_MISSING,
+    NEW,
+    NOT_KNOWN,
+    BootMark,
+    missing,
+)
 from edge_gateway.fleet.timestamps import NO_TIME
 
 
@@ -92,3 +101,36 @@ def test_a_hole_of_more_than_a_million_is_nothing_missing() -> None:
     assert missing(1, MOST_MISSING) == MOST_MISSING
     assert missing(0, MOST_MISSING) == 0
     assert missing(3, 2) == 0
+
+
+class TestErased:
+    @pytest.mark.parametrize(
+        ("born", "following", "just_sent", "denied"),
+        [(7, 3, True, True), (7, 4, True, False), (7, 0, False, False), (1, 0, True, False)],
+        ids=["below the top", "after the top", "a copy", "the last birth again"],
+    )
+    def test_a_birth_denies_a_mark(self, born: int, following: int, *, just_sent: bool, denied: bool) -> None:
+        found = mark(0, 1, 2, 3)
+        found.take_birth(1, 4, just_sent=True)
+        found.take_birth(born, following, just_sent=just_sent)
+        assert (found.denied, found.born) == (denied, born)
+
+    def test_where_the_last_birth_is_forgotten_none_denies_the_mark(self) -> None:
+        found = BootMark(1, top=9, born=BIRTH_FORGOTTEN)
+        found.take_birth(7, 0, just_sent=True)
+        assert not found.denied
+
+    def test_until_the_next_message_repeats_are_not_known_and_one_that_goes_on_ends_the_doubt(self) -> None:
+        found = mark(0, 1, 2, 3)
+        found.take_birth(7, 0, just_sent=True)
+        assert found.accept(1, 1) == NOT_KNOWN
+        assert found.accept(1, 4) == CONFLICT
+        assert found.accept(4, 4) == NEW
+        assert (found.denied, found.accept(4, 4), found.accept(1, 1)) == (False, DUPLICATE, NOT_KNOWN)
+
+    def test_what_begins_anew_takes_every_number_again_and_knows_what_may_be_older(self) -> None:
+        found = mark(0, 1, 5)
+        found.take_birth(7, 0, just_sent=True)
+        assert found.begin_anew() == 3
+        assert found.accept(0, 6) == found.accept(1, 7) == NEW
+        assert found.accept(5, 5) == NOT_KNOWN, "sent before the erasure, on its way until now"

@@ -116,6 +116,12 @@ class TestTimes:
         gateway.admit(gateway.message(T - MAX_AGE - 1, seq=0))
         assert not gateway.watch.times.on
 
+    def test_a_clock_that_is_not_trusted_any_more_ends_what_it_said_of_times(self, gateway: Gateway) -> None:
+        gateway.admit(gateway.message(5))
+        gateway.admit(gateway.message(), trusted=False)
+        assert not gateway.watch.times.on
+        assert gateway.watch.times.at_least(1).tolist() == []
+
 
 class TestRepeats:
     def test_messages_that_came_before_are_a_streak_with_boot_and_seq(self, gateway: Gateway) -> None:

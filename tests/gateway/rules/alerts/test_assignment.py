@@ -8,10 +8,10 @@ import numpy as np
 
 from edge_gateway.rules.alerts.assignment import RuleAssignment, reconcile
 from edge_gateway.rules.alerts.rule_state import RuleState
-from edge_gateway.rules.language.ruleset import Level, Rule
+from edge_gateway.rules.language.ruleset import Rule
+from tests.gateway.rules.alerts.hot import HOT
 from tests.gateway.rules.fleet import Fleet, Stage, causes
 
-HOT = Rule(name="Hot", group="g", expr="t", levels=(Level("warning", limit=10.0),))
 L1 = replace(HOT, name="L1", match=({"line": ["L1"]},))
 
 

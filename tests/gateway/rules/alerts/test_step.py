@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from edge_gateway.rules.alerts.step import evaluate_frame
-from edge_gateway.rules.language.ruleset import Level, Rule
+from edge_gateway.rules.language.ruleset import Level
+from tests.gateway.rules.alerts.hot import HOT
 from tests.gateway.rules.fleet import T0, Row, Stage
-
-HOT = Rule(name="Hot", group="g", expr="t", levels=(Level("warning", limit=10.0),))
 
 
 def events(stage: Stage, *rows: Row) -> list[tuple[int, int, int, str]]:

@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 
 from edge_gateway.rules.language.ruleset import Level, NoData, Rule
+from tests.gateway.rules.alerts.hot import HOT
 from tests.gateway.rules.fleet import T0, Stage
 
-HOT = Rule(name="Hot", group="g", expr="t", levels=(Level("warning", limit=10.0),))
 SILENT = Rule(name="Silent", group="g", no_data=NoData(30_000, "t", "alerting", "info"))
 
 

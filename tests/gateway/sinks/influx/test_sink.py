@@ -8,8 +8,9 @@ import pytest
 
 from edge_gateway.sinks.influx.sink import InfluxSink
 from edge_gateway.sinks.influx.writer import InfluxWriter
+from edge_gateway.sinks.outcomes import Outcome
 from edge_gateway.store.outbox import MOST_LINES
-from tests.fakes import HANG, RESET, Answer, FakeInflux
+from tests.fakes import HANG, RESET, Answer, FakeInflux, ManualClock
 from tests.gateway.sinks.outlet import Outlet, Sleeps, deliver, growing, line, parcel
 
 
@@ -129,12 +130,14 @@ async def test_after_a_success_the_back_off_starts_anew(server: FakeInflux) -> N
 
 
 @pytest.mark.parametrize(
-    ("header", "seconds"), [("7", 7.0), ("Tue, 14 Nov 2023 22:14:00 GMT", 40.0), ("0", 0.5)]
+    ("header", "seconds"), [("7", 7.0), ("Tue, 14 Nov 2023 22:14:00 GMT", 30.0), ("0", 0.5)]
 )
 async def test_retry_after_is_honoured_when_it_is_longer(
     server: FakeInflux, header: str, seconds: float
 ) -> None:
-    server.script = [Answer(503, headers={"Retry-After": header})]
+    """A date is read by the server's clock, and not by the gateway's, which is ten seconds behind."""
+    headers = {"Retry-After": header, "Date": "Tue, 14 Nov 2023 22:13:30 GMT"}
+    server.script = [Answer(503, headers=headers)]
     _, sleeps = await deliver(server, Outlet([parcel(1, [line(1)])]))
     assert sleeps == [seconds]
 
@@ -150,7 +153,14 @@ async def test_a_long_wait_is_told_with_its_end(server: FakeInflux, header: str,
             seen.append((sink.facts.waiting_until, sink.facts.problem))
 
         sink = InfluxSink(
-            "influx", outlet, writer.write, growing, sleep=sleep, linger=0.0, clock=lambda: 1_700_000_000.0
+            "influx",
+            outlet,
+            writer.write,
+            growing,
+            address="http://db:8086",
+            sleep=sleep,
+            linger=0.0,
+            clock=lambda: 1_700_000_000.0,
         )
         task = asyncio.create_task(sink.run())
         await outlet.empty.wait()
@@ -159,7 +169,7 @@ async def test_a_long_wait_is_told_with_its_end(server: FakeInflux, header: str,
             await task
     ((until, problem),) = seen
     assert until == 1_700_000_000_000 + int(header) * 1000
-    assert "busy" in problem
+    assert problem.startswith("InfluxDB at http://db:8086: 503: busy")
     assert told in problem
     assert ("asked to wait until" in problem) == bool(told)
     assert (sink.facts.waiting_until, sink.facts.problem) == (None, "")
@@ -256,3 +266,27 @@ async def test_drain_waits_for_an_empty_outbox_or_its_deadline(server: FakeInflu
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
+
+
+async def test_a_sink_says_how_long_ago_a_write_may_have_been_left_on_its_way(server: FakeInflux) -> None:
+    """Its start counts, because of the run before; then each write without an answer that says what became of it."""
+    clock, seen = ManualClock(100.0), list[float]()
+    server.script = [Answer(400), Answer(500), Answer(204)]
+    outlet = Outlet([parcel(1, [line(1), line(2)])])
+
+    async def sleep(_: float) -> None:
+        seen.append(sink.since_unknown())
+
+    async with InfluxWriter(server.url, "fleet", lambda: "secret") as writer:
+
+        async def write(bucket: str, body: bytes) -> Outcome:
+            clock.now += 10.0
+            return await writer.write(bucket, body)
+
+        sink = InfluxSink("influx", outlet, write, growing, sleep=sleep, linger=0.0, timer=clock)
+        assert sink.since_unknown() == 0.0
+        task = asyncio.create_task(sink.run())
+        await outlet.empty.wait()
+        task.cancel()
+    assert seen == [0.0], "the second write, a half, had no clear answer"
+    assert sink.since_unknown() == 20.0

@@ -98,7 +98,7 @@ async def test_points_of_another_type_or_outside_retention_are_put_aside_and_the
     assert [line for line, _ in bench.quarantined()] == [clash.decode(), old.decode()]
     assert all("422" in reason for _, reason in bench.quarantined())
     assert sink.facts.lines == 3
-    assert f"'sensor' for bucket '{bucket}' are refused (422" in sink.refusals()
+    assert f"'sensor' for bucket '{bucket}' are refused (422" in sink.new_refusals()
     await bench.thread.stop(5)
 
 
@@ -112,7 +112,7 @@ async def test_lines_that_are_all_refused_are_told_with_what_to_do(influx: Influ
         sink = await bench.deliver(influx)
         assert len(bench.quarantined()) == 8
         assert sink.facts.problem == ""
-        told.append(sink.refusals())
+        told.append(sink.new_refusals())
         await bench.thread.stop(5)
     assert "its own bucket" in told[0]
     assert "influx status" in told[1]

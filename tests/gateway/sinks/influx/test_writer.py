@@ -10,6 +10,7 @@ import pytest
 
 from edge_gateway.sinks.influx.writer import InfluxWriter
 from edge_gateway.sinks.outcomes import Outcome
+from tests.servers.process import free_port
 
 Reply = Callable[[asyncio.StreamWriter], Awaitable[None]]
 LINE = b"sensor,device=d value=1 1700000000000\n"
@@ -131,3 +132,14 @@ async def test_what_is_no_http_is_no_answer(raw: bytes) -> None:
     outcome = await outcome_of(saying(raw))
     assert outcome.status is None
     assert outcome.message
+
+
+async def test_a_request_that_found_no_server_was_not_sent() -> None:
+    async with InfluxWriter(f"http://127.0.0.1:{free_port()}", "fleet", lambda: "secret") as writer:
+        outcome = await writer.write("telemetry", LINE)
+    assert (outcome.status, outcome.sent) == (None, False)
+
+
+async def test_the_server_says_its_time() -> None:
+    outcome = await outcome_of(saying(http(503, b"busy", "Date: Tue, 14 Nov 2023 22:13:20 GMT")))
+    assert (outcome.date, outcome.sent) == ("Tue, 14 Nov 2023 22:13:20 GMT", True)

@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from msgspec import structs
 
-from edge_gateway.records.store_effects import StoreEffects
+from edge_gateway.records.store_effects import Kind, StoreEffects
 from edge_gateway.store.database import Store
 from edge_gateway.store.rebuild import Derived
 from edge_gateway.store.row_checksum import checked
@@ -17,6 +18,7 @@ from edge_gateway.store.salvage.sound_rows import (
     EARLIER,
 )
 from edge_gateway.store.salvage.stages import STAGES
+from edge_gateway.windows.rows import WINDOW_ROW
 from tests.gateway.store.fleet import DAY, MINUTE, T0, closed, late, named
 from tests.gateway.store.stored import ALERT, everything, lines, opened, rich, table
 
@@ -225,6 +227,25 @@ def test_a_late_reading_of_a_window_that_was_not_brought_back_stays_apart(tmp_pa
     assert new.facts().counters["late_too_late"] == 1
 
 
+@pytest.mark.parametrize("confirmed", ["before", "after"])
+def test_the_floor_of_a_clock_years_ahead_is_corrected_before_or_after_the_salvage(
+    tmp_path: Path, confirmed: str
+) -> None:
+    before = made(tmp_path)
+    leaf = pages_of(before.path, "window")[3]
+    corrupt(stopped(before), zero(leaf))
+    ahead = AT + 3 * 365 * 86_400_000
+    new = opened(tmp_path, floor=ahead, at=ahead, unsure=AT, records=journal(RECORDS + 1, RECORDS))
+    known = (RECORDS + 1, [StoreEffects(AT, confirmed=(AT + 9_000, AT + 5_000))])
+    if confirmed == "before":
+        new.apply([known])
+    finish(new)
+    if confirmed == "after":
+        assert new.floor == ahead
+        new.apply([known])
+    assert new.floor == AT + 4_000
+
+
 def test_late_readings_wait_until_the_windows_are_back_and_sinks_until_the_lines_are(tmp_path: Path) -> None:
     before = made(tmp_path)
     before.apply([(RECORDS + 1, [StoreEffects(AT, late=late([(1, T0 + MINUTE + 5, 50.0)], tiers=1))])])
@@ -341,3 +362,20 @@ def test_a_late_reading_is_not_merged_again_into_windows_that_the_journal_gave_w
     ):
         assert store._salvage._left(0b111, ts, 2, rebuilt) == tiers
     store.close()
+
+
+def test_a_window_that_closes_again_before_it_is_salvaged_is_sent_apart(tmp_path: Path) -> None:
+    """As a new one it would keep the salvaged one out, and its point would lose readings."""
+    stopped(made(tmp_path))
+    new = opened(tmp_path, floor=AT, at=AT, records=journal(RECORDS + 1, RECORDS), damage="as found in use")
+    again = closed(0, [(1, T0 + MINUTE, 9.0)], kind=Kind.AGAIN)
+    new.apply([(RECORDS + 1, [named(range(40), windows=(again,))])])
+    while new.facts().salvaging:
+        new.salvage()
+    assert new.facts().counters["windows_refused"] == 1
+    (row,) = [row for row in table(new, "window") if row[:2] == (0, T0 + MINUTE) and row[2] == 2]
+    assert row[3] == 0
+    data = checked(row[4], row[1], row[2])
+    assert data is not None
+    assert np.frombuffer(data, WINDOW_ROW, 1)["last"].tolist() == [2.5]
+    new.close()

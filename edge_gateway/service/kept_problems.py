@@ -1,0 +1,89 @@
+"""The problems that outlast a restart, in a file of the spool.
+
+a change ─▶ the file, at once ─▶ the next start: opened again for the time that is left
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Final
+
+import msgspec
+
+from edge_gateway.journal.files import FILES, Files, write_whole
+from edge_gateway.status.catalogue import Problem
+from edge_gateway.status.problems import Problems
+from edge_gateway.status.report import OpenProblem
+from fleet_console.failures import in_words
+from fleet_wire.printable import printable_lines
+
+log = logging.getLogger("edge_gateway.kept_problems")
+
+LONGEST: Final = 1 << 20
+"""Bytes read of the file."""
+
+
+class _Kept(msgspec.Struct):
+    """One problem, and the ms for which it is still shown."""
+
+    problem: OpenProblem
+    left: Annotated[int, msgspec.Meta(ge=0)]
+
+
+class _File(msgspec.Struct):
+    """The problems that were open `at` (wall ms)."""
+
+    at: int
+    kept: list[_Kept]
+
+
+@dataclass(slots=True)
+class KeptProblems:
+    """Keeps the lasting problems of one gateway. `clock`: wall ms."""
+
+    path: Path
+    problems: Problems
+    clock: Callable[[], int]
+    files: Files = FILES
+    _holds_some: bool = False
+    """Whether the file holds a problem."""
+
+    def restore(self) -> None:
+        """Open again what the file holds. The time since it was written counts, unless the clock went back."""
+        try:
+            with self.path.open("rb") as file:
+                held = msgspec.json.decode(file.read(LONGEST), type=_File)
+        except FileNotFoundError:
+            return
+        except (OSError, ValueError, RecursionError) as error:
+            log.warning("cannot read the problems of before the restart: %s", in_words(error))
+            return
+        away = max(0, self.clock() - held.at)
+        for one in held.kept:
+            if one.left > away:
+                self._reopen(one.problem, one.left - away)
+        self._holds_some = bool(held.kept)
+        self.problems.changed()
+
+    def _reopen(self, before: OpenProblem, left: int) -> None:
+        before.text = printable_lines(before.text)
+        try:
+            self.problems.reopen(Problem.of(before.code), before, left)
+        except ValueError as error:
+            log.warning("a problem of before the restart is left out: %s", error)
+
+    def save(self) -> None:
+        """Write the file, unless there is nothing to keep and nothing in it. A failure is only logged."""
+        lasting = list(self.problems.lasting())
+        if not lasting and not self._holds_some:
+            return
+        held = _File(self.clock(), [_Kept(problem, left) for problem, left in lasting])
+        try:
+            write_whole(self.files, self.path, msgspec.json.encode(held))
+        except OSError as error:
+            log.warning("cannot keep problems for the next start: %s", in_words(error))
+        else:
+            self._holds_some = bool(lasting)

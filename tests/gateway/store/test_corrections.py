@@ -1,0 +1,224 @@
+"""A corrected point is sent once more where an older one may have come after it, and only there."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from edge_gateway.records.store_effects import StoreEffects
+from edge_gateway.store import corrections
+from edge_gateway.store.corrections import REPEAT_AFTER
+from edge_gateway.store.database import Store
+from edge_gateway.store.outbox import Outbox, SinkBudget
+from tests.gateway.store.fleet import (
+    DAY,
+    MINUTE,
+    SETTINGS,
+    T0,
+    closed,
+    closed_states,
+    late,
+    late_states,
+    named,
+    texts,
+)
+from tests.gateway.store.stored import lines, opened, table
+
+HOUR = 3_600_000
+TIERS = range(3)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    """A store that sent a window of each tier."""
+    one = opened(tmp_path)
+    one.apply([(1, [named(windows=tuple(closed(tier, [(1, T0, 1.0)]) for tier in TIERS))])])
+    lines(one)
+    yield one
+    one.close()
+
+
+def correct(store: Store, number: int = 2, value: float = 5.0) -> None:
+    """Merge a late reading into the windows; their lines wait in the outbox."""
+    store.apply([(number, [StoreEffects(T0, late=late([(1, T0 + number, value)]))])])
+    while store.run_late():
+        pass
+
+
+def repeat(store: Store, now: int, unknown: int, at: int = T0) -> int:
+    return store.repeat_corrections(now, at, {"influx": unknown})
+
+
+def noted(store: Store) -> int:
+    return len(table(store, "corrected"))
+
+
+def test_a_corrected_point_is_sent_again_ten_minutes_after_it_was_stored(store: Store) -> None:
+    correct(store)
+    sent = lines(store)
+    assert len(sent) == len(TIERS)
+    assert [repeat(store, now, unknown=0) for now in (1_000, 1_000 + REPEAT_AFTER - 1)] == [0, 0]
+    assert repeat(store, 1_000 + REPEAT_AFTER, unknown=0) == len(TIERS)
+    assert lines(store) == sent
+    assert noted(store) == 0
+    assert repeat(store, 3 * REPEAT_AFTER, unknown=3 * REPEAT_AFTER) == 0
+    assert store.facts().counters["corrections_repeated"] == len(TIERS)
+
+
+@pytest.mark.parametrize(
+    ("unknown", "doubtful"), [(HOUR - REPEAT_AFTER, True), (HOUR - REPEAT_AFTER - 1, False)]
+)
+def test_it_is_not_sent_again_if_every_write_had_an_answer_for_ten_minutes(
+    store: Store, unknown: int, *, doubtful: bool
+) -> None:
+    repeat(store, HOUR, unknown=0)
+    correct(store)
+    lines(store)
+    repeat(store, HOUR + MINUTE, unknown)
+    assert noted(store) == (len(TIERS) if doubtful else 0)
+
+
+def test_the_ten_minutes_begin_when_its_line_was_stored(store: Store) -> None:
+    correct(store)
+    assert repeat(store, HOUR, unknown=0) == 0
+    assert {due for *_, due in table(store, "corrected")} == {None}
+    lines(store)
+    repeat(store, 2 * HOUR, unknown=HOUR + 1)
+    assert {due for *_, due in table(store, "corrected")} == {2 * HOUR + REPEAT_AFTER}
+
+
+def test_what_is_sent_again_is_what_is_stored_then_and_not_the_old_line(store: Store) -> None:
+    correct(store)
+    lines(store)
+    repeat(store, 1_000, unknown=0)
+    correct(store, number=3, value=9.0)
+    newest = lines(store)
+    assert repeat(store, 1_000 + REPEAT_AFTER, unknown=0) == 0, "corrected again, it waits again"
+    assert repeat(store, 1_000 + 2 * REPEAT_AFTER, unknown=0) == len(TIERS)
+    assert lines(store) == newest
+
+
+def test_a_window_that_is_closed_once_more_is_corrected_too(store: Store) -> None:
+    store.apply([(2, [StoreEffects(T0, windows=(closed(0, [(1, T0 + 1, 2.0), (1, T0 + MINUTE, 3.0)]),))])])
+    lines(store)
+    assert [row[:5] for row in table(store, "corrected")] == [("influx", "number", 0, T0, 2)]
+
+
+def test_windows_of_texts_are_sent_again_too(store: Store) -> None:
+    told = named(texts=texts("open", "closed"), states=(closed_states(0, [(4, T0, 0)]),))
+    store.apply([(2, [told]), (3, [StoreEffects(T0, late_states=late_states([(4, T0 + 5, 1)]))])])
+    while store.run_late():
+        pass
+    *_, corrected = lines(store)
+    repeat(store, 1_000, unknown=0)
+    assert repeat(store, 1_000 + REPEAT_AFTER, unknown=0) == 1
+    assert lines(store) == [corrected]
+    assert corrected.startswith("sensor_state")
+
+
+def test_a_window_that_is_not_stored_any_more_or_too_old_for_its_bucket_is_left(store: Store) -> None:
+    correct(store)
+    lines(store)
+    repeat(store, 1_000, unknown=0)
+    with closing(sqlite3.connect(store.path)) as db, db:
+        db.execute("DELETE FROM window WHERE tier=0")
+    assert repeat(store, 1_000 + REPEAT_AFTER, unknown=0, at=T0 + 365 * DAY) == len(TIERS)
+    (line,) = lines(store)
+    assert line.endswith(f" {T0 - T0 % HOUR}")
+
+
+def test_only_the_sink_that_had_no_answer_gets_it_again(tmp_path: Path) -> None:
+    budgets = SinkBudget("influx", 1 << 30), SinkBudget("archive", 1 << 30)
+    store = opened(tmp_path, replace(SETTINGS, sinks=budgets))
+    store.apply([(1, [named(windows=tuple(closed(tier, [(1, T0, 1.0)]) for tier in TIERS))])])
+    store.repeat_corrections(HOUR, T0, {"influx": 0, "archive": 0})
+    correct(store)
+    for sink in ("influx", "archive"):
+        lines(store, sink)
+    for now in (HOUR + MINUTE, 2 * HOUR):
+        store.repeat_corrections(now, T0, {"influx": HOUR, "archive": 0})
+    assert (len(lines(store, "influx")), lines(store, "archive")) == (len(TIERS), [])
+    assert store.facts().waiting.keys() == {"influx", "archive"}
+    store.close()
+
+
+def test_notes_are_bounded_and_the_oldest_are_dropped_and_counted(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(corrections, "MOST_NOTED", 2)
+    correct(store)
+    lines(store)
+    repeat(store, 1_000, unknown=0)
+    assert [row[2] for row in table(store, "corrected")] == [1, 2]
+    assert store.facts().counters["corrections_not_repeated"] == 1
+
+
+def test_many_are_sent_in_pieces(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(corrections, "AT_ONCE", 2)
+    correct(store)
+    sent = lines(store)
+    repeat(store, 0, unknown=0)
+    assert [repeat(store, REPEAT_AFTER, unknown=0) for _ in range(3)] == [2, 1, 0]
+    assert sorted(lines(store)) == sorted(sent)
+
+
+def test_what_was_rolled_back_is_not_noted(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: Outbox) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    store.apply([(2, [StoreEffects(T0, late=late([(1, T0 + 2, 5.0)]))])])
+    with monkeypatch.context() as full:
+        full.setattr(Outbox, "enforce", refuse)
+        with pytest.raises(sqlite3.OperationalError):
+            store.run_late()
+    store.apply([(3, [named()])])
+    assert noted(store) == 0
+
+
+def test_a_look_that_was_rolled_back_was_none(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What left the outbox before it may have overtaken a write from long before the next look."""
+
+    def refuse(_: Outbox) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    repeat(store, HOUR, unknown=0)
+    correct(store)
+    lines(store)
+    with monkeypatch.context() as full:
+        full.setattr(Outbox, "enforce", refuse)
+        with pytest.raises(sqlite3.OperationalError):
+            repeat(store, HOUR + 1, unknown=HOUR - REPEAT_AFTER)
+    repeat(store, 2 * HOUR, unknown=HOUR - REPEAT_AFTER)
+    assert noted(store) == len(TIERS)
+
+
+def test_notes_outlive_a_restart_and_a_spool_whose_time_began_anew(store: Store, tmp_path: Path) -> None:
+    correct(store)
+    lines(store)
+    repeat(store, 100 * HOUR, unknown=100 * HOUR)
+    store.close()
+    again = opened(tmp_path)
+    assert repeat(again, 0, unknown=0) == len(TIERS)
+    again.close()
+
+
+def test_a_store_from_before_there_were_notes_gets_their_table(store: Store, tmp_path: Path) -> None:
+    store.close()
+    with closing(sqlite3.connect(store.path)) as db, db:
+        db.execute("DROP TABLE corrected")
+    again = opened(tmp_path)
+    correct(again)
+    assert noted(again) == len(TIERS)
+    again.close()
+
+
+def test_without_a_sink_nothing_is_noted(tmp_path: Path) -> None:
+    store = opened(tmp_path, replace(SETTINGS, sinks=()))
+    store.apply([(1, [named(windows=(closed(0, [(1, T0, 1.0)]),))])])
+    correct(store)
+    assert store.repeat_corrections(0, T0, {}) == 0
+    assert noted(store) == 0
+    store.close()

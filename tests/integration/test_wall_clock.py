@@ -1,0 +1,202 @@
+"""A gateway whose machine has the wrong time and no time synchronisation: who is believed, and what is kept."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import pytest
+
+from tests.integration.conftest import GatewayFactory
+from tests.integration.stranger import Device, now_ms, pack
+from tests.proofs.ground.sabotaged import Sabotage
+from tests.proofs.ground.shifted_clock import WallClock
+from tests.servers.broker import Broker
+from tests.servers.gateway import Gateway
+
+pytestmark = pytest.mark.broker
+
+HOUR = 3_600_000
+YEARS = 3 * 365 * 24 * HOUR
+WITHIN = 60.0
+TRIMS_OFTEN = Sabotage(
+    constants=(
+        ("edge_gateway.service.maintenance:TRIM_EVERY", 0.2),
+        ("edge_gateway.service.maintenance:STATUS_EVERY", 1.0),
+    )
+)
+
+
+class Shifted:
+    """A gateway on a machine whose clock is `shift` ms off."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self.gateway = gateway
+        self.file = gateway.directory / "shift"
+
+    def start(self, shift: int) -> None:
+        self.set(shift)
+        under = [sys.executable, "-m", "tests.proofs.ground.shifted_clock", str(self.file)]
+        self.gateway.start(under=under, sabotage=TRIMS_OFTEN)
+
+    def set(self, shift: int) -> None:
+        WallClock(shift, synchronised=False).write(self.file)
+
+    def report(self, holds: Callable[[dict[str, Any]], bool], during: Callable[[], object]) -> dict[str, Any]:
+        """Wait for a status for which `holds` is true while `during` is called again and again."""
+        end = time.monotonic() + WITHIN
+        while time.monotonic() < end:
+            report: dict[str, Any] = self.gateway.ask(do="status")
+            if holds(report):
+                return report
+            during()
+            time.sleep(0.2)
+        raise AssertionError(f"not within {WITHIN} s: {report['clock']}, {report['problems']}")
+
+    def windows(self) -> dict[tuple[str, int], int]:
+        """Readings by device and start of the window."""
+        return {(row["device"], row["start"]): row["count"] for row in self.gateway.query("windows")}
+
+
+@contextmanager
+def fleet(broker: Broker, site: str, count: int = 4) -> Iterator[list[Device]]:
+    with ExitStack() as stack:
+        devices = [Device(broker.host, broker.port, site, f"{site}-{number}") for number in range(count)]
+        for device in devices:
+            stack.enter_context(device)
+            device.be_born()
+        yield devices
+
+
+def measure(devices: list[Device]) -> None:
+    for device in devices:
+        device.measure(temperature=4.0)
+
+
+def timeless(device: Device) -> None:
+    """Send a reading without a time."""
+    seq, device.seq = device.seq, device.seq + 1
+    device.publish(
+        device.topic("telemetry"), pack({"v": 1, "boot": 1, "seq": seq, "m": {"temperature": 1.0}})
+    )
+
+
+def codes(report: dict[str, Any]) -> set[str]:
+    return {one["code"] for one in report["problems"]}
+
+
+def outvoted(report: dict[str, Any]) -> bool:
+    return bool(report["clock"]["state"] == "outvoted" and "clock" in codes(report))
+
+
+def test_a_life_years_ahead_removes_no_history_and_the_right_time_is_believed_afterwards(
+    broker: Broker, gateways: GatewayFactory
+) -> None:
+    machine = Shifted(gateways(broker, "gw-ahead", history={"keep": "1d"}))
+    with fleet(broker, "gw-ahead-site") as devices:
+        machine.start(0)
+        measure(devices)
+        machine.report(
+            lambda report: report["fleet"]["open_readings"] == 0 and report["messages"]["new"] > 0,
+            lambda: None,
+        )
+        before = machine.windows()
+        assert len(before) >= len(devices)
+        assert machine.gateway.stop() == 0
+
+        machine.start(YEARS)
+        report = machine.report(outvoted, lambda: measure(devices))
+        (text,) = [one["text"] for one in report["problems"] if one["code"] == "clock"]
+        assert "ahead of the clocks of 4 devices" in text
+        assert report["counters"].get("history_trimmed", 0) == 0
+        assert machine.gateway.stop() == 0
+        assert before.items() <= machine.windows().items()
+
+        machine.start(0)
+        timeless(devices[0])
+        had = machine.gateway.ask(do="status")["messages"]["new"]
+        report = machine.report(lambda report: report["clock"]["state"] == "agreed", lambda: measure(devices))
+        assert "clock" not in codes(report)
+        assert (report["clock"]["held"], report["messages"]["new"] > had) == (0, True)
+    machine.gateway.stop()
+    assert before.items() <= machine.windows().items()
+    assert max(start for _, start in machine.windows()) < now_ms() + HOUR
+
+
+def test_a_fleet_with_the_right_time_is_believed_against_a_machine_that_lost_ten_hours(
+    broker: Broker, gateways: GatewayFactory
+) -> None:
+    machine = Shifted(gateways(broker, "gw-late"))
+    begun = now_ms()
+    with fleet(broker, "gw-late-site") as devices:
+        machine.start(-10 * HOUR)
+        report = machine.report(outvoted, lambda: measure(devices))
+        (text,) = [one["text"] for one in report["problems"] if one["code"] == "clock"]
+        assert "10h behind the clocks of 4 devices" in text
+        assert "10h behind" in machine.gateway.run("doctor", status=1)
+        timeless(devices[0])
+        machine.report(lambda report: report["clock"]["held"] == 1, lambda: None)
+
+        machine.set(0)
+        assert "for the right time" in machine.gateway.run("clock", "confirm")
+        sent = sum(device.seq for device in devices)
+        report = machine.report(
+            lambda report: report["messages"]["new"] == sent and "clock" not in codes(report), lambda: None
+        )
+        assert (report["clock"]["state"], report["clock"]["held"]) == ("confirmed", 0)
+        machine.report(lambda report: report["fleet"]["open_readings"] == 0, lambda: None)
+    windows = machine.windows()
+    assert sum(windows.values()) == sent
+    assert min(start for _, start in windows) >= begun - 2_000
+
+
+@pytest.mark.parametrize("spool", ["kept", "lost"])
+def test_a_gateway_whose_clock_is_behind_after_a_power_cut_knows_its_own_status(
+    broker: Broker, gateways: GatewayFactory, spool: str
+) -> None:
+    machine = Shifted(gateways(broker, f"gw-cut-{spool}"))
+    machine.start(0)
+    machine.gateway.wait_for(lambda report: report["broker"]["caught_up"])
+    machine.gateway.kill()
+    if spool == "lost":
+        shutil.rmtree(machine.gateway.spool)
+    machine.start(-HOUR)
+    with fleet(broker, f"gw-cut-{spool}-site", 1) as devices:
+        measure(devices)
+        report = machine.gateway.wait_for(lambda report: report["messages"]["new"] == 1)
+    assert "taken_over" not in codes(report)
+    assert report["counters"].get("taken_over", 0) == 0
+    assert report["counters"].get("broker_connections_lost", 0) == 0
+
+
+def test_devices_without_a_clock_do_not_hold_up_those_with_one(
+    broker: Broker, gateways: GatewayFactory
+) -> None:
+    machine = Shifted(gateways(broker, "gw-wait"))
+    machine.start(0)
+    with fleet(broker, "gw-wait-site", 2) as (clockless, clocked):
+        clocked.measure(temperature=1.0)
+        machine.gateway.wait_for(
+            lambda report: report["messages"]["new"] == 1 and report["broker"]["unacknowledged"] == 0
+        )
+        machine.gateway.kill()
+        machine.start(-HOUR)
+        for _ in range(1_010):
+            timeless(clockless)
+        clocked.measure(temperature=2.0)
+        report = machine.gateway.wait_for(
+            lambda report: report["messages"]["new"] == 2 and report["messages"]["quarantined"] == 10
+        )
+        assert (report["clock"]["state"], report["clock"]["held"]) == ("behind", 1_000)
+        machine.set(0)
+        machine.gateway.wait_for(lambda report: report["messages"]["new"] == 1_002)
+        assert machine.gateway.stop() == 0
+        assert {row["reason"] for row in machine.gateway.query("quarantine")} == {"no_time"}
+        machine.gateway.run("spool", "replay-quarantine")
+        machine.start(0)
+        report = machine.gateway.wait_for(lambda report: report["messages"]["new"] == 1_012)
+        assert machine.gateway.query("quarantine") == []
