@@ -19,6 +19,8 @@ from pydantic_core import CoreSchema, core_schema
 from fleet_config.explain import wrong_kind
 
 UNKNOWN = "unknown"
+PROPERTIES = ("site", "device", "type")
+"""The keys that are no tags."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""`python -m fleet_demo DIRECTORY [--keep] [--influx] [--sensors N] [--seed N]`."""
+"""`python -m fleet_demo [--directory .demo] [--keep] [--influx] [--sensors N] [--seed N]`."""
 
 from fleet_console import interrupts
 

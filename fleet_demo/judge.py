@@ -9,7 +9,8 @@ from fleet_demo.story import OFFLINE_MS, Story
 from fleet_sim.cli.judging import influx_of_run, newest_status
 from fleet_sim.judging.grade import Alert, Grade, grade
 from fleet_sim.judging.stored import window_rows
-from fleet_sim.judging.verify import Comparison, Terms, compare, gateway_terms
+from fleet_sim.judging.terms import Terms, gateway_terms
+from fleet_sim.judging.verify import Comparison, compare
 from fleet_sim.ledger.reading import Ledger, read_ledger
 from fleet_sim.runtime.fleet import RunResult
 
@@ -98,7 +99,8 @@ def _surviving(story: Story) -> list[Row]:
     return [
         Row(
             "kill -9 changes nothing",
-            f"recovered in {told.recovered_ms} ms, {told.caught_up:,} messages caught up, "
+            f"{told.caught_up:,} messages caught up {told.caught_up_s:.0f} s after the kill, "
+            f"{told.recovered_ms / 1000:.1f} s of them to read the journal again; "
             f"{kept} of {len(told.ids_before)} alert ids the same",
             bool(told.ids_before) and told.ids_before == told.ids_after,
         ),

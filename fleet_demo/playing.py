@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -20,6 +19,7 @@ from edge_gateway.errors import GatewayError
 from fleet_console.drawing import Line, Table, draw
 from fleet_console.interrupts import INTERRUPTED
 from fleet_console.signals import ended_by
+from fleet_demo.directory import InUse, held
 from fleet_demo.judge import Row, judge
 from fleet_demo.narrator import Narrator, result_table
 from fleet_demo.story import Story, staged
@@ -28,14 +28,14 @@ from fleet_sim.devices.counters import Snapshot
 from fleet_sim.judging.stored import InfluxPlace
 from fleet_sim.runtime.fleet import RunResult
 
-FALSE, SET_UP_FAILED, TOO_SLOW = 1, 3, 4
+FALSE, USAGE, SET_UP_FAILED, TOO_SLOW = 1, 2, 3, 4
 
 
 def main(
-    directory: Annotated[Path, typer.Argument(help="Where the demo's files go; emptied first.")] = Path(
-        ".demo/story"
-    ),
     *,
+    directory: Annotated[
+        Path, typer.Option("--directory", hidden=True, help="Where the demo's files go; emptied first.")
+    ] = Path(".demo"),
     keep: Annotated[bool, typer.Option("--keep", help="Leave all running at the end, until Ctrl-C.")] = False,
     influx: Annotated[bool, typer.Option("--influx", help="Forward to the InfluxDB at INFLUX_URL.")] = False,
     sensors: Annotated[
@@ -49,12 +49,14 @@ def main(
     if influx and place is None:
         console.print("--influx needs a server: set INFLUX_URL, INFLUX_ORG and INFLUX_TOKEN")
         raise typer.Exit(SET_UP_FAILED)
-    shutil.rmtree(directory, ignore_errors=True)
-    directory.mkdir(parents=True)
     try:
-        status = asyncio.run(
-            play(directory.absolute(), console, keep=keep, sensors=sensors, seed=seed, influx=place)
-        )
+        with held(directory):
+            status = asyncio.run(
+                play(directory.absolute(), console, keep=keep, sensors=sensors, seed=seed, influx=place)
+            )
+    except InUse as problem:
+        console.print(str(problem), soft_wrap=True)
+        status = USAGE
     except (GatewayError, OSError) as error:
         console.print(f"set-up failed: {error}", markup=False, soft_wrap=True)
         status = SET_UP_FAILED
@@ -84,7 +86,7 @@ async def play(
             rows = await judge(story, result)
             draw(console, result_table([(row.name, row.found, row.true) for row in rows]))
             status = status_of(rows, result)
-            tell_next(console, story, status)
+            tell_next(console, story, status, keep=keep)
             if keep:
                 await stay(console, story)  # until Ctrl-C
     return status
@@ -111,12 +113,13 @@ def status_of(rows: list[Row], result: RunResult) -> int:
     return TOO_SLOW if result.verdict.saturated else FALSE
 
 
-def tell_next(console: Console, story: Story, status: int) -> None:
-    """Print commands to try next."""
+def tell_next(console: Console, story: Story, status: int, *, keep: bool = False) -> None:
+    """Print commands to try next; of a demo that stays, not that it could."""
     bin_, config = os.path.relpath(Path(sys.executable).parent), os.path.relpath(story.gateway.config)
     steps = Table(("", ""))
+    stays = ("./demo --keep", "leaves it running: change a limit in .demo/rules and watch")
     for command, why in (
-        ("./demo --keep", "leaves it running: change a limit in .demo/rules and watch"),
+        *(() if keep else (stays,)),
         (f"{bin_}/edge-gateway query alerts -c {config}", "what the history holds"),
         (f"{bin_}/edge-gateway rules test rules", "the example rules and their tests"),
         (f"{bin_}/fleet-sim preview factory", "another fleet, without a broker"),
@@ -146,4 +149,4 @@ def application() -> None:
     """Run the process' command."""
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     app.command()(main)
-    app()
+    app(prog_name="./demo")

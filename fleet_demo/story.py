@@ -35,6 +35,8 @@ class Told:
     fired: list[str] = field(default_factory=list)
     reaction_ms: float = 0.0
     recovered_ms: int = 0
+    """In which the gateway read its journal again, by its own count; `caught_up_s` are from kill to caught up."""
+    caught_up_s: float = 0.0
     caught_up: int = 0
     ids_before: frozenset[str] = frozenset()
     ids_after: frozenset[str] = frozenset()
@@ -153,6 +155,7 @@ class Story:
         self.told.ids_before = await self._alert_ids()
         before = self.fleet.snapshot().acked
         await self.gateway.kill()
+        killed = self.narrator.seconds
         self.narrator.tell("kill -9 of the gateway; the fleet carries on", "yellow")
         await asyncio.sleep(3)
         waiting = self.fleet.snapshot().acked - before
@@ -160,10 +163,12 @@ class Story:
         await self.gateway.start()
         report = await self.gateway.until(lambda report: bool(report["broker"]["caught_up"]))
         self.told.recovered_ms, self.told.caught_up = report["spool"]["recovered_in_ms"], waiting
+        self.told.caught_up_s = self.narrator.seconds - killed
         self.told.ids_after = await self._alert_ids()
         same = "unchanged" if self.told.ids_before == self.told.ids_after else "CHANGED"
         self.narrator.tell(
-            f"restarted: recovered in {self.told.recovered_ms} ms, {waiting:,} messages caught up, alert ids {same}",
+            f"restarted, and caught up with {waiting:,} messages {self.told.caught_up_s:.0f} s after the kill; "
+            f"{self.told.recovered_ms / 1000:.1f} s of them to read its journal again; alert ids {same}",
             "green",
         )
 

@@ -12,8 +12,10 @@ import pytest
 from rich.console import Console
 
 from fleet_console.drawing import draw
+from fleet_demo.judge import _surviving
 from fleet_demo.narrator import Narrator, result_table
 from fleet_demo.playing import tell_next
+from fleet_demo.story import Told
 
 TEXT = "frz-00007 is back, live readings first, then its buffer: 12 late readings merged into stored windows"
 ROWS = [("every acknowledged number is stored", "58,840 acknowledged, lost 0; states have no windows", True)]
@@ -73,6 +75,27 @@ def test_what_to_try_next_can_be_copied(width: int, monkeypatch: pytest.MonkeyPa
     command = "  .venv/bin/edge-gateway query alerts -c .demo/gateway.yaml"
     assert [line for line in said if line.startswith(command)]
     assert max(map(len, said)) <= width
+
+
+def test_a_demo_that_stays_is_not_told_to_stay() -> None:
+    for keep in (False, True):
+        screen, out = console(120)
+        tell_next(screen, story(), 0, keep=keep)
+        assert ("./demo --keep" in "".join(lines(out))) is not keep
+
+
+def test_the_time_of_the_recovery_says_what_it_measures() -> None:
+    told = Told(
+        recovered_ms=3677,
+        caught_up_s=13.6,
+        caught_up=1500,
+        ids_before=frozenset("a"),
+        ids_after=frozenset("a"),
+    )
+    row = _surviving(cast("Any", SimpleNamespace(told=told)))[0]
+    assert row.found.startswith(
+        "1,500 messages caught up 14 s after the kill, 3.7 s of them to read the journal again"
+    )
 
 
 class Pipe(io.StringIO):

@@ -144,7 +144,7 @@ async def end_at_once(self):
 if sys.argv.pop() == "sudden":
     GatewayProcess.stop = EmbeddedBroker.stop = end_at_once
 Story.play, playing.judge, playing.status_of = play, judge, lambda rows, result: 0
-sys.argv[1:] = [sys.argv[1], "--keep", "--sensors", "50"]
+sys.argv[1:] = ["--directory", sys.argv[1], "--keep", "--sensors", "50"]
 playing.application()
 """
 """The demo without its story: it stays, with a broker, a gateway and a fleet; these may end in order or suddenly."""

@@ -1,7 +1,8 @@
 """`fleet-sim`: the only place with arguments, printing and exit statuses.
 
 0 pass · 1 expectations failed · 2 bad input or usage · 3 broker, gateway or database unreachable
-4 inconclusive: the generator itself was saturated, or the run to judge goes on · 130 interrupted
+4 inconclusive: the generator itself was saturated, the run to judge goes on, or no window could be judged
+130 interrupted
 
 This module imports next to nothing, so that an interrupt is answered from the first moment on.
 """

@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 import typer
 
 from fleet_config.counting import counted
-from fleet_console.terminal import say, say_json
+from fleet_console.terminal import complain, say, say_json
+from fleet_sim.cli.commands import INCONCLUSIVE
 from fleet_sim.cli.options import JsonOption, span
 from fleet_sim.devices.pacing import Percentiles
 from fleet_sim.judging.grade import Alert, Grade, grade
@@ -26,12 +27,15 @@ from fleet_sim.judging.stored import (
     influx_windows,
     window_rows,
 )
-from fleet_sim.judging.verify import Comparison, Terms, compare, gateway_terms
+from fleet_sim.judging.terms import Terms, gateway_terms
+from fleet_sim.judging.verify import MOST_EXAMPLES, NOT_CLOSED, Comparison, at_second, compare
 from fleet_sim.ledger.expected import Facts
 from fleet_sim.ledger.reading import Ledger, StillRunning, read_ledger
 
 LOOK_AGAIN = 1.0
 """Seconds between two comparisons with `--wait`."""
+MOST_SHOWN = 3
+"""Wrong windows that the table names."""
 
 RunDirectory = Annotated[Path, typer.Argument(metavar="RUN_DIR", help="What `run --report` wrote.")]
 
@@ -65,7 +69,7 @@ def verify(
     """Compare what is stored with what was sent.
 
     The token of InfluxDB is read from INFLUX_TOKEN. Exit 1 where something is lost, double or wrong, 4 while the run
-    goes on.
+    goes on, or where no window could be judged.
     """
     ledger = ended_ledger(run_dir)
     terms = gateway_terms(newest_status(ledger, gateway))
@@ -82,8 +86,26 @@ def verify(
         for result in results:
             say(rows_table(f"verify {run_dir} against {result.source}", _rows(result, ledger, terms)))
         say(*check_rows(checks))
+    open_questions = [_why_inconclusive(result, terms) for result in results if result.inconclusive]
+    complain(*open_questions)
     right = all(result.ok for result in results) and all(check.passed for check in checks)
-    raise typer.Exit(0 if right else 1)
+    raise typer.Exit((INCONCLUSIVE if open_questions else 0) if right else 1)
+
+
+def _why_inconclusive(result: Comparison, terms: Terms) -> str:
+    """Say that nothing was judged, and what to do."""
+    acknowledged = counted(result.readings, "number is", "numbers are")
+    text = f"inconclusive: no window could be judged, though {acknowledged} acknowledged"
+    if terms.offline:
+        return f"{text}: {_offline(terms)}; start it, and verify again"
+    reasons = ", ".join(f"{count:,} {reason}" for reason, count in result.not_judged.items())
+    later = "; verify again later, or with --wait 40s" if NOT_CLOSED in result.not_judged else ""
+    return f"{text}: of the windows, {reasons}{later}"
+
+
+def _offline(terms: Terms) -> str:
+    since = f" since {at_second(terms.at)}" if terms.at else ""
+    return f"the gateway '{terms.gateway}' was offline{since}, as its status at the end of the run says"
 
 
 def ended_ledger(run_dir: Path) -> Ledger:
@@ -177,7 +199,10 @@ def compared(
 
 def _rows(result: Comparison, ledger: Ledger, terms: Terms) -> list[tuple[str, str]]:
     rows = [
-        ("readings", f"{counted(result.readings, 'number')} acknowledged; states have no windows"),
+        (
+            "readings",
+            f"{counted(result.readings, 'number')} acknowledged, {result.judged:,} judged; states have no windows",
+        ),
         ("lost", str(result.lost)),
         ("double", str(result.double)),
         ("wrong windows", f"{result.wrong} of {result.windows}"),
@@ -193,7 +218,17 @@ def _rows(result: Comparison, ledger: Ledger, terms: Terms) -> list[tuple[str, s
         rows.append(("not known", f"{counted(terms.not_known, 'message')}, by the gateway's own count"))
     if ledger.end is None:
         rows.append(("ledger", "the run was killed: its last second is not judged"))
-    rows += [("", str(example)) for example in result.examples]
+    if terms.offline:
+        rows.append(("gateway", _offline(terms)))
+    return rows + _example_rows(result)
+
+
+def _example_rows(result: Comparison) -> list[tuple[str, str]]:
+    """Return the first wrong windows, and how many more there are."""
+    shown = result.examples[:MOST_SHOWN]
+    rows = [("e.g." if at == 0 else "", str(example)) for at, example in enumerate(shown)]
+    if more := result.wrong - len(shown):
+        rows.append(("", f"and {more:,} more; --json names up to {MOST_EXAMPLES}"))
     return rows
 
 

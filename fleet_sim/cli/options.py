@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from ipaddress import ip_address
 from pathlib import Path
@@ -38,6 +38,7 @@ __all__ = [
     "SetOption",
     "UserOption",
     "broker_with",
+    "check_variables",
     "connect_rate",
     "directory_for",
     "endpoint",
@@ -137,6 +138,26 @@ ReportOption = Annotated[
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object instead of a table.")]
+
+
+VARIABLES = frozenset(
+    f"FLEET_SIM_{name}"
+    for name in (
+        "SCENARIO", "SENSORS", "INTERVAL", "DURATION", "LIMIT", "RAMP", "HOST", "PORT", "USER", "PASSWORD", "CAFILE",
+        "CERT", "KEY", "QOS", "KEEPALIVE", "BIND", "SEED", "START", "BOOT", "SPEED", "REPORT", "JSON", "JUNIT", "QUIET",
+    )
+)  # fmt: skip
+"""The variables of `run`, one for each option but `--set`."""
+
+
+def check_variables(environment: Mapping[str, str]) -> None:
+    """Refuse variables of this program that mean nothing, so that a mistyped one is not passed over."""
+    from fleet_config.problems import suggest
+
+    unknown = sorted(name for name in environment if name.startswith("FLEET_SIM_") and name not in VARIABLES)
+    if unknown:
+        told = (f"${name} is no variable of fleet-sim{suggest(name, VARIABLES)}" for name in unknown)
+        raise typer.BadParameter("; ".join(told))
 
 
 def span(text: str | None, option: str, *, least: int = 0, most: int | None = None) -> int | None:

@@ -1,5 +1,6 @@
 """`fleet-sim replay`: a recorded CSV file as devices."""
 
+import os
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -48,6 +49,7 @@ def replay(
     quiet: Annotated[bool, typer.Option("--quiet", help="No live line.")] = False,
 ) -> None:
     """Replay a recorded CSV file as devices."""
+    given.check_variables(os.environ)
     chosen = load_mapping(mapping)
     recording = read_recording(file, chosen)
     if not as_json:

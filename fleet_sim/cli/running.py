@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,20 +14,37 @@ from fleet_sim.cli import options as given
 if TYPE_CHECKING:
     from fleet_sim.judging.report import Check
 
-LimitOption = Annotated[int | None, typer.Option("--limit", "-L", min=1, help="End after N messages.")]
+LimitOption = Annotated[
+    int | None, typer.Option("--limit", "-L", min=1, envvar="FLEET_SIM_LIMIT", help="End after N messages.")
+]
 RampOption = Annotated[
     str | None, typer.Option("--ramp", envvar="FLEET_SIM_RAMP", help="Connect all within this time.")
 ]
-QosOption = Annotated[int | None, typer.Option("--qos", "-q", min=0, max=1, help="Of the telemetry.")]
+QosOption = Annotated[
+    int | None, typer.Option("--qos", "-q", min=0, max=1, envvar="FLEET_SIM_QOS", help="Of the telemetry.")
+]
 StartOption = Annotated[
     str | None,
     typer.Option("--start", envvar="FLEET_SIM_START", help="Simulated time, 2026-01-01T00:00Z."),
 ]
 SpeedOption = Annotated[
-    float, typer.Option("--speed", min=0.001, max=1_000_000, help="Simulated seconds in one real second.")
+    float,
+    typer.Option(
+        "--speed",
+        min=0.001,
+        max=1_000_000,
+        envvar="FLEET_SIM_SPEED",
+        help="Simulated seconds per real one.",
+    ),
 ]
-JunitOption = Annotated[Path | None, typer.Option("--junit", help="Write the expectations there.")]
-QuietOption = Annotated[bool, typer.Option("--quiet", help="No live line.")]
+JunitOption = Annotated[
+    Path | None, typer.Option("--junit", envvar="FLEET_SIM_JUNIT", help="Write the expectations there.")
+]
+QuietOption = Annotated[bool, typer.Option("--quiet", envvar="FLEET_SIM_QUIET", help="No live line.")]
+
+RunJsonOption = Annotated[
+    bool, typer.Option("--json", envvar="FLEET_SIM_JSON", help="One JSON object instead of a table.")
+]
 
 
 def run(
@@ -53,7 +71,7 @@ def run(
     boot: given.BootOption = None,
     speed: SpeedOption = 1.0,
     report: given.ReportOption = None,
-    as_json: given.JsonOption = False,
+    as_json: RunJsonOption = False,
     junit_file: JunitOption = None,
     quiet: QuietOption = False,
 ) -> None:
@@ -62,6 +80,7 @@ def run(
     from fleet_sim.cli.watching import run_watched
     from fleet_sim.runtime.fleet import FleetRun, RunOptions
 
+    given.check_variables(os.environ)
     junit_at = given.file_to_write(junit_file, "--junit")
     chosen = given.prepared(
         scenario, sensors=sensors, duration=duration, interval=interval, seed=seed, changes=changes

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from fleet_config.counting import counted
 from fleet_config.explain import explain
-from fleet_config.match import Match
+from fleet_config.match import PROPERTIES, Match
 from fleet_config.problems import suggest
 from fleet_sim.faults.disturbances import Window
 from fleet_sim.faults.fault import ExpectAlert, Fault, Where
@@ -103,9 +103,12 @@ def plan_now(
     Raises:
         ValueError: the settings are no fault, or no device can have it; the text says why.
     """
-    fault = _read(settings)
-    if isinstance(fault, SensorFault):
-        _check_metric(fault.metric, plans)
+    fault, problems = _read(settings)
+    problems += _unknown_keys(settings.get("match"), plans)
+    if "metric" in settings:
+        problems += _unknown_metric(str(settings["metric"]), plans)
+    if fault is None or problems:
+        raise ValueError("; ".join(problems))
     devices = chosen_devices(number, fault, plans, seed)
     if not devices:
         raise ValueError(_why_nobody(fault, plans))
@@ -114,24 +117,35 @@ def plan_now(
     return PlannedFault(number, devices, start, until, fault)
 
 
-def _read(settings: Mapping[str, Any]) -> Fault:
+def _read(settings: Mapping[str, Any]) -> tuple[Fault | None, list[str]]:
+    """Return the fault, or None and all that is wrong with the settings as such."""
     kinds = kinds_of(Fault, "kind")
     word = str(settings.get("kind", ""))
     if word not in kinds:
-        raise ValueError(f"kind: '{word}' is none; one of {', '.join(kinds)}{suggest(word, kinds)}")
+        return None, [f"kind: '{word}' is none; one of {', '.join(kinds)}{suggest(word, kinds)}"]
     try:
-        return kinds[word].model_validate(dict(settings))
+        return kinds[word].model_validate(dict(settings)), []
     except ValidationError as problem:
-        first = problem.errors()[0]
-        raise ValueError(explain(kinds[word], first, first["loc"])) from None
+        return None, [explain(kinds[word], each, each["loc"]) for each in problem.errors()]
 
 
-def _check_metric(metric: str, plans: Sequence[DevicePlan]) -> None:
+def _unknown_keys(match: object, plans: Sequence[DevicePlan]) -> list[str]:
+    """Say which keys of a match are none: neither a property of every device nor a tag of any."""
+    if not isinstance(match, Mapping):
+        return []
+    keys = [*PROPERTIES, "share", *dict.fromkeys(tag for plan in plans for tag in plan.tags)]
+    return [
+        f"match: '{key}' is no key of these devices; one of {', '.join(keys)}{suggest(key, keys)}"
+        for key in match
+        if key not in keys
+    ]
+
+
+def _unknown_metric(metric: str, plans: Sequence[DevicePlan]) -> list[str]:
     every = dict.fromkeys(each for plan in plans for each in plan.metrics)
-    if metric not in every:
-        raise ValueError(
-            f"metric: no device has a metric '{metric}'; one of {', '.join(every)}{suggest(metric, every)}"
-        )
+    if metric in every:
+        return []
+    return [f"metric: no device has a metric '{metric}'; one of {', '.join(every)}{suggest(metric, every)}"]
 
 
 def _why_nobody(fault: Fault, plans: Sequence[DevicePlan]) -> str:

@@ -77,15 +77,23 @@ class Observer:
     def _status(self, gateway: str, status: dict[str, Any]) -> None:
         """Keep a status; the first one is written at once, so that a run that is killed can be verified, too.
 
-        Pass over a will, and a status cut short for a broker that takes only small packets: neither says how windows
-        are computed.
+        A will says only that the gateway is offline, which is noted in the status that was heard before. Pass over
+        a status cut short for a broker that takes only small packets: it does not say how windows are computed.
         """
-        is_will = status.get("state") == "offline" and "windows" not in status
-        if is_will or status.get("left_out"):
+        if status.get("state") == "offline" and "windows" not in status:
+            self._went(gateway)
+            return
+        if status.get("left_out"):
             return
         if gateway not in self.statuses:
             self._ledger.note("status", gateway=gateway, status=status)
         self.statuses[gateway] = status
+
+    def _went(self, gateway: str) -> None:
+        """Note that a gateway is offline, from now on unless that is known already."""
+        known = self.statuses.get(gateway)
+        if known is not None and known.get("state") != "offline":
+            self.statuses[gateway] = known | {"state": "offline", "at": self._now_us() // 1000}
 
     def _is_old(self, transition: tuple[str, str, str, int]) -> bool:
         """Say whether a transition is no news but a retained message, as they come right after subscribing.

@@ -7,15 +7,20 @@ import math
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from fleet_sim.judging.stored import StoredUnreadable, WindowKey
+from fleet_config.counting import counted
+from fleet_config.durations import format_duration
+from fleet_sim.judging.not_proven import OFFLINE, Span, excuse, is_pending, lacks, spans, went_on
+from fleet_sim.judging.stored import WindowKey
+from fleet_sim.judging.terms import Terms, Tier, TimeLimits
 from fleet_sim.ledger.expected import Facts, Policy, Readouts, possible, readouts, windows
 from fleet_sim.ledger.reading import Ledger
 
-__all__ = ["NOT_CLOSED", "Comparison", "Tier", "TimeLimits", "Wrong", "compare", "gateway_terms", "ranges"]
+__all__ = ["MOST_EXAMPLES", "NOT_CLOSED", "Comparison", "Wrong", "at_second", "compare", "ranges"]
 
 MOST_EXAMPLES = 10
 CLOSING_TAKES_MS = 2_000
@@ -23,37 +28,6 @@ CLOSING_TAKES_MS = 2_000
 ASTRAY_MS = 60_000
 """How long after its sending a reading may arrive and be stamped by the gateway."""
 NOT_CLOSED = "not closed yet"
-
-
-@dataclass(frozen=True, slots=True)
-class Tier:
-    """Windows of one length, and for how long they are kept (None: for ever)."""
-
-    every_ms: int
-    bucket: str
-    keep_ms: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class TimeLimits:
-    """The gateway's limits in ms: which device times it replaces by its own, and when it closes windows."""
-
-    earliest_ms: int
-    max_future_skew_ms: int
-    allowed_lateness_ms: int = 0
-    idle_close_ms: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """How a gateway counts, from its retained status."""
-
-    gateway: str
-    tiers: tuple[Tier, ...]
-    time: TimeLimits
-    policies: Mapping[str, Policy]
-    too_late: int
-    not_known: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,21 +40,22 @@ class Wrong:
     messages: str
 
     def __str__(self) -> str:
-        found = "nothing" if self.stored is None else _in_words(self.stored)
-        wanted = "nothing" if self.expected is None else _in_words(self.expected)
-        where = f"{self.key.device} {self.key.metric} {self.key.every // 1000}s window at {self.key.start}"
-        return f"{where}: expected {wanted}, stored {found}; {self.messages}"
+        device, metric, every, start = self.key
+        where = f"{device} {metric}, {format_duration(every)} from {at_second(start)}"
+        return f"{where}: {_difference(self.expected, self.stored)}; {self.messages}"
 
 
 @dataclass(slots=True)
 class Comparison:
     """The result. `lost` and `double` count readings, of the shortest windows alone.
 
-    `missing` are those of the wrong windows that are not stored. `not_judged` counts windows by the reason.
+    `readings` are the numbers that the broker acknowledged and windows must hold; those in the windows compared are
+    `judged`. `missing` are those of the wrong windows that are not stored. `not_judged` counts windows by the reason.
     """
 
     source: str = ""
     readings: int = 0
+    judged: int = 0
     windows: int = 0
     lost: int = 0
     double: int = 0
@@ -96,6 +71,11 @@ class Comparison:
     def ok(self) -> bool:
         return not (self.lost or self.double or self.wrong)
 
+    @property
+    def inconclusive(self) -> bool:
+        """Whether no window was judged although there are numbers to find."""
+        return self.readings > 0 and not self.windows
+
     def measures(self) -> dict[str, float]:
         """Return the measures that a scenario may set expectations for."""
         return {
@@ -107,7 +87,8 @@ class Comparison:
 
     def may_change_by(self, until_ms: float) -> bool:
         """Return whether another comparison before `until_ms` (ms since 1970) can give another result."""
-        return not self.ok or (self.closing_ms is not None and self.closing_ms <= until_ms)
+        closes = self.closing_ms is not None and self.closing_ms <= until_ms
+        return not self.ok or closes or OFFLINE in self.not_judged
 
     def set_aside(self, reason: str) -> None:
         self.not_judged[reason] = self.not_judged.get(reason, 0) + 1
@@ -116,6 +97,7 @@ class Comparison:
         return {
             "source": self.source,
             "readings": self.readings,
+            "judged": self.judged,
             "windows": self.windows,
             "lost": self.lost,
             "double": self.double,
@@ -123,52 +105,10 @@ class Comparison:
             "missing_windows": self.missing,
             "foreign_windows": self.foreign,
             "not_judged": self.not_judged,
+            "inconclusive": self.inconclusive,
             "next_close": None if self.closing_ms is None else round(self.closing_ms),
             "examples": [str(example) for example in self.examples],
         }
-
-
-def gateway_terms(status: Mapping[str, Any]) -> Terms:
-    """Read from a gateway's retained status how it counts.
-
-    Raises:
-        StoredUnreadable: the status does not say.
-    """
-    name = str(status.get("gateway", ""))
-    try:
-        return _terms(name, status)
-    except (KeyError, TypeError, ValueError, OverflowError, AttributeError):
-        raise StoredUnreadable(
-            f"the status of gateway '{name}' does not say how it computes windows; "
-            "run the fleet again with a gateway of this version"
-        ) from None
-
-
-def _terms(name: str, status: Mapping[str, Any]) -> Terms:
-    limits = status.get("time") or {}
-    tiers = tuple(
-        Tier(int(row["every"]), str(row.get("bucket") or ""), _or_none(row.get("keep")))
-        for row in status["windows"]
-    )
-    if not tiers or min(tier.every_ms for tier in tiers) <= 0:
-        raise ValueError
-    return Terms(
-        gateway=name,
-        tiers=tiers,
-        time=TimeLimits(
-            earliest_ms=int(limits.get("earliest") or 0),
-            max_future_skew_ms=int(limits.get("max_future_skew") or 300_000),
-            allowed_lateness_ms=int(limits.get("allowed_lateness") or 0),
-            idle_close_ms=int(limits.get("idle_close") or 0),
-        ),
-        policies={name: Policy.of(row) for name, row in (status.get("metrics") or {}).items()},
-        too_late=int((status.get("values") or {}).get("too_late") or 0),
-        not_known=int((status.get("messages") or {}).get("not_known") or 0),
-    )
-
-
-def _or_none(value: Any) -> int | None:
-    return int(value) if value else None
 
 
 def compare(
@@ -194,12 +134,24 @@ def compare(
         newest_ms=max(
             (float(group.table["ts"].max()) for group in ledger.groups if len(group.table)), default=0.0
         ),
+        spans=spans(ledger, terms.time),
     )
     metrics = dict.fromkeys(metric for group in ledger.groups for metric in group.numbers)
     for metric in metrics:
         comparing.metric(metric)
+    comparing.settle_pending()
     comparing.unexpected(metrics)
     return comparing.result
+
+
+class _Window(NamedTuple):
+    """A window to judge; `must` of its readings are acknowledged, so that they have to be in it."""
+
+    key: WindowKey
+    found: Facts | None
+    allowed: Sequence[Facts]
+    must: int
+    inside: Readouts
 
 
 @dataclass(slots=True)
@@ -208,7 +160,8 @@ class _Comparing:
 
     The ledger knows all readings before `known_until`, and `seen` are their windows. Windows that end after
     `open_from` may still be open. The devices count as silent from `silent_from` on; `newest_ms` is the last device
-    time.
+    time. Of a gateway that said it is offline, windows that lack readings are `pending` until it is known whether it
+    `resumed`.
     """
 
     ledger: Ledger
@@ -219,11 +172,15 @@ class _Comparing:
     open_from: float
     silent_from: float
     newest_ms: float
+    spans: Mapping[str, Span]
     seen: set[WindowKey] = field(default_factory=set)
+    pending: list[_Window] = field(default_factory=list)
+    resumed: bool = False
 
     def metric(self, metric: str) -> None:
         policy = self.terms.policies.get(metric, Policy())
         readings = readouts(self.ledger, metric, policy)
+        self.result.readings += int(readings.sure.sum())
         believed = _believed(readings, self.terms.time)
         astray = _astray(self.ledger, metric, readings.rows(~believed), self.terms.tiers)
         for tier in self.terms.tiers:
@@ -241,13 +198,10 @@ class _Comparing:
             reason = _why_not(key, tier, inside, astray, rated=rated)
             if key.start + key.every > self.known_until:
                 reason = "after the end of the killed run's ledger"
-            elif key.start + key.every > self.open_from and key not in self.stored:
-                reason = NOT_CLOSED
-                self._closes(key)
             if allowed is None or reason:
                 self.result.set_aside(reason or "too many readings without a PUBACK")
             else:
-                self._judge(key, allowed, sum(sure[rows]), inside)
+                self._judge(_Window(key, self.stored.get(key), allowed, sum(sure[rows]), inside))
 
     def _closes(self, key: WindowKey) -> None:
         """Note the earliest time at which the window can close, given that its device is silent.
@@ -257,13 +211,38 @@ class _Comparing:
         left = 0.0 if self._is_base(key) else max(0.0, key.start + key.every - self.newest_ms)
         self.result.closing_ms = min(self.silent_from + left, self.result.closing_ms or math.inf)
 
-    def _judge(self, key: WindowKey, allowed: list[Facts], must: int, inside: Readouts) -> None:
-        """Compare one window; `must` of its readings are acknowledged, so that they have to be in it."""
+    def _judge(self, window: _Window) -> None:
+        """Compare one window, unless an offline gateway may still store it."""
+        if self.terms.offline:
+            key, found, inside = window.key, window.found, window.inside
+            self.resumed = self.resumed or went_on(key, found, inside, self.terms)
+            grace = self.terms.time.idle_close_ms + CLOSING_TAKES_MS
+            if lacks(found, window.allowed) and is_pending(key, inside, self.terms, grace):
+                self.pending.append(window)
+                return
+        self._settle(window)
+
+    def settle_pending(self) -> None:
+        for window in self.pending:
+            if self.resumed:
+                self._settle(window)
+            else:
+                self.result.set_aside(OFFLINE)
+
+    def _settle(self, window: _Window) -> None:
+        key, found, allowed, must, inside = window
+        if found is None and key.start + key.every > self.open_from:
+            self.result.set_aside(NOT_CLOSED)
+            self._closes(key)
+            return
+        right = found in allowed or (found is None and not must)
+        if not right and (reason := excuse(key, found, allowed, self.terms, self.spans)):
+            self.result.set_aside(reason)
+            return
         self.result.windows += 1
         if self._is_base(key):
-            self.result.readings += must
-        found = self.stored.get(key)
-        if found not in allowed and (found is not None or must):
+            self.result.judged += must
+        if not right:
             self._blame(Wrong(key, allowed[0], found, _messages(inside)), must, allowed)
 
     def _is_base(self, key: WindowKey) -> bool:
@@ -280,17 +259,14 @@ class _Comparing:
             result.examples.append(wrong)
 
     def unexpected(self, metrics: Iterable[str]) -> None:
-        """Blame stored windows of the run that the ledger does not know; count those of other devices and times."""
-        devices, known = {entry.id for entry in self.ledger.devices}, set(metrics)
-        times = [group.table["ts"] for group in self.ledger.groups if len(group.table)]
-        if not times:
-            return
-        first, last = min(int(ts.min()) for ts in times), max(int(ts.max()) for ts in times)
+        """Blame stored windows inside a device's span that the ledger does not know; count those of others."""
+        known = set(metrics)
         for key, facts in self.stored.items():
             if key in self.seen:
                 continue
             begun = key.start + key.every <= self.known_until
-            if begun and key.device in devices and key.metric in known and first < key.start <= last:
+            span = self.spans.get(key.device)
+            if begun and key.metric in known and span is not None and span.covers(key):
                 self._blame(Wrong(key, None, facts, "no such reading"), 0, ())
             else:
                 self.result.foreign += 1
@@ -365,5 +341,23 @@ def _messages(rows: Readouts) -> str:
     return "; ".join(parts)
 
 
-def _in_words(facts: Facts) -> str:
-    return " ".join(f"{name} {getattr(facts, name)!r}" for name in facts.__slots__)
+def _difference(expected: Facts | None, stored: Facts | None) -> str:
+    """Name the figures that differ; rounded, unless only the digits beyond that differ."""
+    if stored is None:
+        return f"not stored, expected {counted(expected.count if expected else 0, 'reading')}"
+    if expected is None:
+        return f"stored {counted(stored.count, 'reading')}, expected none"
+    return ", ".join(
+        f"{name} {_number(found, wanted)}, expected {_number(wanted, found)}"
+        for name in stored.__slots__
+        if (found := getattr(stored, name)) != (wanted := getattr(expected, name))
+    )
+
+
+def at_second(ms: int) -> str:
+    """Write a time in ms since 1970 as `2026-01-01 00:00:05Z`."""
+    return f"{datetime.fromtimestamp(ms / 1000, UTC):%Y-%m-%d %H:%M:%S}Z"
+
+
+def _number(value: float, other: float) -> str:
+    return f"{value:.6g}" if f"{value:.6g}" != f"{other:.6g}" else repr(value)

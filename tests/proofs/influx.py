@@ -30,7 +30,8 @@ from typing import Any
 from edge_gateway.journal.spool import STORE
 from fleet_sim.cli.judging import influx_of_run
 from fleet_sim.judging.stored import InfluxPlace, WindowKey
-from fleet_sim.judging.verify import compare, gateway_terms
+from fleet_sim.judging.terms import gateway_terms
+from fleet_sim.judging.verify import compare
 from fleet_sim.ledger.expected import Facts
 from tests.proofs.ground.field import RULES, Fleet, forwarded, scenario_text, wait_settled
 from tests.proofs.ground.http_proxy import ANSWERS, LONGEST_WAIT, SLACK, HttpProxy, chosen_answer

@@ -24,7 +24,8 @@ from typing import Any
 from edge_gateway.configuration.loading import load_config
 from fleet_sim.cli.judging import influx_of_run
 from fleet_sim.judging.stored import InfluxPlace, WindowKey, window_rows
-from fleet_sim.judging.verify import Comparison, compare, gateway_terms
+from fleet_sim.judging.terms import gateway_terms
+from fleet_sim.judging.verify import Comparison, compare
 from fleet_sim.ledger.expected import Facts
 from fleet_sim.ledger.reading import Ledger
 from tests.proofs.corruption.damage import damage_applied, draw_kind

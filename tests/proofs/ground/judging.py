@@ -15,7 +15,8 @@ from typing import Any
 from fleet_sim.cli.judging import influx_of_run
 from fleet_sim.judging.grade import grade_commands
 from fleet_sim.judging.stored import InfluxPlace, window_rows
-from fleet_sim.judging.verify import Comparison, compare, gateway_terms
+from fleet_sim.judging.terms import gateway_terms
+from fleet_sim.judging.verify import Comparison, compare
 from fleet_sim.ledger.expected import Policy, readouts
 from fleet_sim.ledger.reading import Ledger
 from tests.proofs.proof import Findings

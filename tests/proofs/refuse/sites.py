@@ -15,7 +15,8 @@ import msgpack
 
 from fleet_sim.judging.grade import send_times
 from fleet_sim.judging.stored import window_rows
-from fleet_sim.judging.verify import compare, gateway_terms
+from fleet_sim.judging.terms import gateway_terms
+from fleet_sim.judging.verify import compare
 from fleet_sim.ledger.expected import Policy, readouts
 from fleet_sim.ledger.reading import Ledger
 from tests.proofs.ground.field import settled

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import sys
 import time
@@ -17,12 +18,13 @@ from fleet_sim.cli.judging import LOOK_AGAIN, compared, grade_rows, influx_of_ru
 from fleet_sim.devices.pacing import Percentiles
 from fleet_sim.judging.grade import CommandGrade, Grade, RuleGrade
 from fleet_sim.judging.stored import InfluxPlace, StoredUnreadable, WindowKey
-from fleet_sim.judging.verify import gateway_terms
+from fleet_sim.judging.terms import gateway_terms
 from fleet_sim.ledger.expected import Facts
 from fleet_sim.ledger.reading import Ledger, read_ledger
 from fleet_sim.ledger.writing import LedgerWriter
 from tests.servers.process import free_port
 from tests.sim.judging.answering_server import answering
+from tests.sim.judging.small_runs import both_tiers, ledger_of, row_of, steady
 
 Cli = Callable[..., tuple[int, str, str]]
 BASE = 1_700_000_000_000
@@ -119,10 +121,44 @@ def test_windows_that_are_open_are_counted_and_their_close_is_said(
     monkeypatch.setattr(time, "time", lambda: now)
     recorded(tmp_path / "run", statuses={"gw": STATUS | {"time": {"idle_close": 30_000}}})
     (tmp_path / "none.jsonl").write_text("")
-    status, out, _ = cli("verify", str(tmp_path / "run"), "--history", str(tmp_path / "none.jsonl"))
-    assert status == 0
+    status, out, err = cli("verify", str(tmp_path / "run"), "--history", str(tmp_path / "none.jsonl"))
+    assert status == 4
     assert "not judged     1 window: not closed yet" in out
     assert "no open window closes in the next 28 s" in out
+    assert "though 5 numbers are acknowledged: of the windows, 1 not closed yet; verify again later" in err
+
+
+def test_of_a_gateway_that_is_offline_nothing_is_judged(cli: Cli, tmp_path: Path) -> None:
+    status = STATUS | {"state": "offline", "at": BASE - 40_000}
+    recorded(tmp_path / "run", statuses={"gw": status})
+    (tmp_path / "none.jsonl").write_text("")
+    code, out, err = cli("verify", str(tmp_path / "run"), "--history", str(tmp_path / "none.jsonl"))
+    assert code == 4
+    assert "acknowledged, 0 judged" in out
+    assert ": the gateway is offline" in out
+    assert "the gateway 'gw' was offline since 2023-11-14 22:12:40Z" in err
+    assert "start it, and verify again" in err
+
+
+def test_wrong_windows_are_named_in_few_lines(cli: Cli, tmp_path: Path) -> None:
+    rows = steady()
+    ledger_of(tmp_path / "run", rows)
+    stored = both_tiers([row._replace(value=row.value + 1) for row in rows])
+    missing = min(key for key in stored if key.every == 5000)
+    del stored[missing]
+    file = tmp_path / "windows.jsonl"
+    file.write_text("\n".join(json.dumps(row_of(key, facts)) for key, facts in stored.items()))
+    code, out, _ = cli("verify", str(tmp_path / "run"), "--history", str(file))
+    assert code == 1
+    named = [line for line in out.splitlines() if "d0 temperature" in line]
+    assert len(named) == 3
+    assert named[0].startswith("  e.g.  ")
+    assert (
+        "d0 temperature, 5s from 2023-11-14 22:13:20Z: not stored, expected 5 readings; boot 9 seq 0-4"
+        in named[0]
+    )
+    assert re.search(r"5s from 2023-11-14 22:13:25Z: sum -?[\d.]{1,8}, expected -?[\d.]{1,8}, min", named[1])
+    assert "and 11 more; --json names up to 10" in out
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,10 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from fleet_console.command_line import load
 from fleet_sim.cli import main
+from fleet_sim.cli.commands import COMMANDS
+from fleet_sim.cli.options import VARIABLES
 from fleet_sim.ledger.reading import read_ledger
 from tests.servers.broker import Broker
 from tests.servers.process import free_port
@@ -165,3 +168,27 @@ def test_without_a_broker_it_is_3(run: Run) -> None:
     status, _, err = run("--quiet", port=free_port())
     assert status == 3
     assert "no broker at mqtt://127.0.0.1:" in err
+
+
+def test_every_option_but_set_has_a_variable() -> None:
+    command = load("run", COMMANDS["run"])
+    variables = {parameter.name: parameter.envvar for parameter in command.params}
+    assert {name for name, variable in variables.items() if variable is None} <= {"changes", "help"}
+    assert {variable for variable in variables.values() if variable} == VARIABLES
+
+
+def test_variables_are_options_and_unknown_ones_are_refused(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FLEET_SIM_SENSOR", "5")
+    monkeypatch.setenv("FLEET_SIM_NONSENSE", "5")
+    status, _, err = run("--quiet")
+    assert status == 2
+    assert "$FLEET_SIM_SENSOR is no variable of fleet-sim; did you mean 'FLEET_SIM_SENSORS'?" in err
+    assert "$FLEET_SIM_NONSENSE is no variable" in err
+    monkeypatch.delenv("FLEET_SIM_SENSOR")
+    monkeypatch.delenv("FLEET_SIM_NONSENSE")
+    monkeypatch.setenv("FLEET_SIM_JSON", "true")
+    monkeypatch.setenv("FLEET_SIM_LIMIT", "2")
+    status, out, _ = run("--duration", "60s", "--set", "expect={}")
+    assert (status, json.loads(out)["devices"]) == (0, 3)

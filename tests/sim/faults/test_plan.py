@@ -11,6 +11,7 @@ from fleet_sim.scenario.loading import load_scenario
 from fleet_sim.scenario.planning import plan_devices
 from tests.sim.faults.field import SCENARIO, Field
 
+KEYS = "site, device, type, share, line"
 NEAREST = "; did you mean 'temperature'?"
 
 
@@ -28,6 +29,10 @@ async def test_a_fault_nobody_can_have_is_refused() -> None:
             "metric: no device has a metric 'temprature'; one of temperature, door, battery" + NEAREST,
         ),
         ({"kind": "reboot", "match": {"site": "lyno"}}, "match: no device has site=lyno"),
+        (
+            {"kind": "reboot", "match": {"devise": "*", "share": 0.5}},
+            f"match: 'devise' is no key of these devices; one of {KEYS}; did you mean 'device'?",
+        ),
         ({"kind": "reboot", "match": {"line": ["a", "b"]}}, "match: no device has line=a,b"),
         (
             {"kind": "reboot", "match": {"device": "frz-00000", "site": "lyon"}},
@@ -42,6 +47,21 @@ async def test_a_fault_nobody_can_have_is_refused() -> None:
 def test_a_fault_that_no_device_would_have_names_the_key_at_fault(settings: dict[str, Any], why: str) -> None:
     with pytest.raises(ValueError, match="^" + re.escape(why) + "$"):
         plan_now(0, settings, plan_devices(SCENARIO), 1, 0)
+
+
+def test_all_mistakes_are_told_at_once() -> None:
+    settings = {"kind": "bias", "metric": "temprature", "match": {"sight": "lyon"}, "for": "soon", "bye": 1}
+    with pytest.raises(ValueError, match="no key of these devices") as refused:
+        plan_now(0, settings, plan_devices(SCENARIO), 1, 0)
+    told = str(refused.value)
+    for part in (
+        "by: the key 'by' is missing",
+        "'bye'",
+        "for: 'soon'",
+        "match: 'sight'",
+        "'temprature'",
+    ):
+        assert part in told, told
 
 
 def test_devices_that_lack_the_metric_of_a_fault_are_said_to() -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from fleet_sim.judging.stored import WindowKey
-from fleet_sim.judging.verify import Comparison, compare, gateway_terms
+from fleet_sim.judging.terms import gateway_terms
+from fleet_sim.judging.verify import Comparison, compare
 from fleet_sim.ledger.expected import Facts
 from fleet_sim.ledger.reading import Ledger, read_ledger
 from fleet_sim.ledger.writing import VOID, LedgerWriter

@@ -8,7 +8,8 @@ import pytest
 
 from fleet_sim.cli import judging
 from fleet_sim.judging.stored import WindowKey
-from fleet_sim.judging.verify import compare, gateway_terms
+from fleet_sim.judging.terms import gateway_terms
+from fleet_sim.judging.verify import compare
 from fleet_sim.ledger.expected import Facts
 from tests.sim.judging.small_runs import BASE, STATUS, Row, both_tiers, judged, ledger_of, naive, steady
 

@@ -103,11 +103,23 @@ def test_a_status_that_does_not_say_how_windows_are_computed_is_not_kept(post: P
     post.packet(
         "edge/v1/gw/status", encode_gateway_status({**whole, "at": 2, "metrics": {}, "left_out": ["metrics"]})
     )
-    post.packet("edge/v1/gw/status", encode_gateway_status({"gateway": "gw", "state": "offline"}))
+    post.packet("edge/v1/other/status", encode_gateway_status({"gateway": "other", "state": "offline"}))
     post.observer.record_statuses()
     post.ledger.flush()
     rows = read_ledger(post.directory).of_kind("status")
-    assert {row["status"].get("at") for row in rows} == {1}
+    assert {(row["gateway"], row["status"].get("at")) for row in rows} == {("gw", 1)}
+
+
+def test_a_will_says_since_when_the_gateway_is_offline(post: Post) -> None:
+    whole = {"gateway": "gw", "at": 1, "state": "online", "windows": [], "metrics": {"t": {}}}
+    post.packet("edge/v1/gw/status", encode_gateway_status(whole))
+    heard_ms = post.clock.now // 1000
+    for _ in range(2):  # the second time as a retained message, after the observer connected again
+        post.packet("edge/v1/gw/status", encode_gateway_status({"gateway": "gw", "state": "offline"}))
+        post.clock.now += 5_000_000
+    assert post.observer.statuses["gw"] == whole | {"v": 1, "state": "offline", "at": heard_ms}
+    post.packet("edge/v1/gw/status", encode_gateway_status(whole | {"at": 3}))
+    assert post.observer.statuses["gw"]["state"] == "online"
 
 
 def test_rubbish_and_the_empty_message_after_a_resolve_are_passed_over(post: Post) -> None:

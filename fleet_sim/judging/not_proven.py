@@ -1,0 +1,102 @@
+"""Where a stored window that differs from the ledger proves nothing against the gateway.
+
+It may be stored later, or as partial, or hold readings of another run of the same devices. A window that is not wholly
+inside the time in which a device sent in this run cannot prove that a reading was counted twice.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from fleet_sim.judging.stored import WindowKey
+from fleet_sim.judging.terms import Terms, TimeLimits
+from fleet_sim.ledger.expected import Facts, Readouts
+from fleet_sim.ledger.reading import Ledger
+
+__all__ = ["ANOTHER_RUN", "FLOOR", "OFFLINE", "Span", "excuse", "is_pending", "lacks", "spans", "went_on"]
+
+OFFLINE: Final = "the gateway is offline"
+FLOOR: Final = "before the gateway's floor: stored as partial"
+ANOTHER_RUN: Final = "may hold readings of another run"
+
+
+class Span(NamedTuple):
+    """The device times (ms) of the first and the last reading of a device in a run."""
+
+    first: int
+    last: int
+
+    def covers(self, key: WindowKey) -> bool:
+        """Return whether a window is wholly inside."""
+        return self.first <= key.start and key.start + key.every - 1 <= self.last
+
+
+NO_SPAN: Final = Span(1 << 62, -(1 << 62))
+
+
+def spans(ledger: Ledger, limits: TimeLimits) -> dict[str, Span]:
+    """Return the span of each device that measured anything; times that a gateway replaces are left out."""
+    first = np.full(len(ledger.devices), NO_SPAN.first, dtype=np.int64)
+    last = np.full(len(ledger.devices), NO_SPAN.last, dtype=np.int64)
+    for group in ledger.groups:
+        ts, sent = group.table["ts"], group.table["sent"]
+        ahead = (sent > 0) & (ts > sent // 1000 + limits.max_future_skew_ms)
+        believed = (ts >= limits.earliest_ms) & ~ahead
+        device = group.table["device"][believed]
+        np.minimum.at(first, device, ts[believed])
+        np.maximum.at(last, device, ts[believed])
+    return {
+        entry.id: Span(a, b)
+        for entry, a, b in zip(ledger.devices, first.tolist(), last.tolist(), strict=True)
+        if a <= b
+    }
+
+
+def lacks(found: Facts | None, allowed: Sequence[Facts]) -> bool:
+    """Return whether a stored window (None: there is none) holds fewer readings than it may."""
+    return found is None or found.count < max(facts.count for facts in allowed)
+
+
+def excuse(
+    key: WindowKey, found: Facts | None, allowed: Sequence[Facts], terms: Terms, spans: Mapping[str, Span]
+) -> str:
+    """Return why a window that is none of the `allowed` proves nothing; "" if it does."""
+    if key.start < terms.floor and lacks(found, allowed):
+        return FLOOR
+    span = spans.get(key.device, NO_SPAN)
+    if found is not None and any(_has_others(key, span, found, facts) for facts in allowed):
+        return ANOTHER_RUN
+    return ""
+
+
+def _has_others(key: WindowKey, span: Span, found: Facts, own: Facts) -> bool:
+    """Return whether a window can be the `own` readings and those of another run, before or after this one."""
+    before, after = key.start < span.first, key.start + key.every - 1 > span.last
+    return (
+        (before or after)
+        and found.count > own.count
+        and (found.min <= own.min and found.max >= own.max)
+        and (before or found.first == own.first)
+        and (after or found.last == own.last)
+    )
+
+
+def is_pending(key: WindowKey, inside: Readouts, terms: Terms, grace_ms: int) -> bool:
+    """Return whether an offline gateway may not have stored a window of these readings before it stopped."""
+    closes = key.start + key.every + terms.time.allowed_lateness_ms + grace_ms
+    return closes >= terms.at or bool(
+        ((inside.sent == 0) | (inside.sent // 1000 + grace_ms >= terms.at)).any()
+    )
+
+
+def went_on(key: WindowKey, found: Facts | None, inside: Readouts, terms: Terms) -> bool:
+    """Return whether a stored window shows that the gateway came back after it said that it is offline.
+
+    It does if it holds readings that were sent later, or if neither time nor silence can have closed it before.
+    """
+    if found is None:
+        return False
+    sent = inside.sent // 1000
+    closed = min(key.start + key.every, int(sent.max()) + terms.time.idle_close_ms)
+    return closed > terms.at or found.count > int((sent <= terms.at).sum())

@@ -1,0 +1,91 @@
+"""How a gateway counts, as its retained status says: its windows, its limits of time, and what it lacks."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from fleet_sim.judging.stored import StoredUnreadable
+from fleet_sim.ledger.expected import Policy
+
+__all__ = ["Terms", "Tier", "TimeLimits", "gateway_terms"]
+
+
+@dataclass(frozen=True, slots=True)
+class Tier:
+    """Windows of one length, and for how long they are kept (None: for ever)."""
+
+    every_ms: int
+    bucket: str
+    keep_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class TimeLimits:
+    """The gateway's limits in ms: which device times it replaces by its own, and when it closes windows."""
+
+    earliest_ms: int
+    max_future_skew_ms: int
+    allowed_lateness_ms: int = 0
+    idle_close_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How a gateway counts, from its retained status."""
+
+    gateway: str
+    tiers: tuple[Tier, ...]
+    time: TimeLimits
+    policies: Mapping[str, Policy]
+    too_late: int
+    not_known: int
+    floor: int = 0
+    offline: bool = False
+    at: int = 0
+    """Windows that start before `floor` may lack readings; it said at `at` whether it is `offline` (both ms)."""
+
+
+def gateway_terms(status: Mapping[str, Any]) -> Terms:
+    """Read from a gateway's retained status how it counts.
+
+    Raises:
+        StoredUnreadable: the status does not say.
+    """
+    name = str(status.get("gateway", ""))
+    try:
+        return _terms(name, status)
+    except (KeyError, TypeError, ValueError, OverflowError, AttributeError):
+        raise StoredUnreadable(
+            f"the status of gateway '{name}' does not say how it computes windows; "
+            "run the fleet again with a gateway of this version"
+        ) from None
+
+
+def _terms(name: str, status: Mapping[str, Any]) -> Terms:
+    limits = status.get("time") or {}
+    tiers = tuple(
+        Tier(int(row["every"]), str(row.get("bucket") or ""), _or_none(row.get("keep")))
+        for row in status["windows"]
+    )
+    if not tiers or min(tier.every_ms for tier in tiers) <= 0:
+        raise ValueError
+    return Terms(
+        gateway=name,
+        tiers=tiers,
+        time=TimeLimits(
+            earliest_ms=int(limits.get("earliest") or 0),
+            max_future_skew_ms=int(limits.get("max_future_skew") or 300_000),
+            allowed_lateness_ms=int(limits.get("allowed_lateness") or 0),
+            idle_close_ms=int(limits.get("idle_close") or 0),
+        ),
+        policies={name: Policy.of(row) for name, row in (status.get("metrics") or {}).items()},
+        too_late=int((status.get("values") or {}).get("too_late") or 0),
+        not_known=int((status.get("messages") or {}).get("not_known") or 0),
+        floor=int((status.get("store") or {}).get("floor") or 0),
+        offline=status.get("state") == "offline",
+        at=int(status.get("at") or 0),
+    )
+
+
+def _or_none(value: Any) -> int | None:
+    return int(value) if value else None

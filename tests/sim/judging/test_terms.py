@@ -1,0 +1,25 @@
+"""What verify reads from a gateway's retained status."""
+
+import pytest
+
+from fleet_sim.judging.stored import StoredUnreadable
+from fleet_sim.judging.terms import gateway_terms
+from tests.sim.judging.small_runs import BASE, STATUS
+
+
+def test_the_tiers_are_read() -> None:
+    assert gateway_terms(STATUS).tiers[1].keep_ms is None
+    ever = {"every": 60_000, "bucket": "b", "keep": 0}
+    assert gateway_terms(STATUS | {"windows": [ever]}).tiers[0].keep_ms is None
+
+
+@pytest.mark.parametrize("windows", [[], [{"every": 0}], None, [{}], 5])
+def test_a_status_that_does_not_say_is_refused(windows: object) -> None:
+    with pytest.raises(StoredUnreadable, match="does not say how it computes windows"):
+        gateway_terms(STATUS | {"windows": windows})
+
+
+def test_what_it_lacks_is_read() -> None:
+    assert (gateway_terms(STATUS).floor, gateway_terms(STATUS).offline) == (0, False)
+    terms = gateway_terms(STATUS | {"store": {"floor": BASE}, "state": "offline", "at": BASE + 5})
+    assert (terms.floor, terms.offline, terms.at) == (BASE, True, BASE + 5)
