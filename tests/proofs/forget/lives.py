@@ -240,10 +240,18 @@ class Life:
             yield from self.start()
 
     def erase(self) -> Iterator[Step]:
-        """Start with an earlier boot's number and the sequence from 0, as after the flash was erased."""
+        """Start with an earlier boot's number and the sequence from 0, as after the flash was erased.
+
+        Without a birth it sends in order, and starts anew soon: what would come out of order looks like a repeat. What
+        it said before without a time it does not say again.
+        """
         yield self.wait(SECOND)
-        yield from self.start(boot=self.chance.choice(self.boots), born=self.chance.random() < 0.8)
+        born, boot = self.chance.random() < 0.8, self.chance.choice(self.boots)
+        self.sent = [one for one in self.sent if one.boot != boot or one.ts is not None]
+        yield from self.start(boot=boot, born=born)
         yield from self.read()
+        if not born:
+            yield from self.start()
 
     def lose_clock(self) -> Iterator[Step]:
         """Run without a clock for a while."""

@@ -3,8 +3,9 @@
 Sums tell which readings a point holds: each reading is a power of two that its window has once.
 
     every message that arrived is in its window exactly once, or is told: too late, not known, or in quarantine
-    what is in a window was sent; a written point never loses a reading; a coarse point is the sum of its base points
-    a message that is the newest by its sequence and by its time is in its window
+    what is in a window was sent; a written point never loses a reading
+    a coarse point, with its parts that are told apart, is the sum of its base points
+    a message that is the newest by its sequence, and begins a new window in every tier, is in it
     a receipt says stored of nothing that did not arrive
 """
 
@@ -33,11 +34,17 @@ class Point(NamedTuple):
     readings: int
     sum: float
 
+    def plus(self, other: Point) -> Point:
+        return Point(self.readings + other.readings, self.sum + other.sum)
+
     def bits(self) -> set[int] | None:
         """Return which readings it holds; None if one counts twice or a part of one."""
         whole = round(self.sum / UNIT)
         found = {bit for bit in range(whole.bit_length()) if whole >> bit & 1}
         return found if len(found) == self.readings and whole * UNIT == self.sum else None
+
+
+NOTHING = Point(0, 0.0)
 
 
 class Told(NamedTuple):
@@ -64,6 +71,8 @@ class Truth:
 
     base: int
     """The length of base windows, in ms."""
+    longest: int
+    """The length of the coarsest windows, in ms."""
     delay: int = 0
     """The longest time between the sending of a message and its arrival, in ms."""
     arrivals: Counter[Message] = field(default_factory=Counter)
@@ -74,6 +83,8 @@ class Truth:
     boots: dict[tuple[str, int], BootTruth] = field(default_factory=dict)
     newest: dict[str, int] = field(default_factory=dict)
     written: dict[Place, Point] = field(default_factory=dict)
+    parts: dict[Place, Point] = field(default_factory=dict)
+    """What is told apart of coarse windows whose first part had been written, and was not held any more."""
     told: list[Told] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
     _by_mark: dict[tuple[Any, ...], Message] = field(default_factory=dict)
@@ -101,7 +112,7 @@ class Truth:
         if message.ts is None:
             return False
         later = message.seq > max(boot.arrived, default=-1)
-        return later and message.ts > self.newest.get(message.device, 0)
+        return later and message.ts - message.ts % self.longest > self.newest.get(message.device, 0)
 
     def _mark(self, message: Message) -> tuple[Any, ...]:
         window = None if message.ts is None else message.ts - message.ts % self.base
@@ -127,6 +138,12 @@ class Truth:
             old, new = before.bits(), point.bits()
             if old is not None and new is not None and not old <= new:
                 self.wrong.append(f"{place}: {sorted(old - new)} are gone, {point}")
+
+    def write_part(self, place: Place, point: Point) -> None:
+        """Note a part of a coarse window that is told apart."""
+        if place.every == self.base:
+            self.wrong.append(f"{place}: a part of a base window, though nothing was lost: {point}")
+        self.parts[place] = self.parts.get(place, NOTHING).plus(point)
 
     def tell(self, told: Told) -> None:
         self.told.append(told)
@@ -186,9 +203,11 @@ class Truth:
             for place, point in self.written.items():
                 if place.every == self.base:
                     above = place._replace(every=every, start=place.start - place.start % every)
-                    before = sums.get(above, Point(0, 0.0))
-                    sums[above] = Point(before.readings + point.readings, before.sum + point.sum)
+                    sums[above] = sums.get(above, NOTHING).plus(point)
             found = {place: point for place, point in self.written.items() if place.every == every}
+            for place, part in self.parts.items():
+                if place.every == every:
+                    found[place] = found.get(place, NOTHING).plus(part)
             for place in sums.keys() | found.keys():
                 if sums.get(place) != found.get(place):
                     self.wrong.append(f"{place}: {found.get(place)}, its base points say {sums.get(place)}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +44,7 @@ class Trial:
         self.chance = chance
         self.findings = findings
         self.inside = Inside(place, configuration(place, **SECTIONS), START)
-        self.truth = Truth(EVERY[0])
+        self.truth = Truth(EVERY[0], EVERY[-1])
         self.now = START
         self.listening = 0
 
@@ -87,7 +87,7 @@ class Trial:
                 self._pass(length)
             case Trim():
                 self._settle()
-                self.inside.store.trim(self.now)
+                self.inside.trim(self._moment())
                 self.findings.faults["history trimmed"] += 1
             case Retire():
                 self._settle()
@@ -167,6 +167,11 @@ def identity_of(topic: str, payload: bytes) -> tuple[Any, ...]:
     return (topic.split("/")[3], body["boot"], body["seq"], body.get("ts"), Reading(metric, bit))
 
 
+def point_of(values: Mapping[str, str]) -> Point:
+    """Return what a line's fields say."""
+    return Point(int(values["count"].rstrip("i")), float(values["sum"]))
+
+
 def take_line(truth: Truth, bucket: str, line: str) -> None:
     """Take one line of line protocol; nothing in it is escaped."""
     head, fields, time = line.split(" ")
@@ -175,9 +180,8 @@ def take_line(truth: Truth, bucket: str, line: str) -> None:
     values = dict(pair.split("=") for pair in fields.split(","))
     device, metric = tags.get("device", ""), tags.get("metric", "")
     if measurement == "sensor":
-        point = Point(int(values["count"].rstrip("i")), float(values["sum"]))
-        truth.write(Place(device, metric, int(bucket[1:]), int(time)), point)
+        truth.write(Place(device, metric, int(bucket[1:]), int(time)), point_of(values))
     elif measurement == "sensor_late":
         truth.tell(Told(device, metric, int(time), float(values["value"]), tags["why"]))
     elif measurement == "sensor_partial":
-        truth.wrong.append(f"partial, though nothing was lost: {line}")
+        truth.write_part(Place(device, metric, int(bucket[1:]), int(time)), point_of(values))
