@@ -15,6 +15,7 @@ from typing import Any
 
 from edge_gateway.configuration import gateway_id
 from edge_gateway.configuration.credentials import Credentials
+from edge_gateway.configuration.in_force import changed, in_force
 from edge_gateway.configuration.loading import read_secrets
 from edge_gateway.configuration.model import GatewayConfig, InfluxSection
 from edge_gateway.errors import GatewayError
@@ -48,6 +49,8 @@ SLOW_SYNC_MS = 50.0
 RESERVE = RESERVE_BYTES + LOAN
 """Bytes beyond the budgets: the file `reserve`, and what is lent to write a checkpoint when the disk is full."""
 PATIENCE = 5.0
+MOST_KEYS = 5
+"""Named of the settings that changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +86,24 @@ def check_gateway(place: Path) -> list[CheckResult] | None:
     except OSError as error:
         return [CheckResult("gateway", ok=False, detail=f"it does not say how it is: {plain_text(error)}")]
     return [_state_of(report), *map(_problem_of, report["problems"])]
+
+
+def check_settings(settings: GatewayConfig) -> CheckResult | None:
+    """Compare the settings with those of the gateway that runs on their spool; None if none tells them."""
+    running = _ask_running(settings, "settings")
+    if not running:
+        return None
+    keys = changed(running, in_force(settings))
+    if keys:
+        return CheckResult(
+            "settings", ok=False, detail=f"restart the gateway: {_listed(keys)} changed since it started"
+        )
+    return CheckResult("settings", ok=True, detail="the gateway runs with them")
+
+
+def _listed(keys: Sequence[str]) -> str:
+    more = len(keys) - MOST_KEYS
+    return ", ".join(keys[:MOST_KEYS]) + (f" and {more} more" if more > 0 else "")
 
 
 def _state_of(report: Mapping[str, Any]) -> CheckResult:
@@ -129,7 +150,7 @@ def _clock(settings: GatewayConfig) -> str:
         )
     if synchronised():
         return "synchronised"
-    report = _report_of_running(settings)
+    report = _ask_running(settings, "status")
     for problem in report.get("problems", ()):
         if problem["code"] == Problem.CLOCK.code:
             raise CheckFailed(
@@ -141,10 +162,10 @@ def _clock(settings: GatewayConfig) -> str:
     )
 
 
-def _report_of_running(settings: GatewayConfig) -> dict[str, Any]:
-    """Return the status of the gateway that runs on the spool; empty if there is none, or it does not answer."""
+def _ask_running(settings: GatewayConfig, what: str) -> dict[str, Any]:
+    """Return an answer of the gateway that runs on the spool; empty if there is none, or it does not answer."""
     try:
-        report = asyncio.run(local_socket.call(settings.spool.path / spool.SOCKET, {"do": "status"}))
+        report = asyncio.run(local_socket.call(settings.spool.path / spool.SOCKET, {"do": what}))
     except (OSError, TimeoutError, local_socket.RequestFailed):
         return {}
     return report if isinstance(report, dict) else {}
@@ -230,7 +251,8 @@ async def _connect(settings: GatewayConfig) -> str:
     try:
         connected = await session.connect()
     except (ConnectRefused, ConnectionLost) as error:
-        raise CheckFailed(str(error)) from error
+        advice = "; is it running, and mqtt.url right?" if str(error).startswith("cannot reach") else ""
+        raise CheckFailed(f"{error}{advice}") from error
     await session.disconnect()
     return f"{settings.mqtt.url} accepts the gateway, Receive Maximum {connected.server_receive_maximum}"
 

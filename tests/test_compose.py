@@ -1,6 +1,8 @@
 """compose.yaml and Dockerfile, as far as they can be held without a Docker engine."""
 
 import re
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +71,18 @@ def test_setup_makes_every_secret() -> None:
     script = (ROOT / "setup" / "secrets").read_text()
     for secret in COMPOSE["secrets"]:
         assert re.search(rf"for name in [^;]*\b{secret}\b", script)
+
+
+@pytest.mark.parametrize(("argument", "status"), [("--help", 0), ("-h", 0), ("--nonsense", 2)])
+def test_the_script_of_the_secrets_explains_itself_and_makes_none(
+    tmp_path: Path, argument: str, status: int
+) -> None:
+    (tmp_path / "setup").mkdir()
+    script = Path(shutil.copy(ROOT / "setup" / "secrets", tmp_path / "setup"))
+    ended = subprocess.run([script, argument], capture_output=True, text=True, check=False)
+    assert ended.returncode == status
+    assert "Creates the secrets of compose.yaml" in (ended.stdout if status == 0 else ended.stderr)
+    assert not (tmp_path / ".edge-gateway").exists()
 
 
 def test_the_gateway_accepts_its_variables() -> None:

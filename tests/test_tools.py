@@ -1,10 +1,12 @@
-"""The tools beside the tests: what ./test --full says of coverage, and what ./mutate draws and prints."""
+"""The tools beside the tests: help, what ./test --full says of coverage, and what ./mutate draws and prints."""
 
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from tests.architecture.coverage import Covered, below, by_room, room_named, table
+from tests.architecture.rooms import ROOT
 from tests.mutation.room import ROOMS, configuration, described, draw
 
 FULL = Covered(10, 10, 20, 20)
@@ -76,3 +78,10 @@ def test_a_survivor_is_shown_by_file_and_line(tmp_path: Path) -> None:
     one = described("edge_gateway.columns.some.xǁAǁf__mutmut_3", diff, tmp_path)
     assert one.place == "edge_gateway/columns/some.py:10"
     assert one.change == ("-    return a", "+    return None")
+
+
+@pytest.mark.parametrize("script", ["demo", "test", "prove", "mutate", "package", "setup/secrets"])
+def test_the_help_of_a_script_fits_a_terminal_of_80_columns(script: str) -> None:
+    ended = subprocess.run([ROOT / script, "--help"], capture_output=True, text=True, check=True)
+    assert ended.stdout.startswith(("./", "setup/"))
+    assert [line for line in ended.stdout.splitlines() if len(line) > 79] == []

@@ -21,5 +21,5 @@ def confirm(config: ConfigOption = None, *, as_json: JsonOption = False) -> None
     """Confirm that the machine's clock is right now: set it first. The gateway believes it until it is set again."""
     from fleet_console.drawing import Line
 
-    told = ask(find_config(config), {"do": "confirm_clock"})
+    told = ask(find_config(config), {"do": "confirm_clock"}, config)
     show(told, as_json=as_json, table=lambda text: [Line(text)])

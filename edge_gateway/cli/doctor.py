@@ -21,14 +21,16 @@ def doctor(
 ) -> None:
     """Check clock, disk, broker, database, credentials, rules, and the gateway or its spool.
 
-    Exit 1 when a check fails, the running gateway has a failure, or the spool of a stopped one is damaged. Warnings and
-    notices of the gateway are shown; they alone exit 0.
+    Exit 1 when a check fails, the running gateway has a failure or not the settings of the file, or the spool of a
+    stopped one is damaged. Warnings and notices of the gateway are shown; they alone exit 0.
     """
     from edge_gateway.cli.tables import findings_table
-    from edge_gateway.doctor import check_gateway, run_checks
+    from edge_gateway.doctor import check_gateway, check_settings, run_checks
 
     settings = load(config, embedded=embedded).config
     found = run_checks(settings, embedded=embedded)
+    in_step = check_settings(settings)
+    found += [] if in_step is None else [in_step]
     running = check_gateway(settings.spool.path)
     found += [_check_stored(settings.spool.path)] if running is None else running
     findings = [asdict(finding) for finding in found]

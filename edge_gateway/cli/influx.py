@@ -54,8 +54,19 @@ def apply(
     _show(planned, as_json=as_json, done=not dry_run)
     if planned.refusals:
         raise BadInput("\n".join(["an apply would change nothing:", *planned.refusals]))
+    _warn_of_other_settings(config)
     if planned.warnings:
         raise typer.Exit(1)
+
+
+def _warn_of_other_settings(config: Path | None) -> None:
+    """Say so on standard error if a gateway runs here that does not know what was applied."""
+    from edge_gateway.doctor import check_settings
+    from fleet_console.terminal import complain
+
+    found = check_settings(load(config).config)
+    if found is not None and not found.ok:
+        complain(found.detail)
 
 
 @app.command()

@@ -41,11 +41,25 @@ class Subject(StrEnum):
     DEVICES = "devices"
 
 
+_SUBJECTS = ", ".join(Subject)
+_OF_METRICS = frozenset({Subject.LAST, Subject.WINDOWS, Subject.STATES})
+
+
+def subject_of(text: str) -> Subject:
+    """Return the subject of that name."""
+    from fleet_config.problems import suggest
+
+    try:
+        return Subject(text)
+    except ValueError:
+        raise typer.BadParameter(f"'{text}' is not one of {_SUBJECTS}{suggest(text, Subject)}") from None
+
+
 def status(config: ConfigOption = None, *, as_json: JsonOption = False) -> None:
     """Show what a running gateway is doing, with every reading accounted for."""
     from edge_gateway.cli.status_table import status_view
 
-    show(ask(find_config(config), {"do": "status"}), as_json=as_json, table=status_view)
+    show(ask(find_config(config), {"do": "status"}, config), as_json=as_json, table=status_view)
 
 
 class _ShowsUnlessTold(TyperGroup):
@@ -71,7 +85,7 @@ def show_devices(
     """Show the devices a running gateway knows, with gaps in their sequences and what is wrong with them."""
     from edge_gateway.cli.tables import devices_table
 
-    found = ask(find_config(config), {"do": "devices", "device": device})
+    found = ask(find_config(config), {"do": "devices", "device": device}, config)
     if device is not None and not found:
         raise BadInput(f"no device '{device}' is known here")
     show(found, as_json=as_json, table=devices_table)
@@ -88,7 +102,7 @@ def forget_device(
     """Forget a metric, which starts again with its next value; or a whole device, which makes room if it is gone."""
     from fleet_console.drawing import Line
 
-    told = ask(find_config(config), {"do": "forget", "device": device, "metric": metric})
+    told = ask(find_config(config), {"do": "forget", "device": device, "metric": metric}, config)
     show(told, as_json=as_json, table=lambda text: [Line(text)])
 
 
@@ -96,11 +110,11 @@ def alerts(config: ConfigOption = None, *, as_json: JsonOption = False) -> None:
     """Show the alerts that fire now."""
     from edge_gateway.cli.tables import alerts_table
 
-    show(ask(find_config(config), {"do": "alerts"}), as_json=as_json, table=alerts_table)
+    show(ask(find_config(config), {"do": "alerts"}, config), as_json=as_json, table=alerts_table)
 
 
 def query(
-    what: Annotated[Subject, typer.Argument(help="What to show.")],
+    what: Annotated[Subject, typer.Argument(parser=subject_of, metavar="WHAT", help=f"One of {_SUBJECTS}.")],
     config: ConfigOption = None,
     *,
     device: Annotated[str | None, typer.Option(help="Only this device.")] = None,
@@ -135,12 +149,22 @@ def query(
         _show_rows(rows, devices_table, as_json=as_json)
         return
     with _history(settings) as history:
+        if metric is not None and what in _OF_METRICS:
+            _check_metric(metric, history.metrics())
         _show_rows(history.query(what.value, tier=tier, **wanted), rows_table, as_json=as_json)
         if history.damaged:
             complain(
                 f"{counted(history.damaged, 'window')} skipped (checksum mismatch). Stop the gateway and run"
                 " `edge-gateway spool verify`"
             )
+
+
+def _check_metric(metric: str, stored: list[str]) -> None:
+    """BadInput for a metric that was never stored, though others were: it is misspelt rather than silent."""
+    from fleet_config.problems import suggest
+
+    if stored and metric not in stored:
+        raise BadInput(f"no metric '{metric}' is stored here{suggest(metric, stored)}")
 
 
 @contextmanager
@@ -201,12 +225,13 @@ def _milliseconds(text: str, now: int) -> int | None:
 
 
 def _tier(every: str, lengths: list[int]) -> int:
-    from fleet_config.durations import parse_duration
+    from fleet_config.durations import format_duration, parse_duration
 
     try:
         length = parse_duration(every)
     except ValueError as error:
         raise BadInput(f"--every: {error}") from error
     if length not in lengths:
-        raise BadInput(f"--every: no window is {every} long in this configuration")
+        known = ", ".join(map(format_duration, lengths))
+        raise BadInput(f"--every: no window is {every} long in this configuration, only {known}")
     return lengths.index(length)

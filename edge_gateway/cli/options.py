@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -59,8 +60,8 @@ def socket_path(config: GatewayConfig) -> Path:
     return config.spool.path / SOCKET
 
 
-def ask(config: GatewayConfig, request: Mapping[str, Any]) -> Any:
-    """Send a request to the running gateway and return its answer.
+def ask(config: GatewayConfig, request: Mapping[str, Any], file: Path | None = None) -> Any:
+    """Send a request to the running gateway and return its answer. `file`: what `--config` names, for advice.
 
     BadInput when the gateway refuses the request, CannotReach when no gateway answers or it cannot answer now.
     """
@@ -80,10 +81,16 @@ def ask(config: GatewayConfig, request: Mapping[str, Any]) -> Any:
         raise CannotReach(
             f"permission denied on {path}: run this as the gateway's user, or as a member of its group"
         ) from error
-    except (OSError, TimeoutError) as error:
+    except local_socket.NotRunning as error:
         raise CannotReach(
-            f"no running gateway answers at {path} ({plain_text(error)}); start one with: edge-gateway run"
+            f"no gateway runs on the spool {path.parent.absolute()}; start one with: {_run(file)}"
         ) from error
+    except (OSError, TimeoutError) as error:
+        raise CannotReach(f"the gateway at {path} does not answer: {plain_text(error)}") from error
+
+
+def _run(file: Path | None) -> str:
+    return "edge-gateway run" if file is None else f"edge-gateway run -c {shlex.quote(str(file))}"
 
 
 def find_config(config: Path | None) -> GatewayConfig:

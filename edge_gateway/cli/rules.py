@@ -102,7 +102,7 @@ tests:
 def _first_test(places: Sequence[Path]) -> list[str]:
     """Return where a first test of the rules in `places` belongs, and one to start from; BadInput without rules."""
     from edge_gateway.rules.files.load import rule_files
-    from edge_gateway.rules.testing.definitions import SUFFIX
+    from edge_gateway.rules.testing.definitions import test_file_of
 
     files = [file for place in places for file in rule_files(place)]
     if not files:
@@ -110,7 +110,7 @@ def _first_test(places: Sequence[Path]) -> list[str]:
     file = files[0]
     return [
         f"no tests in {', '.join(map(str, places))}",
-        f"Those of {file} belong in {file.with_name(file.stem + SUFFIX)}, such as this one of an alert FreezerTooWarm:",
+        f"Those of {file} belong in {test_file_of(file)}, such as this one of an alert FreezerTooWarm:",
         "",
         *EXAMPLE.format(file=file.name).splitlines(),
     ]

@@ -34,9 +34,12 @@ def run(
 
     return_free_memory()
     os.umask(UMASK)
-    settings = load(config, embedded=embedded).config
+    loaded = load(config, embedded=embedded)
+    settings = loaded.config
     spool.refuse_in_use(settings.spool.path)  # before the import of the program, which takes a while
     set_up_logs(settings.log.level, "json" if as_json else settings.log.format)
+    source = loaded.file.absolute() if loaded.file else "variables and defaults, without a file"
+    log.info("configuration: %s; spool: %s", source, settings.spool.path.absolute())
     if settings.rules.path == shipped("rules"):
         log.info("no gateway.yaml and no ./rules here: using the example rules in %s", settings.rules.path)
     interrupted = asyncio.run(_run_until_signal(settings, embedded=embedded))

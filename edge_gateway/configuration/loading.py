@@ -144,7 +144,7 @@ def _beside(model: M, home: Path, *, stay: AbstractSet[KeyPath], path: KeyPath =
 
 
 def _override(data: Any, environment: Mapping[str, str]) -> tuple[list[Problem], dict[KeyPath, str]]:
-    known = {PREFIX + "_".join(path).upper(): path for path in _leaves(GatewayConfig)}
+    known = _variables()
     problems: list[Problem] = []
     variables: dict[KeyPath, str] = {}
     for name, text in environment.items():
@@ -161,6 +161,15 @@ def _override(data: Any, environment: Mapping[str, str]) -> tuple[list[Problem],
         _put(data, known[name], value)
         variables[known[name]] = name
     return problems, variables
+
+
+def variables_set(environment: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
+    """Return the path of each setting that a variable overrides, by the variable's name."""
+    return {name: path for name, path in _variables().items() if name in environment}
+
+
+def _variables() -> dict[str, tuple[str, ...]]:
+    return {PREFIX + "_".join(path).upper(): path for path in _leaves(GatewayConfig)}
 
 
 def _value_of(path: KeyPath, text: str, name: str) -> Any:
@@ -211,24 +220,30 @@ def _put_default(data: Any, path: KeyPath, value: Any) -> bool:
 
 def effective(loaded: Loaded) -> Iterator[tuple[str, str, str]]:
     """Yield (key, value, origin) of every setting, in the model's order; secrets stay references."""
-    plain = loaded.config.model_dump(mode="python")
-    yield from _rows(plain, (), loaded)
+    for path, value in settings_of(loaded.config):
+        yield ".".join(map(str, path)), shown(value), loaded.origin(path)
 
 
-def _rows(value: Any, path: KeyPath, loaded: Loaded) -> Iterator[tuple[str, str, str]]:
+def settings_of(config: GatewayConfig) -> Iterator[tuple[KeyPath, Any]]:
+    """Yield path and value of every setting, in the model's order."""
+    return _rows(config.model_dump(mode="python"), ())
+
+
+def _rows(value: Any, path: KeyPath) -> Iterator[tuple[KeyPath, Any]]:
     if isinstance(value, Mapping) and value:
         for key, inner in value.items():
-            yield from _rows(inner, (*path, key), loaded)
+            yield from _rows(inner, (*path, key))
     elif isinstance(value, (list, tuple)) and value and isinstance(value[0], Mapping):
         for position, inner in enumerate(value):
-            yield from _rows(inner, (*path, position), loaded)
+            yield from _rows(inner, (*path, position))
     else:
-        yield ".".join(map(str, path)), _shown(value), loaded.origin(path)
+        yield path, value
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
+    """Return a setting's value as text; a secret as the reference it is."""
     if isinstance(value, (list, tuple)):
-        return "[" + ", ".join(map(_shown, value)) + "]"
+        return "[" + ", ".join(map(shown, value)) + "]"
     if isinstance(value, Path):
         return str(value.absolute())
     if isinstance(value, bool):

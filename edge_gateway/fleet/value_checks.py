@@ -22,11 +22,18 @@ class MetricPolicy:
         range: (lowest, highest) good value, inclusive.
         missing: values that stand for "no value".
         rate: (readings, ms); readings of a series beyond this rate, by device time, are refused.
+        unit: what its values are measured in. Values are not converted.
     """
 
     range: tuple[float, float] | None = None
     missing: tuple[float, ...] = ()
     rate: tuple[float, int] | None = None
+    unit: str | None = None
+
+
+def units_of(metrics: Mapping[str, MetricPolicy]) -> dict[str, str]:
+    """Return the unit of each metric that has one."""
+    return {name: one.unit for name, one in metrics.items() if one.unit}
 
 
 class Checked(NamedTuple):

@@ -33,6 +33,7 @@ from edge_gateway.fleet.decoders.status import Unreadable, read_status
 from edge_gateway.fleet.devices.births import Needed
 from edge_gateway.fleet.limits import Refusal
 from edge_gateway.fleet.registry import Registry
+from edge_gateway.fleet.value_checks import units_of
 from edge_gateway.fold.by_topic import by_topic
 from edge_gateway.fold.closed_windows import for_store
 from edge_gateway.fold.command_queue import CommandQueue, CommandWork
@@ -269,7 +270,9 @@ class Pipeline:
         """Set which facts of a birth the registry keeps: those that the rules in force or the store need."""
         rules = self.rules.rules
         tags = rules.tags | frozenset(self.registry.forwarded)
-        self.registry.needed = Needed(tags, rules.unit_metrics)
+        self.registry.needed = Needed(
+            tags, rules.unit_metrics | units_of(self.admission.policy.metrics).keys()
+        )
 
     def _tick(self, moment: Moment, effects: Effects) -> None:
         retired = self._retire(moment)

@@ -29,12 +29,14 @@ class MetricLimits(msgspec.Struct, frozen=True):
         missing: values that stand for "no value".
         rate: how many readings a series may have, as (count, ms); None: any number.
         kind: whether values are numbers or states; None: what the device says first.
+        unit: what values are measured in, which a birth should say too; None: anything.
     """
 
     range: tuple[float, float] | None
     missing: tuple[float, ...]
     rate: tuple[float, int] | None
     kind: Literal["number", "state"] | None = None
+    unit: str | None = None
 
 
 class FoldSettings(msgspec.Struct, frozen=True):
@@ -103,7 +105,8 @@ def build_pipeline(gateway: str, settings: FoldSettings) -> Pipeline:
     registry = Registry(limits, settings.forwarded, kinds, sites)
     policy = AdmissionPolicy(
         metrics={
-            name: MetricPolicy(one.range, one.missing, one.rate) for name, one in settings.metrics.items()
+            name: MetricPolicy(one.range, one.missing, one.rate, one.unit)
+            for name, one in settings.metrics.items()
         },
         time=TimeLimits(settings.earliest, settings.max_future_skew),
         max_reading_age=settings.max_reading_age,

@@ -119,7 +119,9 @@ class Control:
 
     def _lost(self, error: Exception | None) -> None:
         self.counters.control_connections_lost += self._accepted
-        log.info("control connection %s: %s", "lost" if self._accepted else "failed", _in_words(error))
+        reported = not self._accepted and Problem.BROKER in self.problems  # which says why, with the address
+        level = logging.DEBUG if reported else logging.INFO
+        log.log(level, "control connection %s: %s", "lost" if self._accepted else "failed", _in_words(error))
         reason = _reason_of(error)
         self._connected = self._accepted = False
         self._silent_since = self.clock() if self._silent_since is None else self._silent_since

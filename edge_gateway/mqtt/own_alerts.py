@@ -7,13 +7,12 @@ the outgoing queue.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from edge_gateway.fold.messages import Message
 from edge_gateway.records.alerts import ALERT_COLUMNS
-from edge_gateway.status.catalogue import Problem
 from edge_gateway.status.problem import Gravity
 from edge_gateway.status.report import OpenProblem
 from fleet_wire import control_messages, topics
@@ -21,6 +20,11 @@ from fleet_wire import control_messages, topics
 GROUP = "gateway"
 LONGEST = 500
 """Characters of a summary."""
+LEVELS: Final[Mapping[Gravity, control_messages.Level]] = {
+    Gravity.FAILURE: "critical",
+    Gravity.WARNING: "warning",
+}
+"""The level of a problem's alert; a notice has none."""
 
 
 @dataclass(slots=True)
@@ -45,13 +49,16 @@ class OwnAlerts:
         ]
 
     def follow(self, problems: Iterable[OpenProblem]) -> None:
-        """Send alerts for problems opened and cleared since the last call; notices are no alerts."""
+        """Send alerts for problems opened and cleared since the last call; notices are no alerts.
+
+        One whose gravity changed is sent again with its new level.
+        """
         now = {problem.code: problem for problem in problems if problem.gravity is not Gravity.NOTICE}
         for code in [code for code in self._firing if code not in now]:
             ended = self._firing.pop(code)
             self.send([self._message(ended, "resolved"), Message(self._topic(code), b"", retain=True)])
         for code, problem in now.items():
-            if code not in self._firing:
+            if code not in self._firing or self._firing[code].gravity is not problem.gravity:
                 self._firing[code] = problem
                 self.send([self._message(problem, "firing")])
 
@@ -68,7 +75,7 @@ class OwnAlerts:
             id=hashlib.blake2b(name.encode(), digest_size=8).hexdigest(),
             group=GROUP,
             rule=problem.code,
-            level="critical" if Problem.of(problem.code).entry.critical else "warning",
+            level=LEVELS[problem.gravity],
             state=state,
             subject=topics.GATEWAY_SUBJECT,
             at=problem.since if state == "firing" else self.clock(),

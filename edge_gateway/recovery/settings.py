@@ -41,7 +41,7 @@ def fold_settings(config: GatewayConfig) -> FoldSettings:
 
 def _metric(metric: MetricSection) -> MetricLimits:
     rate = None if metric.rate is None else _pair(metric.rate)
-    return MetricLimits(metric.range, metric.missing, rate, metric.kind)
+    return MetricLimits(metric.range, metric.missing, rate, metric.kind, metric.unit)
 
 
 def _sites(named: Iterable[str]) -> tuple[str, ...]:

@@ -309,7 +309,7 @@ class Gateway:
         return f"{self.phase}; {'; '.join(problem.text for problem in self.problems) or 'all is well'}"
 
     def local_api(self) -> LocalApi:
-        return LocalApi(self._plain_report, self._devices, self._alerts, self._operators)
+        return LocalApi(self._plain_report, self._devices, self._alerts, self._operators, self.config)
 
     def _devices(self, wanted: str | None) -> Iterator[dict[str, Any]]:
         return describe_devices(self._pipeline, wanted)

@@ -6,6 +6,8 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from edge_gateway.configuration.in_force import in_force
+from edge_gateway.configuration.model import GatewayConfig
 from edge_gateway.service.operators import Operators
 from fleet_config.problems import suggest
 from fleet_wire.local_socket import RequestFailed
@@ -20,12 +22,14 @@ class LocalApi:
     devices: Callable[[str | None], Iterator[dict[str, Any]]]
     alerts: Callable[[], list[dict[str, Any]]]
     operators: Operators
+    config: GatewayConfig
 
     async def __call__(self, request: Mapping[str, Any]) -> Any:
         answers: dict[str, Callable[[Mapping[str, Any]], Awaitable[Any]]] = {
             "status": self._status,
             "devices": self._devices,
             "alerts": self._alerts,
+            "settings": self._settings,
             "reload": self._reload,
             "forget": self.operators.forget,
             "confirm_clock": self._confirm_clock,
@@ -48,6 +52,9 @@ class LocalApi:
 
     async def _alerts(self, _: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
         return iter(self.alerts())  # one by one: thousands would exceed the length of a line
+
+    async def _settings(self, _: Mapping[str, Any]) -> dict[str, Any]:
+        return in_force(self.config)
 
     async def _reload(self, _: Mapping[str, Any]) -> str:
         return await self.operators.reload()

@@ -78,8 +78,8 @@ class RulesWatch:
 def fingerprint(path: Path) -> Fingerprint:
     """Return (name, inode, size, mtime in ns) of every rule file; zeros for a file that cannot be examined.
 
-    Empty if the directory is missing or unreadable. OSError if the process itself lacks resources, such as a free file
-    descriptor.
+    Of a directory without any, that of the directory. Empty if it is missing or unreadable. OSError if the process
+    itself lacks resources, such as a free file descriptor.
     """
     try:
         files = rule_files(path)
@@ -87,7 +87,7 @@ def fingerprint(path: Path) -> Fingerprint:
         if isinstance(found.__cause__, OSError) and found.__cause__.errno in _OF_PROCESS:
             raise found.__cause__ from found
         return ()
-    return tuple((file.name, *_identity(file)) for file in files)
+    return tuple((file.name, *_identity(file)) for file in files or [path])
 
 
 def _identity(file: Path) -> tuple[int, int, int]:

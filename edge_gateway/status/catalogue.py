@@ -8,8 +8,8 @@ from typing import Final
 from edge_gateway.status.problem import Clears, Entry, Gravity, Lasts, Latches
 
 
-def _failure(text: str, raised: str, over: Clears | Latches, action: str, *, critical: bool = False) -> Entry:
-    return Entry((Gravity.FAILURE,), text, raised, over, action, critical)
+def _failure(text: str, raised: str, over: Clears | Latches, action: str) -> Entry:
+    return Entry((Gravity.FAILURE,), text, raised, over, action)
 
 
 def _warning(text: str, raised: str, over: Clears | Latches | Lasts, action: str) -> Entry:
@@ -75,7 +75,6 @@ class Problem(Enum):
         "there is no connection to the broker, or it does not answer subscriptions",
         Clears("the broker has granted the subscriptions again"),
         "see the text: address, certificate, password or ACL",
-        critical=True,
     )
     SESSION_LOST = _warning(
         "the broker lost this gateway's session: deliveries sent {} may be missing; devices that read receipts send"
@@ -168,14 +167,12 @@ class Problem(Enum):
         "the disk is full, `spool.max_bytes` is used up, or late readings fill their share: deliveries wait",
         Clears("there is room again; deliveries go on by themselves"),
         "free space, or raise `spool.max_bytes`",
-        critical=True,
     )
     SPOOL_LOST = _failure(
         "the broker knows this gateway but the spool is new: windows in progress are partial",
         "the broker knew this gateway, but its spool is new",
         _PAST,
         "check whether `spool.path` is on a disk that lasts; windows in progress are in `sensor_partial`",
-        critical=True,
     )
     STATE_LOST = _failure(
         "a part of the folded state is lost: windows in progress are partial",
@@ -183,9 +180,7 @@ class Problem(Enum):
         _PAST,
         "see `records_lost`, `journal_corrupt` and `checkpoint_corrupt`; windows in progress are in `sensor_partial`",
     )
-    JOURNAL_CORRUPT = _failure(
-        "set aside: {}", "a damaged journal segment was set aside", _FOUND, _FILES, critical=True
-    )
+    JOURNAL_CORRUPT = _failure("set aside: {}", "a damaged journal segment was set aside", _FOUND, _FILES)
     CHECKPOINT_CORRUPT = _failure("set aside: {}", "a damaged checkpoint was set aside", _FOUND, _FILES)
     STORE_CORRUPT = _failure(
         "{}",
@@ -335,6 +330,12 @@ class Problem(Enum):
         "a birth is longer than what is kept of one (see Bounds)",
         "a shorter birth arrives",
         "shorten the birth",
+    )
+    DEVICE_UNITS = _device(
+        "the birth of a device gives a metric another unit than `metrics` in gateway.yaml. Its values are taken as they"
+        " are: nothing is converted",
+        "the units agree",
+        "correct the unit in gateway.yaml and restart the gateway, or in the device",
     )
     BAD_VALUES = _device(
         "more than half of the last 64 to 128 values of a device are bad; metric and reason are those of the newest",

@@ -13,6 +13,7 @@ from edge_gateway.fleet.accounting import bad_text
 from edge_gateway.fleet.admission import SEQUENCE_CONFLICT
 from edge_gateway.fleet.decoders.diagnosis import EXPECTED_TIME, unit_of
 from edge_gateway.fleet.limits import Refusal
+from edge_gateway.fleet.value_checks import units_of
 from edge_gateway.fleet.watch.troubled_topics import IN_A_ROW, shown_name
 from edge_gateway.status.catalogue import Problem
 from fleet_config.durations import format_duration
@@ -204,6 +205,17 @@ def _long_births(pipeline: Pipeline) -> Iterator[DeviceTrouble]:
         yield _of(pipeline, device, "its birth has more tags or metrics than are kept")
 
 
+def _units(pipeline: Pipeline) -> Iterator[DeviceTrouble]:
+    """Yield devices whose birth gives a metric another unit than gateway.yaml; their values are taken as they are."""
+    units = units_of(pipeline.admission.policy.metrics)
+    for device, facts in pipeline.registry.births.facts.items() if units else ():
+        wrong = [name for name in units.keys() & facts.units.keys() if facts.units[name] != units[name]]
+        if wrong:
+            name = min(wrong)
+            said = printable(facts.units[name], 20)
+            yield _of(pipeline, device, f"its birth gives {name} in {said}, gateway.yaml in {units[name]}")
+
+
 # --- who uses up a share, or sends bad values
 
 
@@ -243,6 +255,7 @@ CHECKS: Final = (
     DeviceCheck(Problem.DEVICE_NUMBERING, "the numbering is not believed", "device", _numbering),
     DeviceCheck(Problem.DEVICE_CONFLICTS, "numbers are used twice", "device", _conflicts),
     DeviceCheck(Problem.BIRTHS_CUT, "the birth is too long", "device", _long_births),
+    DeviceCheck(Problem.DEVICE_UNITS, "the unit is another one", "device", _units),
     DeviceCheck(Problem.BAD_VALUES, "values do not count", "device", _mostly_bad),
     DeviceCheck(Problem.DEVICE_SHARES, "a share is used up", "device", _shares, lingers=True),
     DeviceCheck(Problem.LATE_SHARE, "too many late readings", "device", _late, lingers=True),

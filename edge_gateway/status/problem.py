@@ -52,7 +52,6 @@ class Entry:
         raised: what raises it, for the documentation.
         over: what clears it, why it latches, or how long it lasts.
         action: what an operator should do, for the documentation.
-        critical: whether its alert on the wire is `critical` instead of `warning`.
     """
 
     gravities: tuple[Gravity, ...]
@@ -60,7 +59,6 @@ class Entry:
     raised: str
     over: Clears | Latches | Lasts
     action: str
-    critical: bool = False
 
     def __post_init__(self) -> None:
         if not (self.over.how and self.gravities and self.text and self.raised and self.action):

@@ -16,8 +16,9 @@ from typing import Any
 import pytest
 
 from edge_gateway import doctor
+from edge_gateway.configuration.in_force import in_force
 from edge_gateway.configuration.model import GatewayConfig
-from edge_gateway.doctor import CheckResult, check_gateway, run_checks
+from edge_gateway.doctor import CheckResult, check_gateway, check_settings, run_checks
 from edge_gateway.journal import spool
 from edge_gateway.status.clock import MachineClock
 from edge_gateway.status.problem import Gravity
@@ -82,6 +83,19 @@ def test_where_no_gateway_runs_none_is_asked(tmp_path: Path) -> None:
     assert check_gateway(tmp_path / "not" / "yet") is None
 
 
+async def test_a_section_added_since_the_gateway_started(tmp_path: Path) -> None:
+    place = {"path": str(tmp_path)}
+    before = settings(tmp_path, spool=place)
+    after = settings(tmp_path, spool=place, influx={"url": "http://127.0.0.1", "org": "o", "token": "env:T"})
+    async with running(tmp_path, lambda _: in_force(before)):
+        same = await asyncio.to_thread(check_settings, before)
+        found = await asyncio.to_thread(check_settings, after)
+    assert same == CheckResult("settings", ok=True, detail="the gateway runs with them")
+    told = "restart the gateway: influx changed since it started"
+    assert found == CheckResult("settings", ok=False, detail=told)
+    assert await asyncio.to_thread(check_settings, after) is None
+
+
 @contextmanager
 def answering(answer: bytes) -> Iterator[int]:
     """A server, in a thread, that gives every request this answer; its port."""
@@ -144,7 +158,7 @@ def test_a_clock_that_the_running_gateway_doubts_will_not(
     monkeypatch.setattr(doctor, "synchronised", lambda: False)
     monkeypatch.setattr(MachineClock, "trusted", lambda _: True)
     report = {"clock": {"state": "outvoted"}, "problems": [{"code": "clock", "text": "10h behind the fleet"}]}
-    monkeypatch.setattr(doctor, "_report_of_running", lambda _: report)
+    monkeypatch.setattr(doctor, "_ask_running", lambda *_: report)
     clock = found(tmp_path, "clock")
     assert not clock.ok
     assert clock.detail.startswith("10h behind the fleet; set it")
@@ -153,9 +167,8 @@ def test_a_clock_that_the_running_gateway_doubts_will_not(
 def test_a_clock_that_the_fleet_agrees_with_will_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "synchronised", lambda: False)
     monkeypatch.setattr(MachineClock, "trusted", lambda _: True)
-    monkeypatch.setattr(
-        doctor, "_report_of_running", lambda _: {"clock": {"state": "agreed"}, "problems": []}
-    )
+    report = {"clock": {"state": "agreed"}, "problems": []}
+    monkeypatch.setattr(doctor, "_ask_running", lambda *_: report)
     assert found(tmp_path, "clock").detail.endswith("the clocks of the fleet agree with it")
 
 
@@ -262,7 +275,8 @@ def test_a_broker_that_takes_the_gateway(tmp_path: Path, broker: Broker) -> None
 def test_a_broker_that_is_not_there_is_named_once(tmp_path: Path) -> None:
     url = f"mqtt://127.0.0.1:{free_port()}"
     checked = found(tmp_path, "broker", embedded=False, mqtt={"url": url})
-    assert checked == CheckResult("broker", ok=False, detail=f"cannot reach {url}: Connection refused")
+    told = f"cannot reach {url}: Connection refused; is it running, and mqtt.url right?"
+    assert checked == CheckResult("broker", ok=False, detail=told)
 
 
 def test_something_else_at_the_brokers_port(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from edge_gateway.rules.files.model import AlertSpec, GroupSpec, RecordSpec, Rul
 from edge_gateway.rules.files.resolve import Place, RuleSource, alert_rule, check_expression, record_rule
 from edge_gateway.rules.language.ruleset import Rule, RuleSet, cycle_of
 from fleet_config.bounded_file import in_words
+from fleet_config.counting import counted
 from fleet_config.problems import MOST_PROBLEMS, Problem, ProblemsFound
 from fleet_config.validation import validate
 from fleet_config.yaml_source import load_yaml
@@ -20,15 +21,27 @@ if TYPE_CHECKING:
 
     from edge_gateway.rules.language.ruleset import OnChange
 
-__all__ = ["MOST_FILES", "MOST_RULES", "RuleSet", "load_rules", "rule_files"]
+__all__ = [
+    "MOST_FILES",
+    "MOST_RULES",
+    "TEST_ENDINGS",
+    "RuleSet",
+    "is_rule_file",
+    "is_test_file",
+    "load_rules",
+    "rule_files",
+]
 
 MOST_FILES: Final = 200
 MOST_RULES: Final = 2_000
 """In one set. Rules are swapped between two batches; so many delay the next one by less than 0.1 s."""
+ENDINGS: Final = (".yaml", ".yml")
+TEST_ENDINGS: Final = tuple(f".test{ending}" for ending in ENDINGS)
+_MOST_NAMED: Final = 5
 
 
 def rule_files(path: Path) -> list[Path]:
-    """The rule files of a directory, `*.yaml` except dotfiles and `*.test.yaml`, or the file itself.
+    """The rule files of a directory (`is_rule_file`), or the file itself.
 
     ProblemsFound for a directory that cannot be read: it must not look like one without rules.
     """
@@ -36,7 +49,7 @@ def rule_files(path: Path) -> list[Path]:
         if not stat.S_ISDIR(path.stat().st_mode):
             return [path]
         with os.scandir(path) as entries:
-            names = sorted(entry.name for entry in entries if _is_rule_file(entry.name))
+            names = sorted(entry.name for entry in entries if is_rule_file(entry.name))
     except OSError as error:
         raise ProblemsFound([Problem(str(path), 1, 1, in_words(error))]) from error
     if len(names) > MOST_FILES:
@@ -44,8 +57,33 @@ def rule_files(path: Path) -> list[Path]:
     return [path / name for name in names]
 
 
-def _is_rule_file(name: str) -> bool:
-    return name.endswith(".yaml") and not name.startswith(".") and not name.endswith(".test.yaml")
+def is_rule_file(name: str) -> bool:
+    """Whether a file of this name in a directory of rules holds rules: no dotfile, and no test."""
+    return name.endswith(ENDINGS) and not name.startswith(".") and not name.endswith(TEST_ENDINGS)
+
+
+def is_test_file(name: str) -> bool:
+    """Whether a file of this name holds tests of rules."""
+    return name.endswith(TEST_ENDINGS) and not name.startswith(".")
+
+
+def _check_not_misnamed(directory: Path) -> None:
+    """ProblemsFound if no file of a directory is a rule file, though it has others: their names may be wrong."""
+    try:
+        with os.scandir(directory) as entries:
+            names = sorted(entry.name for entry in entries if _may_be_misnamed(entry))
+    except OSError as error:
+        raise ProblemsFound([Problem(str(directory), 1, 1, in_words(error))]) from error
+    if names:
+        shown = ", ".join(names[:_MOST_NAMED]) + (", …" if len(names) > _MOST_NAMED else "")
+        fault = (
+            f"no rule file among its {counted(len(names), 'file')} ({shown}): the name of a rule file ends in"
+        )
+        raise ProblemsFound([Problem(str(directory), 1, 1, f"{fault} {' or '.join(ENDINGS)}")])
+
+
+def _may_be_misnamed(entry: os.DirEntry[str]) -> bool:
+    return not entry.name.startswith(".") and not is_test_file(entry.name) and entry.is_file()
 
 
 def load_rules(path: Path | Sequence[Path], *, on_change: OnChange = "keep") -> RuleSet:
@@ -71,7 +109,10 @@ class _Loader:
 
     def read_all(self, path: Path) -> None:
         try:
-            for file in rule_files(path):
+            files = rule_files(path)
+            if not files:
+                _check_not_misnamed(path)
+            for file in files:
                 self._read(file)
         except ProblemsFound as found:
             self._problems += found.problems

@@ -1,4 +1,4 @@
-"""The schema of rule test files (`<name>.test.yaml`), and reading them."""
+"""The schema of rule test files (`<name>.test.yaml` or `.test.yml`), and reading them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, FiniteFloat
 
-from edge_gateway.rules.files.load import rule_files
+from edge_gateway.rules.files.load import TEST_ENDINGS, is_test_file, rule_files
 from edge_gateway.rules.files.model import LevelName, RuleName
 from edge_gateway.rules.files.resolve import Place, RuleSource
 from edge_gateway.rules.language.tokens import ExpressionError
@@ -24,7 +24,6 @@ from fleet_wire.topics import is_level
 if TYPE_CHECKING:
     from edge_gateway.rules.language.ruleset import Rule
 
-SUFFIX = ".test.yaml"
 MAX_DEVICES = 1_000
 
 
@@ -113,13 +112,19 @@ def find_files(paths: list[Path]) -> list[Path]:
     _check_found(paths)
     for path in paths:
         if path.is_dir():
-            files = (file for file in sorted(path.glob(f"*{SUFFIX}")) if not file.name.startswith("."))
+            files = (file for file in sorted(path.iterdir()) if is_test_file(file.name))
             found.update(dict.fromkeys(files))
-        elif path.name.endswith(SUFFIX):
+        elif path.name.endswith(TEST_ENDINGS):
             found[path] = None
         else:
-            found[path.with_name(path.name.removesuffix(".yaml") + SUFFIX)] = None
+            found[test_file_of(path)] = None
     return list(found)
+
+
+def test_file_of(rules: Path) -> Path:
+    """The file of the tests of a rule file, with either ending; the first one if there is none yet."""
+    places = [rules.with_name(rules.stem + ending) for ending in TEST_ENDINGS]
+    return next((place for place in places if place.exists()), places[0])
 
 
 def _check_found(paths: list[Path]) -> None:

@@ -8,10 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from edge_gateway.rules.files.load import load_rules, rule_files
+from edge_gateway.rules.files.load import TEST_ENDINGS, load_rules, rule_files
 from edge_gateway.rules.testing.bench import Bench
 from edge_gateway.rules.testing.coverage import unreached
-from edge_gateway.rules.testing.definitions import SUFFIX, RuleTest, check_names, find_files, read_tests
+from edge_gateway.rules.testing.definitions import RuleTest, check_names, find_files, read_tests
 from edge_gateway.rules.testing.expectations import failure
 from fleet_config.problems import Problem, ProblemsFound
 
@@ -118,7 +118,7 @@ def _rules_of(test: RuleTest, rules: RuleSets) -> list[Rule]:
 
 def _covered(paths: Sequence[Path], rules: RuleSets) -> list[Rule]:
     """The rules that should be tested: those that tests load, and those of the files among `paths`."""
-    asked = [file for path in paths if not path.name.endswith(SUFFIX) for file in rule_files(path)]
+    asked = [file for path in paths if not path.name.endswith(TEST_ENDINGS) for file in rule_files(path)]
     loaded = {file.resolve() for files in rules for file in files}
     extra = [file for file in asked if file.resolve() not in loaded]
     found = {rule.name: rule for ruleset in rules.values() for rule in ruleset.rules}

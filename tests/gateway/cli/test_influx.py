@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
+from edge_gateway import doctor
 from edge_gateway.cli import main
+from edge_gateway.doctor import CheckResult
 from edge_gateway.sinks.influx.setup import apply as setup
 from edge_gateway.sinks.influx.setup.plan import Allowed, Change, Plan
 
@@ -63,6 +65,16 @@ def test_a_dry_run_plans_and_applies_nothing(
     monkeypatch.setattr(setup, "apply", applied)
     assert run("apply", "--dry-run", "--config", str(file)) == status
     assert (len(planned.called), applied.called) == (1, [])
+
+
+def test_an_apply_says_that_the_running_gateway_has_other_settings(
+    file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(setup, "apply", Planned(IN_STEP))
+    told = CheckResult("settings", ok=False, detail="restart the gateway: influx changed since it started")
+    monkeypatch.setattr(doctor, "check_settings", lambda _: told)
+    assert run("apply", "--config", str(file)) == 0
+    assert capsys.readouterr().err.splitlines() == [told.detail]
 
 
 def test_an_apply_says_what_it_did_and_a_dry_run_what_it_would_do(

@@ -35,8 +35,8 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (["query", "moons"], 2, "is not one of"),
         (["query", "windows"], 2, "there is no history at"),
         (["query", "devices"], 2, "there is no checkpoint at"),
-        (["status"], 3, "no running gateway answers at"),
-        (["devices", "[/red]\x1b[2J"], 3, "no running gateway answers at"),
+        (["status"], 3, "no gateway runs on the spool"),
+        (["devices", "[/red]\x1b[2J"], 3, "no gateway runs on the spool"),
         (["spool", "inspect"], 2, "there is no spool at"),
         (
             ["rules", "test", "--junit", "/nonexistent/x.xml"],

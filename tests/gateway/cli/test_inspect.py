@@ -11,6 +11,8 @@ from edge_gateway.cli import inspect, main
 from edge_gateway.journal.spool import SOCKET
 from edge_gateway.recovery import checkpoint_view
 from fleet_wire import local_socket
+from tests.gateway.store.fleet import SETTINGS, T0, closed, named
+from tests.gateway.store.stored import opened
 
 NOW = 1_790_000_000_000
 
@@ -22,7 +24,7 @@ class Answers:
         self.answer = answer
         self.requests: list[dict[str, Any]] = []
 
-    def __call__(self, _: object, request: dict[str, Any]) -> Any:
+    def __call__(self, _: object, request: dict[str, Any], __: Path | None) -> Any:
         self.requests.append(request)
         return self.answer
 
@@ -64,6 +66,16 @@ def test_a_command_sends_its_request_and_prints_the_answer_as_json(
     assert run(file, *arguments, "--json") == 0
     assert gateway.requests == [request_sent]
     assert json.loads(capsys.readouterr().out) == gateway.answer
+
+
+def test_a_subject_that_is_not_there_is_told_the_known_ones(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(file, "query", "wndows") == 2
+    told = " ".join(capsys.readouterr().err.replace("│", " ").split())
+    assert "'wndows' is not one of last, windows, states" in told
+    assert "did you mean 'windows'?" in told
+    assert "Value error" not in told
 
 
 def test_a_device_that_is_not_known_is_an_error(
@@ -109,7 +121,17 @@ def test_only_windows_of_a_configured_length_can_be_chosen(
     file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(file, "query", "windows", "--every", "7m") == 2
-    assert "no window is 7m long in this configuration" in capsys.readouterr().err
+    assert "no window is 7m long in this configuration, only 1m, 10m, 1h" in capsys.readouterr().err
+
+
+def test_a_metric_that_was_never_stored_is_an_error(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    store = opened(file.parent / "spool", SETTINGS)
+    assert run(file, "query", "last", "--metric", "temprature") == 0
+    store.apply([(1, [named(range(1), windows=(closed(0, [(0, T0, 1.0)]),))])])
+    assert run(file, "query", "last", "--metric", "temperature") == 0
+    assert run(file, "query", "last", "--metric", "temprature") == 2
+    told = "no metric 'temprature' is stored here; did you mean 'temperature'?\n"
+    assert capsys.readouterr().err == told
 
 
 def test_a_limit_holds_for_devices_too(

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from edge_gateway.cli import main
 from edge_gateway.cli.options import ask, find_config, socket_path
 from edge_gateway.configuration.model import GatewayConfig
 from edge_gateway.errors import BadInput, CannotReach
@@ -60,8 +61,19 @@ def test_the_answer_is_returned_and_an_error_says_whose_fault_it_is(config: Gate
 
 
 def test_nobody_answers(config: GatewayConfig) -> None:
-    with pytest.raises(CannotReach, match="start one with: edge-gateway run"):
+    with pytest.raises(
+        CannotReach, match=r"^no gateway runs on the spool .*; start one with: edge-gateway run$"
+    ):
         ask(config, {"do": "status"})
+
+
+def test_the_advice_to_start_one_names_the_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "gateway.yaml"
+    file.write_text("mqtt: {url: mqtt://localhost}\nspool: {path: spool}\n")
+    with pytest.raises(SystemExit):
+        main(["status", "-c", str(file)])
+    told = f"no gateway runs on the spool {tmp_path / 'spool'}; start one with: edge-gateway run -c {file}\n"
+    assert capsys.readouterr().err == told
 
 
 def test_without_a_file_the_embedded_gateway_that_ran_here_is_meant(

@@ -43,6 +43,18 @@ def test_a_signal_stops_the_gateway(
     assert started == {"socket": file.parent / "spool" / "control.sock", "embedded": False}
 
 
+def test_the_log_begins_with_the_configuration_and_the_spool(
+    file: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def run(*_: object, **__: object) -> None:
+        pass
+
+    monkeypatch.setattr(composition, "run", run)
+    with caplog.at_level("INFO"), pytest.raises(SystemExit):
+        main(["run", "--config", str(file)])
+    assert caplog.messages[0] == f"configuration: {file}; spool: {file.parent / 'spool'}"
+
+
 def test_a_spool_in_use_is_refused_before_the_program_is_imported(
     file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

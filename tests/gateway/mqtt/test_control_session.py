@@ -12,6 +12,7 @@ import pytest
 
 from edge_gateway.fold.messages import Message
 from edge_gateway.mqtt.control_session import SETTLED, _in_words
+from edge_gateway.status.catalogue import Problem
 from tests.gateway.mqtt.messages import ALERT, firing
 from tests.gateway.mqtt.strict_broker import Rig, StrictBroker
 from tests.servers.process import free_port
@@ -140,6 +141,20 @@ async def test_a_try_that_fails_is_no_connection_lost() -> None:
     async with Rig(free_port()) as rig:
         await rig.until(lambda: rig.control._losses > 1)
         assert rig.counters.control_connections_lost == 0
+
+
+@pytest.mark.parametrize(("reported", "level"), [(False, "INFO"), (True, "DEBUG")])
+async def test_a_try_that_fails_is_told_once_with_the_problem_of_the_broker(
+    caplog: pytest.LogCaptureFixture, reported: bool, level: str
+) -> None:
+    caplog.set_level("DEBUG")
+    rig = Rig(free_port())
+    if reported:
+        rig.control.problems.raise_(Problem.BROKER, "cannot reach it")
+    async with rig:
+        await rig.until(lambda: "control connection failed" in caplog.text)
+    tries = [one for one in caplog.records if one.message.startswith("control connection failed")]
+    assert {one.levelname for one in tries} == {level}
 
 
 async def test_a_connection_that_ends_is_counted_once() -> None:

@@ -45,7 +45,7 @@ def test_a_firing_problem_is_read_as_the_alert_of_a_rule_is() -> None:
     alerts.follow(problems)
     (row,) = alerts.rows()
     assert tuple(row) == ALERT_COLUMNS
-    assert (row["rule"], row["level"], row["subject"], row["site"]) == ("rules", "warning", "_gateway", "_")
+    assert (row["rule"], row["level"], row["subject"], row["site"]) == ("rules", "critical", "_gateway", "_")
     assert (row["at"], row["value"]) == (NOW, None)
     assert row["annotations"] == {"summary": "the rules in force are kept: broken"}
 
@@ -74,6 +74,22 @@ def test_a_notice_is_no_alert_and_a_problem_that_grows_graver_becomes_one() -> N
     assert not sent
     problems.raise_(Problem.CONTROL_SUBSCRIPTIONS, "the command topic", Gravity.WARNING)
     assert decode_alert(sent[0].payload).state == "firing"
+
+
+def test_a_failure_is_critical_and_a_change_of_gravity_one_of_the_level() -> None:
+    sent: list[Message] = []
+    problems = Problems(lambda: NOW)
+    alerts = OwnAlerts("gw", sent.extend, lambda: NOW)
+    problems.changed = lambda: alerts.follow(problems)
+    for gravity in (Gravity.WARNING, Gravity.FAILURE, Gravity.WARNING):
+        problems.raise_(Problem.BOUND_DEVICES, "nearly used up", gravity)
+    told = [decode_alert(one.payload) for one in sent]
+    assert [(one.level, one.state) for one in told] == [
+        ("warning", "firing"),
+        ("critical", "firing"),
+        ("warning", "firing"),
+    ]
+    assert len({one.id for one in told}) == 1
 
 
 def test_only_failures_make_the_health_check_fail() -> None:

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import pytest
 
+from edge_gateway.configuration.model import GatewayConfig
 from edge_gateway.service.local_api import LocalApi
 from edge_gateway.service.operators import Operators
 
@@ -30,6 +31,7 @@ def api() -> LocalApi:
         devices=lambda wanted: iter([{"device": name} for name in ("a", "b") if wanted in (None, name)]),
         alerts=lambda: [{"rule": "r"}],
         operators=cast("Operators", Asked()),
+        config=GatewayConfig.model_validate({"mqtt": {"url": "mqtt://localhost"}}),
     )
 
 
@@ -37,6 +39,7 @@ async def test_known_requests_are_answered() -> None:
     assert await api()({"do": "status"}) == {"state": "online"}
     assert list(await api()({"do": "devices", "device": "b"})) == [{"device": "b"}]
     assert list(await api()({"do": "devices", "device": None})) == [{"device": "a"}, {"device": "b"}]
+    assert (await api()({"do": "settings"}))["values"]["mqtt.url"] == "mqtt://localhost"
     assert await api()({"do": "reload"}) == "0 rules"
     assert await api()({"do": "confirm_clock"}) == "confirmed"
     assert await api()({"do": "forget", "device": "b"}) == "forgotten: b"
@@ -53,7 +56,7 @@ async def test_alerts_come_one_by_one_since_thousands_fit_into_no_line() -> None
 )
 async def test_an_unknown_request_is_told_the_known_ones(do: Any) -> None:
     with pytest.raises(
-        ValueError, match=r"^unknown request '.{0,80}'; known: status, devices, alerts, reload"
+        ValueError, match=r"^unknown request '.{0,80}'; known: status, devices, alerts, settings, reload"
     ):
         await api()({"do": do})
 

@@ -58,6 +58,24 @@ async def test_a_change_is_loaded_once_it_is_stable(watched: Watched) -> None:
     assert watched.taken == [["A"], ["Bb"]]
 
 
+async def test_the_other_ending_keeps_the_rules(watched: Watched) -> None:
+    await watched.settle()
+    (watched.path / "a.yaml").rename(watched.path / "a.yml")
+    await watched.settle()
+    assert watched.taken == [["A"], ["A"]]
+
+
+async def test_rules_are_kept_while_no_file_is_a_rule_file(watched: Watched) -> None:
+    await watched.settle()
+    (watched.path / "a.yaml").rename(watched.path / "a.yaml.off")
+    await watched.settle()
+    assert "no rule file among its 1 file (a.yaml.off)" in watched.told
+    assert watched.taken == [["A"]]
+    (watched.path / "a.yaml.off").unlink()
+    await watched.settle()
+    assert (watched.told, watched.taken) == ("", [["A"], []])
+
+
 @pytest.mark.parametrize("kind", NO_FILES)
 @pytest.mark.problem("raises", "rules")
 @pytest.mark.problem("clears", "rules")

@@ -16,6 +16,7 @@ from edge_gateway.fold.settings import build_pipeline
 from edge_gateway.records.inputs import Batch, Forget, Moment, Reload, Tick
 from edge_gateway.recovery.settings import fold_settings
 from edge_gateway.rules.files.load import load_rules
+from edge_gateway.rules.language.ruleset import RuleSet
 from edge_gateway.status.device_problems import DeviceProblems
 from edge_gateway.status.devices import describe_devices
 from edge_gateway.status.problems import Problems
@@ -36,8 +37,8 @@ groups:
 """
 
 
-def fresh() -> Pipeline:
-    config = {"mqtt": {"url": "mqtt://localhost"}}
+def fresh(**sections: Any) -> Pipeline:
+    config = {"mqtt": {"url": "mqtt://localhost"}, **sections}
     return build_pipeline("gw", fold_settings(GatewayConfig.model_validate(config)))
 
 
@@ -350,6 +351,29 @@ def test_odd_numbers_and_long_births_are_named(gateway: Gateway) -> None:
     assert "berlin/f2" in gateway.problem("births_cut")
     gateway.take(birth("f1", next=5), birth("f2"))
     assert (gateway.problem("device_numbering"), gateway.problem("births_cut")) == ("", "")
+
+
+@pytest.mark.problem("raises", "device_units")
+@pytest.mark.problem("clears", "device_units")
+def test_a_unit_that_is_not_the_one_of_the_configuration_is_named(gateway: Gateway) -> None:
+    gateway.pipeline = fresh(metrics={"temperature": {"unit": "F"}, "speed": {"unit": "m/s"}})
+    celsius = {"temperature": control_messages.MetricInfo(unit="°C"), "speed": control_messages.MetricInfo()}
+    gateway.take(birth("f1", metrics=celsius), birth("f2", metrics=celsius), birth("f3"))
+    assert gateway.problem("device_units") == (
+        "the unit is another one (2 devices): berlin/f1: its birth gives temperature in °C, gateway.yaml in F;"
+        " berlin/f2: its birth gives temperature in °C, gateway.yaml in F"
+    )
+    fahrenheit = {"temperature": control_messages.MetricInfo(unit="F")}
+    gateway.take(birth("f1", metrics=fahrenheit), birth("f2"))
+    assert not gateway.problem("device_units")
+
+
+def test_the_unit_of_a_metric_in_the_configuration_is_kept_of_a_long_birth(gateway: Gateway) -> None:
+    gateway.pipeline = fresh(metrics={"temperature": {"unit": "F"}})
+    gateway.pipeline.fold(Reload(NOW, RuleSet().to_plain()))
+    many = {f"m{number:060}": control_messages.MetricInfo(unit="x" * 30) for number in range(200)}
+    gateway.take(birth("f1", metrics=many | {"temperature": control_messages.MetricInfo(unit="°C")}))
+    assert "temperature in °C" in gateway.problem("device_units")
 
 
 def test_a_birth_that_found_no_room_is_asked_for_again_once_there_is_some() -> None:

@@ -42,9 +42,24 @@ def test_an_expression_over_several_lines(tmp_path: Path) -> None:
 
 
 def test_which_files_are_rule_files(tmp_path: Path) -> None:
-    for name in ("b.yaml", "a.yaml", ".hidden.yaml", "a.test.yaml", "notes.txt", "c.yml"):
+    for name in ("b.yaml", "a.yaml", ".hidden.yml", "a.test.yaml", "c.test.yml", "notes.txt", "c.yml"):
         (tmp_path / name).write_text(HEAD.replace("rules:", "rules: []"))
-    assert [file.name for file in rule_files(tmp_path)] == ["a.yaml", "b.yaml"]
+    assert [file.name for file in rule_files(tmp_path)] == ["a.yaml", "b.yaml", "c.yml"]
+
+
+def test_a_directory_with_files_but_no_rule_file(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml.bak").touch()
+    (tmp_path / "notes.txt").touch()
+    fault = r"no rule file among its 2 files \(mine.yaml.bak, notes.txt\): the name of a rule file ends in .yaml or"
+    with pytest.raises(ProblemsFound, match=fault):
+        load_rules(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["", ".gitkeep", "a.test.yml"])
+def test_a_directory_without_rules(tmp_path: Path, name: str) -> None:
+    if name:
+        (tmp_path / name).touch()
+    assert load_rules(tmp_path).rules == ()
 
 
 def test_a_missing_directory(tmp_path: Path) -> None:

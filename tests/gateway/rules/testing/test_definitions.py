@@ -100,7 +100,15 @@ def test_several_devices_must_be_named(tmp_path: Path) -> None:
 
 
 def test_which_files_are_test_files(tmp_path: Path) -> None:
-    for name in ("b.test.yaml", "a.test.yaml", ".c.test.yaml", "d.yaml"):
+    for name in ("b.test.yml", "a.test.yaml", ".c.test.yaml", "d.yaml", "b.yaml"):
         (tmp_path / name).write_text("")
-    found = find_files([tmp_path, tmp_path / "d.yaml", tmp_path / "a.test.yaml"])
-    assert [file.name for file in found] == ["a.test.yaml", "b.test.yaml", "d.test.yaml"]
+    found = find_files(
+        [
+            tmp_path,
+            tmp_path / "d.yaml",
+            tmp_path / "a.test.yaml",
+            tmp_path / "b.yaml",
+            tmp_path / "b.test.yml",
+        ]
+    )
+    assert [file.name for file in found] == ["a.test.yaml", "b.test.yml", "d.test.yaml"]
