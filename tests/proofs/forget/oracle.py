@@ -104,8 +104,7 @@ class Truth:
         boot.arrived.add(message.seq)
         first, last = (at, at + self.delay) if message.ts is None else (message.ts, message.ts)
         self.places[message].update(range(first - first % self.base, last + 1, self.base))
-        if message.ts is not None:
-            self.newest[message.device] = max(self.newest.get(message.device, 0), message.ts)
+        self.newest[message.device] = max(self.newest.get(message.device, 0), last)
         self._by_mark[self._mark(message)] = message
 
     def _is_newest(self, message: Message, boot: BootTruth) -> bool:
