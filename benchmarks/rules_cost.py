@@ -64,6 +64,7 @@ def frame(device: np.ndarray, at: np.ndarray, value: np.ndarray) -> Frame:
         boot=np.ones(messages, np.int64),
         seq=np.arange(messages),
         ts=at.copy(),
+        at=at.copy(),
         backlog=np.zeros(messages, np.bool_),
         row=np.repeat(np.arange(messages), METRICS),
         series=(device[:, None] * METRICS + np.arange(METRICS)).ravel(),

@@ -43,6 +43,7 @@ def frames(seconds: int, messages: int) -> list[Frame]:
                 boot=np.ones(messages, np.int64),
                 seq=np.full(messages, at // DEVICES),
                 ts=ts,
+                at=ts,
                 backlog=np.zeros(messages, np.bool_),
                 row=rows,
                 series=(device[:, None] * METRICS + np.arange(METRICS)).ravel(),

@@ -33,6 +33,8 @@ class Frame:
     seq: IntColumn
     ts: IntColumn
     """Device time after stamping, in ms."""
+    at: IntColumn
+    """Time at which rules take the sample, in ms: `ts`, but where the device's clock went back."""
     backlog: BoolColumn
     """Whether the sample was too old at arrival to cause a command or a notice."""
     row: IntColumn
@@ -60,6 +62,7 @@ def part(frame: Frame, rows: BoolColumn) -> Frame:
         boot=frame.boot[rows],
         seq=frame.seq[rows],
         ts=frame.ts[rows],
+        at=frame.at[rows],
         backlog=frame.backlog[rows],
         row=place[frame.row[numbers]],
         series=frame.series[numbers],

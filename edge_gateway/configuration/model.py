@@ -164,6 +164,7 @@ class TimeSection(Strict):
     allowed_lateness: Duration = 2 * SECOND
     idle_close: Duration = 30 * SECOND
     max_future_skew: Duration = 5 * MINUTE
+    max_step_back: Duration = 5 * SECOND
     earliest: Annotated[int, WithJsonSchema({"type": "string", "examples": ["2020-01-01"]})] = (
         1_577_836_800_000
     )

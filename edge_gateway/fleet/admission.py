@@ -1,11 +1,12 @@
 """The front half of the fold for telemetry and births: deliveries in, a Frame out.
 
-    topics, payloads ─▶ decode ─▶ hold ─▶ dedup ─▶ stamp ─▶ check values ─▶ Frame
-                          │        │        │         │          │
-                          │        │        │         │          └─ bad, refused (counted)
-                          │        │        │         └─ stamped (counted)
-                          │        │        └─ duplicates (counted), conflicts (quarantined), not known (set aside)
-                          │        └─ held until the clock is trusted, at most as many as may be
+    topics, payloads ─▶ decode ─▶ hold ─▶ stamp ─▶ dedup ─▶ clocks ─▶ check values ─▶ Frame
+                          │        │        │        │        │            │
+                          │        │        │        │        │            └─ bad, refused (counted)
+                          │        │        │        │        └─ steps back (counted): the frame is cut there
+                          │        │        │        └─ duplicates (counted), conflicts (quarantined), not known
+                          │        │        └─ stamped (counted)
+                          │        └─ held until the gateway's clock is trusted, at most as many as may be
                           └─ quarantined
 
 Everything here depends only on earlier calls and the arguments: no clock, no socket, no file.
@@ -20,16 +21,16 @@ from numpy.typing import NDArray
 
 from edge_gateway.columns.frame import BoolColumn, Frame, IntColumn
 from edge_gateway.fleet.accounting import NO_DEVICE, Accounting, bad_text
-from edge_gateway.fleet.arrivals.boot_mark import CONFLICT, DUPLICATE, NEW, NOT_KNOWN
+from edge_gateway.fleet.arrivals.boot_mark import CONFLICT, DUPLICATE, NEW, NO_BOOT, NOT_KNOWN
+from edge_gateway.fleet.arrivals.clocks import Clocks
 from edge_gateway.fleet.arrivals.contents import content_of, digest
-from edge_gateway.fleet.arrivals.marks import NO_BOOT
 from edge_gateway.fleet.arrivals.receipts import Due, Receipts
 from edge_gateway.fleet.arrivals.sequences import Sequences
 from edge_gateway.fleet.decoders import native
 from edge_gateway.fleet.decoders.bad_values import BadValues, joined
 from edge_gateway.fleet.decoders.decoded import NO_FLOOR, Decoded, Messages, only
 from edge_gateway.fleet.devices.reclaiming import Reclaimed
-from edge_gateway.fleet.laps import Lap, cut_laps
+from edge_gateway.fleet.laps import Lap, cut_laps, follow_clocks, settle_stamps
 from edge_gateway.fleet.limits import Refusal
 from edge_gateway.fleet.registry import Registry
 from edge_gateway.fleet.stamp_clock import StampClock
@@ -88,6 +89,7 @@ class Admission:
         self.registry = registry
         self.policy = policy
         self.sequences = Sequences()
+        self.clocks = Clocks(policy.time.max_step_back)
         self.receipts = Receipts(self.sequences)
         self.stamps = StampClock()
         self.values = ValueChecks(registry, policy.metrics)
@@ -123,16 +125,20 @@ class Admission:
         fate[[message for message in decoded.refused if fate[message] in {NEW, NOT_KNOWN}]] = REFUSED
         self._count_messages(decoded, fate, batch.qos0)
         new = fate == NEW
-        times, steps = self._stamped(decoded, new, times, batch)
-        steps = np.union1d(verdicts.steps, steps) if len(steps) else verdicts.steps
-        frame, bad, stamped = self._frame(decoded, new, times, batch.moment.wall)
+        message = decoded.samples.message
+        live = new & ~np.isin(messages.index, batch.again) if batch.again else new
+        times, begin = settle_stamps(self.stamps, times, live, messages.device, message, moment=batch.moment)
+        clocks = follow_clocks(
+            self.clocks, verdicts, new, times, message, begin=begin, listening=batch.moment.listening
+        )
+        frame, bad, stamped = self._frame(decoded, new, times, clocks.at, batch.moment.wall)
         self._count_values(frame, bad)
         self.accounting.count("stamped", frame.device[stamped])
-        cut = cut_laps(frame, messages.device, decoded.samples.message[new[decoded.samples.message]], steps)
+        laps = cut_laps(frame, messages.device, message[new[message]], clocks)
         quarantined = _quarantined(decoded, fate)
         self.watch.observe(batch, decoded, fate, own, quarantined)
         not_known = self._not_known(decoded, fate == NOT_KNOWN, times, batch.moment.wall)
-        return Admitted(frame, quarantined, held, cut, stamped, not_known)
+        return Admitted(frame, quarantined, held, laps, stamped, not_known)
 
     def refuse_foreign(self, batch: Batch, positions: Sequence[int]) -> None:
         """Count deliveries of sites this gateway does not own; statuses and acks do not count as messages."""
@@ -203,32 +209,15 @@ class Admission:
             count("qos0", device[np.isin(decoded.messages.index, qos0)])
             count("qos0", rejected[np.isin([one.index for one in decoded.rejected], qos0)])
 
-    def _stamped(
-        self, decoded: Decoded, new: BoolColumn, times: Stamped, batch: Batch
-    ) -> tuple[Stamped, IntColumn]:
-        """Return the times with the final stamps, and the messages with which a device begins again, ascending.
-
-        Messages out of the quarantine keep their arrival, which says nothing about the clock now.
-        """
-        if not times.stamped.any():
-            return times, _NONE
-        if batch.again:
-            new = new & ~np.isin(decoded.messages.index, batch.again)
-        message = decoded.samples.message
-        device = decoded.messages.device[message]
-        final, begin = self.stamps.settle(times, new[message], device, batch.moment)
-        self.sequences.steps[device[begin]] += 1
-        return final, np.sort(message[begin])
-
     # --- values
 
     def _frame(
-        self, decoded: Decoded, chosen: BoolColumn, times: Stamped, arrival: int
+        self, decoded: Decoded, chosen: BoolColumn, times: Stamped, at: IntColumn, arrival: int
     ) -> tuple[Frame, BadValues, BoolColumn]:
         """Return the good values of chosen messages as a frame, the bad ones, and which of its rows are stamped."""
         if not chosen.all():
             kept = chosen[decoded.samples.message]
-            times = Stamped(times.ts[kept], times.stamped[kept])
+            times, at = Stamped(times.ts[kept], times.stamped[kept]), at[kept]
             decoded = only(decoded, chosen)
         messages, message = decoded.messages, decoded.samples.message
         checked = self.values.check(decoded.numbers, decoded.states, times.ts)
@@ -238,6 +227,7 @@ class Admission:
             boot=messages.boot[message],
             seq=messages.seq[message],
             ts=times.ts,
+            at=at,
             backlog=times.ts < arrival - self.policy.max_reading_age,
             row=checked.numbers.row,
             series=checked.numbers.series,
@@ -256,7 +246,7 @@ class Admission:
         """Return the values of messages that are not known; None if there is no such message."""
         if not chosen.any():
             return None
-        frame, bad, _ = self._frame(decoded, chosen, times, arrival)
+        frame, bad, _ = self._frame(decoded, chosen, times, times.ts, arrival)
         for rows in (frame.row, frame.state_row, bad.row):
             self.accounting.count("values_not_known", frame.device[rows])
         return frame
@@ -276,22 +266,21 @@ class Admission:
 
     # --- births, receipts, and what is known of a device
 
-    def birth(self, device: int, birth: Birth, *, just_sent: bool = False) -> bool:
-        """Apply a birth's boot, floor and next seq; return whether the device's clock stepped back.
+    def birth(self, device: int, birth: Birth, *, just_sent: bool = False) -> None:
+        """Apply a birth's boot, time, floor and next seq.
 
-        It did if the boot is new and its birth is older than the newest message of the boot before. A birth that was
-        `just_sent`, and is no copy the broker kept or sends again, may say that the device was erased.
+        One that was `just_sent`, and is no copy the broker kept or sends again, may say that the device was erased.
         """
-        time = NO_TIME if birth.ts is None else birth.ts
+        time = NO_TIME if birth.ts is None or birth.ts < self.policy.time.earliest else birth.ts
         self._recall(np.array([device], np.int64))
         if birth.boot not in self.sequences.boots(device):
             self.registry.reopen_kinds(device)
         born = digest(encode_birth(birth))
-        stepped = self.sequences.birth(
-            device, birth.boot, birth.floor, birth.next, time, born=born, just_sent=just_sent
+        anew = self.sequences.birth(
+            device, birth.boot, birth.floor, birth.next, born=born, just_sent=just_sent
         )
+        self.clocks.birth(device, birth.boot, time, anew=anew)
         self.receipts.birth(device)
-        return stepped
 
     def _recall(self, devices: IntColumn) -> None:
         """Take up what stayed of devices that were retired and are back, before anything of theirs is judged."""
@@ -307,6 +296,7 @@ class Admission:
         """Forget devices that are gone; their counts stay in the fleet's totals."""
         self.receipts.forget(devices)
         self.sequences.retire({device: self.registry.device_name[device] for device in devices.tolist()})
+        self.clocks.forget(devices)
         self.accounting.forget(devices)
         self.watch.forget(devices)
         self.stamps.forget(devices)
@@ -354,7 +344,11 @@ class Admission:
             "boot": boots[-1] if boots else None,
             "top_seq": stored.upto if stored else None,
             "gaps": sequences.gaps(device),
-            "counters": {**self.accounting.of(device), **sequences.counters(device)},
+            "counters": {
+                **self.accounting.of(device),
+                **sequences.counters(device),
+                **self.clocks.counters(device),
+            },
             "bad": {
                 bad_text(metric, reason, registry.metric_names): count
                 for _, metric, reason, count in self.accounting.bad(device)
@@ -369,8 +363,7 @@ class Admission:
             getattr(self, name).restore(state[name])
 
 
-_PARTS = ("sequences", "receipts", "stamps", "values", "accounting", "mostly_bad", "watch", "vote")
-_NONE: IntColumn = np.empty(0, np.int64)
+_PARTS = ("sequences", "clocks", "receipts", "stamps", "values", "accounting", "mostly_bad", "watch", "vote")
 
 
 def _renumber(decoded: Decoded, at: Sequence[int]) -> None:

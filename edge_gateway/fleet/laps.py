@@ -1,36 +1,117 @@
-"""The parts of a frame within which no device's clock steps back."""
+"""A batch cut into laps: parts within which no device's clock steps back."""
 
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from edge_gateway.columns.frame import Frame, IntColumn, part
+from edge_gateway.columns.frame import BoolColumn, Frame, IntColumn, part
+from edge_gateway.fleet.arrivals.clocks import STEADY, Clocks, NewMessages, times_for_rules
+from edge_gateway.fleet.arrivals.sequences import Verdicts
+from edge_gateway.fleet.stamp_clock import StampClock
+from edge_gateway.fleet.timestamps import NO_TIME, Stamped, newest
+from edge_gateway.records.inputs import Moment
 
-LAPS: Final = 16
-"""Clock steps followed within one batch; further steps of a device belong to the last lap."""
+_NONE: IntColumn = np.empty(0, np.int64)
 
 
 class Lap(NamedTuple):
-    """A part of a frame. Before it is read, watermarks and rule state of the devices in `stepped` (ascending) reset."""
+    """A part of a frame. Before it is read, the clocks of the devices in `stepped` are set back to `back_to` (ms)."""
 
     stepped: IntColumn
+    back_to: IntColumn
     frame: Frame
 
 
-def cut_laps(frame: Frame, device: IntColumn, message: IntColumn, steps: IntColumn) -> list[Lap]:
+class ClockSteps(NamedTuple):
+    """At which time rules take each sample, and with which messages (by position, ascending) a clock stepped back."""
+
+    at: IntColumn
+    steps: IntColumn
+    back_to: IntColumn
+    """The time of each of those messages, ms."""
+
+
+def settle_stamps(
+    stamps: StampClock,
+    times: Stamped,
+    live: BoolColumn,
+    device: IntColumn,
+    message: IntColumn,
+    *,
+    moment: Moment,
+) -> tuple[Stamped, IntColumn]:
+    """Return the times with their final stamps, and the messages with which a device begins again, ascending.
+
+    Args:
+        stamps: the clock of devices that have none.
+        times: time of each sample.
+        live: which messages count, but those out of the quarantine: they keep their arrival, which says nothing about
+            the clock now.
+        device: device of each message.
+        message: message of each sample.
+        moment: of the arrival.
+    """
+    if not times.stamped.any():
+        return times, _NONE
+    final, begin = stamps.settle(times, live[message], device[message], moment)
+    return final, np.sort(message[begin])
+
+
+def follow_clocks(
+    clocks: Clocks,
+    verdicts: Verdicts,
+    new: BoolColumn,
+    times: Stamped,
+    message: IntColumn,
+    *,
+    begin: IntColumn,
+    listening: int,
+) -> ClockSteps:
+    """Follow the clocks of devices through the new messages of a batch.
+
+    Args:
+        clocks: the clocks, which move on.
+        verdicts: where the messages stand.
+        new: which messages count.
+        times: time of each sample.
+        message: message of each sample, ascending; every message has at least one.
+        begin: the messages with which a device begins again at the time of arrival, since the gateway's clock was set.
+        listening: the listening clock, ms.
+    """
+    rows, which = verdicts.rows, verdicts.order
+    time, stamped = rows.time, np.zeros(len(which), np.bool_)
+    if times.stamped.any():
+        time, stamped = newest(times.ts, message)[which], rows.time == NO_TIME
+    begins = np.isin(which, begin) if len(begin) else np.zeros(len(which), np.bool_)
+    messages = NewMessages(rows.device, rows.boot, verdicts.standing, time, stamped, begins)
+    if not new.all():
+        counts = new[which]
+        messages, which = messages.pick(counts), which[counts]
+    course = clocks.follow(messages, listening)
+    if course is STEADY:
+        return ClockSteps(times.ts, which[:0], which[:0])
+    at = times_for_rules(times, message, course, which, clocks.max_step_back)
+    steps = course.steps[np.argsort(which[course.steps])]
+    return ClockSteps(at, which[steps], messages.time[steps])
+
+
+def cut_laps(frame: Frame, device: IntColumn, message: IntColumn, clocks: ClockSteps) -> list[Lap]:
     """Cut a frame so that within a part no clock steps back.
 
     Args:
         frame: the rows of new messages.
         device: device of each message.
         message: message of each row of the frame.
-        steps: messages whose device clock had stepped back, ascending.
+        clocks: with which messages clocks stepped back.
     """
+    steps, back_to = clocks.steps, clocks.back_to
     if not len(steps):
-        return [Lap(steps, frame)]
+        return [Lap(steps, back_to, frame)]
     lap = np.zeros(len(device), np.int64)
     for place in steps.tolist():
         lap[place:] += device[place:] == device[place]
-    lap = np.minimum(lap, LAPS)
-    stepped = [np.unique(device[steps[lap[steps] == number]]) for number in range(int(lap.max()) + 1)]
-    return [Lap(devices, part(frame, lap[message] == number)) for number, devices in enumerate(stepped)]
+    number, of_step = lap[message], lap[steps]
+    return [
+        Lap(device[steps[of_step == one]], back_to[of_step == one], part(frame, number == one))
+        for one in range(int(lap.max()) + 1)
+    ]

@@ -13,10 +13,14 @@ NO_TIME = -(2**63)
 
 @dataclass(frozen=True, slots=True)
 class TimeLimits:
-    """Plausible device times: from `earliest` (ms since 1970 UTC) to `max_future_skew` ms after arrival."""
+    """Plausible device times: from `earliest` (ms since 1970 UTC) to `max_future_skew` ms after arrival.
+
+    A clock that goes back by up to `max_step_back` ms makes a small step.
+    """
 
     earliest: int = 1_577_836_800_000
     max_future_skew: int = 300_000
+    max_step_back: int = 5_000
 
 
 class Stamped(NamedTuple):
@@ -38,11 +42,16 @@ def believed(stamped: Stamped, message: IntColumn) -> IntColumn:
     `message` is the message of each time, ascending; every message occurs at least once.
     """
     own = np.where(stamped.stamped, NO_TIME, stamped.ts) if stamped.stamped.any() else stamped.ts
+    return newest(own, message)
+
+
+def newest(ts: IntColumn, message: IntColumn) -> IntColumn:
+    """Return the newest of the times of each message; `message` as in `believed`."""
     if not len(message) or message[-1] + 1 == len(message):
-        return own
+        return ts
     starts = np.flatnonzero(np.diff(message, prepend=-1))
-    newest: IntColumn = np.maximum.reduceat(own, starts)
-    return newest
+    found: IntColumn = np.maximum.reduceat(ts, starts)
+    return found
 
 
 def stamp(ts: IntColumn, arrival: int, limits: TimeLimits, *, trusted: bool) -> Stamped:

@@ -181,9 +181,10 @@ class Pipeline:
         for position, reason in admitted.quarantined:
             effects.quarantine(batch.topics[position], batch.payloads[position], reason)
         arrived = 0
-        for stepped, part in admitted.laps:
+        for stepped, back_to, part in admitted.laps:
             if len(stepped):
-                self._rewind(stepped)
+                self.windows.rewind(stepped)
+                self.rules.rewind(stepped, back_to, batch.moment.listening)
             arrived += self._readings(part, batch.moment, effects)
         return arrived
 
@@ -215,15 +216,9 @@ class Pipeline:
         self.registry.presence.heard(device)
         if isinstance(status, control_messages.Birth):
             self.registry.birth(device, status, self.windows.next_start(device))
-            if self.admission.birth(device, status, just_sent=just_sent):
-                self._rewind(np.array([device], np.int64))
+            self.admission.birth(device, status, just_sent=just_sent)
         else:
             self.registry.presence.gone(device)
-
-    def _rewind(self, devices: IntColumn) -> None:
-        """Follow clocks that stepped back: an older device time is newer from here on."""
-        self.windows.rewind(devices)
-        self.rules.rewind(devices)
 
     def _ack(self, topic: DeviceTopic, payload: bytes, effects: Effects) -> None:
         try:
@@ -252,9 +247,8 @@ class Pipeline:
 
     def _set_aside(self, frame: Frame) -> stored.LateValues:
         """Return numbers that are merged nowhere, for the store to send apart."""
-        rows = frame.row
-        ts, nowhere = frame.ts[rows], np.zeros(len(rows), np.int64)
-        versions = self.registry.tag_versions(frame.device[rows], ts - ts % self.windows.every_ms[0])
+        ts, nowhere = frame.ts[frame.row], np.zeros(len(frame.row), np.int64)
+        versions = self.registry.tag_versions(frame.device[frame.row], ts - ts % self.windows.every_ms[0])
         return stored.LateValues(frame.series, versions, ts, frame.value, frame.quality, nowhere)
 
     def _late_versions(self, late: LateReadings) -> IntColumn:

@@ -46,6 +46,7 @@ class FoldSettings(msgspec.Struct, frozen=True):
         every: window lengths, shortest first.
         earliest: device times before it are replaced by the arrival.
         p95: metrics whose windows have a p95.
+        max_step_back: a clock that goes back by at most this makes a small step.
         max_reading_age: readings older than this at arrival cause neither command nor notice.
         lookback: how long a metric's last value counts for rules.
         mode, per_device, total: of commands; rates as (count, ms).
@@ -62,6 +63,7 @@ class FoldSettings(msgspec.Struct, frozen=True):
     idle_close: int
     max_future_skew: int
     earliest: int
+    max_step_back: int
     metrics: dict[str, MetricLimits]
     p95: tuple[str, ...]
     max_reading_age: int
@@ -108,7 +110,7 @@ def build_pipeline(gateway: str, settings: FoldSettings) -> Pipeline:
             name: MetricPolicy(one.range, one.missing, one.rate, one.unit)
             for name, one in settings.metrics.items()
         },
-        time=TimeLimits(settings.earliest, settings.max_future_skew),
+        time=TimeLimits(settings.earliest, settings.max_future_skew, settings.max_step_back),
         max_reading_age=settings.max_reading_age,
     )
     return Pipeline(

@@ -20,6 +20,7 @@ def fold_settings(config: GatewayConfig) -> FoldSettings:
         idle_close=config.time.idle_close,
         max_future_skew=config.time.max_future_skew,
         earliest=config.time.earliest,
+        max_step_back=config.time.max_step_back,
         metrics={name: _metric(metric) for name, metric in config.metrics.items()},
         p95=tuple(name for name, metric in config.metrics.items() if metric.p95),
         max_reading_age=commands.max_reading_age,

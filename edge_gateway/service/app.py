@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import aiomqtt
+import numpy.ma  # noqa: F401 - np.unique imports it at its first call, when no file may be left to open
 
 from edge_gateway.configuration import gateway_id
 from edge_gateway.configuration.credentials import Credentials

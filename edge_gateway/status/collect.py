@@ -207,6 +207,7 @@ def _counters(pipeline: Pipeline, facts: StoreFacts, counters: Counters) -> AllC
         **msgspec.structs.asdict(counters),
         **{f"refused_{reason}": count for reason, count in registry.refused.items()},
         **admission.sequences.totals(),
+        **admission.clocks.totals(),
         "values_not_known": admission.accounting.totals()["values_not_known"],
         "births_cut": registry.births.cuts,
         "late_over_share": pipeline.windows.late_share.refused,

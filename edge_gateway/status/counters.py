@@ -69,8 +69,16 @@ class AllCounters(Counters, omit_defaults=True):
     clock_steps: Annotated[
         int,
         total(
-            "times the clock of a device went backwards, or the gateway's was set, which stamps its readings"
+            "times the clock of a device went back by more than `time.max_step_back`, believed and followed, "
+            "or the gateway's was set, which stamps its readings"
         ),
+    ] = 0
+    small_clock_steps: Annotated[
+        int,
+        total("messages at most `time.max_step_back` older than the newest, taken at its time by rules"),
+    ] = 0
+    messages_of_other_boots: Annotated[
+        int, total("messages of a boot that is not their device's current one, which rules leave out")
     ] = 0
     boots_forgotten: Annotated[int, total("boots of a device beyond the eight that are remembered")] = 0
     boots_begun_anew: Annotated[

@@ -34,7 +34,9 @@ def describe_devices(pipeline: Pipeline, wanted: str | None) -> Iterator[dict[st
 def _stranger(trouble: DeviceTrouble) -> dict[str, Any]:
     """Describe a publisher that is not a device, with the same keys as a device."""
     counters = dict.fromkeys(COUNTED, 0) | {"received": trouble.messages, "quarantined": trouble.messages}
-    lost = dict.fromkeys(("lost_at_device", "given_up", "clock_steps"), 0)
+    lost = dict.fromkeys(
+        ("lost_at_device", "given_up", "clock_steps", "small_clock_steps", "messages_of_other_boots"), 0
+    )
     return {
         "device": trouble.device,
         "site": trouble.site,

@@ -21,8 +21,8 @@ from edge_gateway.store.line_protocol import (
 from edge_gateway.store.names import Ids as Ints
 from edge_gateway.store.names import NameTables
 from edge_gateway.store.outbox import NOT_CARRIED, Outbox
+from edge_gateway.store.packing import unpacked
 from edge_gateway.store.settings import StoredTier
-from edge_gateway.store.window_kinds import unpacked
 from edge_gateway.store.window_table import Packed
 from edge_gateway.windows.reduce import Readings
 

@@ -1,9 +1,12 @@
 """The store's settings, fixed while it is open."""
 
-from dataclasses import dataclass
-from typing import Final
+from __future__ import annotations
 
-from edge_gateway.store.outbox import SinkBudget
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from edge_gateway.store.outbox import SinkBudget
 
 FOR_EVER: Final = -(1 << 63)
 

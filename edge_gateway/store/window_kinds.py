@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 
 from edge_gateway.store.names import NameTables
+from edge_gateway.store.packing import packed, unpacked
 from edge_gateway.store.series_use import SeriesUse
 from edge_gateway.store.stored_windows import StoredWindows
 from edge_gateway.store.window_table import Packed, WindowTable
 from edge_gateway.windows.merge import merge_blocks, merge_state_blocks
 from edge_gateway.windows.reduce import Readings, rows_of_states, rows_of_values
-from edge_gateway.windows.rows import STATE_ROW, WINDOW_ROW, Block, keys
-from edge_gateway.windows.tail import Tail
+from edge_gateway.windows.rows import STATE_ROW, WINDOW_ROW
 
 Flags = np.ndarray[Any, np.dtype[np.bool_]]
 
@@ -32,22 +32,6 @@ class WindowKind:
     late: str
     windows: StoredWindows
     reduce: Callable[[int, Readings, Flags], Packed]
-
-
-def packed(block: Block) -> Packed:
-    """Encode the tails of a block, and address them by place instead of key."""
-    if not block.tails:
-        return Packed(block.rows)
-    places = enumerate(keys(block.rows))
-    return Packed(block.rows, {place: block.tails[key].pack() for place, key in places if key in block.tails})
-
-
-def unpacked(windows: Packed) -> Block:
-    """The inverse of `packed`."""
-    if not windows.tails:
-        return Block(windows.rows)
-    names = keys(windows.rows)
-    return Block(windows.rows, {names[place]: Tail.unpack(tail) for place, tail in windows.tails.items()})
 
 
 def number_windows(db: sqlite3.Connection, names: NameTables, use: SeriesUse) -> WindowKind:

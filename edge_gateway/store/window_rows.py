@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from edge_gateway.store.window_kinds import unpacked
+from edge_gateway.store.packing import unpacked
 from edge_gateway.store.window_table import Packed
 from edge_gateway.windows.merge import sums
 from edge_gateway.windows.rows import STATE_ROW, WINDOW_ROW

@@ -146,7 +146,7 @@ class BaseTier:
         none = np.zeros(len(start), np.bool_)
         if int(start.max()) - int(start.min()) < MANY * self._base:
             return none
-        found: Bools = ~late & (start + self._base <= self._watermarks.due_to[device])
+        found: Bools = ~late & self._watermarks.are_due(device, start)
         if self._closing is not None:
             closing = np.flatnonzero(self._closing.present)
             found &= ~np.isin(device, closing)
@@ -158,8 +158,9 @@ class BaseTier:
         for start in sorted(self._logs):
             log = self._logs[start]
             known = devices[devices < len(log.present)]
-            here = known[log.present[known] & (self._watermarks.due_to[known] >= start + self._base)]
+            here = known[log.present[known] & self._watermarks.are_due(known, start)]
             if len(here):
+                self._watermarks.close_in_gaps(here, start)
                 pulled.append((start, log.pull(here, series_device, self.bits)))
                 if not len(log):
                     del self._logs[start]
@@ -199,7 +200,7 @@ class BaseTier:
         for start in sorted(start for start in self._logs if start >= self._begin_at):
             log = self._logs[start]
             end, known = start + self._base, len(log.present)
-            due = self._watermarks.due_to[:known] >= end
+            due = self._watermarks.due_devices(start, known)
             passed = np.flatnonzero(due & (self._watermarks.closed_to[:known] < end))
             due[log.forced] = True
             hits = int(np.count_nonzero(due & log.present))
@@ -221,6 +222,7 @@ class BaseTier:
             log.seal()
             self._closing = _Closing(start, Walk(log.runs, self.bits), log.present, due, hits == devices)
             self._watermarks.close_to(passed, start + self._base)
+            self._watermarks.close_in_gaps(np.flatnonzero(due & log.present), start)
         else:
             self._waits_at = self.credit
         return worth

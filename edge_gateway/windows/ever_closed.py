@@ -8,6 +8,10 @@ When the history is trimmed, windows that start before the cut are gone, except 
 cut afterwards, such as the backlog of hours that it spent offline. `_gone_to` of each device is therefore the earlier
 of the cut and of what the device had closed at the time. Both may be years ahead where the wall clock was. Once it is
 sure, they are brought back to the time of that trim: nothing that a right clock stamps later was there to be trimmed.
+
+A device that was offline may send live readings first and what it kept afterwards. Of the windows before the end of its
+longest silence both numbers are therefore known apart: there nothing closes but what was kept, while live windows close
+behind it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,6 +28,7 @@ Bools = NDArray[np.bool_]
 
 REMEMBERED: Final = 10_000
 """Retired devices that are remembered by name; of the others, only the newest end of all."""
+_COLUMNS: Final = ("_ends", "_gone_to", "_silent_to", "_ends_before", "_gone_before")
 
 
 class EverClosed:
@@ -35,6 +40,12 @@ class EverClosed:
         """End of the newest window that each device closed; NEVER before its first one."""
         self._gone_to = np.empty(0, np.int64)
         """The history may have given up windows of the device that start before this time."""
+        self._silent_to = np.empty(0, np.int64)
+        """End of the longest silence of each device; NEVER for none."""
+        self._ends_before = np.empty(0, np.int64)
+        """End of the newest window before the end of the silence that each device may have closed."""
+        self._gone_before = np.empty(0, np.int64)
+        """As `_gone_to`, of the windows before the end of the silence."""
         self._newest = NEVER
         """No window that starts at this time or later was ever closed."""
         self._retired: dict[str, int] = {}
@@ -47,15 +58,25 @@ class EverClosed:
 
     def grow(self, count: int) -> None:
         """Make room for device numbers below `count`."""
-        self._ends = with_room(self._ends, count, NEVER)
-        self._gone_to = with_room(self._gone_to, count, NEVER)
+        for name in _COLUMNS:
+            setattr(self, name, with_room(getattr(self, name), count, NEVER))
+
+    def silence(self, device: Ints, until: Ints) -> None:
+        """Know windows of these devices that end by `until` (ms) apart: they were silent before it."""
+        self.grow(int(device.max()) + 1)
+        self._silent_to[device] = until
+        self._ends_before[device], self._gone_before[device] = self._ends[device], self._gone_to[device]
+
+    def _of_window(self, device: Ints, start: Ints, newest: Ints, before: Ints) -> Ints:
+        """Return for each window the number that holds for it: of `before` if it ends before the silence does."""
+        return np.where(start + self.every <= self._silent_to[device], before[device], newest[device])
 
     def again(self, device: Ints, start: Ints) -> Bools | None:
         """Return which windows, by device and start, may have been closed before; None if none of them."""
         if not len(start) or int(start.min()) >= self._newest:
             return None
         self.grow(int(device.max()) + 1)
-        found: Bools = start < self._ends[device]
+        found: Bools = start < self._of_window(device, start, self._ends, self._ends_before)
         return found if found.any() else None
 
     def judge(self, block: Block, series_device: Ints) -> tuple[Bools | None, Block]:
@@ -69,6 +90,7 @@ class EverClosed:
         if len(device):
             self.grow(int(device.max()) + 1)
             np.maximum.at(self._ends, device, end)
+            np.maximum.at(self._ends_before, device, np.where(end <= self._silent_to[device], end, NEVER))
             self._newest = max(self._newest, int(self._ends[device].max()))
 
     def gone(self, device: Ints, ts: Ints) -> Bools:
@@ -76,7 +98,8 @@ class EverClosed:
         if not len(ts) or int(ts.min()) - self.every >= self._cut:
             return np.zeros(len(device), np.bool_)
         self.grow(int(device.max()) + 1)
-        found: Bools = ts - ts % self.every < self._gone_to[device]
+        start = ts - ts % self.every
+        found: Bools = start < self._of_window(device, start, self._gone_to, self._gone_before)
         return found
 
     def closed_unknown(self, ts: Ints) -> Bools:
@@ -89,6 +112,7 @@ class EverClosed:
         self._cut = max(self._cut, cut)
         self._trimmed_at = self._trimmed_at if least is None else least
         np.maximum(self._gone_to, np.minimum(cut, self._ends), out=self._gone_to)
+        np.maximum(self._gone_before, np.minimum(cut, self._ends_before), out=self._gone_before)
 
     def confirm(self, wall: int, least: int) -> None:
         """Bring back a cut beyond its time: `wall` is the time at which `least` was the least it could be."""
@@ -96,6 +120,7 @@ class EverClosed:
             at = wall - (least - self._trimmed_at)
             self._cut, self._trimmed_at = min(self._cut, at), None
             np.minimum(self._gone_to, at, out=self._gone_to)
+            np.minimum(self._gone_before, at, out=self._gone_before)
 
     def lose_before(self, at: int) -> None:
         """Set the time before which windows may have contents that are not known."""
@@ -106,7 +131,8 @@ class EverClosed:
         for device, name in names.items():
             if device < len(self._ends) and self._ends[device] > NEVER:
                 self._retired[name] = int(self._ends[device])
-                self._ends[device] = self._gone_to[device] = NEVER
+                for column in _COLUMNS:
+                    getattr(self, column)[device] = NEVER
         while len(self._retired) > REMEMBERED:
             self._others_end = max(self._others_end, self._retired.pop(next(iter(self._retired))))
 
@@ -115,11 +141,11 @@ class EverClosed:
         self.grow(device + 1)
         end = self._retired.pop(name, self._others_end)
         self._ends[device], self._gone_to[device] = end, min(self._cut, end)
+        self._silent_to[device] = NEVER
 
     def snapshot(self) -> dict[str, Any]:
         return {
-            "ends": self._ends.copy(),
-            "gone_to": self._gone_to.copy(),
+            "columns": {name: getattr(self, name).copy() for name in _COLUMNS},
             "retired": dict(self._retired),
             "newest": self._newest,
             "others_end": self._others_end,
@@ -129,7 +155,8 @@ class EverClosed:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        self._ends, self._gone_to = state["ends"].copy(), state["gone_to"].copy()
+        for name in _COLUMNS:
+            setattr(self, name, state["columns"][name].copy())
         self._retired = dict(state["retired"])
         self._newest, self._others_end = state["newest"], state["others_end"]
         self._cut, self._trimmed_at, self._lost_to = state["cut"], state["trimmed_at"], state["lost_to"]
@@ -145,6 +172,11 @@ class EverClosedTiers:
         """Begin a device; what one of its name closed before it was retired counts as closed by it."""
         for tier in self.tiers:
             tier.begin(device, name)
+
+    def silence(self, devices: Ints, until: Ints) -> None:
+        """Know apart, in all tiers, what comes of the time before `until` (ms), in which these devices were silent."""
+        for tier in self.tiers if len(devices) else ():
+            tier.silence(devices, until)
 
     def forget(self, names: Mapping[int, str]) -> None:
         """Keep what retired devices closed under their names, given by number."""

@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_gateway.windows.base_tier import BaseTier
+from edge_gateway.windows.coarse_tier import CoarseTier
 from edge_gateway.windows.rows import NEVER
-from edge_gateway.windows.tiers import Tier
 
 Bools = NDArray[np.bool_]
 
@@ -20,7 +20,9 @@ class InUse(NamedTuple):
     texts: set[int]
 
 
-def in_use(base: BaseTier, numbers: Iterable[Tier], states: Iterable[Tier], is_state: Bools) -> InUse:
+def in_use(
+    base: BaseTier, numbers: Iterable[CoarseTier], states: Iterable[CoarseTier], is_state: Bools
+) -> InUse:
     """Scan all open readings and accumulators.
 
     Args:

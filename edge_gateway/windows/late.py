@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from edge_gateway.records.store_effects import BEHIND, OVER_SHARE
 from edge_gateway.windows.closed import Closed
+from edge_gateway.windows.coarse_tier import CoarseTier
 from edge_gateway.windows.reduce import Readings
-from edge_gateway.windows.tiers import Tier
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
@@ -85,7 +85,9 @@ NONE_LATE: Final = Late(_none(), _none())
 """No late readings; shared, so never write to it."""
 
 
-def stored_in(tiers: Sequence[Tier], readings: Readings, closed_to: Ints, over: Bools, behind: Bools) -> Ints:
+def stored_in(
+    tiers: Sequence[CoarseTier], readings: Readings, closed_to: Ints, over: Bools, behind: Bools
+) -> Ints:
     """Return for each late reading, as bits, the tiers in which the store must merge it (`LateReadings.tiers`).
 
     Args:
@@ -99,7 +101,7 @@ def stored_in(tiers: Sequence[Tier], readings: Readings, closed_to: Ints, over: 
     bits = np.ones(len(readings), np.int64)
     for number, tier in enumerate(tiers, start=1):
         start = readings.ts - readings.ts % tier.every
-        gone = (tier.start_of(readings.series) != start) & (start + tier.every <= closed_to)
+        gone = ~tier.is_open(readings.series, start) & (start + tier.every <= closed_to)
         bits |= gone.astype(np.int64) << number
     bits[behind] = BEHIND
     bits[over] = OVER_SHARE

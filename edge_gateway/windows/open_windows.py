@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from edge_gateway.columns.frame import Frame
 from edge_gateway.windows.base_tier import CREDIT_OF_A_CALL, WORTH, BaseTier, Piece
 from edge_gateway.windows.closed import Closed, Harvest
+from edge_gateway.windows.coarse_tier import CoarseTier, queue_over
 from edge_gateway.windows.ever_closed import EverClosedTiers
 from edge_gateway.windows.frame_readings import ALL, Taken, numbers_of, readings_of, states_of
 from edge_gateway.windows.in_use import InUse, in_use
@@ -31,7 +32,6 @@ from edge_gateway.windows.recorded import ClosedRanges, Recorded
 from edge_gateway.windows.reduce import Readings, numbers, rows_of_states, rows_of_values, states
 from edge_gateway.windows.rows import NEVER, STATE_ROW, WINDOW_ROW, Block
 from edge_gateway.windows.series_columns import SeriesColumns
-from edge_gateway.windows.tiers import Tier, queue_over
 from edge_gateway.windows.watermarks import Watermarks
 
 Ints = NDArray[np.int64]
@@ -82,8 +82,9 @@ class Windows:
         self._open = BaseTier(base, self._watermarks)
         self.ever = EverClosedTiers(every_ms)
         self._ever, *coarser_ever = self.ever.tiers
-        self._numbers = [Tier(WINDOW_ROW, merge_blocks, ever, series) for ever in coarser_ever]
-        self._states = [Tier(STATE_ROW, merge_state_blocks, ever, series) for ever in coarser_ever]
+        known = series, self._watermarks.gaps
+        self._numbers = [CoarseTier(WINDOW_ROW, merge_blocks, ever, *known) for ever in coarser_ever]
+        self._states = [CoarseTier(STATE_ROW, merge_state_blocks, ever, *known) for ever in coarser_ever]
         self._coarser = (*self._numbers, *self._states)
         self._looked_at = 0
         self.late_share = LateShare(late_share)
@@ -109,6 +110,7 @@ class Windows:
         cap = frame.arrival + self._skew if trusted else None
         if self._watermarks.observe(frame.device, frame.ts, cap, listening_ms):
             self._open.wake()
+        self.ever.silence(*self._watermarks.gaps.noted)
         closed = self._close_at_once(frame, start, taken)
         self._append(frame, start, taken)
         self._open.credit += len(frame.row) + len(frame.state_row) + CREDIT_OF_A_CALL
@@ -118,38 +120,39 @@ class Windows:
         """Return which rows of a frame belong to closed windows, or to windows that the history may have given up."""
         if self.recorded is not None:
             return self.recorded.late_rows(frame.device, start, self._base, self._series.series_device)
-        late: Bools = start + self._base <= self._watermarks.closed_to[frame.device]
-        return late | self._ever.gone(frame.device, frame.ts)
+        return self._watermarks.are_late(frame.device, start) | self._ever.gone(frame.device, frame.ts)
 
     def _close_at_once(self, frame: Frame, start: Ints, taken: Bools) -> Closed:
         """Close windows that are due as their readings arrive, if there are many; mark their rows in `taken`.
 
         What the devices already have open in due windows closes with them, so that coarser windows are fed in order.
         """
-        if self.recorded is not None:
-            return NOTHING.closed
-        over = self._open.over(start, frame.device, taken)
-        if not over.any():
+        if self.recorded is not None or not (over := self._open.over(start, frame.device, taken)).any():
             return NOTHING.closed
         taken |= over
+        self._watermarks.close_in_gaps(frame.device[over], start[over])
         pulled = self._open.pull(np.unique(frame.device[over]), self._series.series_device)
-        held = [keyed.readings(at, self._open.bits) for at, keyed in pulled]
-        ordered = Readings.joined([*readings_of(frame, over), *held]).ordered()
+        parts = [*readings_of(frame, over), *(keyed.readings(at, self._open.bits) for at, keyed in pulled)]
+        if not parts:  # messages none of whose values is good
+            return NOTHING.closed
+        ordered = Readings.joined(parts).ordered()
+        devices = self._series.series_device[ordered.series]
         is_text = self._series.series_is_state[ordered.series]
-        readings, texts = ordered.rows(~is_text), ordered.rows(is_text)
+        known = ~self._ever.gone(devices, ordered.ts)
         harvest = Harvest()
-        rows, state_rows = numbers(self._base, readings, self._p95()), states(self._base, texts)
-        for block, put in ((rows, harvest.numbers), (state_rows, harvest.states)):
-            put(0, block, self._ever.judge(block, self._series.series_device)[0])
-            devices = self._series.series_device[block.rows["series"]]
-            self._ever.closed(devices, block.rows["start"] + self._base)
-        held_still = ~self._ever.gone(self._series.series_device[ordered.series], ordered.ts)
-        readings, texts = ordered.rows(~is_text & held_still), ordered.rows(is_text & held_still)
-        for tier in self._numbers if len(readings) else ():
-            tier.add(numbers(tier.every, readings, self._p95()))
-        for tier in self._states if len(texts) else ():
-            tier.add(states(tier.every, texts))
+        for chosen, reduce, put, tiers in (
+            (~is_text, self._number_rows, harvest.numbers, self._numbers),
+            (is_text, states, harvest.states, self._states),
+        ):
+            rows = reduce(self._base, ordered.rows(chosen))
+            put(0, rows, self._ever.judge(rows, self._series.series_device)[0])
+            for tier in tiers:
+                tier.add_readings(ordered.rows(chosen & known), reduce)
+        self._ever.closed(devices, ordered.ts - ordered.ts % self._base + self._base)
         return harvest.closed()
+
+    def _number_rows(self, every: int, readings: Readings) -> Block:
+        return numbers(every, readings, self._p95())
 
     def _append(self, frame: Frame, start: Ints, taken: Bools) -> None:
         kept = start[~taken]
@@ -177,7 +180,7 @@ class Windows:
         return late
 
     def _where(
-        self, frame: Frame, taken: Taken, tiers: Sequence[Tier], recorded: Ints | None, now: int
+        self, frame: Frame, taken: Taken, tiers: Sequence[CoarseTier], recorded: Ints | None, now: int
     ) -> LateReadings:
         device = frame.device[taken.row]
         over = self.late_share.over(device, now)
@@ -196,11 +199,8 @@ class Windows:
         if silent:
             self._open.wake()
         time = self._watermarks.silent_time(listening_ms)
-        over = (
-            not self._open.closing
-            and bool((time > NEVER).any())
-            and queue_over(self._coarser, time, self._series.series_device, silent=True)
-        )
+        over = not self._open.closing and bool((time > NEVER).any())
+        over = over and queue_over(self._coarser, self._series.series_device, time, silent=True)
         return silent or over or self.pending
 
     def rewind(self, devices: Ints) -> None:
@@ -311,15 +311,16 @@ class Windows:
                 if number:
                     tiers[number - 1].drop(block.rows)
 
-    def _close_base_as(self, block: Block, tiers: Sequence[Tier]) -> None:
+    def _close_base_as(self, block: Block, tiers: Sequence[CoarseTier]) -> None:
         for start in np.unique(block.rows["start"]).tolist():
             rows = block.rows[block.rows["start"] == start]
             tails = {key: tail for key, tail in block.tails.items() if key[1] == start}
+            _, taken = self._ever.judge(Block(rows, tails), self._series.series_device)
             for tier in tiers:
-                tier.add(Block(rows, tails))
+                tier.add(taken)
             self._open.remove(start, ClosedRanges.of(rows))
             devices = self._series.series_device[rows["series"]]
-            self._watermarks.close_to(devices, start + self._base)
+            self._watermarks.close_window(devices, start)
             self._ever.closed(devices, start + self._base)
         self._watermarks.crossed = True
 
@@ -334,7 +335,7 @@ class Windows:
             for tier in self._states:
                 tier.add(taken)
             readings = readings.rows(~texts)
-        rows = numbers(self._base, readings, self._p95())
+        rows = self._number_rows(self._base, readings)
         again, taken = self._ever.judge(rows, self._series.series_device)
         harvest.numbers(0, rows, again)
         for tier in self._numbers:
@@ -350,7 +351,8 @@ class Windows:
             self._watermarks.close_to_due()
         since = self._open.credit - self._looked_at
         if self._watermarks.crossed and WORTH * since >= len(self._series.series_device):
-            queue_over(self._coarser, self._watermarks.closed_to, self._series.series_device)
+            times = self._watermarks.closed_to, self._watermarks.kept_to()
+            queue_over(self._coarser, self._series.series_device, *times)
             self._watermarks.crossed = False
             self._looked_at = self._open.credit
 
@@ -369,7 +371,7 @@ class Windows:
         self._close_base(_ALL_READINGS, harvest)
         self._close_coarser()
         over = np.full(self._watermarks.count, _ALL_READINGS)
-        queue_over(self._coarser, over, self._series.series_device)
+        queue_over(self._coarser, self._series.series_device, over)
         self._take_coarser(_ALL_READINGS, harvest)
         return harvest.closed()
 

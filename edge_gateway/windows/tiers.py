@@ -4,7 +4,6 @@ A window that has been emitted, because its device fell silent or its clock step
 rows of it come. It is then emitted once more with the new readings only, and the store merges the two.
 """
 
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -204,6 +203,11 @@ class Tier:
         return [self._rows, *(one.block.rows for one in self._emitted)]
 
     @property
+    def used(self) -> bool:
+        """Whether any window may be open; false only if none was since the start."""
+        return len(self._rows) > 0
+
+    @property
     def open_windows(self) -> int:
         """Windows that are open or queued."""
         return int((self._rows["start"] != NEVER).sum())
@@ -233,14 +237,6 @@ class Tier:
         self._queue = [(series.copy(), start.copy()) for series, start in state["queue"]]
         self._emitted = [Emitted(Block.restored(given), given["again"]) for given in state["given"]]
         self._again = {(series, start) for series, start in state["again"]}
-
-
-def queue_over(tiers: Sequence[Tier], time: Ints, series_device: Ints, *, silent: bool = False) -> bool:
-    """Queue the windows that are over by their device's time (`time`, by device number); return whether any were."""
-    known = np.full(int(series_device.max(initial=-1)) + 1, NEVER)
-    known[: len(time)] = time[: len(known)]
-    queued = [tier.queue_due(known[series_device], silent=silent) for tier in tiers]
-    return any(queued)
 
 
 def _without(one: Emitted, gone: set[Key]) -> Emitted:

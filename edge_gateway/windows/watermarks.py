@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_gateway.columns.growing import with_room
+from edge_gateway.windows.gaps import TimeGaps
 from edge_gateway.windows.rows import NEVER
 
 Ints = NDArray[np.int64]
@@ -40,6 +41,7 @@ class Watermarks:
         self._coarser = tuple(coarser)
         self.lateness = lateness
         self._idle = idle
+        self.gaps = TimeGaps(base, lateness, idle)
         self.count = 0
         self.newest = self.furthest = self.due_to = self.closed_to = self.heard = np.empty(0, np.int64)
 
@@ -48,10 +50,11 @@ class Watermarks:
         if count > self.count:
             for name in _COLUMNS:
                 setattr(self, name, with_room(getattr(self, name), count, NEVER))
+            self.gaps.grow(count)
             self.count = count
 
     def observe(self, device: Ints, ts: Ints, cap: int | None, listening: int) -> bool:
-        """Advance devices by the times of their readings; return whether more became due.
+        """Advance devices by the times of their readings; return whether more became due, or may have.
 
         Args:
             device: device of each reading.
@@ -59,6 +62,7 @@ class Watermarks:
             cap: times beyond it advance the watermark to `cap` only; None for no cap.
             listening: the listening clock, ms.
         """
+        kept = self.gaps.take(device, ts, self.furthest, listening)
         np.maximum.at(self.furthest, device, ts)
         believed = ts if cap is None else np.minimum(ts, cap)
         np.maximum.at(self.newest, device, believed)
@@ -68,15 +72,52 @@ class Watermarks:
         more = bool((due > self.due_to[device]).any())
         if more:
             self.due_to[device] = np.maximum(self.due_to[device], due)
-        return more
+        return more or kept
+
+    def are_late(self, device: Ints, start: Ints) -> Bools:
+        """Return which readings come after their window closed, by the start of each one's window."""
+        late: Bools = start + self._base <= self.closed_to[device]
+        if late.any():
+            late &= ~self.gaps.hold(device, start)
+        return late
+
+    def are_due(self, device: Ints, start: Ints | int) -> Bools:
+        """Return for which devices a window is due that starts at `start`."""
+        held = self.gaps.hold(device, start)
+        until = np.where(held, self.gaps.due_to[device], self.due_to[device])
+        due: Bools = start + self._base <= until
+        return due
+
+    def due_devices(self, start: int, devices: int) -> Bools:
+        """Return for which of the devices below `devices` a window is due that starts at `start`."""
+        due: Bools = self.due_to[:devices] >= start + self._base
+        if start >= self.gaps.last_end:
+            return due
+        held, ripe = self.gaps.due(start, devices)
+        return np.where(held, ripe, due)
+
+    def close_window(self, devices: Ints, start: int) -> None:
+        """Note that the window of these devices that starts at `start` closes, and all before it."""
+        self.close_to(devices, start + self._base)
+        self.close_in_gaps(devices, start)
+
+    def close_in_gaps(self, devices: Ints, start: Ints | int) -> None:
+        """Note that windows of these devices close that may lie in gaps; `start` is theirs."""
+        self.crossed |= self.gaps.close(devices, start)
+
+    def kept_to(self) -> Ints:
+        """Return up to which time the coarser windows of kept readings are over, by device."""
+        return self.gaps.passed(self.closed_to)
 
     def expire_silent(self, listening: int) -> bool:
         """Make everything due that devices silent for the idle time have open; return whether there were any."""
+        ripe = self.gaps.expire(listening)
+        self.crossed |= ripe
         silent = (
             (listening - self.heard >= self._idle) & (self.furthest >= self.due_to) & (self.furthest > NEVER)
         )
         if not silent.any():
-            return False
+            return ripe
         furthest = self.furthest[silent]
         self.due_to[silent] = furthest - furthest % self._base + self._base
         return True
@@ -131,6 +172,7 @@ class Watermarks:
         """Forget the times of devices whose clock stepped back."""
         for name in ("newest", "furthest", "due_to", "closed_to"):
             getattr(self, name)[devices] = NEVER
+        self.gaps.forget(devices)
 
     def mark_silent(self, devices: Ints) -> None:
         """Treat devices as silent for the whole idle time."""
@@ -141,19 +183,22 @@ class Watermarks:
         known = devices[devices < self.count]
         for name in _COLUMNS:
             getattr(self, name)[known] = NEVER
+        self.gaps.forget(known)
 
     def all_due(self) -> None:
         """Make every open window due."""
         furthest = self.furthest
         end = np.where(furthest > NEVER, furthest - furthest % self._base + self._base, NEVER)
         self.due_to = np.maximum(self.due_to, end)
+        self.gaps.all_due()
 
     def snapshot(self) -> dict[str, Any]:
         columns = {name: getattr(self, name)[: self.count].copy() for name in _COLUMNS}
-        return {"columns": columns, "crossed": self.crossed}
+        return {"columns": columns, "crossed": self.crossed, "gaps": self.gaps.snapshot()}
 
     def restore(self, state: dict[str, Any]) -> None:
         for name in _COLUMNS:
             setattr(self, name, state["columns"][name].copy())
         self.crossed = state["crossed"]
+        self.gaps.restore(state["gaps"])
         self.count = len(self.newest)

@@ -71,11 +71,11 @@ def test_the_oracle_recognises_duplicates_conflicts_and_clock_steps() -> None:
     ):
         oracle.take(Arrival(START + at, said))
     counters = oracle.devices["d"].counters
-    assert {name: counters[name] for name in ("new", "duplicate", "conflicts", "clock_steps")} == {
+    assert {name: counters[name] for name in ("new", "duplicate", "conflicts", "small_clock_steps")} == {
         "new": 3,
         "duplicate": 1,
         "conflicts": 1,
-        "clock_steps": 1,
+        "small_clock_steps": 1,
     }
     assert oracle.windows[WindowId("d", "heat", 2_000, START)].facts() == (2, 12.0, 6.0, 6.0, 6.0, 6.0)
 

@@ -63,6 +63,9 @@ async def test_bad_links_lose_nothing_and_a_dead_battery_loses_only_its_buffer(
             lambda: len({boot for device, boot, _ in watcher.messages() if device == "bad-0004"}) == 2
         )
         await watcher.until(lambda: run.up == 5 and not run.snapshot().waiting, 20)
+        born = len(
+            watcher.births("bad-0000")
+        )  # at its end a fleet may send births again, to ask for receipts
         run.stop()
         result = await going
         ledger = read_ledger(result.directory)
@@ -74,6 +77,4 @@ async def test_bad_links_lose_nothing_and_a_dead_battery_loses_only_its_buffer(
         [seqs] = seen[device].values()
         assert seqs == set(range(len(seqs))), device
     assert len(seen["bad-0004"]) == 2, "a new battery is a new boot"
-    assert len(watcher.births("bad-0000")) == 1, (
-        "the black hole was shorter than its keep-alive: nobody noticed"
-    )
+    assert born == 1, "the black hole was shorter than its keep-alive: nobody noticed"

@@ -11,9 +11,8 @@ lines (400), states where another type was stored first (422), and points older 
 Compared with the fleets' ledgers: every window in InfluxDB and in the history, alerts, commands, counters. For
 "refused", what is stored and what is in quarantine together must be what was sent.
 
-Failures: anything lost, double or wrong; a good line in quarantine, or a line twice; points of a series out of order of
-time; two requests in flight; Retry-After not kept, a wait over 30 s, or waits without jitter; no PUBACKs to devices
-while the server is frozen.
+Failures: anything lost, double or wrong; a good line in quarantine, or a line twice; points of a series out of order;
+two requests in flight; Retry-After not kept, waits over 30 s or without jitter; no PUBACKs while the server is frozen.
 """
 
 from __future__ import annotations
@@ -54,7 +53,7 @@ from tests.servers.process import wait_until
 
 ROUND = 25
 PER_ANSWER = 5
-"""Kills, freezes and restarts for each time every answer is given once."""
+"""Kills for each time every answer is given once."""
 SAMPLE = 5
 DEVICES = 40
 EVERY = ("2s", "4s", "12s")

@@ -9,6 +9,9 @@ from dataclasses import dataclass, field
 from edge_gateway.fleet.timestamps import NO_TIME
 
 NEW, DUPLICATE, CONFLICT, NOT_KNOWN = 0, 1, 2, -1
+BELOW, HIGHEST, FIRST = 0, 1, 2
+"""Where a message stands in its boot: below the highest seq so far, above all of them, or first of all."""
+NO_BOOT = -1
 
 HOLES_KEPT = 64
 MOST_MISSING = 1_000_000
@@ -28,7 +31,6 @@ class BootMark:
         boot: the boot number.
         top: highest seq so far, -1 before the first.
         newest: newest device time so far, ms.
-        top_time: device time of the highest seq that had one, ms.
         holes: [from, to], inclusive, ascending, never adjacent.
         judged_from: the lowest seq that can be judged.
         unsure_to: a message up to this device time (ms) may have arrived before the mark was made, in one that was
@@ -41,7 +43,6 @@ class BootMark:
     boot: int
     top: int = -1
     newest: int = NO_TIME
-    top_time: int = NO_TIME
     holes: list[list[int]] = field(default_factory=list)
     judged_from: int = 0
     unsure_to: int = NO_TIME
@@ -59,7 +60,6 @@ class BootMark:
         unsure = NO_TIME < time <= self.unsure_to
         if seq > self.top:
             self._raise_to(seq, unsure=unsure)
-            self.top_time = time if time != NO_TIME else self.top_time
         elif not self._fill(seq):
             if time > self.newest:
                 return CONFLICT
@@ -68,17 +68,24 @@ class BootMark:
         self.untimed |= time == NO_TIME
         return NOT_KNOWN if unsure else NEW
 
-    def take_birth(self, born: int, following: int, *, just_sent: bool) -> None:
-        """Note a birth whose next new message is `following`, before `expect_next`; `born` is its digest.
+    def standing(self, seq: int) -> int:
+        """Return where a message that has not been accepted yet stands: BELOW, HIGHEST or FIRST."""
+        if seq <= self.top:
+            return BELOW
+        return FIRST if self.top < 0 else HIGHEST
+
+    def take_birth(self, born: int, following: int, *, just_sent: bool) -> bool:
+        """Note a birth whose next new message is `following`, before `expect_next`; return whether it denies the mark.
 
         A copy that the broker kept or sends again may be long past: it does not deny what has come since. Nor does the
-        last birth again; and of one that is forgotten nobody can tell whether it was the same.
+        last birth again; and of one that is forgotten nobody can tell whether it was the same. `born` is its digest.
         """
         if born == self.born:
-            return
+            return False
         if just_sent:
             self.denied = following <= self.top and self.born != BIRTH_FORGOTTEN
         self.born = born
+        return just_sent and self.denied
 
     def begin_anew(self) -> int:
         """Start over, since the device was erased; return how many messages were missing, and will never come.
@@ -89,10 +96,6 @@ class BootMark:
         self.unsure_to = max(self.unsure_to, self.newest)
         self.top, self.newest, self.holes, self.judged_from, self.denied = -1, NO_TIME, [], 0, False
         return lost
-
-    def steps_back(self, seq: int, time: int) -> bool:
-        """Whether a message has the highest seq so far, yet is older than the highest before it."""
-        return seq > self.top and NO_TIME < time < self.top_time
 
     def _raise_to(self, seq: int, *, unsure: bool) -> None:
         """Move the mark up. Where it may not be the same boot any more, nothing is known below the message."""

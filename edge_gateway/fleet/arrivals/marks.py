@@ -8,16 +8,15 @@ from numpy.typing import NDArray
 
 from edge_gateway.columns.frame import IntColumn
 from edge_gateway.columns.growing import with_room
-from edge_gateway.fleet.arrivals.boot_mark import MOST_MISSING, BootMark, missing
+from edge_gateway.fleet.arrivals.boot_mark import MOST_MISSING, NO_BOOT, BootMark, missing
 from edge_gateway.fleet.arrivals.contents import Contents
 from edge_gateway.fleet.arrivals.forgotten import Forgotten
 
 BOOTS_KEPT = 8
-NO_BOOT = -1
-_MARK = ("boot", "top", "newest", "top_time", "judged_from", "unsure_to", "untimed", "born", "denied")
+_MARK = ("boot", "top", "newest", "judged_from", "unsure_to", "untimed", "born", "denied")
 """Columns of the current boot's mark, by their names in `BootMark`."""
 _EMPTY = BootMark(NO_BOOT)
-_COUNTS = ("opened", "lost", "given_up", "steps", "claimed")
+_COUNTS = ("opened", "lost", "given_up", "claimed")
 
 
 class StoredRange(NamedTuple):
@@ -43,7 +42,6 @@ class Marks:
         """Current boot of each device; NO_BOOT before the first."""
         self.top = np.empty(0, np.int64)
         self.newest = np.empty(0, np.int64)
-        self.top_time = np.empty(0, np.int64)
         self.judged_from = np.empty(0, np.int64)
         self.unsure_to = np.empty(0, np.int64)
         self.untimed = np.empty(0, np.bool_)
@@ -55,8 +53,6 @@ class Marks:
         """Missing messages that the device no longer holds, by device: lost before they reached the gateway."""
         self.given_up = np.empty(0, np.int64)
         """Missing messages the gateway no longer waits for, since holes and boots are capped, by device."""
-        self.steps = np.empty(0, np.int64)
-        """Clock steps, by device."""
         self.claimed = np.empty(0, np.int64)
         """The implausible next seq in a birth of the current boot, by device; 0 if there was none."""
         self.not_believed = 0
@@ -69,7 +65,7 @@ class Marks:
         self.contents = Contents()
         self.conflicted = np.empty(0, np.bool_)
         """Whether messages of the device contradicted what came before under the same numbers, by device."""
-        self._gone = {"lost_at_device": 0, "given_up": 0, "clock_steps": 0}
+        self._gone = {"lost_at_device": 0, "given_up": 0}
         """The counters of retired devices."""
         self.boots_forgotten = 0
         self.boots_begun_anew = 0
@@ -186,12 +182,12 @@ class Marks:
         return min(sum(missing(first, last) for _, first, last in self.gaps(device)), MOST_MISSING)
 
     def counters(self, device: int) -> dict[str, int]:
-        """Return how many messages of a device went missing for good, and its clock steps."""
+        """Return how many messages of a device went missing for good."""
         known = device < self._size
         return {name: int(column[device]) if known else 0 for name, column in self._counted().items()}
 
     def _counted(self) -> dict[str, IntColumn]:
-        return {"lost_at_device": self.lost, "given_up": self.given_up, "clock_steps": self.steps}
+        return {"lost_at_device": self.lost, "given_up": self.given_up}
 
     def totals(self) -> dict[str, int]:
         """Return the counters of the fleet, retired devices included."""

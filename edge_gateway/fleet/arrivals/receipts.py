@@ -9,8 +9,8 @@ import numpy as np
 
 from edge_gateway.columns.frame import BoolColumn, IntColumn
 from edge_gateway.columns.growing import with_room
-from edge_gateway.fleet.arrivals.boot_mark import NEW, NOT_KNOWN
-from edge_gateway.fleet.arrivals.marks import NO_BOOT, StoredRange
+from edge_gateway.fleet.arrivals.boot_mark import NEW, NO_BOOT, NOT_KNOWN
+from edge_gateway.fleet.arrivals.marks import StoredRange
 from edge_gateway.fleet.arrivals.sequences import Sequences, Verdicts
 
 AFTER_MESSAGES = 64

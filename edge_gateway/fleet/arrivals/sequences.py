@@ -2,7 +2,7 @@
 
 A device's current boot, the one that appeared last, is kept in columns, and messages that continue it in order
 are judged for the whole batch at once. The messages of devices with anything else in a batch are judged one by one:
-holes, other boots, repeats within the batch, clocks that step back.
+holes, other boots, repeats within the batch.
 """
 
 from collections.abc import Mapping
@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 
 from edge_gateway.columns.frame import BoolColumn, IntColumn
 from edge_gateway.fleet.arrivals.boot_mark import (
+    BELOW,
     CONFLICT,
     DUPLICATE,
+    HIGHEST,
     MOST_MISSING,
     NEW,
     NO_BIRTH,
@@ -32,15 +34,19 @@ _ARRIVAL_MASK = (1 << _ARRIVAL_BITS) - 1
 
 
 class Verdicts(NamedTuple):
-    """What each message is, and which messages came after their device's clock stepped back."""
+    """What each message is, and where it stands in its boot."""
 
     verdict: NDArray[np.int8]
     """NEW, DUPLICATE, CONFLICT or NOT_KNOWN."""
-    steps: IntColumn
-    """Positions of messages, ascending."""
+    rows: "MessageRows"
+    """The messages by device."""
+    order: IntColumn
+    """The position of each of the rows."""
+    standing: NDArray[np.int8]
+    """BELOW, HIGHEST or FIRST, of each of the rows."""
 
 
-class _Rows(NamedTuple):
+class MessageRows(NamedTuple):
     """Messages sorted by device, in arrival order within a device."""
 
     device: IntColumn
@@ -48,8 +54,8 @@ class _Rows(NamedTuple):
     seq: IntColumn
     time: IntColumn
 
-    def pick(self, at: IntColumn | BoolColumn) -> "_Rows":
-        return _Rows(self.device[at], self.boot[at], self.seq[at], self.time[at])
+    def pick(self, at: IntColumn | BoolColumn) -> "MessageRows":
+        return MessageRows(self.device[at], self.boot[at], self.seq[at], self.time[at])
 
 
 class Sequences(Marks):
@@ -88,10 +94,11 @@ class Sequences(Marks):
         count = len(device)
         self._implausible.clear()
         if not count:
-            return Verdicts(np.empty(0, np.int8), np.empty(0, np.int64))
+            none = np.empty(0, np.int8)
+            return Verdicts(none, MessageRows(device, boot, seq, time), np.empty(0, np.int64), none)
         self.make_room(int(device.max()) + 1)
         order = np.sort((device << _ARRIVAL_BITS) | np.arange(count)) & _ARRIVAL_MASK
-        given = _Rows(device, boot, seq, time)
+        given = MessageRows(device, boot, seq, time)
         rows = given.pick(order)
         plain = (rows.boot == self.boot[rows.device]) & ~self.holed[rows.device] & self._is_sure(rows)
         again = plain & (rows.seq <= self.top[rows.device]) & (rows.time <= self.newest[rows.device])
@@ -101,14 +108,12 @@ class Sequences(Marks):
         fresh = np.flatnonzero(~again)
         ahead = rows.pick(fresh)
         odd = ahead.device[~(plain[fresh] & self._in_order(ahead))]
-        steps = np.empty(0, np.int64)
+        standing = np.where(again, np.int8(BELOW), np.int8(HIGHEST))
         if len(odd):
             self._slow[odd] = True
             slow = np.flatnonzero(self._slow[rows.device])
-            stepped: list[int] = []
             digests = [said.get(place) for place in order[slow].tolist()]
-            verdict[slow] = self._one_by_one(rows.pick(slow), digests, stepped)
-            steps = np.sort(order[slow[stepped]])
+            verdict[slow], standing[slow] = self._one_by_one(rows.pick(slow), digests)
             ahead = ahead.pick(~self._slow[ahead.device])
             self._slow[odd] = False
         self._advance(ahead)
@@ -116,10 +121,10 @@ class Sequences(Marks):
         judged[order] = verdict
         if said:
             self._remember_in_order(given, judged, said, set(odd.tolist()))
-        return Verdicts(judged, steps)
+        return Verdicts(judged, rows, order, standing)
 
     def _remember_in_order(
-        self, rows: _Rows, verdict: NDArray[np.int8], said: Mapping[int, int], one_by_one: set[int]
+        self, rows: MessageRows, verdict: NDArray[np.int8], said: Mapping[int, int], one_by_one: set[int]
     ) -> None:
         """Note the contents of messages without a time that were judged in columns: all of them were new."""
         for at, digest in said.items():
@@ -134,7 +139,7 @@ class Sequences(Marks):
         differs = verdict == DUPLICATE and self.contents.differs(place, seq, digest)
         return CONFLICT if differs else verdict
 
-    def _is_sure(self, rows: _Rows) -> BoolColumn:
+    def _is_sure(self, rows: MessageRows) -> BoolColumn:
         """Return which rows the mark of their device's current boot can judge, as far as it goes."""
         timed = rows.time != NO_TIME
         sure: BoolColumn = ~timed | (rows.time > self.unsure_to[rows.device])
@@ -143,58 +148,61 @@ class Sequences(Marks):
         sure &= ~(self.denied | self.conflicted)[rows.device]
         return sure
 
-    def _in_order(self, rows: _Rows) -> BoolColumn:
-        """Return which rows have the seq that follows their device's row before, and are not older."""
+    def _in_order(self, rows: MessageRows) -> BoolColumn:
+        """Return which rows have the seq that follows their device's row before."""
         starts = np.ones(len(rows.device), np.bool_)
         np.not_equal(rows.device[1:], rows.device[:-1], out=starts[1:])
-        seq_before, time_before = np.empty_like(rows.seq), np.empty_like(rows.time)
-        seq_before[1:], time_before[1:] = rows.seq[:-1], rows.time[:-1]
-        first = rows.device[starts]
-        seq_before[starts], time_before[starts] = self.top[first], self.top_time[first]
-        in_order: BoolColumn = (rows.seq - 1 == seq_before) & (rows.time >= time_before)
+        before = np.empty_like(rows.seq)
+        before[1:] = rows.seq[:-1]
+        before[starts] = self.top[rows.device[starts]]
+        in_order: BoolColumn = rows.seq - 1 == before
         return in_order
 
-    def _advance(self, rows: _Rows) -> None:
+    def _advance(self, rows: MessageRows) -> None:
         """Advance the marks of devices whose rows are all in order."""
         if not len(rows.device):
             return
-        ends = np.ones(len(rows.device), np.bool_)
-        np.not_equal(rows.device[1:], rows.device[:-1], out=ends[:-1])
-        device, time = rows.device[ends], rows.time[ends]
-        self.top[device] = rows.seq[ends]
-        self.top_time[device] = time
-        self.newest[device] = np.maximum(self.newest[device], time)
+        self.top[rows.device] = rows.seq  # ascending within a device
+        first = np.ones(len(rows.device), np.bool_)
+        np.not_equal(rows.device[1:], rows.device[:-1], out=first[1:])
+        starts = np.flatnonzero(first)
+        device = rows.device[starts]
+        self.newest[device] = np.maximum(self.newest[device], np.maximum.reduceat(rows.time, starts))
 
-    def _one_by_one(self, rows: _Rows, said: list[int | None], stepped: list[int]) -> list[int]:
-        """Judge rows in order; append the places of those whose device clock stepped back to `stepped`."""
+    def _one_by_one(self, rows: MessageRows, said: list[int | None]) -> tuple[list[int], list[int]]:
+        """Judge rows in order; return their verdicts and standings."""
         verdicts: list[int] = []
+        standings: list[int] = []
         holder, mark = -1, None
         for device, boot, seq, time, digest in zip(*(column.tolist() for column in rows), said, strict=True):
             if mark is None or holder != device or mark.boot != boot:
                 self._put(holder, mark)
                 holder, mark = device, self._take(device, boot)
-            if mark.steps_back(seq, time):
-                self.steps[device] += 1
-                stepped.append(len(verdicts))
             self.opened[device] += seq > mark.top + 1
             if not mark.is_plausible(seq):
                 self._disbelieve(device)
-            verdicts.append(self._verdict(device, mark, seq, time, digest))
+            verdict, standing = self._judge(device, mark, seq, time, digest)
+            verdicts.append(verdict)
+            standings.append(standing)
             self.given_up[device] += mark.drop_surplus_holes()
         self._put(holder, mark)
         self.one_by_one += len(verdicts)
-        return verdicts
+        return verdicts, standings
 
-    def _verdict(self, device: int, mark: BootMark, seq: int, time: int, digest: int | None) -> int:
-        """Judge and accept one message. Once a message contradicted its boot, no repeat is known to be one."""
-        verdict = mark.accept(seq, time)
+    def _judge(self, device: int, mark: BootMark, seq: int, time: int, digest: int | None) -> tuple[int, int]:
+        """Judge and accept one message; return its verdict and standing.
+
+        Once a message contradicted its boot, no repeat is known to be one.
+        """
+        standing, verdict = mark.standing(seq), mark.accept(seq, time)
         if mark.denied and self._counts_anew(device, mark, seq, digest, verdict):
             self._begin_anew(device, mark)
-            verdict = mark.accept(seq, time)
+            standing, verdict = mark.standing(seq), mark.accept(seq, time)
         if digest is not None:
             verdict = self._by_content((device, mark.boot), seq, digest, verdict)
         self.conflicted[device] |= verdict == CONFLICT
-        return NOT_KNOWN if verdict == DUPLICATE and self.conflicted[device] else verdict
+        is_sure = verdict != DUPLICATE or not self.conflicted[device]
+        return verdict if is_sure else NOT_KNOWN, standing
 
     def _counts_anew(self, device: int, mark: BootMark, seq: int, digest: int | None, verdict: int) -> bool:
         """Whether a message shows that its device was erased, as a birth had said."""
@@ -238,7 +246,6 @@ class Sequences(Marks):
         boot: int,
         floor: int,
         following: int,
-        time: int = NO_TIME,
         *,
         born: int = NO_BIRTH,
         just_sent: bool = False,
@@ -246,22 +253,19 @@ class Sequences(Marks):
         """Apply a birth: seqs below `floor` will never come, and the next new one will be `following`.
 
         What is missing between them becomes a hole; implausible values are ignored. `born` is the digest of the birth,
-        `just_sent` says that it is no copy the broker kept or sends again. Returns whether the device's clock stepped
-        back: the boot is new, and its `time` (ms) is older than the newest message of the boot before.
+        `just_sent` says that it is no copy the broker kept or sends again. Returns whether it denies what came before
+        of its boot, because the device counts anew.
         """
         self.make_room(device + 1)
-        known = self._keeps(device, boot)
-        stepped = not known and NO_TIME < time < int(self.top_time[device])
         mark = self._take(device, boot)
-        mark.take_birth(born, following, just_sent=just_sent)
+        denies = mark.take_birth(born, following, just_sent=just_sent)
         floor, following = self._believed(device, mark, floor, following)
         self.opened[device] += following - 1 > max(mark.top, floor - 1)
         mark.expect_next(following)
         self.lost[device] += mark.close_below(floor)
         self.given_up[device] += mark.drop_surplus_holes()
         self._put(device, mark)
-        self.steps[device] += stepped
-        return stepped
+        return denies
 
     def _believed(self, device: int, mark: BootMark, floor: int, following: int) -> tuple[int, int]:
         """Return (floor, next) with implausible values replaced by ones that change nothing."""

@@ -22,7 +22,7 @@ IN_STEP: Final = 5_000
 """Milliseconds of the listening clock over which a device's time is seen to advance."""
 HEARD_FOR: Final = 900_000
 """Milliseconds of the listening clock for which a device's time counts."""
-ASKED_FOR: Final = 60_000
+ASKED_FOR: Final = 15_000
 """Milliseconds of the listening clock for which messages wait for the outcome of a vote."""
 NEVER: Final = -(1 << 62)
 _COLUMNS: Final = ("said", "at", "anchor", "anchor_at", "live")

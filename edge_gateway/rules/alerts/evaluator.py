@@ -97,24 +97,16 @@ class Evaluator:
         events = advance_time(self._state, self._ticked)
         return moved + transitions_from_time(self._state, self._builder, events)
 
-    def rewind(self, devices: IntColumn) -> None:
-        """Restart devices whose clock stepped back: firing alerts stay, pending ones end, histories are dropped.
+    def rewind(self, devices: IntColumn, back_to: IntColumn, listening_ms: int) -> None:
+        """Follow clocks that stepped back: the devices' now at `listening_ms` becomes `back_to` (ms).
 
-        The resulting transitions are returned by the next `evaluate` or `tick`.
+        What waits, fires or cools down keeps its durations; ranges start anew.
         """
         self._state.make_room()
-        self._state.inputs.forget(devices)
-        self._state.histories.forget(devices)
-        self._records.forget(devices)
-        cells = self._state.cells
-        busy = cells.busy_of(devices)
-        cells.up[busy] = cells.down[busy] = 0
-        cells.busy[busy] = cells.on[busy]
-        stepped = set(devices.tolist())
-        keys = [key for key in sorted(self._state.active) if key[0] in stepped]
-        for key in keys:
-            self._state.active[key].at = 0
-        self._pending += self._transitions(reconcile(self._state, keys, None))
+        by = back_to - self._state.now(listening_ms)[devices]
+        self._state.shift(devices, by)
+        self._records.rewind(devices, by)
+        self._builder.shift(dict(zip(devices.tolist(), by.tolist(), strict=True)))
 
     def forget(self, devices: IntColumn) -> None:
         """Forget retired devices. Their rules must be gone: call `evaluate` or `tick` after they retired."""

@@ -12,6 +12,7 @@ import numpy as np
 
 from edge_gateway.columns.growing import with_room
 from edge_gateway.rules.alerts.device_classes import NO_CLASS, DeviceClasses
+from edge_gateway.rules.columns.inputs import shifted
 from edge_gateway.rules.columns.runs import expand_runs
 
 if TYPE_CHECKING:
@@ -149,6 +150,11 @@ class LatchCells:
         words = np.flatnonzero(self.busy[: self._used].view(np.uint64))
         found = np.flatnonzero(self.busy[: self._used].reshape(-1, _WORD)[words].ravel())
         return words[found // _WORD] * _WORD + found % _WORD
+
+    def shift(self, devices: IntColumn, by: IntColumn) -> None:
+        """Follow clocks that were set by so many ms: what waits keeps its duration."""
+        row, cell = self.busy_pairs(devices)
+        self.up[cell], self.down[cell] = shifted(self.up[cell], by[row]), shifted(self.down[cell], by[row])
 
     # --- moving cells
 

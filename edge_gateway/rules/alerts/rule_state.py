@@ -103,6 +103,17 @@ class RuleState:
         self.histories.forget(devices)
         self.newest.forget(devices)
 
+    def shift(self, devices: IntColumn, by: IntColumn) -> None:
+        """Follow clocks that were set by so many ms: durations stay, ranges start anew."""
+        self.inputs.shift(devices, by)
+        self.histories.forget(devices)
+        self.cells.shift(devices, by)
+        of = dict(zip(devices.tolist(), by.tolist(), strict=True))
+        for (device, _), active in self.active.items():
+            if device in of:
+                active.at += of[device]
+                active.notified_at += of[device]
+
     def now(self, listening_ms: int) -> IntColumn:
         """Each device's now in ms: its newest accepted time plus the listening time since then."""
         return self.inputs.cursor + np.maximum(listening_ms - self.newest.heard, 0)

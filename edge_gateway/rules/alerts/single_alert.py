@@ -153,10 +153,9 @@ def _report_missing(alert: SingleAlert, at: int, absence: NoDataState | None) ->
 def repeat_notice(alert: SingleAlert, now: int, every_ms: int) -> None:
     """Add a `repeat` event if the alert fires and its last notice is `every_ms` old."""
     active = alert.active
-    if active is None or not active.firing or 0 <= now - active.notified_at < every_ms:
+    if active is None or not active.firing or now - active.notified_at < every_ms:
         return
-    # a last notice in the future means that the device's clock stepped back
-    active.notified_at = now - (now - active.notified_at) % every_ms if active.notified_at <= now else now
+    active.notified_at = now - (now - active.notified_at) % every_ms
     alert.add_event(
         StateChange("repeat", "firing", active.rank, active.rank, active.notified_at), active.onset, NOTHING
     )

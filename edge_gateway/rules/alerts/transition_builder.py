@@ -9,7 +9,7 @@ from edge_gateway.rules.alerts.state_machine import NOTHING
 from edge_gateway.rules.language.template import render
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from edge_gateway.columns.frame import IntColumn
     from edge_gateway.rules.alerts.state_machine import StateChange
@@ -151,7 +151,7 @@ class TransitionBuilder:
         if not command.cooldown_ms:
             return True
         last = self._sent_at.get(key)
-        if last is not None and 0 <= at - last < command.cooldown_ms:
+        if last is not None and at - last < command.cooldown_ms:
             return False
         self._sent_at[key] = at
         return True
@@ -159,6 +159,10 @@ class TransitionBuilder:
     def forget_rules(self, gone: Callable[[str], bool]) -> None:
         """Drop the cooldowns of rules that are gone."""
         self._sent_at = {key: at for key, at in self._sent_at.items() if not gone(key[1])}
+
+    def shift(self, by: Mapping[int, int]) -> None:
+        """Follow clocks that were set by so many ms, by device: cooldowns keep their durations."""
+        self._sent_at = {key: at + by.get(key[0], 0) for key, at in self._sent_at.items()}
 
     def forget(self, devices: IntColumn) -> None:
         """Drop the cooldowns of retired devices."""

@@ -1,8 +1,7 @@
 """A frame as rules read it: rows by device in order of arrival, one column per input, late rows set aside.
 
-A row advances state if it is not older than the newest row of its device (the device's cursor). Of several values of
-an input with the same time the first counts. A metric read as number and as text is two inputs; the values of the
-latter are string codes.
+A row advances state if it is not older than the newest row of its device (the device's cursor). Rows of one time are
+applied one after another. A metric read as number and as text is two inputs; the values of the latter are string codes.
 """
 
 from __future__ import annotations
@@ -120,18 +119,16 @@ class Inputs:
     def rows_of(self, frame: Frame) -> Rows:
         """The rows that advance state, with their values. Changes nothing."""
         order = np.argsort(frame.device, kind="stable")
-        device, at = frame.device[order], frame.ts[order]
+        device, at = frame.device[order], frame.at[order]
         first = run_start_mask(device)
-        before = self._newest_time_before(device, at, first)
-        in_order = at >= before
-        again = bool((at == before).any())
+        in_order = at >= self._newest_time_before(device, at, first)
         if not in_order.all():
             kept = np.flatnonzero(in_order)
             order, device, at = order[kept], device[kept], at[kept]
             first = run_start_mask(device)
         several = not first.all()
         start = _starts(first) if several else np.arange(len(device))
-        values, x, place = self._columns(frame, order, device, at, again=again)
+        values, x, place = self._columns(frame, order)
         return Rows(order, device, at, start, several, values, x, place)
 
     def late_rows(self, frame: Frame, taken: Rows) -> Rows:
@@ -140,7 +137,7 @@ class Inputs:
         is_late[taken.source] = False
         order = np.flatnonzero(is_late)
         device, at = frame.device[order], frame.ts[order]
-        values, x, place = self._columns(frame, order, device, at, again=False)
+        values, x, place = self._columns(frame, order)
         return Rows(order, device, at, np.arange(len(order)), False, values, x, place)
 
     def _newest_time_before(self, device: IntColumn, at: IntColumn, first: BoolColumn) -> IntColumn:
@@ -154,13 +151,8 @@ class Inputs:
         before[1:] = newest[:-1]
         return np.where(first, cursor, before)
 
-    def _columns(
-        self, frame: Frame, order: IntColumn, device: IntColumn, at: IntColumn, *, again: bool
-    ) -> tuple[InputValues, FloatColumn, IntColumn]:
+    def _columns(self, frame: Frame, order: IntColumn) -> tuple[InputValues, FloatColumn, IntColumn]:
         values = self._values(frame, order)
-        if again:
-            fresh = self._first_of_their_time(device[values.row], values.number, at[values.row])
-            values = values.only(fresh)
         present = np.flatnonzero(np.bincount(values.number, minlength=len(self.wanted)))
         place = np.zeros(len(self.wanted), np.int64)
         place[present] = np.arange(1, len(present) + 1)
@@ -194,15 +186,6 @@ class Inputs:
             self._number_of_series = np.concatenate([self._number_of_series, self._number_of[metric]])
             self._text_of_series = np.concatenate([self._text_of_series, self._text_of[metric]])
 
-    def _first_of_their_time(self, device: IntColumn, number: IntColumn, at: IntColumn) -> IntColumn:
-        """The values that are the first of their device and input with their time."""
-        cell = device * len(self.wanted) + number
-        unseen = self.last_at.ravel()[cell] != at
-        order = np.lexsort((at, cell))
-        same = (cell[order][1:] == cell[order][:-1]) & (at[order][1:] == at[order][:-1])
-        unseen[order[1:][same]] = False
-        return np.flatnonzero(unseen)
-
     # --- joins
 
     def joined(self, rows: Rows, number: int) -> FloatColumn:
@@ -233,11 +216,20 @@ class Inputs:
         self.last_at.ravel()[cell] = rows.at[row]
 
     def forget(self, devices: IntColumn) -> None:
-        """Forget what these devices sent: they retired, or their clock stepped back."""
+        """Forget what these retired devices sent."""
         devices = devices[devices < len(self.cursor)]
         self.cursor[devices] = 0
         self.first_seen[devices] = 0
         self.last_at[devices] = 0
+
+    def shift(self, devices: IntColumn, by: IntColumn) -> None:
+        """Follow clocks that were set by so many ms: all times keep their distance from now, any next time is in order.
+
+        The inputs must have room for the devices.
+        """
+        self.cursor[devices] = 0
+        self.first_seen[devices] = shifted(self.first_seen[devices], by)
+        self.last_at[devices] = shifted(self.last_at[devices], by[:, None])
 
     def texts(self) -> set[int]:
         """Codes of the last texts of all devices."""
@@ -273,6 +265,11 @@ class Inputs:
         self.make_room(devices)
         for name in ("cursor", "first_seen", "last", "last_at"):
             getattr(self, name)[:devices] = state[name]
+
+
+def shifted(times: IntColumn, by: IntColumn) -> IntColumn:
+    """Times (ms, 0 for none) moved by so many ms; one stays a time, however far it is moved."""
+    return np.where(times > 0, np.maximum(times + by, 1), 0)
 
 
 def _starts(first: BoolColumn) -> IntColumn:

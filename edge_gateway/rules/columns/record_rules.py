@@ -141,6 +141,12 @@ class Records:
         for record in self._records:
             record.series[devices[devices < len(record.series)]] = -1
 
+    def rewind(self, devices: IntColumn, by: IntColumn) -> None:
+        """Follow clocks that were set by so many ms; ranges start anew."""
+        self.inputs.make_room(self._registry.devices)
+        self.inputs.shift(devices, by)
+        self.histories.forget(devices)
+
     def texts(self) -> set[int]:
         """Codes of all strings in use by record rules and their state."""
         return self._symbols.constants | self.inputs.texts() | self.histories.texts()

@@ -97,12 +97,14 @@ class Bench:
         assert device is not None
         numbers = {name: value for name, value in reading.values.items() if not isinstance(value, str)}
         texts = {name: value for name, value in reading.values.items() if isinstance(value, str)}
+        ts = _ints([START + reading.at])
         return Frame(
             arrival=START + at,
             device=_ints([device]),
             boot=_ints([BOOT]),
             seq=_ints([reading.seq]),
-            ts=_ints([START + reading.at]),
+            ts=ts,
+            at=ts,
             backlog=np.zeros(1, np.bool_),
             row=np.zeros(len(numbers), np.int64),
             series=_ints([self._series(device, name) for name in numbers]),

@@ -19,6 +19,7 @@ rows = st.lists(
             "boot": st.integers(0, 9),
             "seq": st.integers(0, 99),
             "ts": st.integers(0, 2**41),
+            "at": st.integers(0, 2**41),
             "backlog": st.booleans(),
             "numbers": numbers,
             "states": st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), max_size=2),
@@ -34,7 +35,10 @@ def frame(told: list[Row]) -> Frame:
     states = [(at, *pair) for at, row in enumerate(told) for pair in row["states"]]
     return Frame(
         arrival=7,
-        **{name: np.array([row[name] for row in told], np.int64) for name in ("device", "boot", "seq", "ts")},
+        **{
+            name: np.array([row[name] for row in told], np.int64)
+            for name in ("device", "boot", "seq", "ts", "at")
+        },
         backlog=np.array([row["backlog"] for row in told], np.bool_),
         row=np.array([at for at, _, _ in values], np.int64),
         series=np.array([series for _, series, _ in values], np.int64),

@@ -199,13 +199,34 @@ class TestTime:
         admission = fresh()
         batched = message(0, s=[(5_000, {"t": 1.0})])
         admission.admit(batch(batched))
-        assert admission.admit(batch(message(1, ts=T + 4_000))).laps[1].stepped.tolist() == [0]
+        assert admission.admit(batch(message(1, ts=T + 4_000))).frame.at.tolist() == [T + 5_000]
         assert admission.admit(batch(batched)).quarantined == []
 
-    def test_a_clock_step_is_told(self) -> None:
+    def test_a_clock_step_cuts_the_frame(self) -> None:
+        admission = fresh()
+        admission.admit(batch(message(0, boot=2)))
+        admission.birth(0, Birth(type="pump", boot=3, ts=T - DAY))
+        before, after = admission.admit(batch(message(1, boot=2), message(0, ts=T - DAY))).laps
+        assert (before.frame.boot.tolist(), before.stepped.tolist()) == ([2], [])
+        assert (after.frame.boot.tolist(), after.stepped.tolist()) == ([3], [0])
+        assert after.back_to.tolist() == [T - DAY]
+
+    def test_a_refused_message_that_has_the_time_of_a_clock_nobody_trusts_moves_no_clock(self) -> None:
         admission = fresh()
         admission.admit(batch(message(0)))
-        assert admission.admit(batch(message(1, ts=T - DAY))).laps[1].stepped.tolist() == [0]
+        refused = admission.admit(batch(message(1, ts=None), wall=T + DAY, trusted=False, may_hold=0))
+        assert refused.quarantined == [(0, "no_time")]
+        assert admission.admit(batch(message(2, ts=T + 1))).frame.at.tolist() == [T + 1]
+        assert int(admission.clocks.newest[0]) == T + 1
+
+    def test_messages_replayed_out_of_quarantine_are_no_clock_step(self) -> None:
+        admission = fresh()
+        old = [message(seq, ts=T - DAY + seq) for seq in range(4)]
+        admission.admit(batch(*old, message(4)))
+        for listening, payload in enumerate(old):
+            again = Batch(Moment(T, 1_000 * listening), [topic()], [payload], again=[0])
+            assert admission.admit(again).frame.rows == 1
+        assert admission.describe(0)["counters"]["clock_steps"] == 0
 
 
 class TestBirths:
@@ -215,10 +236,12 @@ class TestBirths:
         admission.birth(0, Birth(type="pump", boot=3, next=3))
         assert admission.receipts_due(0) == [(0, 3, (0, 2, [(1, 2)]))]
 
-    def test_a_new_boot_with_an_older_clock_is_a_step(self) -> None:
+    def test_a_birth_from_before_all_plausible_times_announces_no_step(self) -> None:
         admission = fresh()
         admission.admit(batch(message(0)))
-        assert admission.birth(0, Birth(type="pump", boot=4, ts=T - DAY))
+        admission.birth(0, Birth(type="pump", boot=4, ts=1))
+        admission.admit(batch(message(0, boot=4, ts=T - DAY)))
+        assert admission.describe(0)["counters"]["clock_steps"] == 0
 
     def test_a_device_is_described_for_people(self) -> None:
         admission = fresh()

@@ -12,7 +12,6 @@ ORDER = (
     "timestamps",
     "token_buckets",
     "stamp_clock",
-    "laps",
     "arrivals",
     "devices",
     "registry",
@@ -20,6 +19,7 @@ ORDER = (
     "value_checks",
     "accounting",
     "watch",
+    "laps",
     "admission",
 )
 PACKAGE = "edge_gateway.fleet."

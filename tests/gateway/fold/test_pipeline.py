@@ -108,17 +108,18 @@ def test_the_longest_alert_and_command_a_rule_may_ask_for_can_be_read(tmp_path: 
 
 
 def test_a_clock_that_steps_back_within_a_batch_is_followed_as_between_batches(rules: dict[str, Any]) -> None:
-    """As in a backlog: else no reading would count for rules before the clock is where it was."""
     told = []
     before = [reading("f1", seq, 600_000 + seq * 1000, temperature=-18.0) for seq in range(2)]
-    after = [reading("f1", 2 + seq, 10_000 + seq * 1000, temperature=-5.0) for seq in range(4)]
-    for cuts in ([before, after], [[*before, *after]], [before[:1], [*before[1:], *after[:1]], after[1:]]):
+    after = [reading("f1", 2 + seq, 10_000 + seq * 1000, temperature=-5.0) for seq in range(8)]
+    for cuts in ([after[2:]], [after[2:3], after[3:]], [[*after[2:5]], after[5:]]):
         pipeline = build_pipeline("gw", settings())
         pipeline.fold(Reload(moment(0), rules))
-        found = [pipeline.fold(batch(700_000, *messages)) for messages in cuts]
+        found = [pipeline.fold(batch(700_000, *before))]
+        found += [pipeline.fold(batch(701_000 + 1_000 * at, after[at])) for at in range(2)]
+        found += [pipeline.fold(batch(703_000, *messages)) for messages in cuts]
         told.append([(one.state, one.at) for effects in found for one in effects.alerts])
-        assert pipeline.windows.newest(0) == START + 13_000
-    assert told[0][-1] == ("firing", START + 12_000)
+        assert pipeline.windows.newest(0) == START + 17_000
+    assert told[0] == [("pending", START + 12_000), ("firing", START + 14_000)]
     assert told[1] == told[2] == told[0]
 
 
@@ -290,7 +291,9 @@ def test_a_flood_of_late_readings_is_merged_up_to_the_device_s_share() -> None:
     """One device sends newest first what it kept; the rest of the fleet's late readings are none of its business."""
     pipeline = build_pipeline("gw", settings(spool={"max_bytes": "16KiB"}))
     share = 16 * 1024 // 4 // 4 // 64
-    pipeline.fold(batch(0, reading("flood", 0, 0, temperature=1.0), reading("other", 0, 0, temperature=1.0)))
+    for at in range(0, 200_000, 10_000):
+        live = [reading(device, 100 + at // 10_000, at, temperature=1.0) for device in ("flood", "other")]
+        pipeline.fold(batch(at, *live))
     pipeline.fold(
         batch(
             HOUR,

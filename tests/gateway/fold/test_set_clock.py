@@ -113,4 +113,4 @@ def test_windows_after_the_clock_was_set_back_hold_what_was_measured_then(gatewa
     assert closed[2:] == [(10_000, 4), (15_000, 5), (20_000, 5), (25_000, 5), (30_000, 5)]
     assert all(one.late is None for one in gateway.effects)
     assert gateway.pipeline.admission.accounting.imbalance() == []
-    assert gateway.pipeline.admission.sequences.totals()["clock_steps"] == 1
+    assert gateway.pipeline.admission.clocks.totals()["clock_steps"] == 1

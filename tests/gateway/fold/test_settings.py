@@ -27,6 +27,7 @@ SETTINGS = FoldSettings(
     idle_close=30_000,
     max_future_skew=300_000,
     earliest=1_577_836_800_000,
+    max_step_back=7_000,
     metrics={
         "temperature": MetricLimits((-40.0, 85.0), (-127.0,), (10.0, 1_000)),
         "door": MetricLimits(None, (), None, "state"),
@@ -61,7 +62,7 @@ def test_a_fold_has_them() -> None:
             "temperature": MetricPolicy((-40.0, 85.0), (-127.0,), (10.0, 1_000)),
             "door": MetricPolicy(),
         },
-        time=TimeLimits(1_577_836_800_000, 300_000),
+        time=TimeLimits(1_577_836_800_000, 300_000, 7_000),
         max_reading_age=200_000,
     )
     commands = pipeline.commands

@@ -55,7 +55,7 @@ def test_a_life_years_ahead_leaves_the_time_that_has_certainly_passed(
 @pytest.mark.parametrize("ahead", [0, 3 * 365 * 86_400_000])
 def test_a_clock_years_ahead_withholds_no_point(tmp_path: Path, ahead: int) -> None:
     (tmp_path / "token").write_text("secret")
-    influx = {"url": "http://127.0.0.1:1", "org": "o", "token": f"file:{tmp_path}/token"}
+    influx = {"url": "http://127.0.0.1:1", "org": "o", "token": "env:HOME"}
     windows = [{"every": "2s", "bucket": "b", "keep": "1d"}]
     now = BUILT + 10_000_000_000
     inside = Inside(
@@ -109,3 +109,22 @@ def test_monotonic_time_goes_on_by_what_is_known_of_the_time_in_between(
     found.store.close()
     assert found.stopped_for == expected
     assert 0 <= clock.monotonic() - 5_000 - (expected or 0) < WITHIN
+
+
+def test_what_an_earlier_clock_was_off_by_does_not_move_the_floor_of_a_store_lost_later(
+    tmp_path: Path,
+) -> None:
+    now, years = BUILT + 10_000_000_000, 3 * 365 * 86_400_000
+    inside = Inside(tmp_path, configuration(tmp_path), now)
+    inside.fold(ClockConfirmed(Moment(now + years, 7_000, least=now)))
+    after = now + years + 1_000
+    inside.deliver(Moment(after, 8_000), [Reading("d", "s", 1, 0, after, {"heat": 1.0}).delivery()])
+    inside.commit()
+    inside.checkpoint()
+    inside.close()
+    (tmp_path / spool.STORE).write_bytes(b"damaged" * 2_000)
+    inside.start()
+    while inside.store.facts().salvaging:
+        inside.store.salvage()
+    assert inside.store.floor == after
+    inside.close()

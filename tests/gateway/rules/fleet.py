@@ -67,12 +67,14 @@ class Fleet:
                 else:
                     numbers.append((place, series, float(value)))
         first, self._seq = self._seq, self._seq + len(rows)
+        ts = np.array([row.at for row in rows], np.int64)
         return Frame(
             arrival=max((row.at for row in rows), default=0),
             device=np.array(devices, np.int64),
             boot=np.ones(len(rows), np.int64),
             seq=np.arange(first, self._seq),
-            ts=np.array([row.at for row in rows], np.int64),
+            ts=ts,
+            at=ts,
             backlog=np.array([row.backlog for row in rows], np.bool_),
             row=_column(numbers, 0, np.int64),
             series=_column(numbers, 1, np.int64),

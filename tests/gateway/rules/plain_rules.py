@@ -57,7 +57,6 @@ class PlainRules:
         device = self.devices.setdefault(name, Device(name, site))
         if at < device.cursor:
             return []
-        values = {m: v for m, v in values.items() if device.last.get(m, (0, 0.0))[0] != at}
         device.first = device.first or at
         device.cursor, device.heard, device.backlog = at, listening, backlog
         for metric, value in values.items():

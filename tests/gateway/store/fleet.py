@@ -15,8 +15,8 @@ from edge_gateway.records.store_effects import (
     TextName,
 )
 from edge_gateway.store.outbox import SinkBudget
+from edge_gateway.store.packing import packed
 from edge_gateway.store.settings import StoredTier, StoreSettings
-from edge_gateway.store.window_kinds import packed
 from edge_gateway.windows.reduce import Readings, rows_of_states, rows_of_values
 
 MINUTE = 60_000

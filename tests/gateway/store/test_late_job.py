@@ -18,10 +18,11 @@ from edge_gateway.store.database import Store
 from edge_gateway.store.late_job import LateJob
 from edge_gateway.store.names import NameTables
 from edge_gateway.store.outgoing_lines import TOO_LATE
+from edge_gateway.store.packing import packed, unpacked
 from edge_gateway.store.row_checksum import checked
 from edge_gateway.store.schema import open_store
 from edge_gateway.store.series_use import SeriesUse
-from edge_gateway.store.window_kinds import number_windows, packed, unpacked
+from edge_gateway.store.window_kinds import number_windows
 from edge_gateway.store.window_table import Packed
 from edge_gateway.windows.merge import sums
 from edge_gateway.windows.reduce import Readings, rows_of_values

@@ -74,27 +74,44 @@ class Life:
         self.moment = Moment(START, 0)
         self.sent: list[tuple[str, int]] = []
         self.database = Database()
-        self._seq = dict.fromkeys(DEVICES, 0)
+        self._seq: Counter[tuple[str, int]] = Counter()
         self._boot = dict.fromkeys(DEVICES, 1)
 
-    def send(self, device: str, *at: int) -> None:
-        """Send readings of these times, relative to now."""
+    def send(self, device: str, *at: int, before: bool = False) -> None:
+        """Send readings of these times, relative to now; `before`: they are of the boot before this one."""
         messages = []
+        boot = self._boot[device] - before
         for ago in at:
             ts = self.moment.wall + ago
-            body = encode_telemetry(self._boot[device], self._seq[device], ts, {"heat": 1.0})
+            body = encode_telemetry(boot, self._seq[device, boot], ts, {"heat": 1.0})
             messages.append((topics.device_topic("s", device, topics.TELEMETRY), body))
-            self._seq[device] += 1
+            self._seq[device, boot] += 1
             self.sent.append((device, ts))
         self.inside.deliver(self.moment, messages)
 
     def reboot(self, device: str, ago: int) -> None:
         """Let a device start anew with a clock that is `ago` ms behind."""
         self._boot[device] += 1
-        self._seq[device] = 0
         born = Birth(type="sensor", boot=self._boot[device], next=0, floor=0, ts=self.moment.wall - ago)
         status = topics.device_topic("s", device, topics.STATUS)
         self.inside.deliver(self.moment, [(status, encode_birth(born))])
+
+    def come_back(self, device: str, offline: int, pieces: int, pause: int) -> None:
+        """Let a device start anew after a time offline; it sends live readings first, and then in pieces what it kept.
+
+        Beside each piece it sends a live reading, and between them the history is trimmed.
+        """
+        newest = self.moment.wall
+        self.wait(offline)
+        self.reboot(device, 0)
+        self.send(device, 0)
+        kept = list(range(newest + SECOND, self.moment.wall, max(5 * SECOND, offline // 20)))
+        for piece in range(pieces):
+            at = kept[piece * len(kept) // pieces : (piece + 1) * len(kept) // pieces]
+            self.send(device, *(ts - self.moment.wall for ts in at), before=True)
+            self.wait(pause)
+            self.send(device, 0)
+            self.trim()
 
     def wait(self, ms: int) -> None:
         self.moment = Moment(self.moment.wall + ms, self.moment.listening + ms)
@@ -225,6 +242,40 @@ def test_a_device_with_hours_of_buffer_behind_a_short_history_loses_nothing(life
     assert (life.database.late, life.database.apart) == ([], Counter())
 
 
+def test_a_time_that_a_clock_leaps_over_after_it_was_set_back_is_not_new(life: Life) -> None:
+    """The device was not offline then: what it sent of that time is stored and trimmed."""
+    life.send("d0", *range(10))
+    then = life.moment.wall
+    life.wait(2 * HOUR)
+    life.trim()
+    life.reboot("d0", life.moment.wall - then + MINUTE)
+    for at in (then - MINUTE, then + 5 * MINUTE, then):
+        life.send("d0", at - life.moment.wall)
+    life.wait(HOUR)
+    life.finish()
+    assert (max(life.database.points.values()), life.database.late) == (
+        10,
+        [("d0", then - MINUTE), ("d0", then)],
+    )
+
+
+def test_what_a_device_kept_is_not_new_once_windows_of_it_were_closed_and_trimmed(life: Life) -> None:
+    life.send("d0", 0)
+    begin = life.moment.wall // HOUR * HOUR + HOUR
+    life.wait(3 * HOUR)
+    life.reboot("d0", 0)
+    life.send("d0", 0)
+    life.send("d0", *(begin + at * SECOND - life.moment.wall for at in range(5)), before=True)
+    life.wait(HOUR)
+    life.send("d0", 0)
+    life.trim()
+    life.send("d0", begin + MINUTE - life.moment.wall, before=True)
+    life.wait(HOUR)
+    life.finish()
+    assert [life.database.points[name, "d0", begin] for name in TIERS] == [5, 5, 5]
+    assert life.database.apart == {("c", "d0", begin): 1}
+
+
 place = st.sampled_from([0, 1, 9, 11, 61, 300, HOUR // SECOND, 2 * HOUR // SECOND, 1 << 20]).map(
     lambda seconds: seconds * SECOND
 )
@@ -234,6 +285,13 @@ action = st.one_of(
     st.tuples(st.just("send"), device, place),
     st.tuples(st.just("buffer"), device, place, st.integers(1, 40)),
     st.tuples(st.just("step"), device, place),
+    st.tuples(
+        st.just("come_back"),
+        device,
+        st.sampled_from([MINUTE, HOUR // 3, 2 * HOUR]),
+        st.integers(1, 3),
+        st.sampled_from([0, SECOND, MINUTE, 2 * HOUR]),
+    ),
     st.tuples(st.just("wait"), st.sampled_from([SECOND, 10 * SECOND, MINUTE, HOUR // 3, 2 * HOUR, 4 * HOUR])),
     st.tuples(st.just("age"), st.sampled_from([HOUR // 2, 2 * HOUR])),
     st.tuples(st.just("trim")),
@@ -242,7 +300,7 @@ action = st.one_of(
 
 
 def play(life: Life, do: str, *what: Any) -> None:
-    if do in {"wait", "trim", "restart", "lose_store"}:
+    if do in {"come_back", "wait", "trim", "restart", "lose_store"}:
         getattr(life, do)(*what)
     elif do == "age":
         life.wait(*what)

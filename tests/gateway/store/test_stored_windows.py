@@ -7,8 +7,8 @@ import pytest
 
 from edge_gateway.records.store_effects import Kind
 from edge_gateway.store.coverage import NOTHING_HELD, Coverage
+from edge_gateway.store.packing import packed
 from edge_gateway.store.stored_windows import Merged, StoredWindows
-from edge_gateway.store.window_kinds import packed
 from edge_gateway.windows.reduce import rows_of_values
 from tests.gateway.store.fleet import MINUTE, T0, columns, named
 from tests.gateway.store.stored import opened

@@ -1,32 +1,43 @@
-"""Tails by key and by place are the same tails."""
+"""Numbers and texts: how readings of each become rows, and how these merge with what is stored."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
+
 import numpy as np
+import pytest
 
-from edge_gateway.store.window_kinds import packed, unpacked
-from edge_gateway.store.window_table import Packed
-from edge_gateway.windows.reduce import rows_of_values
-from edge_gateway.windows.rows import Block
-from tests.gateway.store.fleet import MINUTE, T0, columns
-
-READINGS = [(s, T0 + n, 1e300 * (s == 1) + s * n) for s in (1, 2, 3) for n in range(70)]
-
-
-def test_a_block_is_packed_and_unpacked_to_itself() -> None:
-    block = rows_of_values(MINUTE, columns(READINGS), np.array([False, False, True, False]))
-    assert len(block.rows) == 3
-    assert block.tails
-    found = packed(block)
-    assert len(found.tails) == len(block.tails)
-    again = unpacked(found)
-    assert again.rows is block.rows
-    assert {key: tail.pack() for key, tail in again.tails.items()} == {
-        key: tail.pack() for key, tail in block.tails.items()
-    }
+from edge_gateway.records.store_effects import Kind
+from edge_gateway.store.coverage import NOTHING_HELD
+from edge_gateway.store.database import Store
+from edge_gateway.store.window_kinds import WindowKind, number_windows, text_windows
+from tests.gateway.store.fleet import MINUTE, T0, columns, named
+from tests.gateway.store.stored import opened
 
 
-def test_rows_without_tails_stay_as_they_are() -> None:
-    rows = rows_of_values(MINUTE, columns([(1, T0, 1.0)]), np.zeros(0, np.bool_)).rows
-    assert packed(Block(rows)).tails == {}
-    assert unpacked(Packed(rows)).tails == {}
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    one = opened(tmp_path)
+    one.apply([(1, [named()])])
+    one._db.execute("BEGIN")
+    yield one
+    one.close()
+
+
+def merged(kind: WindowKind, *values: float) -> tuple[int, float, float]:
+    """Merge readings one after the other into one window; return its count or changes, first and last."""
+    p95 = np.zeros(2, np.bool_)
+    for at, value in enumerate(values):
+        rows = kind.reduce(MINUTE, columns([(1, T0 + at, value)]), p95)
+        stored = kind.windows.merge(0, rows, Kind.FIRST, NOTHING_HELD).stored
+    (row,) = stored.rows
+    return int(row["count" if kind.late == "late" else "changes"]), float(row["first"]), float(row["last"])
+
+
+def test_numbers_merge_to_their_count(store: Store) -> None:
+    assert merged(number_windows(store._db, store._names, store._use), 3.0, 1.0, 2.0) == (3, 3.0, 2.0)
+
+
+def test_texts_merge_to_their_changes(store: Store) -> None:
+    assert merged(text_windows(store._db, store._names, store._use), 1.0, 1.0, 2.0) == (1, 1.0, 2.0)

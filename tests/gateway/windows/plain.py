@@ -10,7 +10,9 @@ import numpy as np
 
 from edge_gateway.columns.frame import Frame
 from edge_gateway.windows.closed import Closed
+from edge_gateway.windows.coarse_tier import CoarseTier
 from edge_gateway.windows.ever_closed import EverClosed
+from edge_gateway.windows.gaps import no_gaps
 from edge_gateway.windows.merge import MergeBlocks, sums
 from edge_gateway.windows.rows import Rows
 from edge_gateway.windows.tiers import Tier
@@ -53,6 +55,11 @@ def plain_tier(every: int, dtype: np.dtype[Any], merge: MergeBlocks) -> Tier:
     return Tier(dtype, merge, EverClosed(every), Fleet(10))
 
 
+def plain_coarse_tier(every: int, dtype: np.dtype[Any], merge: MergeBlocks) -> CoarseTier:
+    """Return the same with both live and kept readings; no device was offline yet."""
+    return CoarseTier(dtype, merge, EverClosed(every), Fleet(10), no_gaps(10))
+
+
 def frame_of(readings: Sequence[Reading], arrival: int = T0) -> Frame:
     """Return a frame with a row for each reading."""
     rows = np.arange(len(readings))
@@ -64,7 +71,8 @@ def frame_of(readings: Sequence[Reading], arrival: int = T0) -> Frame:
         device=np.array([reading.device for reading in readings], np.int64),
         boot=np.ones(len(readings), np.int64),
         seq=rows,
-        ts=np.array([reading.ts for reading in readings], np.int64),
+        ts=(ts := np.array([reading.ts for reading in readings], np.int64)),
+        at=ts,
         backlog=np.zeros(len(readings), np.bool_),
         row=rows[~texts],
         series=series[~texts],

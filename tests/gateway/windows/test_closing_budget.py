@@ -1,5 +1,8 @@
 """How much one call closes, and that nothing piles up."""
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 
 from edge_gateway.records.codec import pack
@@ -131,3 +134,14 @@ def test_a_walk_waits_until_it_is_worth_it_and_ticks_meanwhile_change_nothing(
     run.add([temperature(31, device=0) for _ in range(13)])
     run.add([temperature(31, device=3)])
     assert run.starts(0) == [0, 0, 0, 0]
+
+
+def test_weeks_of_messages_none_of_whose_values_is_good_close_nothing() -> None:
+    run = Run(budget=1_000)
+    frame = frame_of([temperature(at) for at in range(0, 20_000, 2)])
+    nothing = np.empty(0, np.int64)
+    bad = replace(frame, row=nothing, series=nothing, value=np.empty(0), quality=np.empty(0, np.uint16))
+    added = run.windows.add(bad, listening_ms=0)
+    assert not added.closed.numeric
+    assert not added.closed.states
+    assert run.windows.open_readings == 0

@@ -58,6 +58,56 @@ def test_a_reading_is_gone_with_the_window_it_belongs_to() -> None:
     assert [gone(ever, 0, ts) for ts in (44, 45, 49, 50)] == [True, True, True, False]
 
 
+def test_windows_before_the_end_of_a_silence_are_known_apart() -> None:
+    """What a device kept while it was silent is first, though live windows closed and a trim came meanwhile."""
+    ever = EverClosed(EVERY)
+    ever.closed(ints(0), 30)
+    ever.trim(20)
+    ever.silence(ints(0), ints(1_000))
+    ever.closed(ints(0), 1_050)
+    ever.trim(900)
+    assert [again(ever, 0, start) for start in (20, 30, 990, 1_000, 1_040, 1_050)] == [
+        True,
+        False,
+        False,
+        True,
+        True,
+        False,
+    ]
+    assert [gone(ever, 0, ts) for ts in (29, 30, 989)] == [True, False, False]
+    ever.closed(ints(0, 0), ints(100, 200))
+    assert [again(ever, 0, start) for start in (190, 200)] == [True, False]
+    assert not gone(ever, 0, 190), "closed behind the cut"
+    ever.trim(910)
+    assert [gone(ever, 0, ts) for ts in (199, 200)] == [True, False]
+
+
+def test_a_window_across_the_end_of_a_silence_is_one_of_the_newest() -> None:
+    ever = EverClosed(EVERY)
+    ever.silence(ints(0), ints(1_005))
+    ever.closed(ints(0), 1_010)
+    assert [again(ever, 0, start) for start in (990, 1_000)] == [False, True]
+
+
+def test_what_was_closed_before_a_silence_is_not_forgotten() -> None:
+    """A clock that stepped back leads through windows that were closed."""
+    ever = EverClosed(EVERY)
+    ever.closed(ints(0), 500)
+    ever.silence(ints(0), ints(1_000))
+    ever.silence(ints(0), ints(400))
+    assert [again(ever, 0, start) for start in (390, 490, 500)] == [True, True, False]
+
+
+def test_a_silence_ends_with_its_device() -> None:
+    ever = EverClosed(EVERY)
+    ever.closed(ints(0), 30)
+    ever.silence(ints(0), ints(1_000))
+    ever.closed(ints(0), 2_000)
+    ever.forget({0: "old"})
+    ever.begin(0, "old")
+    assert again(ever, 0, 500)
+
+
 def test_after_a_loss_late_readings_of_windows_before_it_are_refused() -> None:
     """Others are not: their windows are partial, and told as such."""
     ever = EverClosed(EVERY)
@@ -114,6 +164,7 @@ def test_the_state_is_restored_whole() -> None:
     tiers.begin(0, "a")
     tiers.tiers[0].closed(ints(0), 30)
     tiers.trim((20, 0))
+    tiers.silence(ints(0), ints(1_000))
     tiers.forget({0: "a"})
     restored = EverClosedTiers((10, 50))
     restored.restore(unpack(pack(tiers.snapshot())))

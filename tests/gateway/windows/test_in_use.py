@@ -9,7 +9,7 @@ from edge_gateway.windows.reading_log import Keyed
 from edge_gateway.windows.reduce import Readings, rows_of_states, rows_of_values
 from edge_gateway.windows.rows import STATE_ROW, WINDOW_ROW
 from edge_gateway.windows.watermarks import Watermarks
-from tests.gateway.windows.plain import plain_tier
+from tests.gateway.windows.plain import plain_coarse_tier
 
 IS_STATE = np.array([False, True, False, True, True, True])
 
@@ -19,8 +19,8 @@ class Open:
         marks = Watermarks(16, (), 0, 100)
         marks.grow(1)
         self.base = BaseTier(16, marks)
-        self.numbers = plain_tier(64, WINDOW_ROW, merge_blocks)
-        self.states = plain_tier(64, STATE_ROW, merge_state_blocks)
+        self.numbers = plain_coarse_tier(64, WINDOW_ROW, merge_blocks)
+        self.states = plain_coarse_tier(64, STATE_ROW, merge_state_blocks)
 
     def held(self) -> tuple[list[int], set[int]]:
         found: InUse = in_use(self.base, [self.numbers], [self.states], IS_STATE)
@@ -57,6 +57,6 @@ def test_what_is_emitted_and_not_yet_taken_is_still_in_use() -> None:
     assert open_.held() == ([4], {7, 8})
     open_.states.take(0)
     assert open_.held() == ([4], {8})
-    open_.states.queue_due(np.full(6, 128))
+    open_.states.queue_due(np.full(6, 128), np.full(6, 128))
     open_.states.take(10)
     assert open_.held() == ([], set())

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from random import Random
 
+import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -10,7 +11,7 @@ from edge_gateway.windows.closed import Closed
 from edge_gateway.windows.late import Late, LateReadings
 from edge_gateway.windows.recorded import NONE_RECORDED, Recorded, RecordedLate
 from edge_gateway.windows.rows import Block, keys
-from tests.gateway.windows.plain import Reading, plain_windows
+from tests.gateway.windows.plain import T0, Reading, plain_windows
 from tests.gateway.windows.runs import (
     ALL,
     TIERS,
@@ -119,3 +120,21 @@ def test_numbers_and_texts_in_time_close_once(held: list[Reading], random: Rando
             pair.add(batch, 0)
         pair.second.drain()
         assert pair.given().plain() == plain_windows(held, TIERS)
+
+
+def test_what_the_history_gave_up_enters_no_coarser_window_of_the_follower_either() -> None:
+    pair = Pair(ALL, ALL)
+    device = np.array([0])
+    for at in (0, 60_000):
+        pair.add([Reading(0, T0 + at, 0, 1.0)], at)
+    for _ in range(2):
+        pair.tick(120_000)
+    assert pair.first.windows.open_coarser == 0
+    for run in (pair.first, pair.second):
+        run.windows.rewind(device)
+    pair.add([Reading(0, T0, 0, 1.0)], 120_000)
+    for run in (pair.first, pair.second):
+        run.windows.ever.trim([T0 + 30_000] * len(TIERS))
+    pair.tick(125_000)
+    assert [run.windows.open_readings for run in (pair.first, pair.second)] == [0, 0]
+    assert [run.windows.open_coarser for run in (pair.first, pair.second)] == [0, 0]

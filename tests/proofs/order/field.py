@@ -153,6 +153,7 @@ def _judge_device(findings: Findings, gateway: Gateway, name: str, device: Any) 
         "stamped",
         "accepted",
         "clock_steps",
+        "small_clock_steps",
         "lost_at_device",
     ):
         if told["counters"][counter] != device.counters[counter]:

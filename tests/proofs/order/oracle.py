@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from tests.gateway.fleet.arrivals.plain_clock import SMALL, Heard, PlainClock
 from tests.proofs.order.histories import Arrival, Birth, Reading, Will
 
 LONGEST_TEXT = 64
@@ -76,16 +77,11 @@ class Boot:
     top: int = -1
     missing: set[int] = field(default_factory=set)
     newest: int | None = None
-    top_time: int | None = None
-
-    def steps_back(self, seq: int, time: int | None) -> bool:
-        return seq > self.top and time is not None and self.top_time is not None and time < self.top_time
 
     def verdict(self, seq: int, time: int | None) -> str:
         if seq > self.top:
             self.missing.update(range(self.top + 1, seq))
             self.top = seq
-            self.top_time = self.top_time if time is None else time
         elif seq in self.missing:
             self.missing.discard(seq)
         else:
@@ -125,13 +121,30 @@ class Device:
     boots: dict[int, Boot] = field(default_factory=dict)
     """By number, the current one last."""
     newest: int | None = None
+    silence: tuple[int, int] = (0, 0)
+    """The longest span of base windows (first start, end) that it left out when its time advanced."""
+    new_from: int = 0
+    """In the silence, windows that start at this time or later are new to the device, whatever the history holds.
+
+    It passes through earlier ones again, because its clock stepped back before.
+    """
+    ends: int = 0
+    """End of the newest base window it ever sent a reading of."""
     versions: list[tuple[int, tuple[str, Mapping[str, str]]]] = field(default_factory=list)
     """(first window start, (type, tags)), ascending."""
+    clock: PlainClock = field(default_factory=PlainClock)
     cursor: int | None = None
-    heat_at: int | None = None
     firing: bool = False
     kinds: dict[str, type] = field(default_factory=dict)
     counters: Counter[str] = field(default_factory=Counter)
+
+    def advance(self, ts: int, base: int, ends: int) -> None:
+        """Advance to the time of a sample; `ends` is what it was before the sample's message."""
+        if self.newest is not None and ts > self.newest:
+            left_out = self.newest - self.newest % base + base, ts - ts % base
+            if left_out[1] - left_out[0] > self.silence[1] - self.silence[0]:
+                self.silence, self.new_from = left_out, max(left_out[0], ends)
+        self.newest = ts if self.newest is None else max(self.newest, ts)
 
     def labels(self, start: int) -> tuple[str, Mapping[str, str]]:
         """Return type and tags of a window with this start."""
@@ -199,10 +212,7 @@ class Oracle:
                 (since if device.versions or device.newest is not None else -(1 << 62), told)
             )
             self._label_after_step(born.device, device, told, since)
-        known = born.boot in device.boots
-        current = device.boots[next(reversed(device.boots))] if device.boots else Boot()
-        if not known and born.ts is not None and current.top_time is not None and born.ts < current.top_time:
-            self._step(device)
+        device.clock.birth(born.boot, born.ts if born.ts and born.ts >= self.terms.earliest else None)
         boot = self._boot(device, born.boot)
         boot.expect(born.following)
         device.counters["lost_at_device"] += boot.close_below(min(born.floor, born.following))
@@ -218,7 +228,8 @@ class Oracle:
 
     def _step(self, device: Device) -> None:
         device.counters["clock_steps"] += 1
-        device.newest = device.cursor = device.heat_at = None
+        device.newest = device.cursor = None
+        device.silence = (0, 0)
 
     # --- readings
 
@@ -233,8 +244,14 @@ class Oracle:
         own = [time for (time, stamped), _ in samples if not stamped]
         boot = self._boot(device, message.boot)
         time = max(own, default=None)
-        if boot.steps_back(message.seq, time):
-            self._step(device)
+        heard = Heard(
+            message.boot,
+            max(ts for (ts, _), _ in samples),
+            above=message.seq > boot.top,
+            first=boot.top < 0,
+            stamped=not own,
+            listening=at,
+        )
         verdict = boot.verdict(message.seq, time)
         if verdict == "conflicts":
             device.counters["quarantined"] += 1
@@ -242,7 +259,11 @@ class Oracle:
         if message.floor is not None and verdict != "conflicts":
             device.counters["lost_at_device"] += boot.close_below(min(message.floor, message.seq))
         if verdict == "new":
-            self._samples(message.device, device, samples)
+            what, since = device.clock.message(heard)
+            if what == "stepped":
+                self._step(device)
+            device.counters["small_clock_steps"] += what == "held" and not heard.stamped
+            self._samples(message.device, device, samples, what, since)
 
     def _time(self, ts: int | None, step: int, at: int) -> tuple[int, bool]:
         """Return the time that counts, and whether it is the time of arrival."""
@@ -252,8 +273,14 @@ class Oracle:
         return told, False
 
     def _samples(
-        self, name: str, device: Device, samples: list[tuple[tuple[int, bool], Mapping[str, Any]]]
+        self,
+        name: str,
+        device: Device,
+        samples: list[tuple[tuple[int, bool], Mapping[str, Any]]],
+        what: str,
+        since: int | None,
     ) -> None:
+        ends = device.ends
         for (ts, stamped), values in samples:
             device.counters["stamped"] += stamped
             for metric, value in values.items():
@@ -262,10 +289,12 @@ class Oracle:
                 device.counters["accepted" if counts else "bad"] += 1
                 if counts:
                     self._window(name, device, metric, ts, _as_stored(value))
-            self._judge(name, device, ts, values)
-        device.newest = max(
-            [ts for (ts, _), _ in samples] + ([] if device.newest is None else [device.newest])
-        )
+            if what == "held" and since is not None and (stamped or ts >= since - SMALL):
+                self._judge(name, device, max(ts, since), values)
+            elif what != "aside":
+                self._judge(name, device, ts, values)
+        for (ts, _), _ in samples:
+            device.advance(ts, self.terms.every[0], ends)
 
     def _counts(self, device: Device, metric: str, value: Any) -> bool:
         """Whether a value counts; the first good one decides whether a series holds numbers or texts."""
@@ -284,25 +313,27 @@ class Oracle:
         return bool(low <= value <= high and value != self.terms.missing.get(metric))
 
     def _window(self, name: str, device: Device, metric: str, ts: int, value: Any) -> None:
-        if self.trimmed_to is not None and ts < self.trimmed_to:
+        kept = device.new_from <= ts < device.silence[1]
+        if self.trimmed_to is not None and ts < self.trimmed_to and not kept:
             device.counters.update({"accepted": -1, "too late": 1})
             return
+        base = self.terms.every[0]
+        device.ends = max(device.ends, ts - ts % base + base)
         for every in self.terms.every:
             place = WindowId(name, metric, every, ts - ts % every)
             if place not in self.windows:
                 self.windows[place] = ExpectedWindow([device.labels(place.start)])
             self.windows[place].readings.append((ts, value))
-            self.windows[place].labels.append(device.labels(ts - ts % self.terms.every[0]))
+            self.windows[place].labels.append(device.labels(ts - ts % base))
 
     def _judge(self, name: str, device: Device, ts: int, values: Mapping[str, Any]) -> None:
-        """Evaluate `Hot` with readings that are not older than any before, once for each time."""
+        """Evaluate `Hot` with readings that are not older than any before; `ts` is their time for rules."""
         if device.cursor is not None and ts < device.cursor:
             return
         device.cursor = ts
         heat = values.get("heat")
-        if not isinstance(heat, int | float) or not math.isfinite(heat) or device.heat_at == ts:
+        if not isinstance(heat, int | float) or not math.isfinite(heat):
             return
-        device.heat_at = ts
         if not device.firing and heat > self.terms.hot:
             device.firing = True
             self.alerts.append((name, "firing", ts))

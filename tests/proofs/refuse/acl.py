@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from fleet_sim.ledger.reading import Ledger
+from tests.proofs.ground.field import stored
 from tests.proofs.proof import Setting
 from tests.proofs.refuse.trial import (
     WITHIN,
@@ -57,7 +58,7 @@ def run(setting: Setting, name: str) -> None:
         must_clear(setting, gateway, f"the ACL allows {refused} again", *WORDS)
         wait_accepted(gateway)
     judge_fleet(setting, gateway, fleet.ledger)
-    gateway.wait_for(lambda report: not report["commands"]["pending"], within=WITHIN)
+    gateway.wait_for(lambda report: not report["commands"]["pending"] and stored(report), within=WITHIN)
     judge_done(setting, gateway.query("commands"), fleet.ledger)
     setting.findings.faults[f"ACL refuses {refused}"] += 1
     gateway.kill()

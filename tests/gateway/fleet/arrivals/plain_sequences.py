@@ -2,7 +2,15 @@
 
 from dataclasses import dataclass, field
 
-from edge_gateway.fleet.arrivals.boot_mark import CONFLICT, DUPLICATE, NEW, NOT_KNOWN
+from edge_gateway.fleet.arrivals.boot_mark import (
+    BELOW,
+    CONFLICT,
+    DUPLICATE,
+    FIRST,
+    HIGHEST,
+    NEW,
+    NOT_KNOWN,
+)
 from edge_gateway.fleet.timestamps import NO_TIME
 
 
@@ -11,7 +19,6 @@ class PlainBoot:
     top: int = -1
     missing: set[int] = field(default_factory=set)
     newest: int = NO_TIME
-    top_time: int = NO_TIME
 
     def ranges(self) -> list[tuple[int, int]]:
         found: list[list[int]] = []
@@ -48,23 +55,22 @@ class PlainSequences:
             known.boots[boot] = known.boots.pop(boot)
         return known.boots[boot]
 
-    def message(self, device: int, boot: int, seq: int, time: int) -> tuple[int, bool]:
-        mark, stepped = self.boot(device, boot), False
+    def message(self, device: int, boot: int, seq: int, time: int) -> tuple[int, int]:
+        """Its verdict, and where it stands in its boot."""
+        mark, standing = self.boot(device, boot), BELOW
         if seq > mark.top:
-            stepped = NO_TIME < time < mark.top_time
+            standing = HIGHEST if mark.top >= 0 else FIRST
             mark.missing |= set(range(mark.top + 1, seq))
             mark.top = seq
-            if time != NO_TIME:
-                mark.top_time = time
         elif seq in mark.missing:
             mark.missing.discard(seq)
         else:
             known = self.devices[device]
             known.conflicted |= time > mark.newest
             repeat = NOT_KNOWN if known.conflicted else DUPLICATE
-            return (CONFLICT if time > mark.newest else repeat), False
+            return (CONFLICT if time > mark.newest else repeat), standing
         mark.newest = max(mark.newest, time)
-        return NEW, stepped
+        return NEW, standing
 
     def floor(self, device: int, boot: int, floor: int) -> None:
         if boot not in self.devices[device].boots:

@@ -4,9 +4,12 @@ import pytest
 
 from edge_gateway.fleet.arrivals import boot_mark
 from edge_gateway.fleet.arrivals.boot_mark import (
+    BELOW,
     BIRTH_FORGOTTEN,
     CONFLICT,
     DUPLICATE,
+    FIRST,
+    HIGHEST,
     MOST_MISSING,
     NEW,
     NOT_KNOWN,
@@ -39,18 +42,17 @@ def test_a_repeat_is_a_duplicate_unless_it_is_newer_than_anything_before() -> No
     assert found.newest == 3, "a conflict changes nothing"
 
 
-def test_only_the_highest_seq_with_an_older_time_steps_a_clock_back() -> None:
-    found = mark(5)
-    assert found.steps_back(6, 4)
-    assert not found.steps_back(6, 5)
-    assert not found.steps_back(5, 4)
-    assert not found.steps_back(6, NO_TIME)
+def test_a_message_stands_above_or_below_the_highest_seq_or_is_the_first() -> None:
+    found = mark()
+    assert found.standing(7) == FIRST
+    found.accept(7, NO_TIME)
+    assert [found.standing(seq) for seq in (6, 7, 8)] == [BELOW, BELOW, HIGHEST]
 
 
-def test_a_message_without_a_time_leaves_the_time_of_the_top() -> None:
+def test_a_message_without_a_time_leaves_the_newest_time() -> None:
     found = mark(5)
     assert found.accept(6, NO_TIME) == NEW
-    assert (found.top_time, found.newest) == (5, 5)
+    assert found.newest == 5
 
 
 def test_a_seq_is_plausible_up_to_a_million_ahead() -> None:
@@ -112,7 +114,7 @@ class TestErased:
     def test_a_birth_denies_a_mark(self, born: int, following: int, *, just_sent: bool, denied: bool) -> None:
         found = mark(0, 1, 2, 3)
         found.take_birth(1, 4, just_sent=True)
-        found.take_birth(born, following, just_sent=just_sent)
+        assert found.take_birth(born, following, just_sent=just_sent) == denied
         assert (found.denied, found.born) == (denied, born)
 
     def test_where_the_last_birth_is_forgotten_none_denies_the_mark(self) -> None:
@@ -132,5 +134,6 @@ class TestErased:
         found = mark(0, 1, 5)
         found.take_birth(7, 0, just_sent=True)
         assert found.begin_anew() == 3
+        assert found.standing(0) == FIRST
         assert found.accept(0, 6) == found.accept(1, 7) == NEW
         assert found.accept(5, 5) == NOT_KNOWN, "sent before the erasure, on its way until now"

@@ -10,7 +10,7 @@ from tests.gateway.fleet.states import packed, unpacked
 
 
 def timed(boot: int, newest: int) -> BootMark:
-    return BootMark(boot, top=9, newest=newest, top_time=newest)
+    return BootMark(boot, top=9, newest=newest)
 
 
 def untimed(boot: int, top: int) -> BootMark:

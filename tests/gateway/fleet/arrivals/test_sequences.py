@@ -9,7 +9,15 @@ from hypothesis import strategies as st
 
 from edge_gateway.fleet.arrivals import boot_mark as mark_module
 from edge_gateway.fleet.arrivals import marks as marks_module
-from edge_gateway.fleet.arrivals.boot_mark import CONFLICT, DUPLICATE, NEW, NOT_KNOWN
+from edge_gateway.fleet.arrivals.boot_mark import (
+    BELOW,
+    CONFLICT,
+    DUPLICATE,
+    FIRST,
+    HIGHEST,
+    NEW,
+    NOT_KNOWN,
+)
 from edge_gateway.fleet.arrivals.sequences import Sequences
 from edge_gateway.fleet.timestamps import NO_TIME
 from tests.gateway.fleet.arrivals.plain_sequences import PlainSequences
@@ -30,12 +38,15 @@ batch = st.tuples(st.lists(messages, max_size=12), st.lists(floors, max_size=2),
 
 
 def accept(sequences: Sequences, rows: list[Message]) -> tuple[list[int], list[int]]:
+    """The verdict of each message, and where it stands in its boot."""
     columns = [np.array(column, np.int64) for column in zip(*rows, strict=True)] or [
         np.empty(0, np.int64)
     ] * 4
     device, boot, seq, time = columns
     verdicts = sequences.accept(device, boot, seq, time)
-    return verdicts.verdict.tolist(), sorted({rows[place][0] for place in verdicts.steps.tolist()})
+    verdict = verdicts.verdict.tolist()
+    standing = dict(zip(verdicts.order.tolist(), verdicts.standing.tolist(), strict=True))
+    return verdict, [standing[place] for place in range(len(rows))]
 
 
 def apply_floors(sequences: Sequences, rows: list[tuple[int, int, int]]) -> None:
@@ -66,8 +77,8 @@ def test_any_traffic_is_judged_as_the_plain_model_does(batches: list[Any]) -> No
             sequences.birth(device, boot, floor, following)
             plain.birth(device, boot, floor, following)
         expected = [plain.message(*row) for row in rows]
-        stepped = sorted({row[0] for row, (_, step) in zip(rows, expected, strict=True) if step})
-        assert accept(sequences, rows) == ([verdict for verdict, _ in expected], stepped)
+        verdicts, standings = ([each[part] for each in expected] for part in (0, 1))
+        assert accept(sequences, rows) == (verdicts, standings)
         for floor_row in said:
             if floor_row[0] in plain.devices:
                 plain.floor(*floor_row)
@@ -133,11 +144,11 @@ def test_beyond_its_holes_a_boot_says_from_where_it_can_judge() -> None:
 @given(st.lists(messages, min_size=1, max_size=60), st.lists(st.integers(0, 60), max_size=6))
 def test_how_batches_are_cut_changes_nothing(rows: list[Message], cuts: list[int]) -> None:
     whole, parts = Sequences(), Sequences()
-    verdicts, stepped = accept(whole, rows)
+    verdicts, standings = accept(whole, rows)
     edges = [0, *sorted(min(cut, len(rows)) for cut in cuts), len(rows)]
     in_parts = [accept(parts, rows[start:end]) for start, end in pairwise(edges)]
     assert verdicts == [verdict for part, _ in in_parts for verdict in part]
-    assert stepped == sorted({device for _, part in in_parts for device in part})
+    assert standings == [standing for _, part in in_parts for standing in part]
     first, second = whole.snapshot(), parts.snapshot()
     del first["one_by_one"], second["one_by_one"]
     assert packed(first) == packed(second)
@@ -174,14 +185,14 @@ def test_a_fleet_in_order_is_judged_in_columns() -> None:
             rows.append((device, 7, following[device], 101 + turn))
             following[device] += 1
         repeated = rows[:50]
-        assert accept(sequences, rows) == ([NEW] * 300, [])
-        assert accept(sequences, repeated) == ([DUPLICATE] * 50, [])
+        assert accept(sequences, rows) == ([NEW] * 300, [HIGHEST] * 300)
+        assert accept(sequences, repeated) == ([DUPLICATE] * 50, [BELOW] * 50)
     assert sequences.one_by_one == started
 
 
 def test_the_first_sight_of_a_boot_opens_what_is_below() -> None:
     sequences = Sequences()
-    assert accept(sequences, [(0, 5, 3, 10)]) == ([NEW], [])
+    assert accept(sequences, [(0, 5, 3, 10)]) == ([NEW], [FIRST])
     assert sequences.gaps(0) == [(5, 0, 2)]
     apply_floors(sequences, [(0, 5, 2)])
     assert sequences.gaps(0) == [(5, 2, 2)]
@@ -194,7 +205,8 @@ def test_a_birth_shows_a_lost_tail_and_what_will_never_come() -> None:
     sequences.birth(0, 5, 6, 9)
     assert sequences.gaps(0) == [(5, 6, 8)]
     assert sequences.counters(0)["lost_at_device"] == 2
-    assert accept(sequences, [(0, 5, 9, 9), (0, 5, 7, 7), (0, 5, 7, 7)]) == ([NEW, NEW, DUPLICATE], [])
+    found = accept(sequences, [(0, 5, 9, 9), (0, 5, 7, 7), (0, 5, 7, 7)])
+    assert found == ([NEW, NEW, DUPLICATE], [HIGHEST, BELOW, BELOW])
     assert sequences.gaps(0) == [(5, 6, 6), (5, 8, 8)]
 
 
@@ -205,33 +217,20 @@ def test_a_repeat_newer_than_anything_of_its_boot_is_a_conflict() -> None:
     assert accept(sequences, [(0, 5, 0, 104), (0, 5, 0, 103)])[0] == [CONFLICT, NOT_KNOWN]
 
 
-def test_the_highest_seq_with_an_older_time_is_a_clock_step_once() -> None:
+def test_times_that_go_back_are_judged_in_columns() -> None:
     sequences = Sequences()
     accept(sequences, [(0, 5, 0, 1_000), (1, 5, 0, 1_000)])
-    assert accept(sequences, [(0, 5, 1, 400), (1, 5, 1, 1_001)])[1] == [0]
-    assert accept(sequences, [(0, 5, 2, 401), (0, 5, 3, 402)])[1] == []
-    assert sequences.counters(0)["clock_steps"] == 1
+    before = sequences.one_by_one
+    assert accept(sequences, [(0, 5, 1, 400), (1, 5, 1, 1_001), (0, 5, 2, 900)])[0] == [NEW] * 3
+    assert sequences.one_by_one == before
+    assert accept(sequences, [(0, 5, 1, 1_000), (0, 5, 1, 1_001)])[0] == [DUPLICATE, CONFLICT]
 
 
-def test_a_duplicate_between_two_messages_does_not_hide_a_clock_step() -> None:
-    sequences = Sequences()
-    accept(sequences, [(0, 5, 0, 50)])
-    assert accept(sequences, [(0, 5, 1, 100), (0, 5, 0, 50), (0, 5, 2, 80)]) == ([NEW, DUPLICATE, NEW], [0])
-
-
-def test_a_buffer_sent_after_live_messages_is_no_clock_step() -> None:
+def test_a_buffer_sent_after_live_messages_stands_below_them() -> None:
     sequences = Sequences()
     accept(sequences, [(0, 5, 0, 1_000)])
-    assert accept(sequences, [(0, 5, 9, 9_000), (0, 5, 1, 2_000), (0, 5, 2, 3_000)])[1] == []
-
-
-def test_a_new_boot_with_an_older_clock_steps_only_when_a_birth_says_so() -> None:
-    sequences = Sequences()
-    accept(sequences, [(0, 5, 0, 1_000)])
-    assert accept(sequences, [(0, 6, 0, 500)])[1] == []
-    assert sequences.birth(0, 7, 0, 0, time=400)
-    assert not sequences.birth(0, 7, 0, 0, time=300), "the same birth, retained, says nothing new"
-    assert not sequences.birth(0, 8, 0, 0, time=2_000)
+    found = accept(sequences, [(0, 5, 9, 9_000), (0, 5, 1, 2_000), (0, 5, 2, 3_000), (0, 5, 10, 0)])[1]
+    assert found == [HIGHEST, BELOW, BELOW, HIGHEST]
 
 
 def test_counters_and_marks_survive_the_largest_numbers() -> None:
@@ -308,11 +307,12 @@ class TestErased:
     def test_with_a_birth_its_messages_are_new(self) -> None:
         sequences = Sequences()
         accept(sequences, [(0, 1, seq, seq) for seq in range(10)])
-        sequences.birth(0, 1, 0, 0, 100, born=7, just_sent=True)
+        assert sequences.birth(0, 1, 0, 0, born=7, just_sent=True)
+        assert not sequences.birth(0, 1, 0, 0, born=7, just_sent=True), "the same once more"
         assert sequences.is_doubtful(0, 1), "until its next message a receipt would be wrong"
         opened = int(sequences.opened[0])
         again = [(0, 1, seq, 101 + seq) for seq in range(12)]
-        assert accept(sequences, again) == ([NEW] * 12, [])
+        assert accept(sequences, again) == ([NEW] * 12, [FIRST, *[HIGHEST] * 11])
         assert accept(sequences, again)[0] == [DUPLICATE] * 12
         assert accept(sequences, [(0, 1, 9, 9)])[0] == [NOT_KNOWN], "sent before the erasure"
         assert not sequences.is_doubtful(0, 1)

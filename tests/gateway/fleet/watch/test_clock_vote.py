@@ -169,7 +169,7 @@ def test_a_vote_goes_on_where_a_checkpoint_left_it() -> None:
     fleet, again = Fleet(late=10 * HOUR), Fleet(late=10 * HOUR)
     fleet.vote.asks(fleet.say(0, {0: 0}), 6)
     again.vote.restore(fleet.vote.snapshot())
-    assert again.vote.is_open(again.moment(59))
+    assert again.vote.is_open(again.moment(ASKED_FOR // 1000 - 1))
     for one in (fleet, again):
         one.say(2, {1: 2, 2: 2})
         assert one.verdict(2) is False

@@ -97,6 +97,17 @@ def test_state_moves_to_where_the_latch_is_now() -> None:
     assert (found.on[moved], found.up[moved]) == (True, 7)
 
 
+def test_what_waits_moves_with_the_clock_of_its_device() -> None:
+    found = cells(((0, -1),), ((0, -1),))
+    moved, other = (
+        found.insert(saved(0, 0, 2, on=False, up=500)),
+        found.insert(saved(1, 0, 2, on=False, up=500)),
+    )
+    found.shift(np.array([0]), np.array([-100]))
+    assert (found.up[moved].tolist(), found.up[other].tolist()) == ([400], [500])
+    assert found.down[moved].tolist() == [0], "what is not clear stays so"
+
+
 def test_state_of_a_latch_that_the_device_lost_is_dropped() -> None:
     found = cells(((0, -1),))
     assert found.insert(saved(0, 1, 2)).tolist() == [-1]

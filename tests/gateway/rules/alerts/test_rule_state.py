@@ -75,3 +75,14 @@ def test_a_forgotten_device_has_sent_nothing() -> None:
     stage.state.forget(np.array([0]))
     assert stage.state.newest.reading(0) == Reading(NO_READING, NO_READING, backlog=False)
     assert stage.state.inputs.cursor[0] == 0
+
+
+def test_an_alert_that_is_active_moves_with_its_device_s_clock_and_keeps_its_onset() -> None:
+    stage = Stage(HOT)
+    stage.read(100, t=15)
+    stage.read(100, "other", t=15)
+    stage.state.shift(np.array([0]), np.array([-90_000]))
+    moved, other = stage.state.active[0, 0], stage.state.active[1, 0]
+    assert (moved.onset, moved.at, moved.notified_at) == (T0 + 100_000, T0 + 10_000, T0 + 10_000)
+    assert other.at == T0 + 100_000
+    assert stage.state.inputs.cursor[:2].tolist() == [0, T0 + 100_000]

@@ -156,7 +156,7 @@ def test_missing_data_with_ok_resolves_and_drops_waits() -> None:
         (firing(at=100), 159, None),
         (firing(at=100), 160, 160),
         (firing(at=100), 250, 220),
-        (firing(at=500), 300, 300),
+        (firing(at=500), 300, None),
     ],
 )
 def test_a_notice_is_repeated_on_a_fixed_beat(active: ActiveAlert | None, now: int, at: int | None) -> None:

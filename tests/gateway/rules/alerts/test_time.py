@@ -86,13 +86,13 @@ def test_repeat() -> None:
     assert causes(stage.tick(120)) == ["repeat"]
 
 
-def test_late_and_repeated_times_do_not_advance_a_rule() -> None:
+def test_late_times_do_not_advance_a_rule_and_repeated_ones_do() -> None:
     stage = Stage(HOT)
     stage.read(10, t=5)
     assert stage.read(9, t=15) == []
-    assert stage.read(10, t=15) == []
     assert causes(stage.read(10, u=3)) == []
-    assert causes(stage.read(11, t=15)) == ["firing"]
+    assert causes(stage.read(10, t=15)) == ["firing"]
+    assert causes(stage.read(10, t=5)) == ["resolved"]
 
 
 def test_two_messages_of_one_time_may_bring_two_metrics() -> None:
@@ -101,16 +101,39 @@ def test_two_messages_of_one_time_may_bring_two_metrics() -> None:
     assert causes(stage.read(10, u=6)) == ["firing"]
 
 
-def test_a_clock_step_drops_what_waits_and_keeps_what_fires() -> None:
-    stage = Stage(HOT, replace(HOT, name="Slow", levels=(Level("warning", limit=10.0, for_ms=60_000),)))
-    assert causes(stage.read(1000, t=15)) == ["firing", "pending"]
-    stage.evaluator.rewind(np.array([0]))
-    transitions = stage.read(10, t=15)
-    assert [(each.rule, each.cause) for each in transitions] == [("Slow", "inactive"), ("Slow", "pending")]
-    assert [(each.rule, each.at) for each in stage.read(20, t=5)] == [
-        ("Hot", T0 + 20_000),
-        ("Slow", T0 + 20_000),
-    ]
+def back_to(stage: Stage, second: int, *, listening: int) -> None:
+    """Set the device's clock back to so many seconds; `listening` in seconds."""
+    stage.evaluator.rewind(np.array([0]), np.array([T0 + second * 1000]), listening * 1000)
+
+
+def test_over_a_clock_step_waits_and_repeats_and_cooldowns_keep_their_durations() -> None:
+    slow = replace(HOT, name="Slow", levels=(Level("warning", limit=10.0, for_ms=60_000),))
+    told = replace(HOT, name="Told", repeat_ms=60_000, commands=(command(),))
+    stage = Stage(slow, told)
+    assert causes(stage.read(1000, t=15)) == ["pending", "firing"]
+    back_to(stage, 10, listening=1040)
+    assert stage.read(10, t=15) == [], "40 s have passed"
+    resolved, *_ = stage.read(11, t=5)
+    assert (resolved.cause, resolved.at) == ("inactive", T0 + 11_000)
+    firing = [each for each in stage.read(29, t=15) if each.rule == "Told"]
+    assert [len(each.commands) for each in firing] == [0], "59 s after the first"
+
+
+def test_a_wait_that_ends_after_a_clock_step_ends_when_it_would_have() -> None:
+    stage = Stage(replace(HOT, levels=(Level("warning", limit=10.0, for_ms=60_000),)))
+    assert causes(stage.read(1000, t=15)) == ["pending"]
+    back_to(stage, 10, listening=1040)
+    assert stage.read(10, t=15) == []
+    assert stage.read(29, t=15) == []
+    (fired,) = stage.read(30, t=15)
+    assert (fired.cause, fired.at) == ("firing", T0 + 30_000)
+
+
+def test_ranges_start_anew_after_a_clock_step() -> None:
+    stage = Stage(replace(HOT, expr="count_over_time(t, 1m)", levels=(Level("warning", limit=2.0),)))
+    assert [causes(stage.read(second, t=1)) for second in (100, 101)] == [[], []]
+    back_to(stage, 10, listening=102)
+    assert [causes(stage.read(second, t=1)) for second in (10, 11, 12)] == [[], [], ["firing"]]
 
 
 def test_warmup() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from edge_gateway.rules.columns.inputs import Input, Inputs, Rows
+from edge_gateway.rules.columns.inputs import Input, Inputs, Rows, shifted
 from tests.gateway.rules.fleet import T0, Fleet, Row
 
 LOOKBACK = 60_000
@@ -65,14 +65,42 @@ def test_late_rows_stand_on_their_own_even_with_the_same_time() -> None:
     assert (late.column(0).tolist(), late.start.tolist(), late.several) == ([2.0, 3.0], [0, 1], False)
 
 
-def test_the_first_value_with_a_time_counts() -> None:
+def test_every_value_with_a_time_counts() -> None:
     reader = Reader()
     reader.read(("a", 10, {"t": 1}))
-    rows = reader.read(("a", 10, {"t": 2, "u": 3}), ("a", 10, {"u": 4}), ("a", 11, {"t": 5}))
+    rows = reader.read(("a", 10, {"u": 3}), ("a", 10, {"u": 4}), ("a", 10, {"t": 5}))
     np.testing.assert_array_equal(rows.column(0), [math.nan, math.nan, 5])
-    np.testing.assert_array_equal(rows.column(1), [3, math.nan, math.nan])
+    np.testing.assert_array_equal(rows.column(1), [3, 4, math.nan])
     assert rows.has_any((0,), np.arange(3)).tolist() == [False, False, True]
-    assert rows.has_any((0, 1), np.arange(3)).tolist() == [True, False, True]
+    assert rows.has_any((0, 1), np.arange(3)).tolist() == [True, True, True]
+    assert reader.inputs.last[0].tolist() == [5, 4]
+
+
+def test_rows_are_taken_at_the_time_for_rules_and_late_ones_keep_their_own() -> None:
+    reader = Reader()
+    reader.read(("a", 10, {"t": 1}))
+    reader.peek(("a", 9, {"t": 2}), ("a", 8, {"t": 3}), ("a", 11, {"t": 4}))
+    reader.frame.at = np.array([T0 + 10_000, -1, -1])
+    rows = reader.inputs.rows_of(reader.frame)
+    assert (rows.source.tolist(), seconds(rows)) == ([0], [10])
+    late = reader.inputs.late_rows(reader.frame, rows)
+    assert (late.source.tolist(), seconds(late)) == ([1, 2], [8, 11])
+
+
+def test_times_follow_a_clock_that_was_set_and_any_next_time_is_in_order() -> None:
+    reader = Reader()
+    reader.read(("a", 100, {"t": 1}), ("b", 100, {"u": 1}))
+    reader.inputs.shift(np.array([0]), np.array([-90_000]))
+    assert reader.inputs.first_seen[:2].tolist() == [T0 + 10_000, T0 + 100_000]
+    assert reader.inputs.last_at[0].tolist() == [T0 + 10_000, 0]
+    rows = reader.read(("a", 5, {"u": 2}), ("b", 5, {"u": 2}))
+    assert seconds(rows) == [5]
+    np.testing.assert_array_equal(reader.inputs.joined(rows, 0), [1])
+
+
+def test_a_time_moved_to_before_all_times_stays_one() -> None:
+    moved = shifted(np.array([0, 50, 500]), np.array([-100, -100, -100]))
+    assert moved.tolist() == [0, 1, 400]
 
 
 def test_texts_are_inputs_of_their_own() -> None:

@@ -89,6 +89,13 @@ def test_a_forgotten_device_gets_a_series_of_its_own_again() -> None:
     assert recorder.derived(2, u=1) == {"sum": 7.0}
 
 
+def test_after_a_clock_step_last_values_count_on_and_ranges_start_anew() -> None:
+    recorder = Recorder(record("sum", "t + u"), record("count", "count_over_time(t, 1m)"))
+    recorder.derived(100, t=1, u=1)
+    recorder.records.rewind(np.array([0]), np.array([-95_000]))
+    assert recorder.derived(6, t=6) == {"sum": 7.0, "count": 1.0}
+
+
 def test_state_is_taken_over_where_the_expression_is_the_same() -> None:
     old = Recorder(record("a", "avg_over_time(t, 1m)"), record("b", "avg_over_time(t, 2m)"))
     old.derived(0, t=2)

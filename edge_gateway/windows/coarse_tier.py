@@ -1,0 +1,156 @@
+"""The open windows of a coarser tier: of live readings, and apart from them of what devices kept while offline.
+
+A device that sends both in turn would else end a window with each change from one to the other. A window that both
+belong to, at an end of the time offline, is open once only.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_gateway.windows.ever_closed import EverClosed
+from edge_gateway.windows.gaps import TimeGaps
+from edge_gateway.windows.merge import MergeBlocks
+from edge_gateway.windows.reduce import Readings
+from edge_gateway.windows.rows import NEVER, Block, Rows
+from edge_gateway.windows.series_columns import SeriesColumns
+from edge_gateway.windows.tiers import Emitted, Tier
+
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+Reduce = Callable[[int, Readings], Block]
+
+
+class CoarseTier:
+    """Accumulators of one window length for one kind of row.
+
+    Args:
+        dtype, merge, ever, series: as of `Tier`.
+        gaps: the longest time offline of each device.
+    """
+
+    def __init__(
+        self,
+        dtype: np.dtype[Any],
+        merge: MergeBlocks,
+        ever: EverClosed,
+        series: SeriesColumns,
+        gaps: TimeGaps,
+    ) -> None:
+        self.every = ever.every
+        self._series = series
+        self._gaps = gaps
+        self._live, self._kept = (Tier(dtype, merge, ever, series) for _ in range(2))
+
+    @property
+    def _both(self) -> tuple[Tier, Tier]:
+        return self._live, self._kept
+
+    def is_open(self, series: Ints, start: Ints) -> Bools:
+        """Return for each series whether its window that starts at `start` (ms) is open."""
+        found: Bools = self._live.start_of(series) == start
+        return found | (self._kept.start_of(series) == start) if self._kept.used else found
+
+    def add(self, block: Block) -> None:
+        """Merge rows of finer windows, as `Tier.add` does."""
+        self._add(block, self._are_kept(block.rows["series"], block.rows["start"]))
+
+    def add_readings(self, readings: Readings, reduce: Reduce) -> None:
+        """Merge readings of closed base windows, sorted by (series, ts); `reduce` makes rows of this tier of them."""
+        kept = self._are_kept(readings.series, readings.ts)
+        # Kept ones first: their last window may be the first one of the live ones.
+        for of_kept in (True, False):
+            block = reduce(self.every, readings.rows(kept == of_kept))
+            if len(block.rows):
+                self._add(block, np.full(len(block.rows), of_kept))
+
+    def _are_kept(self, series: Ints, ts: Ints) -> Bools:
+        """Return which times lie, or lay, in the time offline of their device; its ends are starts of base windows."""
+        return self._gaps.span(self._series.series_device[series], ts)
+
+    def _add(self, block: Block, kept: Bools) -> None:
+        if not self._kept.used and not kept.any():
+            self._live.add(block)
+            return
+        series, start = block.rows["series"], block.rows["start"] - block.rows["start"] % self.every
+        of_kept: Bools = self._kept.start_of(series) == start
+        if kept.any():
+            of_kept |= kept & (self._live.start_of(series) != start)
+        if not of_kept.any():
+            self._live.add(block)
+            return
+        self._kept.add(block.take(of_kept))
+        if not of_kept.all():
+            self._live.add(block.take(~of_kept))
+
+    def drop(self, rows: Rows) -> None:
+        """Drop the windows of these rows, which the recorded run had closed."""
+        for tier in self._both:
+            tier.drop(rows)
+
+    def queue_due(self, live_to: Ints, kept_to: Ints, *, silent: bool = False) -> bool:
+        """Queue the windows that are over, as `Tier.queue_due` does; `kept_to` is the time of kept readings."""
+        queued = self._live.queue_due(live_to, silent=silent)
+        return self._kept.queue_due(kept_to, silent=silent) or queued
+
+    def take(self, budget: int) -> list[Emitted]:
+        """Return what `Tier.take` does, of both."""
+        return [emitted for tier in self._both for emitted in tier.take(budget)]
+
+    def open_at(self, count: int) -> Bools:
+        """Return for each series number below `count` whether a window is open, or emitted and not yet taken."""
+        held: Bools = self._live.open_at(count) | self._kept.open_at(count)
+        return held
+
+    def blocks(self) -> list[Rows]:
+        """Return the rows of all accumulators, empty ones included, and the emitted rows not yet taken."""
+        return [rows for tier in self._both for rows in tier.blocks()]
+
+    @property
+    def open_windows(self) -> int:
+        """Windows that are open or queued."""
+        return sum(tier.open_windows for tier in self._both)
+
+    @property
+    def waiting(self) -> bool:
+        """Whether rows are queued, or emitted and not yet taken."""
+        return any(tier.waiting for tier in self._both)
+
+    def snapshot(self) -> dict[str, Any]:
+        return {"live": self._live.snapshot(), "kept": self._kept.snapshot()}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self._live.restore(state["live"])
+        self._kept.restore(state["kept"])
+
+
+def queue_over(
+    tiers: Sequence[CoarseTier],
+    series_device: Ints,
+    live_to: Ints,
+    kept_to: Ints | None = None,
+    *,
+    silent: bool = False,
+) -> bool:
+    """Queue the windows that are over by their device's time; return whether any were.
+
+    Args:
+        tiers: the tiers.
+        series_device: device of each series.
+        live_to: time of each device by its live readings, ms.
+        kept_to: the same by its kept readings; None where it does not differ.
+        silent: as of `Tier.queue_due`.
+    """
+    live = _by_series(series_device, live_to)
+    kept = live if kept_to is None else _by_series(series_device, kept_to)
+    queued = [tier.queue_due(live, kept, silent=silent) for tier in tiers]
+    return any(queued)
+
+
+def _by_series(series_device: Ints, time: Ints) -> Ints:
+    """Return by series the time of its device; NEVER for devices beyond."""
+    known = np.full(int(series_device.max(initial=-1)) + 1, NEVER)
+    known[: len(time)] = time[: len(known)]
+    return known[series_device]
