@@ -55,7 +55,11 @@ SURE: Final = frozenset({ClockState.SYNCHRONISED, ClockState.CONFIRMED, ClockSta
 
 
 class ClockReading(NamedTuple):
-    """The wall clock at one moment. `least` and `aged` as of `MachineClock`, ms; None if `wall` is sure."""
+    """The wall clock at one moment, ms.
+
+    `least` and `aged` are as of `MachineClock`, None if `wall` is sure. At a first start `aged` is BUILT until it is:
+    nothing is withheld as too old by a clock of which nobody knows anything.
+    """
 
     wall: int
     state: ClockState
@@ -132,7 +136,7 @@ class MachineClock:
         self._judge(wall, now)
         if self.state in SURE:
             return ClockReading(wall, self.state)
-        return ClockReading(wall, self.state, self.least, self.aged)
+        return ClockReading(wall, self.state, self.least, BUILT if self._first else self.aged)
 
     def trusted(self) -> bool:
         """Return whether the wall clock may be believed."""

@@ -105,12 +105,25 @@ def test_data_ages_by_an_hour_a_start_and_by_monotonic_time_until_the_clock_is_k
     assert machine.aged == machine.shown
 
 
-def test_a_first_start_counts_as_now_until_the_fleet_says_that_it_is_wrong(machine: Machine) -> None:
+def test_at_a_first_start_data_is_removed_by_the_wall_clock_until_the_fleet_says_that_it_is_wrong(
+    machine: Machine,
+) -> None:
     machine.shown += 3 * YEAR
     machine.begin(BUILT, BUILT, None)
-    assert machine.read().aged == machine.shown
+    assert machine.aged == machine.shown
     machine.hear_fleet(agrees=False)
+    assert machine.aged == BUILT
+
+
+def test_at_a_first_start_nothing_is_withheld_until_somebody_confirms_the_clock(machine: Machine) -> None:
+    machine.shown += 3 * YEAR
+    machine.begin(BUILT, BUILT, None)
     assert machine.read().aged == BUILT
+    again = Machine(shown=machine.shown)
+    again.begin(machine.least, machine.seen, machine.aged)
+    assert again.read().aged == machine.shown, "it was off for an unknown time, and nobody has objected"
+    machine.confirm()
+    assert machine.read().aged is None
 
 
 def test_data_never_ages_beyond_a_wall_clock_that_is_less_than_an_hour_on(machine: Machine) -> None:
