@@ -9,8 +9,8 @@ from typing import Any
 
 from tests.proofs.forget.lives import Birth, Message, Pause, Retire, Step, Trim, life
 from tests.proofs.forget.oracle import Place, Point, Told, Truth
-from tests.proofs.forget.trial import EVERY, identity_of
-from tests.proofs.ground.field import forwarded
+from tests.proofs.forget.trial import EVERY, counters_of, identity_of
+from tests.proofs.ground.field import forwarded, settled
 from tests.proofs.ground.judging import judge_identities, judge_log
 from tests.proofs.ground.raw_client import RawClient
 from tests.proofs.proof import Setting
@@ -98,17 +98,18 @@ def _publish(client: RawClient, truth: Truth, messages: list[Message | Birth]) -
 def _judge(setting: Setting, gateway: Gateway, influx: Influx, buckets: dict[int, str], truth: Truth) -> None:
     findings, arrived = setting.findings, truth.arrivals.total()
     report = gateway.wait_for(
-        lambda said: said["messages"]["received"] >= arrived and forwarded(said), within=180
+        lambda said: said["messages"]["received"] >= arrived and settled(said) and forwarded(said),
+        within=180,
     )
     for every, bucket in buckets.items():
         for row in _rows(influx, bucket, "sensor"):
-            point = Point(int(row["count"]), float(row["sum"]))
-            truth.write(Place(row["device"], row["metric"], every, int(row["ms"])), point)
+            truth.write(_place(row, every), _point(row))
+        for row in _rows(influx, bucket, "sensor_partial"):
+            truth.write_part(_place(row, every), _point(row))
     for row in _rows(influx, buckets[EVERY[0]], "sensor_late"):
         truth.tell(Told(row["device"], row["metric"], int(row["ms"]), float(row["value"]), row["why"]))
-    quarantined = _quarantined(gateway)
-    dropped = report["counters"]["tombstones_dropped"]
-    for sentence in truth.judge(quarantined, may_repeat_untimed=bool(dropped)):
+    counters = counters_of(report["messages"], report["values"]["too_late"], report["counters"])
+    for sentence in truth.judge(_quarantined(gateway), counters):
         findings.forbid("differs from what was sent", sentence)
     judge_identities(findings, report)
     judge_log(findings, gateway)
@@ -120,6 +121,15 @@ def _judge(setting: Setting, gateway: Gateway, influx: Influx, buckets: dict[int
 def _quarantined(gateway: Gateway) -> list[tuple[Any, ...]]:
     rows = gateway.query("quarantine")
     return [identity_of(row["topic"], bytes.fromhex(row["payload"])) for row in rows]
+
+
+def _place(row: dict[str, str], every: int) -> Place:
+    at = int(row["ms"])
+    return Place(row["device"], row["metric"], every, at - at % every)
+
+
+def _point(row: dict[str, str]) -> Point:
+    return Point(int(row["count"]), float(row["sum"]))
 
 
 def _rows(influx: Influx, bucket: str, measurement: str) -> list[dict[str, str]]:

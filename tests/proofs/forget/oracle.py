@@ -2,11 +2,13 @@
 
 Sums tell which readings a point holds: each reading is a power of two that its window has once.
 
-    every message that arrived is in its window exactly once, or is told: too late, not known, or in quarantine
+    every message that arrived is in its window exactly once, or is told: too late, not known, in quarantine, or in a
+        window that is stored apart because the device's clock was set back
     what is in a window was sent; a written point never loses a reading
     a coarse point, with its parts that are told apart, is the sum of its base points
     a message that is the newest by its sequence, and begins a new window in every tier, is in it
     a receipt says stored of nothing that did not arrive
+    counters agree with what arrived, and whatever is told is counted
 """
 
 from __future__ import annotations
@@ -45,6 +47,9 @@ class Point(NamedTuple):
 
 
 NOTHING = Point(0, 0.0)
+UNKNOWN = "unknown"
+APART = "window apart"
+"""What is told of the readings of a base window in `sensor_partial`."""
 
 
 class Told(NamedTuple):
@@ -55,6 +60,19 @@ class Told(NamedTuple):
     ts: int
     value: float
     why: str
+
+
+class Counters(NamedTuple):
+    """What the gateway says that it counted: messages, and the values and windows that are told apart."""
+
+    received: int
+    new: int
+    duplicate: int
+    not_known: int
+    quarantined: int
+    too_late: int
+    windows_refused: int
+    tombstones_dropped: int
 
 
 @dataclass(slots=True)
@@ -80,11 +98,13 @@ class Truth:
     """The starts of the windows each message may be in."""
     must: set[Message] = field(default_factory=set)
     """Messages that must be in their windows."""
+    set_back: set[Message] = field(default_factory=set)
+    """Messages that were older, when they arrived, than another one before: the clock was set back, or they waited."""
     boots: dict[tuple[str, int], BootTruth] = field(default_factory=dict)
     newest: dict[str, int] = field(default_factory=dict)
     written: dict[Place, Point] = field(default_factory=dict)
     parts: dict[Place, Point] = field(default_factory=dict)
-    """What is told apart of coarse windows whose first part had been written, and was not held any more."""
+    """What is told apart of windows whose first part had been written, or may have been, and was not held any more."""
     told: list[Told] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
     _by_mark: dict[tuple[Any, ...], Message] = field(default_factory=dict)
@@ -98,11 +118,13 @@ class Truth:
     def arrive(self, message: Message, at: int) -> None:
         """Note that a message arrived, at most `delay` after `at`, in ms."""
         boot = self.boots.setdefault((message.device, message.boot), BootTruth())
+        first, last = (at, at + self.delay) if message.ts is None else (message.ts, message.ts)
         if message not in self.arrivals and self._is_newest(message, boot):
             self.must.add(message)
+        if message not in self.arrivals and last < self.newest.get(message.device, 0):
+            self.set_back.add(message)
         self.arrivals[message] += 1
         boot.arrived.add(message.seq)
-        first, last = (at, at + self.delay) if message.ts is None else (message.ts, message.ts)
         self.places[message].update(range(first - first % self.base, last + 1, self.base))
         self.newest[message.device] = max(self.newest.get(message.device, 0), last)
         self._by_mark[self._mark(message)] = message
@@ -139,9 +161,7 @@ class Truth:
                 self.wrong.append(f"{place}: {sorted(old - new)} are gone, {point}")
 
     def write_part(self, place: Place, point: Point) -> None:
-        """Note a part of a coarse window that is told apart."""
-        if place.every == self.base:
-            self.wrong.append(f"{place}: a part of a base window, though nothing was lost: {point}")
+        """Note a window, or a part of one, that is told apart."""
         self.parts[place] = self.parts.get(place, NOTHING).plus(point)
 
     def tell(self, told: Told) -> None:
@@ -160,16 +180,14 @@ class Truth:
 
     # --- judging
 
-    def judge(self, quarantined: Iterable[tuple[Any, ...]], *, may_repeat_untimed: bool) -> list[str]:
-        """Return a sentence for each difference.
-
-        Args:
-            quarantined: identities of messages that are in quarantine.
-            may_repeat_untimed: the gateway says that it let go of what it knew of boots without times.
-        """
-        counted = self._counted(may_repeat_untimed=may_repeat_untimed)
+    def judge(self, quarantined: Iterable[tuple[Any, ...]], counters: Counters) -> list[str]:
+        """Return a sentence for each difference; `quarantined` are identities of messages that are in quarantine."""
+        aside = list(quarantined)
+        counted = self._counted(may_repeat_untimed=counters.tombstones_dropped > 0)
         self._judge_coarse()
-        self._judge_told(counted, set(quarantined))
+        told = self._all_told()
+        self._judge_told(counted, told, set(aside))
+        self._judge_counters(counters, told, len(aside))
         for message in self.must - counted.keys():
             self.wrong.append(f"not in its window, though it was the newest: {message}")
         return self.wrong
@@ -211,8 +229,8 @@ class Truth:
                 if sums.get(place) != found.get(place):
                     self.wrong.append(f"{place}: {found.get(place)}, its base points say {sums.get(place)}")
 
-    def _judge_told(self, counted: Mapping[Message, int], quarantined: set[tuple[Any, ...]]) -> None:
-        """Each message is counted or told; what is told as not counted is not counted."""
+    def _all_told(self) -> dict[Message, list[str]]:
+        """Return what is said of each message that is told apart."""
         told: dict[Message, list[str]] = defaultdict(list)
         for one in self.told:
             start = one.ts - one.ts % self.base
@@ -222,9 +240,48 @@ class Truth:
                 self.wrong.append(f"told of what was not sent: {one}")
             else:
                 told[message].append(one.why)
+        for place, part in self.parts.items():
+            for bit in part.bits() or () if place.every == self.base else ():
+                message = self._message(place.device, place.metric, place.start, bit)
+                if message is None or message not in self.set_back:
+                    self.wrong.append(f"{place}: told apart, though its clock was never set back: {message}")
+                else:
+                    told[message].append(APART)
+        return told
+
+    def _judge_told(
+        self,
+        counted: Mapping[Message, int],
+        told: Mapping[Message, list[str]],
+        quarantined: set[tuple[Any, ...]],
+    ) -> None:
+        """Each message is counted or told; what is told as not counted is not counted."""
         for message in self.arrivals:
-            apart = [why for why in told[message] if why != "unknown"]
+            said = told.get(message, [])
+            apart = [why for why in said if why != UNKNOWN]
             if len(apart) + (message in counted) > 1:
                 self.wrong.append(f"in its window and told as {apart}: {message}")
-            if message not in counted and not told[message] and message.identity not in quarantined:
+            if message not in counted and not said and message.identity not in quarantined:
                 self.wrong.append(f"in no window, and nothing says so: {message}")
+
+    def _judge_counters(
+        self, counters: Counters, told: Mapping[Message, list[str]], quarantined: int
+    ) -> None:
+        """Nothing is told that is not counted, and counters add up to what arrived."""
+        arrived, repeats = self.arrivals.total(), self.arrivals.total() - len(self.arrivals)
+        late = sum(any(why not in {UNKNOWN, APART} for why in said) for said in told.values())
+        said = [
+            counters.received == arrived,
+            counters.received
+            == counters.new + counters.duplicate + counters.not_known + counters.quarantined,
+            counters.duplicate <= repeats,
+            counters.not_known >= sum(UNKNOWN in said for said in told.values()),
+            counters.quarantined >= quarantined,
+            counters.too_late >= late,
+            counters.windows_refused >= len(self.parts),
+        ]
+        if not all(said):
+            self.wrong.append(
+                f"{counters}: {arrived} arrived, {repeats} of them repeats, {quarantined} are in quarantine, "
+                f"{len(self.parts)} windows apart, {len(told)} readings told apart, {late} of them as late"
+            )
