@@ -26,8 +26,11 @@ class Machine:
     def __init__(self, gateway: Gateway, clock: Path) -> None:
         self.gateway = gateway
         self._file = clock
+        self.clocks: list[WallClock] = []
+        """The clocks it had."""
 
     def set(self, clock: WallClock) -> None:
+        self.clocks.append(clock)
         clock.write(self._file)
 
     def start(self, *, ready: bool = True) -> None:

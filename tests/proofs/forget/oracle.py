@@ -87,10 +87,8 @@ class BootTruth:
 class Truth:
     """What arrived, and what was written since."""
 
-    base: int
-    """The length of base windows, in ms."""
-    longest: int
-    """The length of the coarsest windows, in ms."""
+    every: tuple[int, ...]
+    """The lengths of windows, in ms, the base first and the coarsest last."""
     delay: int = 0
     """The longest time between the sending of a message and its arrival, in ms."""
     arrivals: Counter[Message] = field(default_factory=Counter)
@@ -108,6 +106,10 @@ class Truth:
     told: list[Told] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
     _by_mark: dict[tuple[Any, ...], Message] = field(default_factory=dict)
+
+    @property
+    def base(self) -> int:
+        return self.every[0]
 
     # --- what arrives
 
@@ -133,7 +135,7 @@ class Truth:
         if message.ts is None:
             return False
         later = message.seq > max(boot.arrived, default=-1)
-        return later and message.ts - message.ts % self.longest > self.newest.get(message.device, 0)
+        return later and message.ts - message.ts % self.every[-1] > self.newest.get(message.device, 0)
 
     def _mark(self, message: Message) -> tuple[Any, ...]:
         window = None if message.ts is None else message.ts - message.ts % self.base
@@ -215,7 +217,7 @@ class Truth:
 
     def _judge_coarse(self) -> None:
         """A coarse point must be the sum of its base points."""
-        for every in {place.every for place in self.written} - {self.base}:
+        for every in self.every[1:]:
             sums: dict[Place, Point] = {}
             for place, point in self.written.items():
                 if place.every == self.base:

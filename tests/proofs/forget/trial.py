@@ -44,7 +44,7 @@ class Trial:
         self.chance = chance
         self.findings = findings
         self.inside = Inside(place, configuration(place, **SECTIONS), START)
-        self.truth = Truth(EVERY[0], EVERY[-1])
+        self.truth = Truth(EVERY)
         self.now = START
         self.listening = 0
 
