@@ -143,18 +143,21 @@ class MachineClock:
         return self.read().trusted
 
     def _judge(self, wall: int, now: int) -> None:
-        if self._is_synchronised(now):
+        stepped = abs(wall - self.least) > SLACK
+        if self._is_synchronised(now, stepped=stepped):
             self._know(wall, ClockState.SYNCHRONISED)
             self.aged = wall
-        elif self.state in SURE and abs(wall - self.least) <= SLACK:
+        elif self.state in SURE and not stepped:
             if self.state is ClockState.SYNCHRONISED:
                 self.state = ClockState.CONFIRMED  # it runs on from where it was right
         elif self.state is not ClockState.OUTVOTED:
             self.state = ClockState.BEHIND if wall < self.seen - SLACK else ClockState.PLAUSIBLE
             self.seen = max(self.seen, wall)
 
-    def _is_synchronised(self, now: int) -> bool:
-        if self._asked_at is None or now - self._asked_at >= ASKED_EVERY:
+    def _is_synchronised(self, now: int, *, stepped: bool) -> bool:
+        """Ask the kernel, from time to time and where the clock was set since it said yes."""
+        outdated = self._synchronised and stepped
+        if self._asked_at is None or outdated or now - self._asked_at >= ASKED_EVERY:
             self._asked_at, self._synchronised = now, synchronised()
         return self._synchronised
 

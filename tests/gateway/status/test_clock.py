@@ -179,6 +179,22 @@ def test_a_clock_that_was_synchronised_runs_on_without_a_network(machine: Machin
     assert machine.read() == (machine.shown, ClockState.CONFIRMED, None, None)
 
 
+@pytest.mark.parametrize(
+    ("still", "shown", "state"),
+    [(False, -HOUR, "behind"), (False, HOUR, "plausible"), (True, HOUR, "synchronised")],
+)
+def test_the_kernel_is_asked_at_once_about_a_clock_that_was_set(
+    machine: Machine, *, still: bool, shown: int, state: str
+) -> None:
+    machine.in_step = True
+    assert machine.read().least is None
+    machine.in_step = still
+    machine.run(ASKED_EVERY // 2)
+    machine.shown += shown
+    assert machine.read().state == state
+    assert machine.run(ASKED_EVERY).read().state == state
+
+
 def test_what_was_known_before_a_confirmation_is_told_once(machine: Machine) -> None:
     machine.shown += 10 * HOUR
     assert machine.take_confirmation() is None
