@@ -79,7 +79,9 @@ async def test_a_late_write_reaches_the_server_after_what_followed_its_retry(ser
             corrected,
             TWO,
         ]
-    assert not proxy.write_order.violations
+        assert not proxy.write_order.violations, "the late write is out of order by intent"
+        await written(proxy, TWO)
+    assert len(proxy.write_order.violations) == 1, "any other is not"
 
 
 async def test_a_single_line_is_never_reported_as_bad(server: FakeInflux) -> None:
@@ -106,6 +108,16 @@ def test_the_order_check_notices_an_older_point_after_a_newer_one_but_no_repetit
     assert order.violations == []
     order.add("base", [series + b" value=2.0 2000"])
     assert len(order.violations) == 1
+
+
+def test_the_order_check_notices_an_older_revision_of_a_point_after_its_correction() -> None:
+    order = WriteOrder()
+    for line in (b"sensor value=1.0 1000", b"sensor value=2.0 1000", b"sensor value=2.0 1000"):
+        order.add("base", [line])
+    assert order.violations == []
+    order.add("base", [b"sensor value=1.0 1000"])
+    (violation,) = order.violations
+    assert "after its correction" in violation
 
 
 def test_waits_that_are_too_short_too_long_or_all_alike_are_noticed() -> None:

@@ -100,23 +100,29 @@ class Wait:
 
 @dataclass(slots=True)
 class WriteOrder:
-    """Checks that the accepted points of a series come in order of time.
+    """Checks that the accepted points of a series come in order of time, and the revisions of a point in their order.
 
-    A repeated point is no violation: it is a correction, or was resent because its answer was unknown.
+    A point that comes again is no violation: it is a correction, or was resent because its answer was unknown. Once it
+    was corrected, what it said before must not come again.
     """
 
     newest: dict[tuple[str, bytes], int] = field(default_factory=dict)
-    seen: set[tuple[str, bytes, int]] = field(default_factory=set)
+    revisions: dict[tuple[str, bytes, int], list[bytes]] = field(default_factory=dict)
     violations: list[str] = field(default_factory=list)
 
     def add(self, bucket: str, lines: list[bytes]) -> None:
         for line in lines:
             series, time_ms = series_of(line)
             key = bucket, series
-            point = (*key, time_ms)
-            if point not in self.seen and time_ms < self.newest.get(key, 0):
+            before = self.revisions.setdefault((*key, time_ms), [])
+            if not before and time_ms < self.newest.get(key, 0):
                 self.violations.append(f"{bucket}: {line.decode()} after {self.newest[key]}")
-            self.seen.add(point)
+            if line in before[:-1]:
+                self.violations.append(
+                    f"{bucket}: {line.decode()} after its correction {before[-1].decode()}"
+                )
+            elif line not in before:
+                before.append(line)
             self.newest[key] = max(time_ms, self.newest.get(key, 0))
 
 
@@ -225,7 +231,7 @@ class HttpProxy(ThreadedServer):
             async with asyncio.timeout(LATE_BY):
                 await self._until_stored(lambda: any(self._newest[at] != line for at, line in points.items()))
         with suppress(aiohttp.ClientError, OSError):
-            await self._send(request, lines)
+            await self._send(request, lines, by_intent=True)
 
     async def _until_stored(self, holds: Callable[[], bool]) -> None:
         while not holds():
@@ -276,7 +282,10 @@ class HttpProxy(ThreadedServer):
             return False
         return status == 204
 
-    async def _send(self, request: web.Request, lines: list[bytes]) -> tuple[int, bytes, dict[str, str]]:
+    async def _send(
+        self, request: web.Request, lines: list[bytes], *, by_intent: bool = False
+    ) -> tuple[int, bytes, dict[str, str]]:
+        """Give the server a write; `by_intent`: out of order."""
         assert self._client is not None
         sent = lines if self._damage is None else [self._damage(line) for line in lines]
         headers = {"Authorization": request.headers["Authorization"], "Content-Encoding": "gzip"}
@@ -286,7 +295,7 @@ class HttpProxy(ThreadedServer):
             kind = {name: answer.headers[name] for name in ("Content-Type",) if name in answer.headers}
         self.server_statuses[answer.status] += 1
         if answer.status == 204:
-            if not self.used["late"]:  # from then on what comes late is out of order by intent
+            if not by_intent:
                 self.write_order.add(request.query["bucket"], lines)
             self._newest |= {(request.query["bucket"], *series_of(line)): line for line in lines}
             self._stored_more.set()
