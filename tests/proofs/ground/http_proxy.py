@@ -17,7 +17,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Literal
@@ -27,9 +27,10 @@ import aiohttp
 from aiohttp import web
 
 from tests.proofs.ground.proxy import ThreadedServer, reset
+from tests.proofs.ground.write_order import WriteOrder, series_of
 from tests.servers.process import free_port
 
-__all__ = ["ANSWERS", "ChosenAnswer", "HttpProxy", "WriteOrder", "chosen_answer"]
+__all__ = ["ANSWERS", "ChosenAnswer", "HttpProxy", "chosen_answer"]
 
 End = Literal["answer", "reset before", "reset after", "hang", "late"]
 SLACK = 0.05
@@ -96,42 +97,6 @@ class Wait:
     after: str
     seconds: float
     requested: float
-
-
-@dataclass(slots=True)
-class WriteOrder:
-    """Checks that the accepted points of a series come in order of time, and the revisions of a point in their order.
-
-    A point that comes again is no violation: it is a correction, or was resent because its answer was unknown. Once it
-    was corrected, what it said before must not come again.
-    """
-
-    newest: dict[tuple[str, bytes], int] = field(default_factory=dict)
-    revisions: dict[tuple[str, bytes, int], list[bytes]] = field(default_factory=dict)
-    violations: list[str] = field(default_factory=list)
-
-    def add(self, bucket: str, lines: list[bytes]) -> None:
-        for line in lines:
-            series, time_ms = series_of(line)
-            key = bucket, series
-            before = self.revisions.setdefault((*key, time_ms), [])
-            if not before and time_ms < self.newest.get(key, 0):
-                self.violations.append(f"{bucket}: {line.decode()} after {self.newest[key]}")
-            if line in before[:-1]:
-                self.violations.append(
-                    f"{bucket}: {line.decode()} after its correction {before[-1].decode()}"
-                )
-            elif line not in before:
-                before.append(line)
-            self.newest[key] = max(time_ms, self.newest.get(key, 0))
-
-
-def series_of(line: bytes) -> tuple[bytes, int]:
-    """Return measurement with tags, and the time. Spaces in tags are escaped; text fields may contain plain ones."""
-    place = 0
-    while (place := line.index(b" ", place)) and line[place - 1] == ord("\\"):
-        place += 1
-    return line[:place], int(line.rpartition(b" ")[2])
 
 
 class HttpProxy(ThreadedServer):
