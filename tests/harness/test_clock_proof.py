@@ -89,6 +89,10 @@ def declared_silent(said: Said) -> None:
     said.fired["Silent", said.of("right").name] = 1
 
 
+def declared_silent_twice(said: Said) -> None:
+    said.fired["Silent", said.of("no clock").name] = 2
+
+
 def silence_missed(said: Said) -> None:
     said.fired["Silent", said.of("falls silent").name] = 0
 
@@ -148,6 +152,7 @@ def withheld(said: Said) -> None:
     ("sabotage", "sentence"),
     [
         (declared_silent, "right: silent 1 times"),
+        (declared_silent_twice, "no clock: silent 2 times"),
         (silence_missed, "falls silent: silent 0 times"),
         (alert_missed, "reboots behind: hot 0 times"),
         (alert_repeated, "jitter: hot 2 times"),

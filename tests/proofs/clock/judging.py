@@ -1,7 +1,8 @@
 """What a gateway stored and raised, judged by true time and by what each device sent.
 
     windows     each reading is in one, at its device's time where that counts, else at the time it was taken
-    alerts      each device was hot once; the one that fell silent was silent once, and no other
+    alerts      each device was hot once; the one that fell silent was silent once, and no other but those whose
+                readings wait for the time
     problems    the clock is one while the fleet knows that it is wrong, and none once it is right
     withheld    no point is too old
 
@@ -29,6 +30,9 @@ DELAY = 60_000
 """The longest a message waits for the gateway, ms."""
 BY_DEVICE_TIME = {"right", "jitter", "behind", "ahead", "reboots behind", "backlog", "falls silent"}
 """Devices whose readings belong into the windows of their own times."""
+
+WITHOUT_TIME = {"no clock", "years ahead"}
+"""Devices whose readings have no time of their own, or none that is believed."""
 
 Rows = Sequence[Mapping[str, Any]]
 Mark = tuple[str, str, int]
@@ -82,12 +86,16 @@ class Judge:
             sleeps = device.kind == "falls silent"
             if hot != (not sleeps) and not self._may_be_cold(device, hot):
                 self.wrong.append(f"{device.kind}: hot {hot} times")
-            if silent != sleeps and not was_silent(device):
+            if silent != sleeps and not was_silent(device) and not self._may_be_silent(device, silent):
                 self.wrong.append(f"{device.kind}: silent {silent} times")
 
     def _may_be_cold(self, device: Device, hot: int) -> bool:
         """Readings without a time of their own wait while nobody knows the time, and may be too old then."""
-        return hot == 0 and device.kind in {"no clock", "years ahead"} and self.misfortune.wrong
+        return hot == 0 and device.kind in WITHOUT_TIME and self.misfortune.wrong
+
+    def _may_be_silent(self, device: Device, silent: int) -> bool:
+        """Nothing is known of readings that wait, so their device may count as silent meanwhile."""
+        return silent == 1 and device.kind in WITHOUT_TIME and self.misfortune.wrong
 
     # --- windows
 
