@@ -11,9 +11,9 @@ lines (400), states where another type was stored first (422), and points older 
 Compared with the fleets' ledgers: every window in InfluxDB and in the history, alerts, commands, counters. For
 "refused", what is stored and what is in quarantine together must be what was sent.
 
-Failures: anything lost, double or wrong; a good line in quarantine, or a line twice; points of a series out of order,
-unless they are corrections; what a point said before its correction; two requests in flight; Retry-After not kept,
-waits over 30 s or without jitter; no PUBACKs while the server is frozen.
+Failures: anything lost, double or wrong; a good line in quarantine, or a line twice; points out of order, unless they are
+corrections; what a point said before its correction; two requests in flight; Retry-After not kept, waits over 30 s or
+without jitter; no PUBACKs while the server is frozen.
 """
 
 from __future__ import annotations
@@ -260,9 +260,7 @@ def _acknowledged(pipeline: Pipeline) -> int:
 
 def _judge_answered(findings: Findings, pipeline: Pipeline, place: InfluxPlace) -> None:
     _drained(pipeline)
-    wait_until(
-        lambda: not _corrections(pipeline.gateway), PATIENCE, "no corrected point is in doubt any more"
-    )
+    wait_until(lambda: not _corrections(pipeline.gateway), PATIENCE, "no corrected point is in doubt")
     report = pipeline.gateway.wait_for(forwarded, within=PATIENCE)
     findings.faults["corrected point sent again"] += report["counters"].get("corrections_repeated", 0)
     judge_all(findings, pipeline.gateway, pipeline.fleet.ledger, report, place)

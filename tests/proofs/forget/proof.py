@@ -7,10 +7,11 @@ the real fold, journal and store, split at random, with restarts. Then lives ove
 gateway that is killed meanwhile.
 
 Compared with what was sent, and nothing else: which readings each written point holds, in every tier; what is told
-apart; quarantine; receipts.
+apart; quarantine; receipts; counters.
 
 Failures: a reading in no window of which nothing says so; one that counts twice; a point that lost readings; a coarse
-point that is not the sum of its base points; a receipt for what did not arrive; the newest reading not in its window.
+point that is not the sum of its base points; a receipt for what did not arrive; the newest reading not in its window; a
+counter that does not agree.
 """
 
 from __future__ import annotations
@@ -55,6 +56,6 @@ PROOF = Proof(
     "more boots, gaps, silence and history than a gateway can remember",
     "lives",
     full=2_000,
-    quick=25,
+    quick=12,
     run=run,
 )
