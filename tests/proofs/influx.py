@@ -11,9 +11,9 @@ lines (400), states where another type was stored first (422), and points older 
 Compared with the fleets' ledgers: every window in InfluxDB and in the history, alerts, commands, counters. For
 "refused", what is stored and what is in quarantine together must be what was sent.
 
-Failures: anything lost, double or wrong; a good line in quarantine, or a line twice; points out of order, unless they are
-corrections; what a point said before its correction; two requests in flight; Retry-After not kept, waits over 30 s or
-without jitter; no PUBACKs while the server is frozen.
+Failures: anything lost, double or wrong; a good line in quarantine, or a line twice; points out of order, unless they
+are corrections; what a point said before its correction; two requests in flight; Retry-After not kept, waits over 30 s
+or without jitter; no PUBACKs while the server is frozen.
 """
 
 from __future__ import annotations
