@@ -34,7 +34,7 @@ class Frame:
     ts: IntColumn
     """Device time after stamping, in ms."""
     at: IntColumn
-    """Time at which rules take the sample, in ms: `ts`, but where the device's clock went back."""
+    """Time at which rules take the sample, in ms: `ts`, unless the device's clock went back; -1 for never."""
     backlog: BoolColumn
     """Whether the sample was too old at arrival to cause a command or a notice."""
     row: IntColumn

@@ -116,7 +116,7 @@ class Gateway:
         self._sinks: dict[str, InfluxSink] = {}
         self._own_alerts = OwnAlerts(name, self._control.send, clock.wall)
         self.problems.changed = self._problems_changed
-        self._kept_problems = KeptProblems(config.spool.path / spool.PROBLEMS, self.problems, clock.wall)
+        self._kept_problems = KeptProblems(config.spool.path / spool.PROBLEMS, self.problems, clock.monotonic)
         self._credentials = credentials
         credentials.changed = self._credentials_changed
 
@@ -231,6 +231,7 @@ class Gateway:
             parts = {sink.part: sink.run for sink in self._sinks.values()}
             parts |= {Problem.PART_CONTROL: self._control.run, Problem.PART_RULES: self._rules.run}
             parts |= {Problem.PART_CREDENTIALS: self._credentials.watch}
+            parts |= {Problem.PART_PROBLEMS: self._kept_problems.run}
             kept = {
                 part: tasks.create_task(keep_running(part, run, self.problems)) for part, run in parts.items()
             }
@@ -269,6 +270,7 @@ class Gateway:
         with suppress(TimeoutError, OSError, RuntimeError):
             async with asyncio.timeout(DRAIN):
                 await self._maintenance.checkpoint()
+        await self._kept_problems.save()
         await self._store.stop(DRAIN)
         if self._writer is not None:
             await self._writer.__aexit__(None, None, None)
@@ -389,7 +391,7 @@ class Gateway:
             self._disk_guard.write_failed(self._store.refusal)
 
     def _problems_changed(self) -> None:
-        self._kept_problems.save()
+        self._kept_problems.changed()
         self._own_alerts.follow(self.problems)
         self._control.publish_status()
 

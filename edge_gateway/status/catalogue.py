@@ -278,6 +278,7 @@ class Problem(Enum):
     PART_TRIM = _part("trimming the history")
     PART_SELF = _part("recording the gateway's own point")
     PART_ROOM = _part("watching the disk")
+    PART_PROBLEMS = _part("keeping problems for the next start")
     UPKEEP_STATUS = _chore("publishing the status")
     UPKEEP_CHECKPOINT = _chore("writing a checkpoint")
     UPKEEP_TRIM = _chore("trimming the history")

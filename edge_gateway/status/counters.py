@@ -75,7 +75,9 @@ class AllCounters(Counters, omit_defaults=True):
     ] = 0
     small_clock_steps: Annotated[
         int,
-        total("messages at most `time.max_step_back` older than the newest, taken at its time by rules"),
+        total(
+            "messages at most `time.max_step_back` older than their device's newest, at whose time rules take them"
+        ),
     ] = 0
     messages_of_other_boots: Annotated[
         int, total("messages of a boot that is not their device's current one, which rules leave out")

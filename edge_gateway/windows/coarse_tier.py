@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_gateway.windows.closed import Harvest
 from edge_gateway.windows.ever_closed import EverClosed
 from edge_gateway.windows.gaps import TimeGaps
-from edge_gateway.windows.merge import MergeBlocks
+from edge_gateway.windows.merge import MergeBlocks, merge_blocks, merge_state_blocks
 from edge_gateway.windows.reduce import Readings
-from edge_gateway.windows.rows import NEVER, Block, Rows
+from edge_gateway.windows.rows import NEVER, STATE_ROW, WINDOW_ROW, Block, Rows
 from edge_gateway.windows.series_columns import SeriesColumns
 from edge_gateway.windows.tiers import Emitted, Tier
 
@@ -48,10 +49,15 @@ class CoarseTier:
     def _both(self) -> tuple[Tier, Tier]:
         return self._live, self._kept
 
+    @property
+    def keeps(self) -> bool:
+        """Whether `Tier.used` is true of kept readings."""
+        return self._kept.used
+
     def is_open(self, series: Ints, start: Ints) -> Bools:
         """Return for each series whether its window that starts at `start` (ms) is open."""
         found: Bools = self._live.start_of(series) == start
-        return found | (self._kept.start_of(series) == start) if self._kept.used else found
+        return found | (self._kept.start_of(series) == start) if self.keeps else found
 
     def add(self, block: Block) -> None:
         """Merge rows of finer windows, as `Tier.add` does."""
@@ -68,10 +74,12 @@ class CoarseTier:
 
     def _are_kept(self, series: Ints, ts: Ints) -> Bools:
         """Return which times lie, or lay, in the time offline of their device; its ends are starts of base windows."""
-        return self._gaps.span(self._series.series_device[series], ts)
+        if not self._gaps.reach(ts):
+            return np.zeros(len(ts), np.bool_)
+        return self._gaps.in_whole_gap(self._series.series_device[series], ts)
 
     def _add(self, block: Block, kept: Bools) -> None:
-        if not self._kept.used and not kept.any():
+        if not self.keeps and not kept.any():
             self._live.add(block)
             return
         series, start = block.rows["series"], block.rows["start"] - block.rows["start"] % self.every
@@ -93,11 +101,12 @@ class CoarseTier:
     def queue_due(self, live_to: Ints, kept_to: Ints, *, silent: bool = False) -> bool:
         """Queue the windows that are over, as `Tier.queue_due` does; `kept_to` is the time of kept readings."""
         queued = self._live.queue_due(live_to, silent=silent)
-        return self._kept.queue_due(kept_to, silent=silent) or queued
+        return (self.keeps and self._kept.queue_due(kept_to, silent=silent)) or queued
 
     def take(self, budget: int) -> list[Emitted]:
         """Return what `Tier.take` does, of both."""
-        return [emitted for tier in self._both for emitted in tier.take(budget)]
+        live = self._live.take(budget)
+        return live + self._kept.take(budget) if self.keeps else live
 
     def open_at(self, count: int) -> Bools:
         """Return for each series number below `count` whether a window is open, or emitted and not yet taken."""
@@ -126,31 +135,69 @@ class CoarseTier:
         self._kept.restore(state["kept"])
 
 
-def queue_over(
-    tiers: Sequence[CoarseTier],
-    series_device: Ints,
-    live_to: Ints,
-    kept_to: Ints | None = None,
-    *,
-    silent: bool = False,
-) -> bool:
-    """Queue the windows that are over by their device's time; return whether any were.
+class CoarseTiers:
+    """The coarser tiers of numbers and those of texts, each in the order of their window lengths.
 
     Args:
-        tiers: the tiers.
-        series_device: device of each series.
-        live_to: time of each device by its live readings, ms.
-        kept_to: the same by its kept readings; None where it does not differ.
-        silent: as of `Tier.queue_due`.
+        ever: what each device ever closed in them.
+        series, gaps: as of `CoarseTier`.
     """
-    live = _by_series(series_device, live_to)
-    kept = live if kept_to is None else _by_series(series_device, kept_to)
-    queued = [tier.queue_due(live, kept, silent=silent) for tier in tiers]
-    return any(queued)
 
+    def __init__(self, ever: Sequence[EverClosed], series: SeriesColumns, gaps: TimeGaps) -> None:
+        self._series = series
+        self._gaps = gaps
+        self.numbers = [CoarseTier(WINDOW_ROW, merge_blocks, tier, series, gaps) for tier in ever]
+        self.states = [CoarseTier(STATE_ROW, merge_state_blocks, tier, series, gaps) for tier in ever]
+        self._all = (*self.numbers, *self.states)
 
-def _by_series(series_device: Ints, time: Ints) -> Ints:
-    """Return by series the time of its device; NEVER for devices beyond."""
-    known = np.full(int(series_device.max(initial=-1)) + 1, NEVER)
-    known[: len(time)] = time[: len(known)]
-    return known[series_device]
+    def queue_over(self, time: Ints, *, silent: bool = False) -> bool:
+        """Queue the windows that are over by their device's time; return whether there were any.
+
+        Args:
+            time: time of each device by its live readings, ms.
+            silent: as of `Tier.queue_due`.
+        """
+        live = kept = self._by_series(time)
+        if any(tier.keeps for tier in self._all):
+            kept = self._by_series(self._gaps.passed(time))
+        queued = [tier.queue_due(live, kept, silent=silent) for tier in self._all]
+        return any(queued)
+
+    def _by_series(self, time: Ints) -> Ints:
+        """Return for each series the time of its device; NEVER for devices beyond."""
+        device = self._series.series_device
+        known = np.full(int(device.max(initial=-1)) + 1, NEVER)
+        known[: len(time)] = time[: len(known)]
+        return known[device]
+
+    def take(self, budget: int, harvest: Harvest) -> None:
+        """Collect the emitted rows of all tiers, and those of up to `budget` queued windows."""
+        for tiers, put in ((self.numbers, harvest.numbers), (self.states, harvest.states)):
+            for number, tier in enumerate(tiers, start=1):
+                for block, again in tier.take(max(budget, 0)):
+                    put(number, block, again)
+                    budget -= len(block.rows)
+
+    def open_at(self, count: int) -> Bools:
+        """Return for each series number below `count` whether a window of any tier is open, or not yet taken."""
+        held = np.zeros(count, np.bool_)
+        for tier in self._all:
+            held |= tier.open_at(count)
+        return held
+
+    @property
+    def open_windows(self) -> int:
+        """Windows that are open or queued."""
+        return sum(tier.open_windows for tier in self._all)
+
+    @property
+    def waiting(self) -> bool:
+        """Whether rows are queued, or emitted and not yet taken."""
+        return any(tier.waiting for tier in self._all)
+
+    def snapshot(self) -> list[dict[str, Any]]:
+        return [tier.snapshot() for tier in self._all]
+
+    def restore(self, state: Sequence[dict[str, Any]]) -> None:
+        for tier, held in zip(self._all, state, strict=True):
+            tier.restore(held)

@@ -42,6 +42,8 @@ class EverClosed:
         """The history may have given up windows of the device that start before this time."""
         self._silent_to = np.empty(0, np.int64)
         """End of the longest silence of each device; NEVER for none."""
+        self._last_silence = NEVER
+        """No silence ends later."""
         self._ends_before = np.empty(0, np.int64)
         """End of the newest window before the end of the silence that each device may have closed."""
         self._gone_before = np.empty(0, np.int64)
@@ -65,6 +67,7 @@ class EverClosed:
         """Know windows of these devices that end by `until` (ms) apart: they were silent before it."""
         self.grow(int(device.max()) + 1)
         self._silent_to[device] = until
+        self._last_silence = max(self._last_silence, int(until.max()))
         self._ends_before[device], self._gone_before[device] = self._ends[device], self._gone_to[device]
 
     def _of_window(self, device: Ints, start: Ints, newest: Ints, before: Ints) -> Ints:
@@ -90,7 +93,8 @@ class EverClosed:
         if len(device):
             self.grow(int(device.max()) + 1)
             np.maximum.at(self._ends, device, end)
-            np.maximum.at(self._ends_before, device, np.where(end <= self._silent_to[device], end, NEVER))
+            if np.min(end) <= self._last_silence:
+                np.maximum.at(self._ends_before, device, np.where(end <= self._silent_to[device], end, NEVER))
             self._newest = max(self._newest, int(self._ends[device].max()))
 
     def gone(self, device: Ints, ts: Ints) -> Bools:
@@ -157,6 +161,7 @@ class EverClosed:
     def restore(self, state: dict[str, Any]) -> None:
         for name in _COLUMNS:
             setattr(self, name, state["columns"][name].copy())
+        self._last_silence = int(self._silent_to.max(initial=NEVER))
         self._retired = dict(state["retired"])
         self._newest, self._others_end = state["newest"], state["others_end"]
         self._cut, self._trimmed_at, self._lost_to = state["cut"], state["trimmed_at"], state["lost_to"]

@@ -69,15 +69,16 @@ class TimeGaps:
         self.noted = _NONE_NOTED
         before = furthest[device]
         ahead = ts - before
-        leaps = (ahead > self._least) & (before > NEVER)
+        if int(ahead.view(np.uint64).max()) <= self._least:  # none of them is negative either
+            return False
+        leaps = ahead > self._least
+        leaps &= before > NEVER
         if leaps.any():
             leapt = np.zeros(self._count, np.bool_)
             leapt[device[leaps]] = True
             rows = np.flatnonzero(leapt[device])
             rows = rows[np.argsort(device[rows], kind="stable")]
             self._note(device[rows], ts[rows], furthest)
-        elif ahead.min() >= 0:
-            return False
         return self._observe(device, ts, listening)
 
     def _note(self, device: Ints, ts: Ints, furthest: Ints) -> None:
@@ -101,22 +102,28 @@ class TimeGaps:
         for name in ("newest", "due_to", "heard"):
             getattr(self, name)[device] = NEVER
 
-    def hold(self, device: Ints, start: Ints | int) -> Bools:
-        """Return which windows lie in the gap of their device."""
-        if not len(device) or np.min(start) >= self.last_end:
+    def reach(self, times: Ints) -> bool:
+        """Whether any of these times is before the end of some gap; if not, none lies in one."""
+        return self.last_end > NEVER and len(times) > 0 and int(times.min()) < self.last_end
+
+    def in_gap(self, device: Ints, start: Ints | int) -> Bools:
+        """Return which windows lie in the gap of their device, and behind those of it that closed."""
+        if not (start < self.last_end if isinstance(start, int) else self.reach(start)):
             return np.zeros(len(device), np.bool_)
         held: Bools = (start < self.until[device]) & (start >= self.since[device])
         return held
 
-    def span(self, device: Ints, ts: Ints) -> Bools:
-        """Return which times lie in the gap of their device, or did before windows of it closed."""
-        if not len(ts) or int(ts.min()) >= self.last_end:
+    def in_whole_gap(self, device: Ints, ts: Ints) -> Bools:
+        """Return which times lie in the gap of their device as it was noted, whatever has closed of it since."""
+        if not self.reach(ts):
             return np.zeros(len(ts), np.bool_)
         lie: Bools = (ts < self.until[device]) & (ts >= self.begin[device])
         return lie
 
     def _observe(self, device: Ints, ts: Ints, listening: int) -> bool:
-        held = self.hold(device, ts - ts % self._base)
+        if not self.reach(ts):
+            return False
+        held = self.in_gap(device, ts - ts % self._base)
         if not held.any():
             return False
         device, ts = device[held], ts[held]
@@ -131,7 +138,7 @@ class TimeGaps:
 
         Returns whether there are any.
         """
-        held = self.hold(devices, start)
+        held = self.in_gap(devices, start)
         np.maximum.at(self.since, devices[held], np.broadcast_to(start, held.shape)[held] + self._base)
         return bool(held.any())
 
@@ -170,13 +177,6 @@ class TimeGaps:
             setattr(self, name, state[name].copy())
         self._count = len(self.since)
         self.last_end = int(self.until.max(initial=NEVER))
-
-
-def no_gaps(devices: int) -> TimeGaps:
-    """Return the gaps of so many devices that have none."""
-    found = TimeGaps(1, 0, 0)
-    found.grow(devices)
-    return found
 
 
 def _newest_before(device: Ints, ts: Ints, furthest: Ints) -> Ints:

@@ -1,13 +1,12 @@
 """Which series numbers and text codes open windows refer to; these must not be reused."""
 
-from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_gateway.windows.base_tier import BaseTier
-from edge_gateway.windows.coarse_tier import CoarseTier
+from edge_gateway.windows.coarse_tier import CoarseTiers
 from edge_gateway.windows.rows import NEVER
 
 Bools = NDArray[np.bool_]
@@ -20,28 +19,21 @@ class InUse(NamedTuple):
     texts: set[int]
 
 
-def in_use(
-    base: BaseTier, numbers: Iterable[CoarseTier], states: Iterable[CoarseTier], is_state: Bools
-) -> InUse:
+def in_use(base: BaseTier, coarser: CoarseTiers, is_state: Bools) -> InUse:
     """Scan all open readings and accumulators.
 
     Args:
         base: the base tier.
-        numbers: the coarser tiers of numbers.
-        states: the coarser tiers of texts.
+        coarser: the coarser tiers.
         is_state: by series number, whether its values are text codes.
     """
-    held = np.zeros(len(is_state), np.bool_)
+    held = coarser.open_at(len(is_state))
     texts: set[int] = set()
     for part in base.parts():
         series = part.key >> base.bits
         held[series] = True
         texts.update(np.unique(part.value[is_state[series]]).astype(np.int64).tolist())
-    for tier in numbers:
-        held |= tier.open_at(len(held))
-    for tier in states:
-        held |= tier.open_at(len(held))
-        for rows in tier.blocks():
-            kept = rows[rows["start"] != NEVER]
-            texts.update(np.unique(np.concatenate([kept["first"], kept["last"]])).tolist())
+    for rows in (rows for tier in coarser.states for rows in tier.blocks()):
+        kept = rows[rows["start"] != NEVER]
+        texts.update(np.unique(np.concatenate([kept["first"], kept["last"]])).tolist())
     return InUse(held, texts)

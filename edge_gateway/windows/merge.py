@@ -19,16 +19,8 @@ MergeBlocks = Callable[[Block, Block], Block]
 _LEN: Final = WINDOW_ROW.itemsize
 
 
-def merge_rows(one: Rows, other: Rows) -> Rows:
-    """Merge rows of the same windows, row by row; series and start are those of `one`.
-
-    Tails are ignored: the p95 becomes NaN, and a sum that exceeds the limbs is correct only with `merge_blocks`.
-    """
-    return _merge_fixed(one, other)[0]
-
-
 def merge_blocks(one: Block, other: Block) -> Block:
-    """Merge blocks of the same windows, row by row, including tails."""
+    """Merge blocks of the same windows, row by row, including tails; series and start are those of `one`."""
     rows, spilled = _merge_fixed(one.rows, other.rows)
     if not (spilled or one.tails or other.tails):
         return Block(rows)

@@ -19,18 +19,17 @@ from numpy.typing import NDArray
 from edge_gateway.columns.frame import Frame
 from edge_gateway.windows.base_tier import CREDIT_OF_A_CALL, WORTH, BaseTier, Piece
 from edge_gateway.windows.closed import Closed, Harvest
-from edge_gateway.windows.coarse_tier import CoarseTier, queue_over
+from edge_gateway.windows.coarse_tier import CoarseTier, CoarseTiers
 from edge_gateway.windows.ever_closed import EverClosedTiers
 from edge_gateway.windows.frame_readings import ALL, Taken, numbers_of, readings_of, states_of
 from edge_gateway.windows.in_use import InUse, in_use
 from edge_gateway.windows.late import NONE_LATE, NOTHING, Added, Late, LateReadings, stored_in
 from edge_gateway.windows.late_share import LateShare
-from edge_gateway.windows.merge import merge_blocks, merge_state_blocks
 from edge_gateway.windows.p95_series import P95Series
 from edge_gateway.windows.reading_log import Keyed
 from edge_gateway.windows.recorded import ClosedRanges, Recorded
 from edge_gateway.windows.reduce import Readings, numbers, rows_of_states, rows_of_values, states
-from edge_gateway.windows.rows import NEVER, STATE_ROW, WINDOW_ROW, Block
+from edge_gateway.windows.rows import NEVER, Block
 from edge_gateway.windows.series_columns import SeriesColumns
 from edge_gateway.windows.watermarks import Watermarks
 
@@ -82,10 +81,7 @@ class Windows:
         self._open = BaseTier(base, self._watermarks)
         self.ever = EverClosedTiers(every_ms)
         self._ever, *coarser_ever = self.ever.tiers
-        known = series, self._watermarks.gaps
-        self._numbers = [CoarseTier(WINDOW_ROW, merge_blocks, ever, *known) for ever in coarser_ever]
-        self._states = [CoarseTier(STATE_ROW, merge_state_blocks, ever, *known) for ever in coarser_ever]
-        self._coarser = (*self._numbers, *self._states)
+        self._coarser = CoarseTiers(coarser_ever, series, self._watermarks.gaps)
         self._looked_at = 0
         self.late_share = LateShare(late_share)
         self.recorded: Recorded | None = None
@@ -141,8 +137,8 @@ class Windows:
         known = ~self._ever.gone(devices, ordered.ts)
         harvest = Harvest()
         for chosen, reduce, put, tiers in (
-            (~is_text, self._number_rows, harvest.numbers, self._numbers),
-            (is_text, states, harvest.states, self._states),
+            (~is_text, self._number_rows, harvest.numbers, self._coarser.numbers),
+            (is_text, states, harvest.states, self._coarser.states),
         ):
             rows = reduce(self._base, ordered.rows(chosen))
             put(0, rows, self._ever.judge(rows, self._series.series_device)[0])
@@ -169,14 +165,13 @@ class Windows:
         of_record = self.recorded
         tiers = (None, None) if of_record is None else (of_record.late.tiers, of_record.late_states.tiers)
         late = Late(
-            self._where(frame, numbers_of(frame, rows), self._numbers, tiers[0], now),
-            self._where(frame, states_of(frame, rows), self._states, tiers[1], now),
+            self._where(frame, numbers_of(frame, rows), self._coarser.numbers, tiers[0], now),
+            self._where(frame, states_of(frame, rows), self._coarser.states, tiers[1], now),
         )
-        for number, (tier, state_tier) in enumerate(zip(self._numbers, self._states, strict=True), start=1):
-            if len(late.numbers):
-                tier.add(rows_of_values(tier.every, late.numbers.not_stored(number), self._p95()))
-            if len(late.states):
-                state_tier.add(rows_of_states(tier.every, late.states.not_stored(number)))
+        for number, tier in enumerate(self._coarser.numbers if len(late.numbers) else (), start=1):
+            tier.add(rows_of_values(tier.every, late.numbers.not_stored(number), self._p95()))
+        for number, tier in enumerate(self._coarser.states if len(late.states) else (), start=1):
+            tier.add(rows_of_states(tier.every, late.states.not_stored(number)))
         return late
 
     def _where(
@@ -199,8 +194,11 @@ class Windows:
         if silent:
             self._open.wake()
         time = self._watermarks.silent_time(listening_ms)
-        over = not self._open.closing and bool((time > NEVER).any())
-        over = over and queue_over(self._coarser, self._series.series_device, time, silent=True)
+        over = (
+            not self._open.closing
+            and bool((time > NEVER).any())
+            and self._coarser.queue_over(time, silent=True)
+        )
         return silent or over or self.pending
 
     def rewind(self, devices: Ints) -> None:
@@ -219,16 +217,14 @@ class Windows:
 
     def has_open(self, devices: Ints) -> Bools:
         """Return for each device whether anything of it is open, or closed and not yet returned by `close`."""
-        known = np.zeros(len(self._series.series_device), np.bool_)
-        for tier in self._coarser:
-            known |= tier.open_at(len(known))
+        device = self._series.series_device
         held: Bools = self._open.holds(devices)
-        held |= np.isin(devices, self._series.series_device[known])
+        held |= np.isin(devices, device[self._coarser.open_at(len(device))])
         return held
 
     def in_use(self) -> InUse:
         """Return the series and texts that anything open refers to."""
-        return in_use(self._open, self._numbers, self._states, self._series.series_is_state)
+        return in_use(self._open, self._coarser, self._series.series_is_state)
 
     def begin(self, devices: Ints, names: Sequence[str]) -> None:
         """Begin those of these devices that have no reading yet; `names` by device number."""
@@ -250,10 +246,6 @@ class Windows:
         """Return the newest plausible time of a device, ms; None before its first reading."""
         return self._watermarks.newest_of(device)
 
-    def watermark(self, device: int) -> int | None:
-        """Return the time up to which a device's readings are complete, ms; None before its first reading."""
-        return self._watermarks.of(device)
-
     def next_start(self, device: int) -> int:
         """Return the start of the first base window not opened yet, ms; 0 before the first reading."""
         return self._watermarks.next_start(device)
@@ -263,7 +255,7 @@ class Windows:
     @property
     def pending(self) -> bool:
         """Whether `close` would do anything now."""
-        return self._open.waiting or any(tier.waiting for tier in self._coarser)
+        return self._open.waiting or self._coarser.waiting
 
     @property
     def open_readings(self) -> int:
@@ -273,7 +265,7 @@ class Windows:
     @property
     def open_coarser(self) -> int:
         """Number of open windows in the coarser tiers."""
-        return sum(tier.open_windows for tier in self._coarser)
+        return self._coarser.open_windows
 
     def close(self, budget: int) -> Closed:
         """Close due windows for about `budget` readings and rows; later calls close the rest.
@@ -289,7 +281,7 @@ class Windows:
         budget = self._close_base(budget, harvest)
         if not self._open.closing:
             self._close_coarser()
-        self._take_coarser(budget, harvest)
+        self._coarser.take(budget, harvest)
         return harvest.closed()
 
     def _close_base(self, budget: int, harvest: Harvest) -> int:
@@ -303,7 +295,10 @@ class Windows:
     def _close_as(self, recorded: Recorded) -> None:
         """Close exactly what the journal record says: the store has these rows."""
         self._open.interrupt()
-        for kind, tiers in ((recorded.numbers, self._numbers), (recorded.states, self._states)):
+        for kind, tiers in (
+            (recorded.numbers, self._coarser.numbers),
+            (recorded.states, self._coarser.states),
+        ):
             for number, block in kind:
                 if not number and len(block.rows):
                     self._close_base_as(block, tiers)
@@ -332,13 +327,13 @@ class Windows:
             state_rows = states(self._base, readings.rows(texts))
             again, taken = self._ever.judge(state_rows, self._series.series_device)
             harvest.states(0, state_rows, again)
-            for tier in self._states:
+            for tier in self._coarser.states:
                 tier.add(taken)
             readings = readings.rows(~texts)
         rows = self._number_rows(self._base, readings)
         again, taken = self._ever.judge(rows, self._series.series_device)
         harvest.numbers(0, rows, again)
-        for tier in self._numbers:
+        for tier in self._coarser.numbers:
             tier.add(taken)
         self._ever.closed(piece.closed, piece.start + self._base)
 
@@ -351,17 +346,9 @@ class Windows:
             self._watermarks.close_to_due()
         since = self._open.credit - self._looked_at
         if self._watermarks.crossed and WORTH * since >= len(self._series.series_device):
-            times = self._watermarks.closed_to, self._watermarks.kept_to()
-            queue_over(self._coarser, self._series.series_device, *times)
+            self._coarser.queue_over(self._watermarks.closed_to)
             self._watermarks.crossed = False
             self._looked_at = self._open.credit
-
-    def _take_coarser(self, budget: int, harvest: Harvest) -> None:
-        for tiers, put in ((self._numbers, harvest.numbers), (self._states, harvest.states)):
-            for number, tier in enumerate(tiers, start=1):
-                for block, again in tier.take(max(budget, 0)):
-                    put(number, block, again)
-                    budget -= len(block.rows)
 
     def drain(self) -> Closed:
         """Close every open window, whatever its time, and return them all."""
@@ -370,9 +357,8 @@ class Windows:
         harvest = Harvest()
         self._close_base(_ALL_READINGS, harvest)
         self._close_coarser()
-        over = np.full(self._watermarks.count, _ALL_READINGS)
-        queue_over(self._coarser, self._series.series_device, over)
-        self._take_coarser(_ALL_READINGS, harvest)
+        self._coarser.queue_over(np.full(self._watermarks.count, _ALL_READINGS))
+        self._coarser.take(_ALL_READINGS, harvest)
         return harvest.closed()
 
     # --- state
@@ -382,8 +368,7 @@ class Windows:
         return {
             "marks": self._watermarks.snapshot(),
             "open": self._open.snapshot(),
-            "numbers": [tier.snapshot() for tier in self._numbers],
-            "states": [tier.snapshot() for tier in self._states],
+            "coarser": self._coarser.snapshot(),
             "looked_at": self._looked_at,
             "late_share": self.late_share.snapshot(),
             "ever": self.ever.snapshot(),
@@ -392,9 +377,7 @@ class Windows:
     def restore(self, state: dict[str, Any]) -> None:
         self._watermarks.restore(state["marks"])
         self._open.restore(state["open"])
-        for tiers, name in ((self._numbers, "numbers"), (self._states, "states")):
-            for tier, kept in zip(tiers, state[name], strict=True):
-                tier.restore(kept)
+        self._coarser.restore(state["coarser"])
         self._looked_at = state["looked_at"]
         self.late_share.restore(state["late_share"])
         self.ever.restore(state["ever"])

@@ -204,8 +204,8 @@ class Tier:
 
     @property
     def used(self) -> bool:
-        """Whether any window may be open; false only if none was since the start."""
-        return len(self._rows) > 0
+        """Whether any window may be open, or emitted and not yet taken; false only if none was since the start."""
+        return len(self._rows) > 0 or self.waiting
 
     @property
     def open_windows(self) -> int:

@@ -77,13 +77,13 @@ class Watermarks:
     def are_late(self, device: Ints, start: Ints) -> Bools:
         """Return which readings come after their window closed, by the start of each one's window."""
         late: Bools = start + self._base <= self.closed_to[device]
-        if late.any():
-            late &= ~self.gaps.hold(device, start)
+        if self.gaps.last_end > NEVER and late.any():
+            late &= ~self.gaps.in_gap(device, start)
         return late
 
     def are_due(self, device: Ints, start: Ints | int) -> Bools:
         """Return for which devices a window is due that starts at `start`."""
-        held = self.gaps.hold(device, start)
+        held = self.gaps.in_gap(device, start)
         until = np.where(held, self.gaps.due_to[device], self.due_to[device])
         due: Bools = start + self._base <= until
         return due
@@ -104,10 +104,6 @@ class Watermarks:
     def close_in_gaps(self, devices: Ints, start: Ints | int) -> None:
         """Note that windows of these devices close that may lie in gaps; `start` is theirs."""
         self.crossed |= self.gaps.close(devices, start)
-
-    def kept_to(self) -> Ints:
-        """Return up to which time the coarser windows of kept readings are over, by device."""
-        return self.gaps.passed(self.closed_to)
 
     def expire_silent(self, listening: int) -> bool:
         """Make everything due that devices silent for the idle time have open; return whether there were any."""

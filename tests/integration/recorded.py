@@ -181,7 +181,10 @@ def over(readings: Iterable[Reading], base: int, every: int) -> set[Key]:
 
 
 def episodes(readings: Iterable[Reading], limits: Mapping[str, float]) -> list[Episode]:
-    """Each time a metric of a device rose above its limit, until it was seen at or below it again."""
+    """Each time a metric of a device rose above its limit, until it was seen at or below it again.
+
+    Values of one time count in the order of the file.
+    """
     series: dict[tuple[str, str], list[Reading]] = defaultdict(list)
     for reading in readings:
         if reading.metric in limits:
@@ -189,16 +192,8 @@ def episodes(readings: Iterable[Reading], limits: Mapping[str, float]) -> list[E
     return sorted(
         episode
         for (_, metric), inside in series.items()
-        for episode in _episodes(_one_a_time(inside), limits[metric])
+        for episode in _episodes(sorted(inside, key=lambda reading: reading.at), limits[metric])
     )
-
-
-def _one_a_time(inside: Sequence[Reading]) -> list[Reading]:
-    """Of values of one time the first of the file counts for a limit."""
-    first: dict[int, Reading] = {}
-    for reading in inside:
-        first.setdefault(reading.at, reading)
-    return [first[at] for at in sorted(first)]
 
 
 def _episodes(inside: Sequence[Reading], limit: float) -> list[Episode]:

@@ -10,8 +10,8 @@ from edge_gateway.fleet.arrivals.boot_mark import BELOW, NO_BOOT
 from edge_gateway.fleet.arrivals.device_clock import ClockVerdict, DeviceClock, Heard, Run
 from edge_gateway.fleet.timestamps import NO_TIME, Stamped
 
-NEVER: Final = -1
-"""Time for rules of a reading they do not take: before any reading of its device."""
+NOT_TAKEN: Final = -1
+"""In place of the time for rules where they never take a reading: it is before any other."""
 _NEW: Final = DeviceClock()
 _STATE: Final = ("boot", "newest", "born", "announced")
 """Columns, by their names in `DeviceClock`."""
@@ -55,7 +55,7 @@ class ClockCourse(NamedTuple):
 
 _NONE: Final = np.empty(0, np.int64)
 STEADY: Final = ClockCourse(_NONE, _NONE, _NONE, _NONE)
-"""Every message advances its device's clock or is late; shared, so never write to it."""
+"""Every message advances its device's clock; shared, so never write to it."""
 
 
 class Clocks:
@@ -111,12 +111,12 @@ class Clocks:
         """Return which messages are of the current boot and not older than anything before."""
         device, time = messages.device, messages.time
         before = self.newest[device]
-        before[1:] = np.where(device[1:] == device[:-1], time[:-1], before[1:])
-        plain: BoolColumn = (messages.boot == self._settled[device]) & (time >= before)
-        if not messages.standing.all():  # BELOW is 0
-            plain &= (messages.standing != BELOW) | (time > before)
-        if messages.begins.any():
-            plain &= ~messages.begins
+        np.copyto(before[1:], time[:-1], where=device[1:] == device[:-1])
+        current = messages.boot == self._settled[device]
+        current &= ~messages.begins
+        plain: BoolColumn = current & (time > before)
+        if not plain.all():
+            plain |= current & (time == before) & (messages.standing != BELOW)
         return plain
 
     def _one_by_one(self, messages: NewMessages, places: IntColumn, listening: int) -> ClockCourse:
@@ -211,7 +211,7 @@ class Clocks:
 def times_for_rules(
     times: Stamped, message: IntColumn, course: ClockCourse, which: IntColumn, max_step_back: int
 ) -> IntColumn:
-    """Return at which time rules take each sample: its own, the device's newest where it is held, or NEVER.
+    """Return at which time rules take each sample: its own, the device's newest where it is held, or NOT_TAKEN.
 
     A sample of a held message that is older than a small step stays late.
 
@@ -231,5 +231,5 @@ def times_for_rules(
     at = np.where(near, np.maximum(times.ts, newest), times.ts)
     aside = np.zeros(len(hold), np.bool_)
     aside[which[course.aside]] = True
-    at[aside[message]] = NEVER
+    at[aside[message]] = NOT_TAKEN
     return at

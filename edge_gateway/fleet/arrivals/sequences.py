@@ -13,10 +13,8 @@ from numpy.typing import NDArray
 
 from edge_gateway.columns.frame import BoolColumn, IntColumn
 from edge_gateway.fleet.arrivals.boot_mark import (
-    BELOW,
     CONFLICT,
     DUPLICATE,
-    HIGHEST,
     MOST_MISSING,
     NEW,
     NO_BIRTH,
@@ -33,19 +31,6 @@ _ARRIVAL_BITS = 32
 _ARRIVAL_MASK = (1 << _ARRIVAL_BITS) - 1
 
 
-class Verdicts(NamedTuple):
-    """What each message is, and where it stands in its boot."""
-
-    verdict: NDArray[np.int8]
-    """NEW, DUPLICATE, CONFLICT or NOT_KNOWN."""
-    rows: "MessageRows"
-    """The messages by device."""
-    order: IntColumn
-    """The position of each of the rows."""
-    standing: NDArray[np.int8]
-    """BELOW, HIGHEST or FIRST, of each of the rows."""
-
-
 class MessageRows(NamedTuple):
     """Messages sorted by device, in arrival order within a device."""
 
@@ -56,6 +41,19 @@ class MessageRows(NamedTuple):
 
     def pick(self, at: IntColumn | BoolColumn) -> "MessageRows":
         return MessageRows(self.device[at], self.boot[at], self.seq[at], self.time[at])
+
+
+class Verdicts(NamedTuple):
+    """What each message is, and where it stands in its boot."""
+
+    verdict: NDArray[np.int8]
+    """NEW, DUPLICATE, CONFLICT or NOT_KNOWN."""
+    rows: MessageRows
+    """The messages by device."""
+    order: IntColumn
+    """The position of each of the rows."""
+    standing: NDArray[np.int8]
+    """BELOW, HIGHEST or FIRST, of each of the rows."""
 
 
 class Sequences(Marks):
@@ -105,10 +103,10 @@ class Sequences(Marks):
         if said:
             again &= rows.time != NO_TIME
         verdict = np.where(again, np.int8(DUPLICATE), np.int8(NEW))
-        fresh = np.flatnonzero(~again)
+        standing = (~again).astype(np.int8)  # HIGHEST or BELOW, 1 or 0
+        fresh = np.flatnonzero(standing)
         ahead = rows.pick(fresh)
         odd = ahead.device[~(plain[fresh] & self._in_order(ahead))]
-        standing = np.where(again, np.int8(BELOW), np.int8(HIGHEST))
         if len(odd):
             self._slow[odd] = True
             slow = np.flatnonzero(self._slow[rows.device])
@@ -160,14 +158,8 @@ class Sequences(Marks):
 
     def _advance(self, rows: MessageRows) -> None:
         """Advance the marks of devices whose rows are all in order."""
-        if not len(rows.device):
-            return
         self.top[rows.device] = rows.seq  # ascending within a device
-        first = np.ones(len(rows.device), np.bool_)
-        np.not_equal(rows.device[1:], rows.device[:-1], out=first[1:])
-        starts = np.flatnonzero(first)
-        device = rows.device[starts]
-        self.newest[device] = np.maximum(self.newest[device], np.maximum.reduceat(rows.time, starts))
+        np.maximum.at(self.newest, rows.device, rows.time)
 
     def _one_by_one(self, rows: MessageRows, said: list[int | None]) -> tuple[list[int], list[int]]:
         """Judge rows in order; return their verdicts and standings."""

@@ -10,9 +10,9 @@ import numpy as np
 
 from edge_gateway.columns.frame import Frame
 from edge_gateway.windows.closed import Closed
-from edge_gateway.windows.coarse_tier import CoarseTier
+from edge_gateway.windows.coarse_tier import CoarseTiers
 from edge_gateway.windows.ever_closed import EverClosed
-from edge_gateway.windows.gaps import no_gaps
+from edge_gateway.windows.gaps import TimeGaps
 from edge_gateway.windows.merge import MergeBlocks, sums
 from edge_gateway.windows.rows import Rows
 from edge_gateway.windows.tiers import Tier
@@ -55,9 +55,11 @@ def plain_tier(every: int, dtype: np.dtype[Any], merge: MergeBlocks) -> Tier:
     return Tier(dtype, merge, EverClosed(every), Fleet(10))
 
 
-def plain_coarse_tier(every: int, dtype: np.dtype[Any], merge: MergeBlocks) -> CoarseTier:
-    """Return the same with both live and kept readings; no device was offline yet."""
-    return CoarseTier(dtype, merge, EverClosed(every), Fleet(10), no_gaps(10))
+def plain_coarse_tiers(*every: int) -> CoarseTiers:
+    """Return the coarser tiers of these lengths, of a fleet of ten devices none of which was offline yet."""
+    gaps = TimeGaps(1, 0, 0)
+    gaps.grow(10)
+    return CoarseTiers([EverClosed(length) for length in every], Fleet(10), gaps)
 
 
 def frame_of(readings: Sequence[Reading], arrival: int = T0) -> Frame:

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from edge_gateway.records.codec import pack, unpack
-from edge_gateway.windows.coarse_tier import CoarseTier, queue_over
+from edge_gateway.windows.closed import Harvest
+from edge_gateway.windows.coarse_tier import CoarseTier, CoarseTiers
 from edge_gateway.windows.ever_closed import EverClosed
 from edge_gateway.windows.gaps import TimeGaps
-from edge_gateway.windows.merge import merge_blocks
-from edge_gateway.windows.reduce import Readings, rows_of_values
-from edge_gateway.windows.rows import NEVER, WINDOW_ROW, Block, keys
+from edge_gateway.windows.reduce import Readings, rows_of_states, rows_of_values
+from edge_gateway.windows.rows import NEVER, Block, keys
 from edge_gateway.windows.tiers import Emitted
 from tests.gateway.windows.plain import Fleet
 
@@ -30,12 +30,21 @@ def block(*held: Held) -> Block:
     return rows_of_values(BASE, readings(*held))
 
 
-def tier() -> CoarseTier:
-    """A tier, and device 0 that was offline from BEGIN to UNTIL."""
+def offline() -> TimeGaps:
+    """The gaps of two devices of which device 0 was offline from BEGIN to UNTIL."""
     gaps = TimeGaps(BASE, 0, 0)
     gaps.grow(2)
     gaps.take(np.array([0]), np.array([UNTIL]), np.array([BEGIN - 1, NEVER]), 0)
-    return CoarseTier(WINDOW_ROW, merge_blocks, EverClosed(EVERY), Fleet(2), gaps)
+    return gaps
+
+
+def tiers(*every: int) -> CoarseTiers:
+    """Tiers of these lengths of such devices."""
+    return CoarseTiers([EverClosed(length) for length in every], Fleet(2), offline())
+
+
+def tier() -> CoarseTier:
+    return tiers(EVERY).numbers[0]
 
 
 @pytest.fixture
@@ -107,12 +116,53 @@ def test_what_a_recorded_run_closed_is_dropped_from_both(held: CoarseTier) -> No
     assert held.open_windows == 0
 
 
-def test_windows_are_over_by_the_time_of_their_device(held: CoarseTier) -> None:
-    devices = Fleet(2).series_device
+def test_emitted_windows_of_kept_readings_outlast_a_restart_also_if_none_is_open(held: CoarseTier) -> None:
+    for at in (40_100, 50_100):
+        held.add(block((0, at, 1.0)))
+    held.drop(rows_of_values(EVERY, readings((0, 50_100, 1.0))).rows)
+    again = tier()
+    again.restore(unpack(pack(held.snapshot())))
+    assert counts(again.take(9)) == {(0, 40_000): 1}
+
+
+def test_windows_are_over_by_the_time_of_their_device() -> None:
+    gaps = offline()
+    all_of_them = CoarseTiers([EverClosed(EVERY)], Fleet(2), gaps)
+    [held] = all_of_them.numbers
     held.add(block((0, 40_100, 1.0), (1, 100_100, 1.0), (3, 40_100, 1.0)))
-    assert not queue_over([held], devices, np.array([100_000]), np.array([49_999]))
-    assert queue_over([held], devices, np.array([100_000]), np.array([50_000]))
+    gaps.take(np.array([0]), np.array([40_100]), np.array([100_100, NEVER]), 0)
+    gaps.close(np.array([0]), 48_000)
+    assert not all_of_them.queue_over(np.array([100_000]))
+    gaps.close(np.array([0]), 49_000)
+    assert all_of_them.queue_over(np.array([100_000]))
     assert counts(held.take(9)) == {(0, 40_000): 1}
-    assert queue_over([held], devices, np.array([200_000, 50_000]))
+    assert all_of_them.queue_over(np.array([200_000, 50_000]))
     assert counts(held.take(9)) == {(1, 100_000): 1, (3, 40_000): 1}
-    assert not queue_over([held], devices[:0], np.array([5]))
+    assert not CoarseTiers([EverClosed(EVERY)], Fleet(0), TimeGaps(BASE, 0, 0)).queue_over(np.array([5]))
+
+
+def test_the_tiers_of_numbers_and_of_texts_share_a_budget() -> None:
+    fed, again = tiers(EVERY, 2 * EVERY), tiers(EVERY, 2 * EVERY)
+    for numbers, states in zip(fed.numbers, fed.states, strict=True):
+        numbers.add(block((0, 100_100, 1.0), (1, 100_100, 1.0)))
+        states.add(rows_of_states(BASE, readings((5, 100_100, 7.0))))
+    again.restore(unpack(pack(fed.snapshot())))
+    for one in (fed, again):
+        assert one.open_windows == 6
+        assert np.flatnonzero(one.open_at(7)).tolist() == [0, 1, 5]
+        waiting = [one.waiting]
+        assert one.queue_over(np.full(2, 1 << 60))
+        assert taken(one, 3) == ([(1, 2), (2, 1)], [])
+        waiting.append(one.waiting)
+        assert taken(one, 9) == ([(2, 1)], [(1, 1), (2, 1)])
+        assert [*waiting, one.waiting] == [False, True, False]
+        assert one.open_windows == 0
+
+
+def taken(from_: CoarseTiers, budget: int) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+    """Take for a budget; return (tier, rows) of numbers and of texts."""
+    harvest = Harvest()
+    from_.take(budget, harvest)
+    closed = harvest.closed()
+    numbers, texts = ([(one.tier, len(one.rows)) for one in kind] for kind in (closed.numeric, closed.states))
+    return numbers, texts

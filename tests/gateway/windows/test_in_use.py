@@ -4,12 +4,10 @@ import numpy as np
 
 from edge_gateway.windows.base_tier import BaseTier
 from edge_gateway.windows.in_use import InUse, in_use
-from edge_gateway.windows.merge import merge_blocks, merge_state_blocks
 from edge_gateway.windows.reading_log import Keyed
 from edge_gateway.windows.reduce import Readings, rows_of_states, rows_of_values
-from edge_gateway.windows.rows import STATE_ROW, WINDOW_ROW
 from edge_gateway.windows.watermarks import Watermarks
-from tests.gateway.windows.plain import plain_coarse_tier
+from tests.gateway.windows.plain import plain_coarse_tiers
 
 IS_STATE = np.array([False, True, False, True, True, True])
 
@@ -19,11 +17,11 @@ class Open:
         marks = Watermarks(16, (), 0, 100)
         marks.grow(1)
         self.base = BaseTier(16, marks)
-        self.numbers = plain_coarse_tier(64, WINDOW_ROW, merge_blocks)
-        self.states = plain_coarse_tier(64, STATE_ROW, merge_state_blocks)
+        self.coarser = plain_coarse_tiers(64)
+        [self.numbers], [self.states] = self.coarser.numbers, self.coarser.states
 
     def held(self) -> tuple[list[int], set[int]]:
-        found: InUse = in_use(self.base, [self.numbers], [self.states], IS_STATE)
+        found: InUse = in_use(self.base, self.coarser, IS_STATE)
         return np.flatnonzero(found.series).tolist(), found.texts
 
 

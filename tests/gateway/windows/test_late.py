@@ -4,10 +4,8 @@ import numpy as np
 
 from edge_gateway.records.store_effects import BEHIND, OVER_SHARE
 from edge_gateway.windows.late import NONE_LATE, NOTHING, Late, LateReadings, stored_in
-from edge_gateway.windows.merge import merge_blocks
 from edge_gateway.windows.reduce import Readings, rows_of_values
-from edge_gateway.windows.rows import WINDOW_ROW
-from tests.gateway.windows.plain import plain_coarse_tier
+from tests.gateway.windows.plain import plain_coarse_tiers
 
 
 def readings(*held: tuple[int, int, float]) -> Readings:
@@ -19,7 +17,7 @@ def bits(
     ts: int, closed_to: int, *, open_at: int | None = None, over: bool = False, behind: bool = False
 ) -> int:
     """The tiers that must be merged in the store, for tiers of 10 (the base), 50 and 100 ms."""
-    tiers = [plain_coarse_tier(every, WINDOW_ROW, merge_blocks) for every in (50, 100)]
+    tiers = plain_coarse_tiers(50, 100).numbers
     if open_at is not None:
         for tier in tiers:
             tier.add(rows_of_values(10, readings((0, open_at, 1.0))))

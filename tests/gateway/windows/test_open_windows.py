@@ -105,7 +105,7 @@ def test_a_window_closes_when_the_watermark_reaches_its_end() -> None:
     assert run.starts(0) == []
     run.add([temperature(3.0)])
     assert run.starts(0) == [0]
-    assert run.windows.watermark(0) == T0 + 1000
+    assert run.windows._watermarks.of(0) == T0 + 1000
     assert run.windows.newest(0) == T0 + 3000
 
 
@@ -133,7 +133,7 @@ def test_the_next_start_is_the_first_window_not_opened_yet() -> None:
     run = Run()
     assert run.windows.next_start(0) == 0
     assert run.windows.newest(7) is None
-    assert run.windows.watermark(0) is None
+    assert run.windows._watermarks.of(0) is None
     run.add([temperature(1.5)])
     assert run.windows.next_start(0) == T0 + 2_000
 
@@ -174,7 +174,7 @@ def test_a_device_of_which_nothing_was_ever_heard_has_no_time() -> None:
         None,
     ]
     assert [many.next_start(device) for device in (63, 10_000)] == [T0 + 2_000, 0]
-    assert many.watermark(10_000) is None
+    assert many._watermarks.of(10_000) is None
 
 
 def test_windows_that_are_no_multiple_of_the_base_are_refused() -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from edge_gateway.fleet.arrivals.boot_mark import BELOW, FIRST, HIGHEST
 from edge_gateway.fleet.arrivals.clocks import (
-    NEVER,
+    NOT_TAKEN,
     STEADY,
     ClockCourse,
     Clocks,
@@ -162,7 +162,7 @@ class Fleet:
         stepped = set(order[course.steps].tolist())
         named: list[tuple[str, int | None]] = []
         for place, one in enumerate(given):
-            if at[place] == NEVER:
+            if at[place] == NOT_TAKEN:
                 named.append(("aside", None))
             elif place in stepped:
                 named.append(("stepped", at[place]))
@@ -237,7 +237,7 @@ def test_the_samples_of_a_held_message_are_held_up_to_a_small_step() -> None:
     ts = np.array([T0 - 9_000, T0 - 5_000, T0 - 1, T0 + 1, T0 - 20_000, T0 + 2])
     times = Stamped(ts, np.array([False, False, False, False, True, False]))
     at = times_for_rules(times, np.array([0, 0, 0, 1, 0, 2]), course, np.array([0, 1]), SMALL)
-    assert at.tolist() == [T0 - 9_000, T0, T0, NEVER, T0, T0 + 2]
+    assert at.tolist() == [T0 - 9_000, T0, T0, NOT_TAKEN, T0, T0 + 2]
     assert times_for_rules(times, np.arange(6), STEADY, np.arange(6), SMALL) is ts
 
 
