@@ -2,6 +2,7 @@ r"""InfluxDB line protocol, rendered in columns. Times are ms, every line ends w
 
     sensor,<tags> count=…i,first=…,last=…,max=…,mean=…,min=…[,p95=…],quality=…,sum=… <start>
     sensor_state,<tags> last="…",changes=…i <start>
+    sensor_partial,<tags>,why=… <fields as of sensor> <time of the first reading>
     sensor_late,<tags>,why=… value=… <time>
     alert,device=…,rule=…,site=… level="…",state="…"[,value=…] <time>
     gateway,gateway=… received=…i,… <time>
@@ -30,7 +31,7 @@ FIELDS: Final = frozenset(
     | {"quality", "state", "sum", "time", "value"}
 )
 WHY: Final = "why"
-"""The tag of late readings that says why they are merged nowhere."""
+"""The tag of late readings and partial windows that says why they are merged nowhere."""
 _PERFECT: Final = 1000.0
 _BARE_SECTIONS: Final = ("messages", "values", "counters")
 _NAMED_SECTIONS: Final = ("alerts", "broker", "commands", "fleet", "gaps", "sinks", "spool", "store")
@@ -70,13 +71,16 @@ def prefix(measurement: str, tags: Mapping[str, str]) -> bytes:
 # --- windows
 
 
-def render_windows(prefixes: Sequence[bytes], rows: Rows, tails: Mapping[Key, Tail] | None = None) -> bytes:
+def render_windows(
+    prefixes: Sequence[bytes], rows: Rows, tails: Mapping[Key, Tail] | None = None, *, time: str = "start"
+) -> bytes:
     """Render WINDOW_ROWs.
 
     Args:
         prefixes: rendered measurement and tags of each row.
         rows: in any order; a p95 that is NaN is left out.
         tails: tails of the rows that have one, by (series, start).
+        time: the column that is the time of the points.
     """
     count = rows["count"]
     total = sums(
@@ -90,7 +94,7 @@ def render_windows(prefixes: Sequence[bytes], rows: Rows, tails: Mapping[Key, Ta
         _where_finite(b",p95=", rows["p95"]),
         _after(b",quality=", _numbers(rows["quality"] / (count * _PERFECT))),
         _where_finite(b",sum=", total),
-        _after(b" ", _numbers(rows["start"])),
+        _after(b" ", _numbers(rows[time])),
     ]
     return _lines(columns)
 
