@@ -36,6 +36,7 @@ from edge_gateway.service.maintenance import Maintenance
 from edge_gateway.service.operators import Operators
 from edge_gateway.service.part_status import broker_status, spool_status
 from edge_gateway.service.rules_watch import RulesWatch
+from edge_gateway.service.store_problems import STORE_PROBLEMS
 from edge_gateway.service.supervision import keep_running
 from edge_gateway.service.watchdog import ProgressSigns, Watchdog
 from edge_gateway.sinks.influx.sink import InfluxSink
@@ -59,13 +60,6 @@ log = logging.getLogger("edge_gateway.gateway")
 
 DRAIN = 10.0
 """Seconds each step of a stop may take."""
-STORE_PROBLEMS = {
-    "store_stalled": Problem.STORE_STALLED,
-    "store_salvaged": Problem.STORE_CORRUPT,
-    "store_lost": Problem.STORE_LOST,
-    "record_refused": Problem.RECORD_REFUSED,
-}
-"""Problem by event of the store thread."""
 
 
 class Gateway:
