@@ -91,7 +91,7 @@ def stages(metrics: int, size: int) -> Took:
         timed(took, "read packets", lambda: read_packets(packets, 1 << 20))  # noqa: B023
         effects = timed(took, "whole fold", lambda: whole.fold(batch))  # noqa: B023
         fold_by_stages(took, parts, batch)
-        tree = {"inputs": [batch], "effects": effects.windows}
+        tree = {"inputs": [batch], "closings": [effects.closings], "effects": effects.windows}
         timed(took, "encode record", lambda: codec.encode(tree))  # noqa: B023
         timed(took, "encode acks", lambda: encode_pubacks(range(1, size + 1)))
     first = WARM // size

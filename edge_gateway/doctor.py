@@ -21,6 +21,7 @@ from edge_gateway.configuration.model import GatewayConfig, InfluxSection
 from edge_gateway.errors import GatewayError
 from edge_gateway.journal import spool
 from edge_gateway.journal.reserve import RESERVE_BYTES
+from edge_gateway.mqtt.broker_trouble import lost_text
 from edge_gateway.rules.files.load import load_rules
 from edge_gateway.service.app import session_options
 from edge_gateway.service.disk_guard import LOAN
@@ -251,8 +252,7 @@ async def _connect(settings: GatewayConfig) -> str:
     try:
         connected = await session.connect()
     except (ConnectRefused, ConnectionLost) as error:
-        advice = "; is it running, and mqtt.url right?" if str(error).startswith("cannot reach") else ""
-        raise CheckFailed(f"{error}{advice}") from error
+        raise CheckFailed(lost_text(error, options, accepted=False)) from error
     await session.disconnect()
     return f"{settings.mqtt.url} accepts the gateway, Receive Maximum {connected.server_receive_maximum}"
 

@@ -45,6 +45,16 @@ class OtherSpool(BadInput):
             " version again, or give this one a new spool.path; nothing was changed"
         )
 
+    @classmethod
+    def of_records(cls, journal: Path, by: str, found: int, known: int) -> OtherSpool:
+        """A journal with records that must be folded again by the version that made them."""
+        wanted = f"version {by}" if by else "that version"
+        return cls(
+            f"{journal} holds records that are in no checkpoint yet, and only the edge-gateway that wrote them can fold"
+            f" (fold {found}, this one has fold {known}): start {wanted} once and stop it, then start this one; nothing"
+            " was changed"
+        )
+
 
 class CannotReach(GatewayError):
     """What the gateway needs does not answer."""

@@ -47,14 +47,14 @@ def read_file(path: Path, most: int) -> bytes:
             _require_size(found.st_size, most)
             content = file.read(most + 1)
     except OSError as error:
-        raise UnreadableFile(in_words(error)) from error
+        raise UnreadableFile(why_unreadable(error)) from error
     except ValueError as error:
         raise UnreadableFile("cannot be read: its path contains a NUL character") from error
     _require_size(len(content), most)
     return content
 
 
-def in_words(error: OSError) -> str:
+def why_unreadable(error: OSError) -> str:
     """Say why a path cannot be used, without naming the path."""
     return _OF_NAMES.get(error.errno or 0, f"cannot be read: {error.strerror or error}")
 

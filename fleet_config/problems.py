@@ -15,12 +15,15 @@ if TYPE_CHECKING:
 MOST_PROBLEMS: Final = 100
 """Problems reported for one file or shown in one text: a file that is wrong everywhere needs no longer list."""
 
+NOWHERE: Final = (0, 0)
+"""Line and column of a problem with no place in a text: a file that cannot be read, a variable, an option."""
+
 _LONGEST_MESSAGE: Final = 1_000
 
 
 @dataclass(frozen=True, order=True, slots=True)
 class Problem:
-    """One mistake in one file. Line and column count from 1, columns in characters.
+    """One mistake in one file. Line and column count from 1, columns in characters; both are 0 for `NOWHERE`.
 
     Passwords of addresses are removed from the message, and a long message is cut.
     """
@@ -36,7 +39,8 @@ class Problem:
         object.__setattr__(self, "message", cut)
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}:{self.column}: {self.message}"
+        at = f":{self.line}:{self.column}" if self.line else ""
+        return f"{self.file}{at}: {self.message}"
 
     def as_dict(self) -> dict[str, Any]:
         """Return the four fields by name, for editors and `--json`."""

@@ -7,7 +7,7 @@ defines what plain words and numbers mean; `validation` checks a document agains
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import yaml
@@ -15,7 +15,7 @@ from yaml import events as yaml_events
 
 from fleet_config.bounded_file import UnreadableFile, read_file
 from fleet_config.document import Document, Place, Position
-from fleet_config.problems import MOST_PROBLEMS, Problem, ProblemsFound, quoted
+from fleet_config.problems import MOST_PROBLEMS, NOWHERE, Problem, ProblemsFound, quoted
 from fleet_config.scalars import AmbiguousScalarError, read_plain
 from fleet_config.secrecy import UNSEEN, names_secret
 from fleet_config.syntax import explain_syntax
@@ -46,7 +46,7 @@ def load_yaml(path: Path, *, name: str | None = None) -> Document:
     try:
         content = read_file(path, MAX_BYTES)
     except UnreadableFile as error:
-        _fail(shown, (1, 1), str(error))
+        _fail(shown, NOWHERE, str(error))
     return parse_yaml(_decoded(content, shown), shown)
 
 
@@ -67,6 +67,24 @@ def parse_yaml(text: str, name: str) -> Document:
         line, column, message = explain_syntax(text, error)
         composer.problems.append(Problem(name, line, column, message))
     return composer.document()
+
+
+def parse_value(text: str, name: str) -> Document:
+    """Parse a value that is no file's, such as a variable's or an option's: its places are nowhere, as its problems."""
+    try:
+        document = parse_yaml(text, name)
+    except ProblemsFound as found:
+        problems = [replace(problem, line=NOWHERE[0], column=NOWHERE[1]) for problem in found.problems]
+        raise ProblemsFound(problems) from None
+    _take_nowhere(document.root)
+    return document
+
+
+def _take_nowhere(place: Place) -> None:
+    place.at = NOWHERE
+    place.keys = dict.fromkeys(place.keys, NOWHERE)
+    for child in place.children.values():
+        _take_nowhere(child)
 
 
 def _decoded(content: bytes, name: str) -> str:

@@ -56,10 +56,19 @@ def load(name: str, command: Command) -> Any:
     module, _, attribute = command.source.partition(":")
     source = getattr(import_module(module), attribute)
     if isinstance(source, typer.Typer):
-        return typer.main.get_group(source)
+        return _unwrapped(typer.main.get_group(source))
     alone = typer.Typer(add_completion=False)
     alone.command(name)(source)
-    return typer.main.get_command(alone)
+    return _unwrapped(typer.main.get_command(alone))
+
+
+def _unwrapped(command: Any) -> Any:
+    """Let the terminal wrap each paragraph of a command's help, which otherwise keeps the lines of its docstring."""
+    if command.help:
+        command.help = "\n\n".join(" ".join(part.split()) for part in command.help.split("\n\n"))
+    for inner in getattr(command, "commands", {}).values():
+        _unwrapped(inner)
+    return command
 
 
 def make_app(name: str, about: str, commands: Mapping[str, Command]) -> typer.Typer:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fleet_wire.errors import system_text
+
 
 def leaf(error: BaseException) -> BaseException:
     """Return the first single error in nested groups."""
@@ -15,10 +17,5 @@ def in_words(error: BaseException) -> str:
     one = leaf(error)
     text = str(one)
     if isinstance(one, OSError) and text:
-        return _system_words(one) or text
+        return f"{system_text(one)}: {one.filename}" if one.filename else system_text(one)
     return f"{type(one).__name__}: {text}" if text else type(one).__name__
-
-
-def _system_words(error: OSError) -> str:
-    about = f": {error.filename}" if error.filename else ""
-    return f"{error.strerror}{about}" if error.strerror else ""

@@ -1,6 +1,7 @@
 """Formatting a log record as one line that is safe to show."""
 
 import logging
+from datetime import UTC, datetime
 
 from fleet_wire.printable import printable
 
@@ -33,5 +34,10 @@ class TextLines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         record.message = in_a_line(record)
         if self.usesTime():
-            record.asctime = self.formatTime(record, self.datefmt)
+            record.asctime = iso(datetime.fromtimestamp(record.created, UTC))
         return self.formatMessage(record)
+
+
+def iso(at: datetime) -> str:
+    """Return a time to the millisecond in ISO 8601, with the offset of this machine's zone."""
+    return at.astimezone().isoformat(timespec="milliseconds")

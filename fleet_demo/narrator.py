@@ -14,6 +14,7 @@ from fleet_console.drawing import Styled, Table, draw
 
 PLAIN_EVERY = 5.0
 WIDEST_CHART = 60
+CHART_ROWS = 8
 NO_TIME = " " * len("  12 s")
 """In place of the second of an event: before the story, and beside what adds to an event."""
 
@@ -81,13 +82,13 @@ class Narrator:
         self.console.print(Text(chart(values, limit, width=width)), soft_wrap=True)
 
 
-def chart(values: list[float], limit: float, *, width: int = WIDEST_CHART, height: int = 8) -> str:
+def chart(values: list[float], limit: float, *, width: int = WIDEST_CHART) -> str:
     """Return a small chart of `values` over time, the newest on the right, with a line at `limit`."""
     shown = values[-width:]
     low, high = min([*shown, limit]) - 1, max([*shown, limit]) + 1
-    step = (high - low) / height
+    step = (high - low) / CHART_ROWS
     rows = []
-    for row in range(height, 0, -1):
+    for row in range(CHART_ROWS, 0, -1):
         bottom = low + (row - 1) * step
         blank = "╌" if bottom <= limit < bottom + step else " "
         marks = "".join("●" if bottom <= value < bottom + step else blank for value in shown)

@@ -229,7 +229,7 @@ class Story:
 
     def _draw(self, rows: list[dict[str, Any]]) -> None:
         values = [row["max"] for row in sorted(rows, key=lambda row: row["start"])]
-        title = f"{WARM}, maximum of each 5 s in °C; the line is the limit, {LIMIT:g} °C"
+        title = f"temperature of {WARM} in °C, the highest of every 5 s; dashed: the limit, {LIMIT:g} °C"
         self.narrator.chart(values, LIMIT, title=title)
 
     async def _until(self, second: float) -> None:

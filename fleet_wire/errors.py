@@ -9,6 +9,7 @@ from fleet_wire.printable import LONGEST
 
 SESSION_TAKEN_OVER = 0x8E
 """Reason code of a broker that gave this client id to a newer connection."""
+BAD_USER = 0x86
 NOT_AUTHORISED = 0x87
 PACKET_TOO_LARGE = 0x95
 RETAIN_NOT_SUPPORTED = 0x9A
@@ -28,7 +29,7 @@ _MEANINGS = {
     0x83: "the broker does not accept this at the moment",
     0x84: "the broker does not speak MQTT 5",
     0x85: "client id not valid: choose another",
-    0x86: "bad user name or password",
+    BAD_USER: "bad user name or password",
     NOT_AUTHORISED: "not authorised: check user name, password and the broker's access list",
     0x88: "server unavailable",
     0x89: "server busy",

@@ -24,11 +24,6 @@ def printable(text: object, longest: int | None = LONGEST) -> str:
     return shown[: longest - 1] + "…"
 
 
-def quoted(text: object, longest: int = 40) -> str:
-    """Return `text` as `printable` does, in quotation marks: where it begins and ends shows, within a sentence."""
-    return f'"{printable(text, longest)}"'
-
-
 def printable_lines(text: object) -> str:
     """As `printable`, uncut, for a text of the program's own that has several lines: its line feeds stay."""
     return "\n".join(_escaped(line) for line in str(text).split("\n"))

@@ -234,7 +234,7 @@ class Reader:
                 start_new_session=True,
             )
         try:
-            at_work = re.compile(r"subscribed at|up (\d+)/\1 ")
+            at_work = re.compile(r"subscribed at|(\d+) of \1 connected")
             wait_until(
                 lambda: process.poll() is not None or bool(at_work.search(log.read_text())), 60, str(block)
             )

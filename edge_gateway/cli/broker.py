@@ -17,12 +17,13 @@ def guard_broker(
     from edge_gateway.errors import BadInput
     from edge_gateway.mqtt.broker_database import guard
     from fleet_console.terminal import complain
+    from fleet_wire.errors import system_text
 
     try:
         done = guard(database)
     except OSError as error:
         raise BadInput(
-            f"cannot read {database}: {error.strerror}; run this as the broker's user, before it starts"
+            f"cannot read {database}: {system_text(error)}; run this as the broker's user, before it starts"
         ) from error
     if done:
         complain(done)

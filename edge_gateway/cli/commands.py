@@ -79,6 +79,8 @@ def explained(error: Exception) -> Explained | None:
         case GatewayError():
             return Explained(str(error).split("\n"), error.status)
         case PermissionError():
+            from fleet_wire.errors import system_text
+
             what = error.filename or "a file or socket that this command needs"
-            return Explained([f"{what}: {error.strerror}"], BAD_INPUT)
+            return Explained([f"{what}: {system_text(error)}"], BAD_INPUT)
     return None

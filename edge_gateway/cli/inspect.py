@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from enum import StrEnum
-from itertools import islice
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from edge_gateway.cli.tables import Blocks
     from edge_gateway.configuration.model import GatewayConfig
     from edge_gateway.store.history import History
+
+Row = dict[str, Any]
 
 MOST_ROWS = 1_000_000_000
 LATEST = 253_402_300_800_000
@@ -85,10 +88,12 @@ def show_devices(
     """Show the devices a running gateway knows, with gaps in their sequences and what is wrong with them."""
     from edge_gateway.cli.tables import devices_table
 
-    found = ask(find_config(config), {"do": "devices", "device": device}, config)
+    settings = find_config(config)
+    found = ask(settings, {"do": "devices", "device": device}, config)
     if device is not None and not found:
-        raise BadInput(f"no device '{device}' is known here")
-    show(found, as_json=as_json, table=devices_table)
+        every = ask(settings, {"do": "devices", "device": None}, config)
+        raise _unknown_device(device, [one["device"] for one in every])
+    show(in_order(found), as_json=as_json, table=devices_table)
 
 
 @devices.command("forget")
@@ -143,20 +148,72 @@ def query(
         "limit": limit,
     }
     if what is Subject.DEVICES:
-        from edge_gateway.recovery.checkpoint_view import devices_in_checkpoint
-
-        rows = islice(devices_in_checkpoint(settings, device), limit or None)
-        _show_rows(rows, devices_table, as_json=as_json)
+        _show_rows(islice(_kept_devices(settings, device), limit or None), devices_table, as_json=as_json)
         return
     with _history(settings) as history:
         if metric is not None and what in _OF_METRICS:
             _check_metric(metric, history.metrics())
-        _show_rows(history.query(what.value, tier=tier, **wanted), rows_table, as_json=as_json)
+        found = history.query(what.value, tier=tier, **wanted)
+        if device is not None and what is not Subject.QUARANTINE:
+            found = _some_of(device, found, history.devices, fails=what in _OF_METRICS)
+        _show_rows(found, rows_table, as_json=as_json)
         if history.damaged:
             complain(
                 f"{counted(history.damaged, 'window')} skipped (checksum mismatch). Stop the gateway and run"
                 " `edge-gateway spool verify`"
             )
+
+
+def _kept_devices(settings: GatewayConfig, device: str | None) -> list[Row]:
+    """Return the devices of the newest checkpoint, or one of them. BadInput if that is not known."""
+    from edge_gateway.recovery.checkpoint_view import devices_in_checkpoint
+
+    known = list(devices_in_checkpoint(settings, None))
+    rows = [one for one in known if device in {None, one["device"]}]
+    if device is not None and not rows:
+        raise _unknown_device(device, [one["device"] for one in known])
+    return in_order(rows)
+
+
+def _some_of(
+    device: str, rows: Iterator[Row], known: Callable[[], list[str]], *, fails: bool
+) -> Iterator[Row]:
+    """Return the rows of a device. BadInput if there are none and it is not `known`, though others are.
+
+    Only a hint unless it `fails`: alerts and commands of a device may come before its first window.
+    """
+    from fleet_console.terminal import complain
+
+    first = next(rows, None)
+    if first is not None:
+        return chain([first], rows)
+    every = known()
+    if every and device not in every:
+        unknown = _unknown_device(device, every)
+        if fails:
+            raise unknown
+        complain(str(unknown))
+    return rows
+
+
+def _unknown_device(device: str, known: list[str]) -> BadInput:
+    """Return what to say of a device that is not `known`: the name it resembles, or some that are."""
+    from edge_gateway.status.problems import named
+    from fleet_config.problems import suggest
+
+    hint = suggest(device, known) or (f"; known: {named(sorted(known, key=natural))}" if known else "")
+    return BadInput(f"no device '{device}' is known here{hint}")
+
+
+def in_order(devices: Iterable[Row]) -> list[Row]:
+    """Return devices by site and name, in which numbers count as such: `d2` before `d10`."""
+    return sorted(devices, key=lambda one: (natural(str(one.get("site"))), natural(str(one["device"]))))
+
+
+def natural(name: str) -> list[tuple[int, int, str]]:
+    """Return a key that sorts names with their numbers by value."""
+    parts = re.findall(r"[0-9]{1,18}|[^0-9]+", name)
+    return [(0, int(part), part) if part.isdecimal() else (1, 0, part) for part in parts]
 
 
 def _check_metric(metric: str, stored: list[str]) -> None:

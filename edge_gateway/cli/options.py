@@ -30,6 +30,7 @@ EmbeddedOption = Annotated[
 
 EMBEDDED_SPOOL = Path(".edge-gateway")
 EMBEDDED_RULES = Path("rules")
+OWN_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 def load(config: Path | None, *, embedded: bool = False) -> Loaded:
@@ -83,14 +84,20 @@ def ask(config: GatewayConfig, request: Mapping[str, Any], file: Path | None = N
         ) from error
     except local_socket.NotRunning as error:
         raise CannotReach(
-            f"no gateway runs on the spool {path.parent.absolute()}; start one with: {_run(file)}"
+            f"no gateway runs on the spool {path.parent.absolute()}; start one with: {_run(config, file)}"
         ) from error
     except (OSError, TimeoutError) as error:
         raise CannotReach(f"the gateway at {path} does not answer: {plain_text(error)}") from error
 
 
-def _run(file: Path | None) -> str:
-    return "edge-gateway run" if file is None else f"edge-gateway run -c {shlex.quote(str(file))}"
+def _run(config: GatewayConfig, file: Path | None) -> str:
+    """Return the command that starts this gateway, with a broker of its own where there may be none."""
+    run = "edge-gateway run" if file is None else f"edge-gateway run -c {shlex.quote(str(file))}"
+    if config.spool.path == EMBEDDED_SPOOL:
+        return f"{run} --embedded"
+    if config.mqtt.host not in OWN_NAMES or config.mqtt.tls:
+        return run
+    return f"{run} (and --embedded if there is no broker at {config.mqtt.url})"
 
 
 def find_config(config: Path | None) -> GatewayConfig:

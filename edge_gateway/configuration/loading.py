@@ -26,10 +26,10 @@ from edge_gateway.configuration.secrets import Secret
 from edge_gateway.errors import BadInput
 from fleet_config.document import Document, Place
 from fleet_config.document import Path as KeyPath
-from fleet_config.problems import Problem, ProblemsFound, suggest
+from fleet_config.problems import NOWHERE, Problem, ProblemsFound, suggest
 from fleet_config.secrecy import names_secret
 from fleet_config.validation import validate
-from fleet_config.yaml_source import load_yaml, parse_yaml
+from fleet_config.yaml_source import load_yaml, parse_value, parse_yaml
 
 PREFIX = "EDGE_GATEWAY_"
 NOT_SETTINGS = frozenset({"EDGE_GATEWAY_CONFIG"})
@@ -47,7 +47,7 @@ class Overridden(Document):
     def problem(self, path: KeyPath, message: str, *, key: bool = False) -> Problem:
         for depth in range(len(path), 0, -1):
             if path[:depth] in self.variables:
-                return Problem(f"${self.variables[path[:depth]]}", 1, 1, message)
+                return Problem(f"${self.variables[path[:depth]]}", *NOWHERE, message)
         return Document.problem(self, path, message, key=key)
 
 
@@ -151,7 +151,7 @@ def _override(data: Any, environment: Mapping[str, str]) -> tuple[list[Problem],
         if not name.startswith(PREFIX) or name in NOT_SETTINGS or not isinstance(data, dict):
             continue
         if name not in known:
-            problems.append(Problem(f"${name}", 1, 1, f"no such setting{suggest(name, known)}"))
+            problems.append(Problem(f"${name}", *NOWHERE, f"no such setting{suggest(name, known)}"))
             continue
         try:
             value = _value_of(known[name], text, f"${name}")
@@ -176,7 +176,7 @@ def _value_of(path: KeyPath, text: str, name: str) -> Any:
     """Return a variable's value, parsed as YAML; a secret's reference stays text."""
     if not text:
         return None
-    return text if names_secret(path[-1]) else parse_yaml(text, name).data
+    return text if names_secret(path[-1]) else parse_value(text, name).data
 
 
 def _leaves(model: type[BaseModel], path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from edge_gateway.columns.frame import BoolColumn, IntColumn
+from edge_gateway.columns.frame import IntColumn
 from edge_gateway.columns.growing import with_room
 from edge_gateway.fleet.decoders.bad_values import NO_METRIC, NO_NUMBER, BadReason, BadValues
 
@@ -109,13 +109,6 @@ class Accounting:
         for (of, metric, reason), count in self._bad.items():
             if device is None or device == of:
                 yield of, metric, BadReason(reason), count
-
-    def imbalance(self) -> list[int]:
-        """Return the devices, NO_DEVICE included, whose counters break an identity: always none, or there is a bug."""
-        has = self._columns
-        messages: BoolColumn = has["received"] != sum(has[name] for name in MESSAGES[1:])
-        values: BoolColumn = has["values"] != has["accepted"] + has["too_late"] + has["bad"] + has["refused"]
-        return [int(row) - 1 for row in np.flatnonzero(messages | values)]
 
     def snapshot(self) -> dict[str, Any]:
         columns = {name: column[: self._size + 1].copy() for name, column in self._columns.items()}

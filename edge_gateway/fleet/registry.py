@@ -259,11 +259,8 @@ class Registry:
         facts = self.births.facts.get(device)
         return {} if facts is None else facts.tags
 
-    def tag_version(self, device: int, window_start: int) -> int:
-        return self._versions.version(device, window_start)
-
     def tag_versions(self, device: IntColumn, window_start: IntColumn) -> IntColumn:
-        """Return `tag_version` of columns of devices and window starts."""
+        """Return the versions of the tags that label windows: of columns of devices and window starts."""
         return self._versions.versions(device, window_start)
 
     def tags_of(self, version: int) -> Identity:

@@ -12,21 +12,31 @@ if TYPE_CHECKING:
     from edge_gateway.windows.ever_closed import EverClosedTiers
 
 ALWAYS = -(1 << 62)
+NEVER = 1 << 62
 
 
 @dataclass(slots=True)
 class Completeness:
     """Windows that start before `since` (wall ms) are partial, because an earlier state is lost.
 
-    `unsure`: the least that time could be if the wall clock was not sure of it; None if it was.
+    Attributes:
+        since: see above.
+        unsure: the least that time could be if the wall clock was not sure of it; None if it was.
+        untold: a start found something lost, and `StateLost` has not come yet: no window is complete until it does.
     """
 
     since: int = ALWAYS
     unsure: int | None = None
+    untold: bool = False
+
+    @property
+    def whole_from(self) -> int:
+        """Windows that start earlier (wall ms) are partial."""
+        return NEVER if self.untold else self.since
 
     def lost(self, moment: Moment) -> None:
         """Note that the state before this moment is lost."""
-        self.since, self.unsure = moment.wall, moment.least
+        self.since, self.unsure, self.untold = moment.wall, moment.least, False
 
     def correct(self, moment: Moment) -> None:
         """Move `since` to the right time: `moment.wall` is it now, and `moment.least` advanced with monotonic time."""
@@ -34,10 +44,10 @@ class Completeness:
             self.since, self.unsure = moment.wall - (moment.at_least - self.unsure), None
 
     def snapshot(self) -> dict[str, Any]:
-        return {"since": self.since, "unsure": self.unsure}
+        return {"since": self.since, "unsure": self.unsure, "untold": self.untold}
 
     def restore(self, state: dict[str, Any]) -> None:
-        self.since, self.unsure = state["since"], state["unsure"]
+        self.since, self.unsure, self.untold = state["since"], state["unsure"], state["untold"]
 
 
 def note_history(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edge_gateway.records import store_effects as stored
+from edge_gateway.records.closings import Closings
 
 if TYPE_CHECKING:
     from edge_gateway.fold.messages import Message
@@ -30,6 +31,7 @@ class Effects:
         outgoing: to publish once the record is on disk.
         foreign: topics of deliveries of sites that are not this gateway's.
         births_wanted: a device was let in whose birth was refused before: ask the broker for retained births.
+        closings: what left the open windows; a replay needs it beside the input.
         frozen, unsure, confirmed, cuts: see `StoreEffects`.
         reclaimed: unused series and texts were searched for.
         gone_texts: codes that stand for nothing from here on.
@@ -52,6 +54,7 @@ class Effects:
     quarantined: list[stored.Quarantined] = field(default_factory=list)
     foreign: list[str] = field(default_factory=list)
     births_wanted: bool = False
+    closings: Closings = field(default_factory=Closings)
     frozen: int | None = None
     cuts: tuple[int, ...] = ()
     unsure: int | None = None

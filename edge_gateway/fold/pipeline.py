@@ -14,14 +14,15 @@
     Tick ───▶ silence, `for`, expiry, receipts        Reload ───▶ Evaluator        Forget ───▶ Registry
     Trim ───▶ Windows: what the history may have given up
 
-The same inputs give the same effects and the same state, bit for bit.
+The same inputs give the same state and effects, bit for bit. One thing is decided at this program's pace: when windows
+leave, and in which pieces. So that is an input of a replay, and no other state depends on it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -46,9 +47,9 @@ from edge_gateway.fold.messages import (
     notice_message,
     receipt_message,
 )
-from edge_gateway.fold.recorded_windows import recorded_windows
 from edge_gateway.records import store_effects as stored
 from edge_gateway.records.alerts import Transition
+from edge_gateway.records.closings import Closings
 from edge_gateway.records.inputs import (
     Batch,
     ClockConfirmed,
@@ -75,6 +76,11 @@ CLOSE_ROWS = 4_096
 """Rows of closing windows that a batch or tick may take out of the log, however small it is …"""
 CLOSE_SHARE = 4
 """… and as many a reading that came, if that is more: a close never stalls a batch, and never falls behind."""
+FOLD: Final = 2
+"""Version of the fold: goes up whenever it makes something else of the same inputs, or a record holds it in another form.
+
+A record is folded again by its own version only. When the form of the state changes, `checkpoint.FORMAT` goes up.
+"""
 MOST_RETIRED = 500
 """Devices that one tick may retire."""
 PUBLISHED = frozenset({"firing", "resolved"})
@@ -101,8 +107,14 @@ class Pipeline:
     _site_left: bool = False
     """Whether the state was restored with devices of a site that left; the next input ends what they have open."""
 
-    def fold(self, given: Input) -> Effects:
-        """Take in one input and return its effects."""
+    def fold(self, given: Input, recorded: Closings | None = None) -> Effects:
+        """Take in one input and return its effects.
+
+        Args:
+            given: the input.
+            recorded: in a replay, what left the open windows with it; None to decide that.
+        """
+        self.windows.begin_input(recorded)
         effects = Effects(given.moment.wall, given.moment.at_least, given.moment.aged)
         site_left, self._site_left = self._site_left, False
         if site_left:
@@ -126,19 +138,16 @@ class Pipeline:
             case Forget():
                 self.admission.forget(given.device, given.metric)
                 effects.urgent = True
-        effects.changed |= site_left
+        effects.closings = self.windows.closings
+        effects.changed |= site_left or bool(effects.closings)
         return effects
 
-    def refold(self, given: Input, led_to: stored.StoreEffects) -> None:
-        """Fold an input as the program did that recorded `led_to`: the same windows close.
-
-        Another version may have closed them at another pace.
-        """
-        self.windows.recorded = recorded_windows(led_to)
-        try:
-            self.fold(given)
-        finally:
-            self.windows.recorded = None
+    def close_recorded(self, moment: Moment, recorded: Closings) -> Effects:
+        """Let leave what is recorded of an input that was folded in parts."""
+        self.windows.begin_input(recorded)
+        effects = Effects(moment.wall, moment.at_least, moment.aged)
+        self._close(0, effects)
+        return effects
 
     def _batch(self, batch: Batch, effects: Effects) -> None:
         self.registry.set_clock(batch.moment.listening)
@@ -363,7 +372,7 @@ class Pipeline:
 
     def _store(self, closed: Closed, effects: Effects) -> None:
         if closed:
-            judged_by = self.completeness.since, self.registry, self.windows.ever
+            judged_by = self.completeness.whole_from, self.registry, self.windows.ever
             effects.windows.extend(for_store(closed.numbers, *judged_by))
             effects.states.extend(for_store(closed.states, *judged_by))
 

@@ -25,7 +25,7 @@ log = logging.getLogger("edge_gateway.checkpoint")
 _HEADER: Final = struct.Struct("<4sB3xQQI")
 _CHECK: Final = struct.Struct("<I")
 _MAGIC: Final = b"EGCP"
-FORMAT: Final = 9
+FORMAT: Final = 10
 _NAME: Final = re.compile(r"checkpoint-(\d{20})")
 
 
@@ -87,8 +87,12 @@ def _is_taken(take: Callable[[dict[str, Any]], object], state: dict[str, Any], p
     return True
 
 
-def refuse_other(directory: Path, *, files: Files = FILES) -> None:
-    """Raise OtherSpool if a program of another version wrote one of the checkpoints. Changes nothing."""
+def refuse_other(directory: Path, *, files: Files = FILES) -> int:
+    """Raise OtherSpool if a program of another version wrote one of the checkpoints. Changes nothing.
+
+    Returns the number of the newest intact checkpoint, -1 if there is none.
+    """
+    newest = -1
     for number in _numbers(directory, files):
         path = directory / f"checkpoint-{number:020d}"
         try:
@@ -96,9 +100,12 @@ def refuse_other(directory: Path, *, files: Files = FILES) -> None:
             _, version, named, *_ = _HEADER.unpack_from(data)
         except (OSError, struct.error):
             continue
-        body = data[_HEADER.size :]
-        if version != FORMAT and data[: _HEADER.size] == _header(version, named, body):
+        if data[: _HEADER.size] != _header(version, named, data[_HEADER.size :]):
+            continue
+        if version != FORMAT:
             raise OtherSpool.of(path, version, FORMAT)
+        newest = max(newest, number)
+    return newest
 
 
 def checkpoint_files(directory: Path, *, files: Files = FILES) -> tuple[str, ...]:

@@ -54,6 +54,22 @@ class OpenReport:
     lost: tuple[tuple[int, int], ...] = ()
 
 
+def read_unopened(directory: Path, start: int, *, files: Files = FILES) -> Iterator[tuple[int, bytes]]:
+    """Yield (number, body) of the intact records from number `start` on. Changes nothing, and passes over damage."""
+    names = files.names(directory) if directory.is_dir() else []
+    named = sorted((parsed, name) for name in names if (parsed := parse_name(name)))
+    for place, (_, name) in enumerate(named):
+        if any(first <= start for (first, _), _ in named[place + 1 :]):
+            continue
+        try:
+            data = files.read(directory / name)
+        except OSError:
+            continue
+        for frame in scan(data).frames:
+            if frame.kind == RECORD and frame.number >= start:
+                yield frame.number, body_of(data, frame)
+
+
 @dataclass(slots=True)
 class _Segment:
     path: Path

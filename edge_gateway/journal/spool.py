@@ -12,6 +12,7 @@ from pathlib import Path
 
 from edge_gateway.errors import BadInput, SpoolInUse
 from edge_gateway.journal.files import DIRECTORY_MODE, FILE_MODE, FILES, Files, write_whole
+from fleet_wire.errors import system_text
 
 LOCK = "lock"
 JOURNAL = "journal"
@@ -45,7 +46,7 @@ def held(path: Path) -> Iterator[Path]:
         handle = os.open(path / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
     except OSError as error:
         raise BadInput(
-            f"cannot use the spool {path}: {error.strerror}; set spool.path to a directory this user may write to"
+            f"cannot use the spool {path}: {system_text(error)}; set spool.path to a directory this user may write to"
         ) from error
     try:
         _lock(handle, path)

@@ -126,6 +126,11 @@ class ControlClient(aiomqtt.Client):
         self.limits = Limits.of(properties)
         super()._on_connect(client, userdata, flags, reason_code, properties)
 
+    def _on_disconnect(self, client: paho.Client, *answer: Any, **named: Any) -> None:
+        """Ignore the end of an attempt that was cancelled, of which aiomqtt would ask the result."""
+        if not self._connected.cancelled():
+            super()._on_disconnect(client, *answer, **named)
+
     def _on_publish(
         self, client: paho.Client, userdata: Any, mid: int, reason_code: ReasonCode, properties: Any
     ) -> None:

@@ -17,7 +17,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
 
 from edge_gateway.configuration.shipped import shipped
 from edge_gateway.errors import CannotReach
@@ -30,6 +30,11 @@ from fleet_wire.errors import system_text
 logger = logging.getLogger("edge_gateway.embedded")
 
 _PLACES = ("/usr/sbin", "/usr/local/sbin", "/opt/homebrew/sbin")  # often not on the PATH of a normal user
+HOST: Final = "127.0.0.1"
+START_WITHIN: Final = 20.0
+"""Seconds until it must accept connections."""
+STOP_WITHIN: Final = 10.0
+"""Seconds it has to save its database and end."""
 _LOG_BYTES = 1 << 20
 
 # Runs before the program: ask the kernel for SIGTERM when the parent dies (prctl 1), raise the limit of open files to
@@ -61,11 +66,11 @@ def find_mosquitto() -> Path:
     return Path(found)
 
 
-def embedded_configuration(directory: Path, host: str, port: int) -> str:
+def embedded_configuration(directory: Path, port: int) -> str:
     """Return the text of mosquitto.conf: the limits of broker/limits, one listener, no passwords."""
     lines = [
         f"include_dir {shipped('broker/limits').resolve()}",
-        f"listener {port} {host}",
+        f"listener {port} {HOST}",
         "allow_anonymous true",
         f"persistence_location {directory.resolve()}/",
         "log_dest stderr",
@@ -78,15 +83,14 @@ def embedded_configuration(directory: Path, host: str, port: int) -> str:
 class EmbeddedBroker:
     """A Mosquitto child process; `async with` starts and stops it.
 
-    `port` 0 picks a free one. There are no passwords, so `host` must be a loopback address.
+    `port` 0 picks a free one. There are no passwords, so it listens on a loopback address only.
     """
 
-    def __init__(
-        self, directory: Path, *, host: str = "127.0.0.1", port: int = 1883, program: Path | None = None
-    ) -> None:
+    host: Final = HOST
+
+    def __init__(self, directory: Path, *, port: int = 1883, program: Path | None = None) -> None:
         self.directory = directory
-        self.host = host
-        self.port = port or _free_port(host)
+        self.port = port or _free_port()
         self.restarts = 0
         self._program = program
         self._log_start = 0
@@ -94,7 +98,7 @@ class EmbeddedBroker:
 
     @property
     def url(self) -> str:
-        return f"mqtt://{self.host}:{self.port}"
+        return f"mqtt://{HOST}:{self.port}"
 
     @property
     def pid(self) -> int | None:
@@ -108,33 +112,33 @@ class EmbeddedBroker:
     async def __aexit__(self, *_: object) -> None:
         await self.stop()
 
-    async def start(self, *, within: float = 20.0) -> None:
-        """Start it and wait until it accepts connections; CannotReach if it does not within `within` seconds."""
+    async def start(self) -> None:
+        """Start it and wait until it accepts connections; CannotReach if it does not within START_WITHIN."""
         program = self._program or find_mosquitto()
-        _require_free(self.host, self.port)
+        _require_free(self.port)
         FILES.make_directory(self.directory)
         configuration = self.directory / "mosquitto.conf"
-        configuration.write_text(embedded_configuration(self.directory, self.host, self.port))
+        configuration.write_text(embedded_configuration(self.directory, self.port))
         database = self.directory / "mosquitto.db"
         if moved := await asyncio.to_thread(guard, database):
             logger.error("%s", moved)
-        if await self._spawn(program, configuration, within):
+        if await self._spawn(program, configuration):
             return
         # Sound chunks with bad content: if Mosquitto says so, try once more without the database.
         if "Couldn't open database" in self._logged_errors() and database.exists():
             logger.error("the broker cannot read %s: kept as %s", database, set_aside(database).name)
-            if await self._spawn(program, configuration, within):
+            if await self._spawn(program, configuration):
                 return
         raise CannotReach(f"the embedded broker ended at once: {self._logged_errors()} (log: {self._log})")
 
-    async def stop(self, *, within: float = 10.0) -> None:
-        """Stop it and wait: SIGTERM, on which it saves its database, then SIGKILL after `within` seconds."""
+    async def stop(self) -> None:
+        """Stop it and wait: SIGTERM, on which it saves its database, then SIGKILL after STOP_WITHIN."""
         process = self._process
         if process is None or process.returncode is not None:
             return
         process.terminate()
         try:
-            async with asyncio.timeout(within):
+            async with asyncio.timeout(STOP_WITHIN):
                 await process.wait()
         except TimeoutError:
             process.kill()
@@ -158,7 +162,7 @@ class EmbeddedBroker:
     def _log(self) -> Path:
         return self.directory / "mosquitto.log"
 
-    async def _spawn(self, program: Path, configuration: Path, within: float) -> bool:
+    async def _spawn(self, program: Path, configuration: Path) -> bool:
         """Start a process; return whether it accepts connections, False if it ended first."""
         if self._log.exists() and self._log.stat().st_size > _LOG_BYTES:
             self._log.replace(self._log.with_name("mosquitto.log.1"))
@@ -172,12 +176,12 @@ class EmbeddedBroker:
                 start_new_session=True,  # a terminal's Ctrl-C ends the gateway, and the gateway its broker
             )
         try:
-            async with asyncio.timeout(within):
+            async with asyncio.timeout(START_WITHIN):
                 return await self._accepts(self._process)
         except TimeoutError:
             await self.stop()
             raise CannotReach(
-                f"nothing accepts connections at {self.url} within {within:g} s (log: {self._log})"
+                f"nothing accepts connections at {self.url} within {START_WITHIN:g} s (log: {self._log})"
             ) from None
         except asyncio.CancelledError:
             await self.stop()
@@ -188,7 +192,7 @@ class EmbeddedBroker:
         try:
             while not ended.done():
                 with contextlib.suppress(OSError):
-                    _, writer = await asyncio.open_connection(self.host, self.port)
+                    _, writer = await asyncio.open_connection(HOST, self.port)
                     writer.close()
                     return not ended.done()
                 await asyncio.wait([ended], timeout=0.02)
@@ -205,17 +209,17 @@ class EmbeddedBroker:
         return " ".join(errors) or "no error in its log"
 
 
-def _free_port(host: str) -> int:
-    with socket.create_server((host, 0)) as listener:
+def _free_port() -> int:
+    with socket.create_server((HOST, 0)) as listener:
         port: int = listener.getsockname()[1]
         return port
 
 
-def _require_free(host: str, port: int) -> None:
+def _require_free(port: int) -> None:
     try:
-        socket.create_server((host, port)).close()
+        socket.create_server((HOST, port)).close()
     except OSError as error:
         raise CannotReach(
-            f"cannot listen on {host}:{port} ({system_text(error)}): if another broker is running there, use it with"
+            f"cannot listen on {HOST}:{port} ({system_text(error)}): if another broker is running there, use it with"
             " mqtt.url, stop it, or choose another port"
         ) from error

@@ -17,6 +17,7 @@ from typing import NoReturn
 
 from mqtt5 import PublishPacket
 
+from edge_gateway.mqtt.broker_trouble import lost_text
 from edge_gateway.mqtt.caught_up_clock import ECHO_EVERY, CaughtUpClock
 from edge_gateway.mqtt.ownership import Ownership
 from edge_gateway.mqtt.refusals import REFUSED
@@ -26,7 +27,7 @@ from edge_gateway.status.catalogue import Problem
 from edge_gateway.status.counters import Counters
 from edge_gateway.status.problems import Problems
 from fleet_wire import backoff
-from fleet_wire.errors import NOT_AUTHORISED, meaning, plain_text
+from fleet_wire.errors import NOT_AUTHORISED, meaning
 from fleet_wire.session import ConnectionLost, ConnectRefused, PublishQueueFull, Session, SessionOptions
 
 log = logging.getLogger("edge_gateway.source")
@@ -187,7 +188,8 @@ class Source:
             await asyncio.sleep(rest / 1000)
         where = f"{self._session.options.host}:{self._session.options.port}"
         self.problems.raise_(
-            Problem.BROKER, f"the broker at {where} does not answer subscriptions, and nothing comes"
+            Problem.BROKER,
+            f"the broker at {where} does not answer subscriptions, and nothing comes; see its log",
         )
 
     def _listen(self) -> None:
@@ -244,11 +246,12 @@ class Source:
         self.listening.disconnected()
         self._paused = False
         self.counters.broker_connections_lost += self._accepted
-        self._accepted = False
+        accepted, self._accepted = self._accepted, False
         if isinstance(error, ConnectionLost) and error.taken_over:
             self.ownership.give_way()
         if self.ownership.held:
-            self.problems.raise_(Problem.BROKER, _error_text(error, self._session.options))
+            text = lost_text(error, self._session.options, accepted=accepted)
+            self.problems.raise_(Problem.BROKER, text)
         self._drop_stale()
 
     def _give_way(self) -> None:
@@ -321,9 +324,3 @@ class Source:
 
 def _packet_ids(group: Iterator[Arrivals]) -> list[int]:
     return [packet.packet_id for part in group for packet in part.packets if packet.packet_id is not None]
-
-
-def _error_text(error: Exception, options: SessionOptions) -> str:
-    """Describe a lost connection; what ended it before it began names the broker already."""
-    text = plain_text(error)
-    return text if options.address in text else f"the broker at {options.host}:{options.port}: {text}"

@@ -28,10 +28,6 @@ NOTE_EACH_FROM: Final = 3
 DEATHS: Final = 3
 
 
-class FoldsOtherwise(Exception):
-    """The fold disagrees with what a record says about windows; replay must restart and follow the records."""
-
-
 class Replayable(Protocol):
     """What recovery needs of the fold and the store."""
 
@@ -157,8 +153,6 @@ def recover(
 ) -> Replayed:
     """Bring the fold to its state after the last committed record.
 
-    When the fold raises `FoldsOtherwise`, which it may do once, replay restarts from the checkpoint.
-
     Args:
         spool: the directory of checkpoints and of the attempts file.
         journal: the open journal.
@@ -185,8 +179,6 @@ def recover(
         suspect = replay.run(journal, start)
         if suspect is None:
             break
-        if isinstance(suspect[1], FoldsOtherwise):
-            continue
         attempts = replace(attempts, raised=(*attempts.raised, suspect[0]))
         attempts_file.write(attempts)
         if attempts.attempt < TAKE_APART_FROM:
@@ -263,8 +255,6 @@ class _Replay:
         before = self._fold.snapshot()
         try:
             self._fold.replay(number, inputs)
-        except FoldsOtherwise:
-            raise
         except Exception as error:  # noqa: BLE001 - whatever it raises must not stop the service for ever
             self._fold.restore(before)
             parts = inputs if len(inputs) > 1 else [half for one in inputs for half in self._fold.halves(one)]

@@ -17,6 +17,7 @@ from edge_gateway.journal.checkpoint import write_checkpoint
 from edge_gateway.records import codec
 from edge_gateway.records.inputs import Batch, Moment
 from edge_gateway.records.store_effects import WITHOUT_TIME, Quarantined
+from edge_gateway.recovery.record import record_tree
 from edge_gateway.recovery.startup import Startup, recover_spool
 from edge_gateway.status.clock import MachineClock
 from fleet_wire.topics import TELEMETRY
@@ -103,7 +104,7 @@ def _replay_batch(
     effects = state.pipeline.fold(batch)
     now = totals()
     stored = effects.for_store(startup.names)
-    startup.journal.append(number, codec.encode({"inputs": [batch], "effects": [stored]}))
+    startup.journal.append(number, codec.encode(record_tree([batch], [effects.closings], [stored])))
     startup.journal.sync()
     startup.store.apply_replayed((number, [stored]), [row for row, _ in found])
     became = (now[name] - before[name] for name in ("new", "duplicate", "not_known", "quarantined"))

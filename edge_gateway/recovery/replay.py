@@ -1,6 +1,10 @@
 """Fold the journal's records again, and store the effects that they hold.
 
 checkpoint restored ─▶ store opened (rebuilt if lost) ─▶ caught up with the checkpoint ─▶ records after it
+
+record ─┬─ inputs, and what left with each ─▶ fold ─▶ state
+        │                                      └─ what left ─▶ compared: an alarm where it is not what the record says
+        └─ effects ─▶ store, once, by number
 """
 
 from __future__ import annotations
@@ -13,10 +17,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
-from edge_gateway.fold.recorded_windows import same_windows
+from edge_gateway.fold.effects import Effects
+from edge_gateway.fold.replayed_windows import difference
 from edge_gateway.fold.series_names import SeriesNames
 from edge_gateway.records import codec
-from edge_gateway.records.inputs import Batch, Input
+from edge_gateway.records.closings import Closings
+from edge_gateway.records.inputs import Batch, Input, Moment
 from edge_gateway.records.store_effects import (
     Event,
     Quarantined,
@@ -25,7 +31,7 @@ from edge_gateway.records.store_effects import (
     TextName,
     effects_from_tree,
 )
-from edge_gateway.recovery import attempts as recovery
+from edge_gateway.recovery.record import folds
 from edge_gateway.store.schema import is_damage, is_refusal
 
 if TYPE_CHECKING:
@@ -36,6 +42,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("edge_gateway.replay")
 
+MOST_NAMED = 5
+"""Records with other windows that are told one by one."""
 UNREADABLE = (codec.UndecodableBytes, msgspec.ValidationError, KeyError, TypeError)
 
 
@@ -72,6 +80,41 @@ def effects_in(journal: Journal) -> Iterator[Derived]:
         yield number, effects
 
 
+@dataclass(frozen=True, slots=True)
+class Given:
+    """One input of a record, or a part of it: of a message that cannot be folded the rest is taken in.
+
+    Attributes:
+        place: of the input in the record.
+        moment: of the input.
+        input: None if only what left is left to do.
+        closings: what left the open windows with it.
+        whole: whether all that left with the input leaves with this.
+    """
+
+    place: int
+    moment: Moment
+    input: Input | None
+    closings: Closings
+    whole: bool = True
+
+    def halves(self) -> list[Given]:
+        """Split it in two; empty for a single message, another input, and what left."""
+        if self.input is None:
+            return []
+        if self.whole and self.closings:
+            each, after = self.closings.in_parts()
+            return [
+                Given(self.place, self.moment, self.input, each, whole=False),
+                Given(self.place, self.moment, None, after),
+            ]
+        if not isinstance(self.input, Batch) or len(self.input.topics) < 2:  # noqa: PLR2004 - one message has no halves
+            return []
+        count = len(self.input.topics)
+        parts = (self.input, 0, count // 2), (self.input, count // 2, count)
+        return [Given(self.place, self.moment, _part(*part), self.closings, whole=False) for part in parts]
+
+
 @dataclass(slots=True)
 class Replay:
     """A state and its store, driven by `attempts.recover`."""
@@ -79,15 +122,20 @@ class Replay:
     state: State
     journal: Journal
     open_store: OpenStore
-    follows: bool = False
-    """Whether windows close as the records say, since this program would close them at other times."""
     behind: bool = False
     """Whether records are lost that the store has not applied."""
     holed: bool = False
     """Whether records are lost that the fold has not seen: its results cannot match the records then."""
+    differs: list[str] = field(default_factory=list)
+    """The records with which other windows left than they say."""
     _store: Store | None = None
     _effects: list[StoreEffects] = field(default_factory=list)
-    _recorded: dict[int, StoreEffects] = field(default_factory=dict)
+    _made: list[tuple[int, Effects]] = field(default_factory=list)
+    """What the inputs of the record led to now, by place."""
+    _lacks: bool = False
+    """Whether something of a record was not folded: the state may lack readings that its windows have."""
+    _newest: int = 0
+    """Number of the newest record in the state."""
 
     @property
     def store(self) -> Store:
@@ -107,10 +155,10 @@ class Replay:
 
     def begin(self, after: int) -> None:
         """Open the store and catch it up with the checkpoint: it may be from an earlier time."""
-        held_from = self.journal.first_number
-        self.holed = bool(self.journal.report.lost) or (held_from is not None and held_from > after + 1)
+        self.holed, self.differs, self._lacks, self._newest = False, [], False, max(after, 0)
         if self._store is not None:
             return
+        held_from = self.journal.first_number
         self._store = self.open_store()
         first = after + 1 if held_from is None else min(held_from, after + 1)
         self.behind = self.store.applied + 1 < first
@@ -122,39 +170,62 @@ class Replay:
             except UNREADABLE:
                 self.behind = True
                 continue
-            self.apply(number, None)
+            self._store_effects(number)
 
-    def inputs(self, record: Any) -> list[Any]:
+    def inputs(self, record: Any) -> list[Given]:
+        """Return the inputs of a record. TypeError: another version folded it, or it is none."""
+        if not folds(record):
+            raise TypeError("another version folded it")
         inputs = msgspec.convert(record["inputs"], list[Input])
-        self._effects = [effects_from_tree(tree) for tree in record["effects"]]
-        self._recorded = {id(one): recorded for one, recorded in zip(inputs, self._effects, strict=False)}
-        return inputs
+        closings = msgspec.convert(record["closings"], list[Closings])
+        effects = [effects_from_tree(tree) for tree in record["effects"]]
+        if not len(inputs) == len(closings) == len(effects):
+            raise TypeError("parts of a record are missing")
+        self._effects, self._made = effects, []
+        pairs = zip(inputs, closings, strict=True)
+        return [Given(place, given.moment, given, left) for place, (given, left) in enumerate(pairs)]
 
-    def halves(self, one: Any) -> list[Any]:
-        """Split a batch in two; empty for a single message or another input."""
-        if not isinstance(one, Batch) or len(one.topics) < 2:  # noqa: PLR2004 - one message has no halves
-            return []
-        middle = len(one.topics) // 2
-        return [_part(one, 0, middle), _part(one, middle, len(one.topics))]
+    def halves(self, one: Given) -> list[Given]:
+        self._lacks = True
+        return one.halves()
 
-    def replay(self, number: int, inputs: list[Any]) -> None:
+    def replay(self, number: int, inputs: list[Given]) -> None:
+        """Fold inputs of a record. What leaves is what the record says."""
+        self.holed |= number > self._newest + 1
+        made = []
         for given in inputs:
-            self._refold(number, given, self._recorded.get(id(given)))
+            made.append((given.place, self._fold(given)))
             self.state.folded(given.moment)
+        self._made += made
 
-    def _refold(self, number: int, given: Input, recorded: StoreEffects | None) -> None:
-        """Fold an input again and compare with the recorded effects; they are None for a part of one that raised."""
-        if recorded is not None and self.follows:
-            self.state.pipeline.refold(given, recorded)
-            return
-        effects = self.state.pipeline.fold(given)
-        if recorded is not None and not self.holed and not same_windows(effects, recorded):
-            self.follows = True
-            log.info("record %s: this version closes windows at other times; following the journal", number)
-            raise recovery.FoldsOtherwise(f"record {number}")
+    def _fold(self, given: Given) -> Effects:
+        pipeline = self.state.pipeline
+        if given.input is None:
+            return pipeline.close_recorded(given.moment, given.closings)
+        return pipeline.fold(given.input, given.closings)
+
+    def _compare(self, number: int) -> None:
+        """Note if other windows left than the record says."""
+        for place, recorded in enumerate(self._effects):
+            made = [effects for at, effects in self._made if at == place]
+            self._lacks |= not made
+            if not self.holed and (what := difference(made, recorded, lacks=self._lacks)):
+                self._note(f"record {number}: {what}", recorded.at)
+        self._newest = number
+
+    def _note(self, text: str, at: int) -> None:
+        """Keep for the operator that windows left otherwise than recorded; only the first ones in words."""
+        if len(self.differs) < MOST_NAMED:
+            log.error("other windows left than recorded: %s", text)
+            self.store.keep_events([Event("replay_differs", text, at)])
+        self.differs.append(text)
 
     def apply(self, number: int, record: Any) -> None:  # noqa: ARG002 - as `Replayable` calls it
         """Store the effects of the record last passed to `inputs`; rebuild the store first if it proves damaged."""
+        self._store_effects(number)
+        self._compare(number)
+
+    def _store_effects(self, number: int) -> None:
         effects = self._effects
         try:
             self.store.apply([(number, effects)])
@@ -175,12 +246,15 @@ class Replay:
         at = effects[0].at if effects else 0
         self.store.apply([(number, [StoreEffects(at, events=(Event("record_refused", text, at),))])])
 
-    def set_aside(self, number: int, culprit: Any, reason: str) -> None:
+    def set_aside(self, number: int, culprit: Given, reason: str) -> None:
         """Quarantine the messages of an input that cannot be folded."""
-        at = culprit.moment.wall
-        pairs = zip(culprit.topics, culprit.payloads, strict=True) if isinstance(culprit, Batch) else ()
         log.error("record %s: an input cannot be folded and goes to quarantine: %s", number, reason)
-        self.store.keep_quarantined([Quarantined(topic, payload, reason, at) for topic, payload in pairs])
+        at, given = culprit.moment.wall, culprit.input
+        if isinstance(given, Batch):
+            pairs = zip(given.topics, given.payloads, strict=True)
+            self.store.keep_quarantined([Quarantined(topic, payload, reason, at) for topic, payload in pairs])
+        if culprit.whole and culprit.closings:
+            self._note(f"record {number}: its windows could not leave ({reason})", at)
 
 
 def _part(batch: Batch, start: int, end: int) -> Batch:

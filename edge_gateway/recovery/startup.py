@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from edge_gateway.journal.checkpoint import refuse_other, write_checkpoint
 from edge_gateway.journal.files import Files
 from edge_gateway.journal.segments import Journal
 from edge_gateway.recovery import attempts as recovery
+from edge_gateway.recovery.record import refuse_other_fold
 from edge_gateway.recovery.replay import Replay, StateNames, effects_in
 from edge_gateway.recovery.settings import fold_settings
 from edge_gateway.recovery.state import State
@@ -51,6 +52,7 @@ class Startup:
         number: the last record that state and store include.
         fresh: the spool was empty.
         whole: no record is missing before `number`, so that open windows are complete.
+        differs: records with which other windows left in the replay than they say.
         seconds: how long it took.
         stopped_for: ms since the newest input; None if unknown.
         starts: nonces of this spool's starts, this one last.
@@ -64,6 +66,7 @@ class Startup:
     number: int
     fresh: bool
     whole: bool
+    differs: int
     seconds: float
     stopped_for: int | None
     starts: tuple[str, ...]
@@ -113,17 +116,14 @@ def recover_spool(
 
     Raises:
         BadInput: the configuration does not fit the open windows.
-        OtherSpool: a newer version wrote it.
+        OtherSpool: another version wrote it, and this one cannot go on from there.
     """
     started = time.perf_counter()
     at = clock.wall()
     files = WatchedFiles(progress)
-    refuse_other(place / spool.CHECKPOINTS, files=files)
-    schema.refuse_other(place / spool.STORE)
+    _refuse_other_versions(place, files)
     journal = Journal.open(place / spool.JOURNAL, max_bytes=config.spool.max_bytes, files=files, at=at)
-    checkpoints = (place / spool.CHECKPOINTS).glob("checkpoint-*")
-    begun = journal.last_number is not None or any(checkpoints) or schema.is_begun(place / spool.STORE)
-    fresh = not begun
+    fresh = not _is_begun(place, journal)
 
     replay, found = _recover(
         place, config, gateway, journal, fresh=fresh, at=at, files=files, progress=progress
@@ -137,6 +137,7 @@ def recover_spool(
     stopped_for = _begin_clock(clock, state, fresh=fresh)
     state.pipeline.admission.vote.begin()
     number = max(found.last, found.checkpoint, journal.last_number or 0, store.applied)
+    state.pipeline.completeness.untold |= not _is_whole(found, journal) or ahead or bool(replay.differs)
     store.sync()
     write_checkpoint(place / spool.CHECKPOINTS, number, state.snapshot())
     return Startup(
@@ -146,15 +147,29 @@ def recover_spool(
         store=store,
         number=number,
         fresh=fresh,
-        whole=_is_whole(found, journal) and not ahead,
+        whole=not state.pipeline.completeness.untold,
+        differs=len(replay.differs),
         seconds=time.perf_counter() - started,
         stopped_for=stopped_for,
         starts=spool.note_start(place, files),
         findings=[
-            *_findings(found, journal),
+            *_findings(found, journal, replay.differs),
             *_store_findings(store, fresh=fresh, ahead=ahead, behind=replay.behind),
         ],
     )
+
+
+def _refuse_other_versions(place: Path, files: Files) -> None:
+    """Raise OtherSpool, before anything is changed, if this program cannot go on from what is there."""
+    newest = refuse_other(place / spool.CHECKPOINTS, files=files)
+    schema.refuse_other(place / spool.STORE)
+    refuse_other_fold(place / spool.JOURNAL, newest, files=files)
+
+
+def _is_begun(place: Path, journal: Journal) -> bool:
+    """Return whether a gateway has left anything in the spool."""
+    checkpoints = (place / spool.CHECKPOINTS).glob("checkpoint-*")
+    return journal.last_number is not None or any(checkpoints) or schema.is_begun(place / spool.STORE)
 
 
 def _recover(
@@ -302,7 +317,9 @@ def _lost_records(found: recovery.Replayed, journal: Journal) -> list[tuple[int,
     return [hole for hole in journal.report.lost if hole[1] > found.checkpoint]
 
 
-def _findings(found: recovery.Replayed, journal: Journal) -> list[tuple[Problem, str]]:
+def _findings(
+    found: recovery.Replayed, journal: Journal, differs: Sequence[str]
+) -> list[tuple[Problem, str]]:
     """Return the problems found in journal and checkpoints, for the operator."""
     findings = []
     if journal.report.set_aside:
@@ -312,6 +329,9 @@ def _findings(found: recovery.Replayed, journal: Journal) -> list[tuple[Problem,
         findings.append((Problem.RECORDS_LOST, f"records that could not be read: {spans}"))
     if found.skipped_checkpoints:
         findings.append((Problem.CHECKPOINT_CORRUPT, ", ".join(found.skipped_checkpoints)))
+    if differs:
+        more = f", and {counted(len(differs) - 1, 'more record')}" if len(differs) > 1 else ""
+        findings.append((Problem.REPLAY_DIFFERS, f"{differs[0]}{more}"))
     if found.culprits:
         findings.append((Problem.RECORDS_QUARANTINED, counted(found.culprits, "input")))
     return findings

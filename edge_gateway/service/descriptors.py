@@ -11,6 +11,8 @@ import resource
 from pathlib import Path
 from typing import Final
 
+from fleet_wire.errors import system_text
+
 LEAST: Final = 256
 """All bounds together, with some margin."""
 MOST: Final = 65_536
@@ -42,5 +44,5 @@ def shortage() -> str:
     except FileNotFoundError:
         return ""  # no /proc here
     except OSError as error:
-        return f"no further file can be opened ({error.strerror})"
+        return f"no further file can be opened ({system_text(error)})"
     return f"{count} of {allowed} files are open: raise LimitNOFILE" if count > SHARE * allowed else ""

@@ -25,7 +25,9 @@ from edge_gateway.fold.pipeline import Pipeline
 from edge_gateway.fold.series_names import SeriesNames
 from edge_gateway.mqtt.caught_up_clock import CaughtUpClock
 from edge_gateway.mqtt.source import Arrivals, Source
+from edge_gateway.records.closings import Closings
 from edge_gateway.records.inputs import Batch, ClockConfirmed, Input, Moment, Tick, runs
+from edge_gateway.recovery.record import record_tree
 from edge_gateway.status.clock import ClockReading, ClockState
 from edge_gateway.status.clock_report import clock_status
 from edge_gateway.status.counters import Counters
@@ -88,6 +90,7 @@ class OpenRecord:
     """Inputs folded since the last record was submitted, and their effects."""
 
     inputs: list[Input] = field(default_factory=list)
+    closings: list[Closings] = field(default_factory=list)
     effects: list[Any] = field(default_factory=list)
     arrivals: list[Arrivals] = field(default_factory=list)
     outgoing: list[Message] = field(default_factory=list)
@@ -100,7 +103,7 @@ class OpenRecord:
 
     def tree(self) -> dict[str, Any]:
         """Return the record as the journal encodes it."""
-        return {"inputs": self.inputs, "effects": self.effects}
+        return record_tree(self.inputs, self.closings, self.effects)
 
 
 @dataclass(slots=True)
@@ -305,6 +308,7 @@ class Engine:
     def _keep(self, given: Input, effects: Effects) -> None:
         if effects.changed:
             self._open.inputs.append(given)
+            self._open.closings.append(effects.closings)
             self._open.effects.append(effects.for_store(self.names))
             self._open.outgoing.extend(effects.outgoing)
         if effects.births_wanted:

@@ -36,6 +36,7 @@ from edge_gateway.service.maintenance import Maintenance
 from edge_gateway.service.operators import Operators
 from edge_gateway.service.part_status import broker_status, spool_status
 from edge_gateway.service.rules_watch import RulesWatch
+from edge_gateway.service.store_problems import STORE_PROBLEMS
 from edge_gateway.service.supervision import keep_running
 from edge_gateway.service.watchdog import ProgressSigns, Watchdog
 from edge_gateway.sinks.influx.sink import InfluxSink
@@ -59,13 +60,6 @@ log = logging.getLogger("edge_gateway.gateway")
 
 DRAIN = 10.0
 """Seconds each step of a stop may take."""
-STORE_PROBLEMS = {
-    "store_stalled": Problem.STORE_STALLED,
-    "store_salvaged": Problem.STORE_CORRUPT,
-    "store_lost": Problem.STORE_LOST,
-    "record_refused": Problem.RECORD_REFUSED,
-}
-"""Problem by event of the store thread."""
 
 
 class Gateway:
@@ -116,7 +110,7 @@ class Gateway:
         self._sinks: dict[str, InfluxSink] = {}
         self._own_alerts = OwnAlerts(name, self._control.send, clock.wall)
         self.problems.changed = self._problems_changed
-        self._kept_problems = KeptProblems(config.spool.path / spool.PROBLEMS, self.problems, clock.wall)
+        self._kept_problems = KeptProblems(config.spool.path / spool.PROBLEMS, self.problems, clock.monotonic)
         self._credentials = credentials
         credentials.changed = self._credentials_changed
 
@@ -180,6 +174,7 @@ class Gateway:
         """Raise the problems that recovery found, and fold the losses."""
         for problem, detail in self._startup.findings:
             self.problems.raise_(problem, detail)
+        self.counters.replay_differs = self._startup.differs
         if not self._startup.whole:
             self._declare_lost(Problem.STATE_LOST)
         if not self.clock.trusted():
@@ -231,6 +226,7 @@ class Gateway:
             parts = {sink.part: sink.run for sink in self._sinks.values()}
             parts |= {Problem.PART_CONTROL: self._control.run, Problem.PART_RULES: self._rules.run}
             parts |= {Problem.PART_CREDENTIALS: self._credentials.watch}
+            parts |= {Problem.PART_PROBLEMS: self._kept_problems.run}
             kept = {
                 part: tasks.create_task(keep_running(part, run, self.problems)) for part, run in parts.items()
             }
@@ -269,6 +265,7 @@ class Gateway:
         with suppress(TimeoutError, OSError, RuntimeError):
             async with asyncio.timeout(DRAIN):
                 await self._maintenance.checkpoint()
+        await self._kept_problems.save()
         await self._store.stop(DRAIN)
         if self._writer is not None:
             await self._writer.__aexit__(None, None, None)
@@ -389,7 +386,7 @@ class Gateway:
             self._disk_guard.write_failed(self._store.refusal)
 
     def _problems_changed(self) -> None:
-        self._kept_problems.save()
+        self._kept_problems.changed()
         self._own_alerts.follow(self.problems)
         self._control.publish_status()
 

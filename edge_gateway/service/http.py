@@ -26,6 +26,7 @@ from edge_gateway.status.problem import Gravity
 from edge_gateway.status.prometheus import prometheus
 from edge_gateway.status.report import GatewayStatus
 from fleet_console.failures import in_words
+from fleet_wire.errors import system_text
 
 log = logging.getLogger("edge_gateway.http")
 
@@ -60,7 +61,7 @@ async def serving(
             server.arrived, host, int(port), limit=LONGEST_HEAD, backlog=MOST_WAITING
         )
     except OSError as error:
-        reason = error.strerror or error
+        reason = system_text(error)
         raise BadInput(
             f"cannot listen on {listen} ({reason}); choose another address in http.listen, or null"
         ) from error

@@ -1,14 +1,16 @@
 """The problems that outlast a restart, in a file of the spool.
 
-a change ─▶ the file, at once ─▶ the next start: opened again for the time that is left
+a change ─▶ the file, soon, by a thread ─▶ the next start: opened again for the time that is left
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Lock
 from typing import Annotated, Final
 
 import msgspec
@@ -34,7 +36,7 @@ class _Kept(msgspec.Struct):
 
 
 class _File(msgspec.Struct):
-    """The problems that were open `at` (wall ms)."""
+    """The problems that were open `at`, in monotonic ms."""
 
     at: int
     kept: list[_Kept]
@@ -42,7 +44,7 @@ class _File(msgspec.Struct):
 
 @dataclass(slots=True)
 class KeptProblems:
-    """Keeps the lasting problems of one gateway. `clock`: wall ms."""
+    """Keeps the lasting problems of one gateway. `clock`: monotonic ms that go on over restarts, see `MachineClock`."""
 
     path: Path
     problems: Problems
@@ -50,9 +52,11 @@ class KeptProblems:
     files: Files = FILES
     _holds_some: bool = False
     """Whether the file holds a problem."""
+    _changed: asyncio.Event = field(default_factory=asyncio.Event)
+    _writing: Lock = field(default_factory=Lock)
 
     def restore(self) -> None:
-        """Open again what the file holds. The time since it was written counts, unless the clock went back."""
+        """Open again what the file holds. The time since it was written counts as far as `clock` knows of it."""
         try:
             with self.path.open("rb") as file:
                 held = msgspec.json.decode(file.read(LONGEST), type=_File)
@@ -75,15 +79,30 @@ class KeptProblems:
         except ValueError as error:
             log.warning("a problem of before the restart is left out: %s", error)
 
-    def save(self) -> None:
+    def changed(self) -> None:
+        """Let `run` write the file soon."""
+        self._changed.set()
+
+    async def run(self) -> None:
+        """Write the file after changes, until cancelled."""
+        while True:
+            await self._changed.wait()
+            await self.save()
+
+    async def save(self) -> None:
         """Write the file, unless there is nothing to keep and nothing in it. A failure is only logged."""
+        self._changed.clear()
         lasting = list(self.problems.lasting())
         if not lasting and not self._holds_some:
             return
         held = _File(self.clock(), [_Kept(problem, left) for problem, left in lasting])
         try:
-            write_whole(self.files, self.path, msgspec.json.encode(held))
+            await asyncio.to_thread(self._write, msgspec.json.encode(held))
         except OSError as error:
             log.warning("cannot keep problems for the next start: %s", in_words(error))
         else:
             self._holds_some = bool(lasting)
+
+    def _write(self, content: bytes) -> None:
+        with self._writing:  # a write that was cancelled goes on in its thread
+            write_whole(self.files, self.path, content)

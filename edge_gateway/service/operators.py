@@ -11,8 +11,8 @@ from edge_gateway.fleet.admission import Admission
 from edge_gateway.fold.forget import forget_answer, forget_input
 from edge_gateway.service.engine import Engine
 from edge_gateway.service.rules_watch import RulesWatch
-from fleet_config.problems import ProblemsFound
-from fleet_wire.printable import quoted
+from fleet_config.problems import ProblemsFound, quoted
+from fleet_wire.printable import printable
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Operators:
             return "published"
         if do == "forget":
             return await self.forget(args)
-        raise ValueError(f"unknown operation {quoted(do)}; known: reload, report, forget")
+        raise ValueError(f"unknown operation {quoted(printable(do))}; known: reload, report, forget")
 
     async def reload(self) -> str:
         """Load the rule files now; return a summary."""

@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from fleet_wire.errors import system_text
+
 log = logging.getLogger("edge_gateway.socket_link")
 
 RUN_DIRECTORY = Path("/run/edge-gateway")
@@ -28,9 +30,7 @@ def linked(path: Path, name: str, directory: Path = RUN_DIRECTORY) -> Iterator[N
         try:
             _make(link, target)
         except OSError as error:
-            log.warning(
-                "%s does not lead to this gateway's socket %s: %s", link, target, error.strerror or error
-            )
+            log.warning("%s does not lead to this gateway's socket %s: %s", link, target, system_text(error))
     try:
         yield
     finally:

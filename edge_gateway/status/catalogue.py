@@ -178,7 +178,8 @@ class Problem(Enum):
         "a part of the folded state is lost: windows in progress are partial",
         "the start could not bring back every record behind the last checkpoint",
         _PAST,
-        "see `records_lost`, `journal_corrupt` and `checkpoint_corrupt`; windows in progress are in `sensor_partial`",
+        "see `records_lost`, `journal_corrupt`, `checkpoint_corrupt` and `replay_differs`; windows in progress are in"
+        " `sensor_partial`",
     )
     JOURNAL_CORRUPT = _failure("set aside: {}", "a damaged journal segment was set aside", _FOUND, _FILES)
     CHECKPOINT_CORRUPT = _failure("set aside: {}", "a damaged checkpoint was set aside", _FOUND, _FILES)
@@ -197,6 +198,13 @@ class Problem(Enum):
     )
     RECORDS_LOST = _failure(
         "{}", "journal records are missing or could not be read", _FOUND, "see [After damage](#after-damage)"
+    )
+    REPLAY_DIFFERS = _failure(
+        "the journal and its replay differ: {}; windows in progress are partial",
+        "the start folded a record again and other windows left, or other readings came late, than with the record",
+        _FOUND,
+        "the history has what the record says; windows in progress are in `sensor_partial`. Report it as a defect, with"
+        " the journal",
     )
     STORE_BEHIND = _failure(
         "the store is from an earlier time than the journal: older windows stay as they are",
@@ -278,6 +286,7 @@ class Problem(Enum):
     PART_TRIM = _part("trimming the history")
     PART_SELF = _part("recording the gateway's own point")
     PART_ROOM = _part("watching the disk")
+    PART_PROBLEMS = _part("keeping problems for the next start")
     UPKEEP_STATUS = _chore("publishing the status")
     UPKEEP_CHECKPOINT = _chore("writing a checkpoint")
     UPKEEP_TRIM = _chore("trimming the history")

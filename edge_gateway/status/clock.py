@@ -55,7 +55,11 @@ SURE: Final = frozenset({ClockState.SYNCHRONISED, ClockState.CONFIRMED, ClockSta
 
 
 class ClockReading(NamedTuple):
-    """The wall clock at one moment. `least` and `aged` as of `MachineClock`, ms; None if `wall` is sure."""
+    """The wall clock at one moment, ms.
+
+    `least` and `aged` are as of `MachineClock`, None if `wall` is sure. At a first start `aged` is BUILT until it is:
+    nothing is withheld as too old by a clock of which nobody knows anything.
+    """
 
     wall: int
     state: ClockState
@@ -132,25 +136,28 @@ class MachineClock:
         self._judge(wall, now)
         if self.state in SURE:
             return ClockReading(wall, self.state)
-        return ClockReading(wall, self.state, self.least, self.aged)
+        return ClockReading(wall, self.state, self.least, BUILT if self._first else self.aged)
 
     def trusted(self) -> bool:
         """Return whether the wall clock may be believed."""
         return self.read().trusted
 
     def _judge(self, wall: int, now: int) -> None:
-        if self._is_synchronised(now):
+        stepped = abs(wall - self.least) > SLACK
+        if self._is_synchronised(now, stepped=stepped):
             self._know(wall, ClockState.SYNCHRONISED)
             self.aged = wall
-        elif self.state in SURE and abs(wall - self.least) <= SLACK:
+        elif self.state in SURE and not stepped:
             if self.state is ClockState.SYNCHRONISED:
                 self.state = ClockState.CONFIRMED  # it runs on from where it was right
         elif self.state is not ClockState.OUTVOTED:
             self.state = ClockState.BEHIND if wall < self.seen - SLACK else ClockState.PLAUSIBLE
             self.seen = max(self.seen, wall)
 
-    def _is_synchronised(self, now: int) -> bool:
-        if self._asked_at is None or now - self._asked_at >= ASKED_EVERY:
+    def _is_synchronised(self, now: int, *, stepped: bool) -> bool:
+        """Ask the kernel, from time to time and where the clock was set since it said yes."""
+        outdated = self._synchronised and stepped
+        if self._asked_at is None or outdated or now - self._asked_at >= ASKED_EVERY:
             self._asked_at, self._synchronised = now, synchronised()
         return self._synchronised
 

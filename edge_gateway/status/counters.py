@@ -19,6 +19,9 @@ class Counters(Struct, forbid_unknown_fields=True, omit_defaults=True):
     control_connections_lost: Annotated[
         int, total("connections for alerts, commands and status that the broker had accepted and that ended")
     ] = 0
+    replay_differs: Annotated[
+        int, total("journal records with which other windows left at the start than they say")
+    ] = 0
     reading_paused: Annotated[int, total("times reading stopped because too much was not acknowledged")] = 0
     folding_paused: Annotated[int, total("times folding stopped because journal or store were behind")] = 0
     commits_stalled: Annotated[int, total("times the journal could not be written")] = 0

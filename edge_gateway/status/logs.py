@@ -13,9 +13,10 @@ from typing import Final, Literal
 
 from rich.console import Console
 from rich.logging import RichHandler
+from rich.text import Text
 
 from edge_gateway.status.log_filters import RATE_LIMIT, REPEATS
-from fleet_console.log_lines import LONGEST_LINE, TextLines, in_a_line, said
+from fleet_console.log_lines import LONGEST_LINE, TextLines, in_a_line, iso, said
 from fleet_wire.printable import json_line
 
 JOURNAL_PRIORITY: Final = {"DEBUG": 7, "INFO": 6, "WARNING": 4, "ERROR": 3, "CRITICAL": 2}
@@ -44,11 +45,18 @@ def set_up_logs(level: str, form: Literal["auto", "text", "json"]) -> None:
     elif form == "auto" and "JOURNAL_STREAM" in os.environ:
         handler.setFormatter(JournalLines())
     elif form == "auto" and sys.stderr.isatty():
-        handler = RichHandler(console=Console(stderr=True), show_path=False, markup=False)
+        handler = RichHandler(
+            console=Console(stderr=True),
+            show_path=False,
+            markup=False,
+            log_time_format=lambda at: Text(iso(at)),
+        )
         handler.setFormatter(TextLines("%(message)s"))
     else:
         handler.setFormatter(TextLines("%(asctime)s %(levelname)-7s %(name)s: %(message)s"))
     handler.addFilter(REPEATS)
     handler.addFilter(RATE_LIMIT)
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    logging.getLogger("mqtt").setLevel(logging.ERROR)
+    logging.getLogger("mqtt").setLevel(
+        logging.CRITICAL
+    )  # its errors are those of connections, which become problems

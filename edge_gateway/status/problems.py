@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from edge_gateway.status.catalogue import Problem
 from edge_gateway.status.problem import Gravity, Lasts
@@ -17,6 +18,13 @@ log = logging.getLogger("edge_gateway.status")
 MOST_NAMED = 5
 """Devices that one problem names; the others are only counted."""
 
+
+LEVELS: Final = {
+    Gravity.FAILURE: logging.ERROR,
+    Gravity.WARNING: logging.WARNING,
+    Gravity.NOTICE: logging.INFO,
+}
+"""At which level a problem is logged."""
 
 TOLD_EVERY = 60_000
 """Ms by which the end of a lasting problem may move before that counts as a change."""
@@ -60,7 +68,7 @@ class Problems:
         text = printable_lines(entry.text.format(detail))
         if before is None or before.text != text:
             for line in text.split("\n"):
-                log.warning("%s: %s", problem.code, line)
+                log.log(LEVELS[gravity], "%s: %s", problem.code, line)
         since = before.since if before else self.clock()
         self._open[problem] = OpenProblem(code=problem.code, text=text, since=since, gravity=gravity)
         again = before is not None and before.text == text
@@ -117,7 +125,7 @@ class Problems:
             raise ValueError(f"{problem.code} does not outlast a restart")
         self._open[problem] = before
         self._ends[problem] = self.timer() + min(left, most)
-        log.warning("%s: %s (from before the restart)", problem.code, before.text)
+        log.log(LEVELS[before.gravity], "%s: %s (from before the restart)", problem.code, before.text)
 
     def text_of(self, problem: Problem) -> str:
         """Return the text of a problem; "" if it is not open."""

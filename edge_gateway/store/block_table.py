@@ -32,7 +32,7 @@ from edge_gateway.store.schema import StoreDamaged
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 Places = Mapping[int, tuple[int, int]]
-"""Block and row of windows, by the place in which they were asked for."""
+"""WindowBlock and row of windows, by the place in which they were asked for."""
 
 KEYS_KEPT: Final = 128
 BODIES_KEPT: Final = 8

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge_gateway.records.store_effects import Quarantined, StoreEffects
+from edge_gateway.records.store_effects import Event, Quarantined, StoreEffects
 from edge_gateway.store import schema
 from edge_gateway.store.apply import Applier, Resolver
 from edge_gateway.store.corrections import Corrections
@@ -233,6 +233,11 @@ class Store:
         """Put messages in quarantine that no record's effects name, such as those a replay cannot fold."""
         with self._transaction():
             self._side_tables.quarantine(messages)
+
+    def keep_events(self, events: Sequence[Event]) -> None:
+        """Keep events that no record's effects name, such as those of a replay."""
+        with self._transaction():
+            self._side_tables.events(events)
 
     def quarantined(self, after: int, limit: int) -> list[tuple[int, Quarantined]]:
         """Return at most `limit` quarantined messages with ids above `after`, with their ids, in order."""

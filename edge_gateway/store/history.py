@@ -116,6 +116,10 @@ class History:
         """Return the names of all metrics of which there are windows, or were."""
         return [name for (name,) in self._db.execute("SELECT DISTINCT metric FROM series ORDER BY metric")]
 
+    def devices(self) -> list[str]:
+        """Return the names of all devices of which there are windows, or were."""
+        return [name for (name,) in self._db.execute("SELECT DISTINCT device FROM series ORDER BY device")]
+
     def windows(self, tier: int, selection: RowSelection) -> Iterator[Row]:
         """Yield windows of numbers of a tier, by start, then series."""
         from edge_gateway.store.window_rows import window_rows  # noqa: PLC0415 - numpy, which other subjects need not

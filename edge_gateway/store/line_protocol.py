@@ -2,6 +2,7 @@ r"""InfluxDB line protocol, rendered in columns. Times are ms, every line ends w
 
     sensor,<tags> count=…i,first=…,last=…,max=…,mean=…,min=…[,p95=…],quality=…,sum=… <start>
     sensor_state,<tags> last="…",changes=…i <start>
+    sensor_partial,<tags>,why=… <fields as of sensor> <time of the first reading>
     sensor_late,<tags>,why=… value=… <time>
     alert,device=…,rule=…,site=… level="…",state="…"[,value=…] <time>
     gateway,gateway=… received=…i,… <time>
@@ -29,7 +30,7 @@ FIELDS: Final = frozenset(
     | {"quality", "state", "sum", "time", "value"}
 )
 WHY: Final = "why"
-"""The tag of late readings that says why they are merged nowhere."""
+"""The tag of late readings and partial windows that says why they are merged nowhere."""
 _PERFECT: Final = 1000.0
 _BARE_SECTIONS: Final = ("messages", "values", "counters")
 _NAMED_SECTIONS: Final = ("alerts", "broker", "commands", "fleet", "gaps", "sinks", "spool", "store")
@@ -69,12 +70,13 @@ def prefix(measurement: str, tags: Mapping[str, str]) -> bytes:
 # --- windows
 
 
-def render_windows(prefixes: Sequence[bytes], block: WindowBlock) -> bytes:
+def render_windows(prefixes: Sequence[bytes], block: WindowBlock, *, time: str = "start") -> bytes:
     """Render WINDOW_ROWs.
 
     Args:
         prefixes: rendered measurement and tags of each row.
         block: the rows, in any order; a p95 that is NaN is left out.
+        time: the column that is the time of the points.
     """
     rows, texts = block.rows, _Texts()
     if not len(rows):
@@ -86,7 +88,7 @@ def render_windows(prefixes: Sequence[bytes], block: WindowBlock) -> bytes:
         *(*texts.where_finite(b",mean=", total / count), b",min=", texts.of(rows["min"])),
         *texts.where_finite(b",p95=", rows["p95"]),
         *(b",quality=", texts.of(rows["quality"] / (count * _PERFECT))),
-        *(*texts.where_finite(b",sum=", total), b" ", texts.of(rows["start"])),
+        *(*texts.where_finite(b",sum=", total), b" ", texts.of(rows[time])),
     )
 
 

@@ -98,11 +98,12 @@ class OutgoingLines:
         """Send windows that may lack earlier readings to `sensor_partial`; `why` is LOST or REPEATED.
 
         After a loss only base windows are sent: every coarser one in progress lacks readings, which the base tells.
+        A window may have several such parts, so the time of a point is that of the first reading in it.
         """
         sent = self.within_retention(tier, windows, at) if tier == 0 or why != LOST else None
         if sent is not None:
             prefixes = self.prefixes("sensor_partial", sent.rows["series"], why=why)
-            lines = render_windows(prefixes, sent)
+            lines = render_windows(prefixes, sent, time="first_at")
             self._outbox.put(self._tiers[tier].bucket, NOT_CARRIED, lines, len(sent), at)
 
     def late(self, series: Ints, readings: Readings, at: int, why: str) -> None:

@@ -4,6 +4,9 @@ One window closes at a time, the oldest due window first, so that a device's win
 Where only some devices of a window are due, the walk puts the readings of the others back. Such a walk
 starts only once it is worth its cost: three quarters of the window's devices are due, or since the first
 of them became due an eighth as many readings arrived as the window holds.
+
+When that is, and how large the pieces are, is pace. It is no part of the state: a restart begins it anew, and a replay
+takes the steps that the journal holds.
 """
 
 from collections.abc import Iterator
@@ -13,9 +16,9 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_gateway.records.closings import BaseStep
 from edge_gateway.records.window_block import NEVER
 from edge_gateway.windows.reading_log import Keyed, ReadingLog, Walk, joined
-from edge_gateway.windows.recorded import ClosedRanges
 from edge_gateway.windows.watermarks import Watermarks
 
 Ints = NDArray[np.int64]
@@ -114,7 +117,7 @@ class BaseTier:
 
     @property
     def waiting(self) -> bool:
-        """Whether a call of `begin` or `take` would make progress now."""
+        """Whether `step` would find anything now."""
         return self.closing or (self.news and self._waits_at != self.credit)
 
     def parts(self) -> Iterator[Keyed]:
@@ -152,18 +155,30 @@ class BaseTier:
             found &= ~np.isin(device, closing)
         return found if len(np.unique(start[found])) >= MANY else none
 
-    def pull(self, devices: Ints, series_device: Ints) -> list[tuple[int, Keyed]]:
-        """Remove and return what these devices have in due windows, as (window start, readings)."""
-        pulled = []
+    def due_with(self, devices: Ints) -> list[tuple[int, Ints]]:
+        """Return the due windows of these devices, as (window start, devices), and note that they close."""
+        found = []
         for start in sorted(self._logs):
-            log = self._logs[start]
-            known = devices[devices < len(log.present)]
-            here = known[log.present[known] & self._watermarks.are_due(known, start)]
+            present = self._logs[start].present
+            known = devices[devices < len(present)]
+            here = known[present[known] & self._watermarks.are_due(known, start)]
             if len(here):
                 self._watermarks.close_in_gaps(here, start)
-                pulled.append((start, log.pull(here, series_device, self.bits)))
+                found.append((start, here))
+        return found
+
+    def pull(self, device: Ints, start: Ints, series_device: Ints) -> list[tuple[int, Keyed]]:
+        """Remove and return what these devices have in the windows beside them, as (window start, readings)."""
+        pulled = []
+        for at in sorted(self._logs.keys() & set(start.tolist())):
+            log = self._logs[at]
+            devices = np.unique(device[start == at])
+            known = devices[devices < len(log.present)]
+            here = known[log.present[known]]
+            if len(here):
+                pulled.append((at, log.pull(here, series_device, self.bits)))
                 if not len(log):
-                    del self._logs[start]
+                    del self._logs[at]
         return pulled
 
     def append(self, start: int, readings: Keyed, devices: Ints) -> None:
@@ -193,45 +208,75 @@ class BaseTier:
         """Search all windows again for due ones."""
         self.news, self._waits_at, self._begin_at = True, -1, NEVER
 
-    def begin(self) -> bool:
-        """Start closing the oldest due window if it is worth a walk; return whether one is closing now."""
+    def step(self, about: int) -> BaseStep | None:
+        """Return what leaves next, about `about` readings; None if no window is due and worth a walk.
+
+        It is of the window that is closing, or else of the oldest due one, whose walk begins.
+        """
+        due = b""
+        if self._closing is None:
+            found = self._next()
+            if found is None:
+                return None
+            self._begin(*found)
+            due = np.packbits(found[1]).tobytes()
+        assert self._closing is not None
+        return BaseStep(self._closing.start, self._closing.walk.cut(min(about, PIECE)), due)
+
+    def follow(self, step: BaseStep) -> bool:
+        """Begin the walk that a recorded step begins; return whether it can be taken."""
+        if self._closing is None and step.due:
+            self._begin(step.start, np.unpackbits(np.frombuffer(step.due, np.uint8)).astype(np.bool_))
+        return self._closing is not None and self._closing.start == step.start
+
+    def _next(self) -> tuple[int, Bools] | None:
+        """Return the oldest due window, and by device number whether it is due; None if none is worth a walk."""
         if not self.news:
-            return False
+            return None
         for start in sorted(start for start in self._logs if start >= self._begin_at):
             log = self._logs[start]
-            end, known = start + self._base, len(log.present)
-            due = self._watermarks.due_devices(start, known)
-            passed = np.flatnonzero(due & (self._watermarks.closed_to[:known] < end))
-            due[log.forced] = True
-            hits = int(np.count_nonzero(due & log.present))
+            due = self._watermarks.due_devices(start, len(log.present))
+            closing = log.closing(due)
+            hits = int(np.count_nonzero(closing))
             if hits:
                 self._begin_at = start
-                return self._begin(start, due, passed, hits)
+                return (start, due) if self._is_worth(log, hits) else None
         self.news = False
-        return False
+        return None
 
-    def _begin(self, start: int, due: Bools, passed: Ints, hits: int) -> bool:
-        log = self._logs[start]
-        devices = int(np.count_nonzero(log.present))
-        size = len(log)
+    def _is_worth(self, log: ReadingLog, hits: int) -> bool:
+        """Return whether a walk through a window is worth its cost of which so many devices are due."""
+        devices, size = int(np.count_nonzero(log.present)), len(log)
         if log.looked_at < 0:
             log.looked_at = self.credit
         worth = 4 * hits >= 3 * devices or size <= SMALL or WORTH * (self.credit - log.looked_at) >= size
-        if worth:
-            del self._logs[start]
-            log.seal()
-            self._closing = _Closing(start, Walk(log.runs, self.bits), log.present, due, hits == devices)
-            self._watermarks.close_to(passed, start + self._base)
-            self._watermarks.close_in_gaps(np.flatnonzero(due & log.present), start)
-        else:
+        if not worth:
             self._waits_at = self.credit
         return worth
 
-    def take(self, about: int, series_device: Ints) -> Piece:
-        """Take about `about` readings from the window that is closing; there must be one."""
+    def _begin(self, start: int, due: Bools) -> None:
+        """Begin the walk through a window; `due` by device number, but for those it is forced to close."""
+        log = self._logs.pop(start, None)
+        if log is None:  # a replay without the message that opened the window
+            log = ReadingLog()
+            log.present = np.zeros(min(len(due), self._watermarks.count), np.bool_)
+        log.seal()
+        due, known = np.zeros(len(log.present), np.bool_), due[: len(log.present)]
+        due[: len(known)] = known
+        end = start + self._base
+        passed = np.flatnonzero(due & (self._watermarks.closed_to[: len(due)] < end))
+        closing = log.closing(due)
+        whole = bool(closing.sum() == log.present.sum())
+        due[log.forced] = True
+        self._closing = _Closing(start, Walk(log.runs, self.bits), log.present, due, whole)
+        self._watermarks.close_to(passed, end)
+        self._watermarks.close_in_gaps(np.flatnonzero(closing), start)
+
+    def take(self, step: BaseStep, series_device: Ints) -> Piece:
+        """Take a step of the window that is closing; there must be one."""
         closing = self._closing
         assert closing is not None
-        taken = closing.walk.take(min(about, PIECE))
+        taken = closing.walk.take(step.upto)
         due = taken if closing.whole else _due_of(closing, taken, series_device[taken.key >> self.bits])
         closed = _NONE
         if not closing.walk.left:
@@ -250,27 +295,6 @@ class BaseTier:
             known = closing.forced[closing.forced < len(present)]
             log.forced = np.union1d(log.forced, known[present[known]])
 
-    def remove(self, start: int, gone: ClosedRanges) -> None:
-        """Remove readings from an open window that the recorded run had closed."""
-        log = self._logs.get(start)
-        if log is not None:
-            log.remove(gone, start, self.bits)
-            if not len(log):
-                del self._logs[start]
-
-    def interrupt(self) -> None:
-        """Reopen the window that is closing with the readings left in it; its due devices stay due."""
-        closing, self._closing = self._closing, None
-        if closing is None:
-            return
-        log = self._log(closing.start)
-        for part in (*closing.walk.runs, *closing.back):
-            log.add_run(part, closing.present)
-        forced = closing.forced[closing.forced < len(closing.present)]
-        due = np.union1d(np.flatnonzero(closing.due & closing.present), forced[closing.present[forced]])
-        log.forced = np.union1d(log.forced, due)
-        self.wake()
-
     def snapshot(self) -> dict[str, Any]:
         closing = self._closing
         walk = closing and {
@@ -283,18 +307,11 @@ class BaseTier:
             "forced": closing.forced.copy(),
         }
         logs = [[start, log.snapshot()] for start, log in sorted(self._logs.items())]
-        return {
-            "closing": walk,
-            "logs": logs,
-            "credit": self.credit,
-            "news": self.news,
-            "waits_at": self._waits_at,
-        }
+        return {"closing": walk, "logs": logs}
 
     def restore(self, state: dict[str, Any]) -> None:
         self._logs = {start: ReadingLog.restored(log) for start, log in state["logs"]}
-        self.credit, self.news, self._waits_at = state["credit"], state["news"], state["waits_at"]
-        self._begin_at = NEVER
+        self.wake()
         self._closing = None
         kept = state["closing"]
         if kept is not None:

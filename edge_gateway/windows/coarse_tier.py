@@ -5,11 +5,12 @@ belong to, at an end of the time offline, is open once only.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_gateway.records.closings import CoarseStep
 from edge_gateway.records.window_block import NEVER, STATE_ROW, WINDOW_ROW, Rows, WindowBlock
 from edge_gateway.windows.closed import Harvest
 from edge_gateway.windows.ever_closed import EverClosed
@@ -22,6 +23,8 @@ from edge_gateway.windows.tiers import Emitted, Tier
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 Reduce = Callable[[int, Readings], WindowBlock]
+
+_NONE: Final = np.empty(0, np.int64)
 
 
 class CoarseTier:
@@ -93,20 +96,19 @@ class CoarseTier:
         if not of_kept.all():
             self._live.add(block.take(~of_kept))
 
-    def drop(self, rows: Rows) -> None:
-        """Drop the windows of these rows, which the recorded run had closed."""
-        for tier in self._both:
-            tier.drop(rows)
-
     def queue_due(self, live_to: Ints, kept_to: Ints, *, silent: bool = False) -> bool:
         """Queue the windows that are over, as `Tier.queue_due` does; `kept_to` is the time of kept readings."""
         queued = self._live.queue_due(live_to, silent=silent)
         return (self.keeps and self._kept.queue_due(kept_to, silent=silent)) or queued
 
-    def take(self, budget: int) -> list[Emitted]:
+    def over(self, budget: int) -> tuple[Ints, Ints]:
+        """Return what `Tier.over` does, of live windows and of kept ones."""
+        return self._live.over(budget), self._kept.over(budget)
+
+    def take(self, live: Ints, kept: Ints) -> list[Emitted]:
         """Return what `Tier.take` does, of both."""
-        live = self._live.take(budget)
-        return live + self._kept.take(budget) if self.keeps else live
+        given = self._live.take(live)
+        return given + self._kept.take(kept) if self.keeps else given
 
     def open_at(self, count: int) -> Bools:
         """Return for each series number below `count` whether a window is open, or emitted and not yet taken."""
@@ -170,13 +172,30 @@ class CoarseTiers:
         known[: len(time)] = time[: len(known)]
         return known[device]
 
-    def take(self, budget: int, harvest: Harvest) -> None:
-        """Collect the emitted rows of all tiers, and those of up to `budget` queued windows."""
-        for tiers, put in ((self.numbers, harvest.numbers), (self.states, harvest.states)):
-            for number, tier in enumerate(tiers, start=1):
-                for block, again in tier.take(max(budget, 0)):
-                    put(number, block, again)
-                    budget -= len(block.rows)
+    def take(self, budget: int, harvest: Harvest) -> list[CoarseStep]:
+        """Collect the emitted rows of all tiers, and those of up to `budget` queued windows; return the latter."""
+        steps = []
+        for place, tier in enumerate(self._all):
+            step = CoarseStep(place, *tier.over(budget))
+            if len(step.live) or len(step.kept):
+                steps.append(step)
+            budget -= self._collect(step, harvest)
+        return steps
+
+    def follow(self, steps: Sequence[CoarseStep], harvest: Harvest) -> None:
+        """Collect the emitted rows of all tiers, and those of the windows that left in these steps."""
+        recorded = {step.tier: step for step in steps}
+        for place in range(len(self._all)):
+            self._collect(recorded.get(place, CoarseStep(place, _NONE, _NONE)), harvest)
+
+    def _collect(self, step: CoarseStep, harvest: Harvest) -> int:
+        """Collect what leaves one tier; return the number of rows."""
+        of_states, number = divmod(step.tier, len(self.numbers))
+        put = harvest.states if of_states else harvest.numbers
+        taken = self._all[step.tier].take(step.live, step.kept)
+        for block, again in taken:
+            put(number + 1, block, again)
+        return sum(len(one.block.rows) for one in taken)
 
     def open_at(self, count: int) -> Bools:
         """Return for each series number below `count` whether a window of any tier is open, or not yet taken."""

@@ -14,16 +14,8 @@ MergeBlocks = Callable[[WindowBlock, WindowBlock], WindowBlock]
 """(block, block) -> merged block, where row i of both is of the same window."""
 
 
-def merge_rows(one: Rows, other: Rows) -> Rows:
-    """Merge rows of the same windows, row by row; series and start are those of `one`.
-
-    Tails are ignored: the p95 becomes NaN, and a sum that exceeds the limbs is correct only with `merge_blocks`.
-    """
-    return _merge_fixed(one, other)[0]
-
-
 def merge_blocks(one: WindowBlock, other: WindowBlock) -> WindowBlock:
-    """Merge blocks of the same windows, row by row, including tails."""
+    """Merge blocks of the same windows, row by row, including tails; series and start are those of `one`."""
     rows, spilled = _merge_fixed(one.rows, other.rows)
     if not (spilled or one.tails or other.tails):
         return WindowBlock(rows)

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_gateway.columns.frame import Frame
+from edge_gateway.records.closings import EACH, END, AtOnce, BaseStep, Closings
 from edge_gateway.records.window_block import NEVER, WindowBlock
 from edge_gateway.windows.base_tier import CREDIT_OF_A_CALL, WORTH, BaseTier, Piece
 from edge_gateway.windows.closed import Closed, Harvest
@@ -28,7 +29,6 @@ from edge_gateway.windows.late import NONE_LATE, NOTHING, Added, Late, LateReadi
 from edge_gateway.windows.late_share import LateShare
 from edge_gateway.windows.p95_series import P95Series
 from edge_gateway.windows.reading_log import Keyed
-from edge_gateway.windows.recorded import ClosedRanges, Recorded
 from edge_gateway.windows.reduce import Readings, numbers, rows_of_states, rows_of_values, states
 from edge_gateway.windows.series_columns import SeriesColumns
 from edge_gateway.windows.watermarks import Watermarks
@@ -83,9 +83,16 @@ class Windows:
         self._ever, *coarser_ever = self.ever.tiers
         self._coarser = CoarseTiers(coarser_ever, series, self._watermarks.gaps)
         self._looked_at = 0
+        """The base tier's credit when coarser windows were last searched."""
         self.late_share = LateShare(late_share)
-        self.recorded: Recorded | None = None
-        """What the journal record that is being replayed led to, if the replay must follow it."""
+        self.begin_input()
+
+    def begin_input(self, recorded: Closings | None = None) -> None:
+        """Begin an input. What is `recorded` of it leaves with it; None for what is due, at this program's pace."""
+        self._recorded = recorded
+        self._frame = -1
+        self.closings = Closings() if recorded is None else recorded
+        """What left since."""
 
     # --- readings
 
@@ -97,11 +104,12 @@ class Windows:
             listening_ms: the listening clock when the frame arrived.
             trusted: whether the frame's arrival time can be trusted; if not, no reading is too far in the future.
         """
+        self._frame += 1
         if not frame.rows:
             return NOTHING
         self._watermarks.grow(int(frame.device.max()) + 1)
         start = frame.ts - frame.ts % self._base
-        taken = self._late_rows(frame, start)
+        taken = self._watermarks.are_late(frame.device, start) | self._ever.gone(frame.device, frame.ts)
         late = self._take_late(frame, taken, listening_ms) if taken.any() else NONE_LATE
         cap = frame.arrival + self._skew if trusted else None
         if self._watermarks.observe(frame.device, frame.ts, cap, listening_ms):
@@ -112,30 +120,43 @@ class Windows:
         self._open.credit += len(frame.row) + len(frame.state_row) + CREDIT_OF_A_CALL
         return Added(late, closed)
 
-    def _late_rows(self, frame: Frame, start: Ints) -> Bools:
-        """Return which rows of a frame belong to closed windows, or to windows that the history may have given up."""
-        if self.recorded is not None:
-            return self.recorded.late_rows(frame.device, start, self._base, self._series.series_device)
-        return self._watermarks.are_late(frame.device, start) | self._ever.gone(frame.device, frame.ts)
-
     def _close_at_once(self, frame: Frame, start: Ints, taken: Bools) -> Closed:
-        """Close windows that are due as their readings arrive, if there are many; mark their rows in `taken`.
+        """Close windows that are due as their readings arrive, if there are many; mark their rows in `taken`."""
+        chosen = self._at_once(frame, start, taken)
+        if not chosen:
+            return NOTHING.closed
+        harvest = Harvest()
+        for windows in chosen:
+            over = ~taken & windows.hold(frame.device, start)
+            taken |= over
+            self._close_windows(windows, readings_of(frame, over), harvest)
+        return harvest.closed()
 
-        What the devices already have open in due windows closes with them, so that coarser windows are fed in order.
-        """
-        if self.recorded is not None or not (over := self._open.over(start, frame.device, taken)).any():
-            return NOTHING.closed
-        taken |= over
-        self._watermarks.close_in_gaps(frame.device[over], start[over])
-        pulled = self._open.pull(np.unique(frame.device[over]), self._series.series_device)
-        parts = [*readings_of(frame, over), *(keyed.readings(at, self._open.bits) for at, keyed in pulled)]
+    def _at_once(self, frame: Frame, start: Ints, late: Bools) -> Sequence[AtOnce]:
+        """Return the windows to close at once: those of due rows, and other due ones that their devices have open."""
+        if self._recorded is not None:
+            return [one for one in self._recorded.at_once if one.lap in {self._frame, EACH}]
+        over = self._open.over(start, frame.device, late)
+        if not over.any():
+            return ()
+        device, start = frame.device[over], start[over]
+        self._watermarks.close_in_gaps(device, start)
+        for at, devices in self._open.due_with(np.unique(device)):
+            device, start = np.append(device, devices), np.append(start, np.full(len(devices), at))
+        self.closings.at_once.append(AtOnce(self._frame, *np.unique([device, start], axis=1)))
+        return self.closings.at_once[-1:]
+
+    def _close_windows(self, windows: AtOnce, arrived: Sequence[Readings], harvest: Harvest) -> None:
+        """Close base windows with what is open in them and what arrived for them."""
+        self._watermarks.close_in_gaps(windows.device, windows.start)
+        pulled = self._open.pull(windows.device, windows.start, self._series.series_device)
+        parts = [*arrived, *(keyed.readings(at, self._open.bits) for at, keyed in pulled)]
         if not parts:  # messages none of whose values is good
-            return NOTHING.closed
+            return
         ordered = Readings.joined(parts).ordered()
         devices = self._series.series_device[ordered.series]
         is_text = self._series.series_is_state[ordered.series]
         known = ~self._ever.gone(devices, ordered.ts)
-        harvest = Harvest()
         for chosen, reduce, put, tiers in (
             (~is_text, self._number_rows, harvest.numbers, self._coarser.numbers),
             (is_text, states, harvest.states, self._coarser.states),
@@ -145,7 +166,6 @@ class Windows:
             for tier in tiers:
                 tier.add_readings(ordered.rows(chosen & known), reduce)
         self._ever.closed(devices, ordered.ts - ordered.ts % self._base + self._base)
-        return harvest.closed()
 
     def _number_rows(self, every: int, readings: Readings) -> WindowBlock:
         return numbers(every, readings, self._p95())
@@ -162,11 +182,9 @@ class Windows:
 
     def _take_late(self, frame: Frame, rows: Bools, now: int) -> Late:
         """Merge late readings into open coarser windows, and mark those the store must merge."""
-        of_record = self.recorded
-        tiers = (None, None) if of_record is None else (of_record.late.tiers, of_record.late_states.tiers)
         late = Late(
-            self._where(frame, numbers_of(frame, rows), self._coarser.numbers, tiers[0], now),
-            self._where(frame, states_of(frame, rows), self._coarser.states, tiers[1], now),
+            self._where(frame, numbers_of(frame, rows), self._coarser.numbers, now),
+            self._where(frame, states_of(frame, rows), self._coarser.states, now),
         )
         for number, tier in enumerate(self._coarser.numbers if len(late.numbers) else (), start=1):
             tier.add(rows_of_values(tier.every, late.numbers.not_stored(number), self._p95()))
@@ -174,15 +192,11 @@ class Windows:
             tier.add(rows_of_states(tier.every, late.states.not_stored(number)))
         return late
 
-    def _where(
-        self, frame: Frame, taken: Taken, tiers: Sequence[CoarseTier], recorded: Ints | None, now: int
-    ) -> LateReadings:
+    def _where(self, frame: Frame, taken: Taken, tiers: Sequence[CoarseTier], now: int) -> LateReadings:
         device = frame.device[taken.row]
         over = self.late_share.over(device, now)
         behind = self.ever.gone(device, taken.readings.ts)
         bits = stored_in(tiers, taken.readings, self._watermarks.closed_to[device], over, behind)
-        if recorded is not None and len(recorded) == len(bits):
-            bits = recorded
         self.ever.merged_late(device, taken.readings.ts, bits)
         return LateReadings(taken.row, device, bits, taken.readings)
 
@@ -246,10 +260,6 @@ class Windows:
         """Return the newest plausible time of a device, ms; None before its first reading."""
         return self._watermarks.newest_of(device)
 
-    def watermark(self, device: int) -> int | None:
-        """Return the time up to which a device's readings are complete, ms; None before its first reading."""
-        return self._watermarks.of(device)
-
     def next_start(self, device: int) -> int:
         """Return the start of the first base window not opened yet, ms; 0 before the first reading."""
         return self._watermarks.next_start(device)
@@ -277,50 +287,42 @@ class Windows:
         The budget grows with each window opened since the last call, or windows could open faster than they close.
         """
         opened, self._open.opened = self._open.opened, 0
-        if self.recorded is not None:
-            self._close_as(self.recorded)
-            return Closed()
-        budget += CHEAPEST_WINDOW * opened
         harvest = Harvest()
-        budget = self._close_base(budget, harvest)
-        if not self._open.closing:
-            self._close_coarser()
-        self._coarser.take(budget, harvest)
+        if self._recorded is not None:
+            self._follow(self._recorded, harvest)
+        else:
+            budget = self._close_base(budget + CHEAPEST_WINDOW * opened, harvest)
+            if not self._open.closing:
+                self._close_coarser()
+            self.closings.coarse += self._coarser.take(budget, harvest)
         return harvest.closed()
 
     def _close_base(self, budget: int, harvest: Harvest) -> int:
         """Close due base windows; return what is left of the budget."""
-        while budget > 0 and (self._open.closing or self._open.begin()):
-            piece = self._open.take(budget, self._series.series_device)
-            self._reduce(piece, harvest)
-            budget -= max(piece.cost, CHEAPEST_WINDOW)
+        while budget > 0 and (step := self._open.step(budget)) is not None:
+            self.closings.base.append(step)
+            budget -= max(self._take(step, harvest), CHEAPEST_WINDOW)
         return budget
 
-    def _close_as(self, recorded: Recorded) -> None:
-        """Close exactly what the journal record says: the store has these rows."""
-        self._open.interrupt()
-        for kind, tiers in (
-            (recorded.numbers, self._coarser.numbers),
-            (recorded.states, self._coarser.states),
-        ):
-            for number, block in kind:
-                if not number and len(block.rows):
-                    self._close_base_as(block, tiers)
-            for number, block in kind:
-                if number:
-                    tiers[number - 1].drop(block.rows)
+    def _take(self, step: BaseStep, harvest: Harvest) -> int:
+        """Close a piece of a base window; return its cost."""
+        piece = self._open.take(step, self._series.series_device)
+        self._reduce(piece, harvest)
+        return piece.cost
 
-    def _close_base_as(self, block: WindowBlock, tiers: Sequence[CoarseTier]) -> None:
-        for start in np.unique(block.rows["start"]).tolist():
-            closed = block.take(block.rows["start"] == start)
-            _, taken = self._ever.judge(closed, self._series.series_device)
-            for tier in tiers:
-                tier.add(taken)
-            self._open.remove(start, ClosedRanges.of(closed.rows))
-            devices = self._series.series_device[closed.rows["series"]]
-            self._watermarks.close_window(devices, start)
-            self._ever.closed(devices, start + self._base)
-        self._watermarks.crossed = True
+    def _follow(self, recorded: Closings, harvest: Harvest) -> None:
+        """Close what the journal record says: the store has these windows."""
+        for one in recorded.at_once:
+            if one.lap == END:
+                self._close_windows(one, (), harvest)
+        for step in recorded.base:
+            if self._open.follow(step):
+                self._take(step, harvest)
+        if recorded.caught_up:
+            self._watermarks.close_to_due()
+        if recorded.looked:
+            self._queue_over()
+        self._coarser.follow(recorded.coarse, harvest)
 
     def _reduce(self, piece: Piece, harvest: Harvest) -> None:
         """Reduce readings of one base window; collect their rows and merge them into the coarser windows."""
@@ -346,12 +348,16 @@ class Windows:
         This scans all accumulators, so it runs only once an eighth as many readings arrived since as there are series.
         """
         if not self._open.news:
-            self._watermarks.close_to_due()
+            self.closings.caught_up = self._watermarks.close_to_due()
         since = self._open.credit - self._looked_at
         if self._watermarks.crossed and WORTH * since >= len(self._series.series_device):
-            self._coarser.queue_over(self._watermarks.closed_to)
-            self._watermarks.crossed = False
+            self.closings.looked = True
+            self._queue_over()
             self._looked_at = self._open.credit
+
+    def _queue_over(self) -> None:
+        self._coarser.queue_over(self._watermarks.closed_to)
+        self._watermarks.crossed = False
 
     def drain(self) -> Closed:
         """Close every open window, whatever its time, and return them all."""
@@ -372,7 +378,6 @@ class Windows:
             "marks": self._watermarks.snapshot(),
             "open": self._open.snapshot(),
             "coarser": self._coarser.snapshot(),
-            "looked_at": self._looked_at,
             "late_share": self.late_share.snapshot(),
             "ever": self.ever.snapshot(),
         }
@@ -381,6 +386,6 @@ class Windows:
         self._watermarks.restore(state["marks"])
         self._open.restore(state["open"])
         self._coarser.restore(state["coarser"])
-        self._looked_at = state["looked_at"]
+        self._looked_at = 0
         self.late_share.restore(state["late_share"])
         self.ever.restore(state["ever"])

@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_gateway.windows.recorded import ClosedRanges
+from edge_gateway.records.closings import ALL
 from edge_gateway.windows.reduce import Readings
 
 Ints = NDArray[np.int64]
@@ -152,14 +152,11 @@ class ReadingLog:
         """Return all readings, as runs and the tail."""
         return [*self.runs, self._tail.rows(slice(0, self._used))]
 
-    def remove(self, gone: ClosedRanges, start: int, bits: int) -> None:
-        """Remove the readings in `gone`; `start` and `bits` as in `Keyed.readings`."""
-        self.seal()
-        left = []
-        for run in self.runs:
-            ts = start + (run.key & ((1 << bits) - 1))
-            left.append(run.rows(~gone.among(run.key >> bits, ts)))
-        self.runs = [run for run in left if len(run.key)]
+    def closing(self, due: Bools) -> Bools:
+        """Return which of the devices present close, by device number, where those `due` do and the forced ones."""
+        closing: Bools = due & self.present
+        closing[self.forced] = self.present[self.forced]
+        return closing
 
     def pull(self, devices: Ints, series_device: Ints, bits: int) -> Keyed:
         """Remove and return all readings of these devices."""
@@ -188,7 +185,6 @@ class ReadingLog:
             "present": np.flatnonzero(self.present),
             "devices": len(self.present),
             "forced": self.forced.copy(),
-            "looked_at": self.looked_at,
         }
 
     @classmethod
@@ -199,7 +195,7 @@ class ReadingLog:
         log._used = len(log._tail.key)
         log.present = np.zeros(state["devices"], np.bool_)
         log.present[state["present"]] = True
-        log.forced, log.looked_at = state["forced"].copy(), state["looked_at"]
+        log.forced = state["forced"].copy()
         return log
 
 
@@ -219,16 +215,22 @@ class Walk:
     def runs(self) -> list[Keyed]:
         return self._runs
 
-    def take(self, about: int) -> Keyed:
-        """Take about `about` readings, sorted by (key, value)."""
-        if self.left <= about:
+    def cut(self, about: int) -> int:
+        """Return the first series that stays when about `about` readings are taken; ALL if none does."""
+        return ALL if self.left <= about else self._cut(about)
+
+    def take(self, upto: int) -> Keyed:
+        """Take the readings of series below `upto`, or ALL, sorted by (key, value)."""
+        if upto == ALL:
             parts, self._runs = self._runs, []
         else:
-            upto = self._cut(about) << self._bits
-            cuts = [int(np.searchsorted(run.key, upto)) for run in self._runs]
+            end = upto << self._bits
+            cuts = [int(np.searchsorted(run.key, end)) for run in self._runs]
             pairs = list(zip(self._runs, cuts, strict=True))
             parts = [run.rows(slice(0, cut)) for run, cut in pairs if cut]
             self._runs = [run.rows(slice(cut, None)) for run, cut in pairs if cut < len(run.key)]
+        if not parts:
+            return _room(0)
         return (parts[0] if len(parts) == 1 else joined(parts).by_key()).by_value()
 
     def _cut(self, about: int) -> int:

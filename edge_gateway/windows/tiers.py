@@ -4,7 +4,7 @@ A window that has been emitted, because its device fell silent or its clock step
 rows of it come. It is then emitted once more with the new readings only, and the store merges the two.
 """
 
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,9 @@ from edge_gateway.windows.series_columns import SeriesColumns
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
+
+_NONE: Final = np.empty(0, np.int64)
+_NOTHING_QUEUED: Final = _NONE, _NONE
 
 
 class Emitted(NamedTuple):
@@ -49,7 +52,8 @@ class Tier:
         self._rows = empty_rows(dtype, 0)
         self._tails: dict[int, Tail] = {}
         self._queued = np.empty(0, np.int64)
-        self._queue: list[tuple[Ints, Ints]] = []
+        self._queue = _NOTHING_QUEUED
+        """Series and starts (ms) of windows that are over, in the order in which they leave."""
         self._emitted: list[Emitted] = []
 
     def start_of(self, series: Ints) -> Ints:
@@ -144,17 +148,6 @@ class Tier:
             for number in series.tolist():
                 self._tails.pop(number, None)
 
-    def drop(self, rows: Rows) -> None:
-        """Drop the accumulators and emitted rows of these windows, which the recorded run had closed."""
-        self._empty(rows["series"][self.start_of(rows["series"]) == rows["start"]])
-        live = [(series, start, self.start_of(series) == start) for series, start in self._queue]
-        self._queue = [(series[still], start[still]) for series, start, still in live if still.any()]
-        gone = set(keys(rows))
-        self._again -= gone
-        self._note_closed(rows)
-        left = [_without(one, gone) for one in self._emitted]
-        self._emitted = [one for one in left if len(one.block.rows)]
-
     def queue_due(self, time_of: Ints, *, silent: bool = False) -> bool:
         """Queue the accumulators whose window is over; return whether there were any.
 
@@ -170,19 +163,29 @@ class Tier:
         due = np.flatnonzero((start != NEVER) & over & (self._queued[: len(start)] != start))
         if not len(due):
             return False
-        self._queue.append((due, start[due]))
+        series, starts = self._queue
+        self._queue = np.concatenate([series, due]), np.concatenate([starts, start[due]])
         self._queued[due] = start[due]
         return True
 
-    def take(self, budget: int) -> list[Emitted]:
-        """Return the emitted rows, and those of up to `budget` queued accumulators."""
-        while self._queue and budget > 0:
-            series, start = self._queue[0]
-            piece, self._queue[0] = series[:budget], (series[budget:], start[budget:])
-            budget -= len(piece)
-            self._emit(piece[self._rows["start"][piece] == start[: len(piece)]])
-            if not len(self._queue[0][0]):
-                self._queue.pop(0)
+    def over(self, budget: int) -> Ints:
+        """Return the series of up to `budget` windows that are over, those queued first."""
+        series, start = self._queue
+        if not len(series) or budget <= 0:
+            return _NONE
+        first: Ints = series[self._rows["start"][series] == start][:budget]
+        if len(first) > 1 and len(first) != len(places := np.unique(first, return_index=True)[1]):
+            first = first[np.sort(places)]  # queued twice: it left in between, and opened again
+        return first
+
+    def take(self, series: Ints) -> list[Emitted]:
+        """Return the emitted rows, and those of the open windows of these series."""
+        if len(series):
+            self._emit(series[self.start_of(series) != NEVER])
+        series, start = self._queue
+        if len(series):
+            live = self._rows["start"][series] == start
+            self._queue = series[live], start[live]
         given, self._emitted = self._emitted, []
         return given
 
@@ -201,8 +204,8 @@ class Tier:
 
     @property
     def used(self) -> bool:
-        """Whether any window may be open, or emitted and not yet taken; false only if none was since the start."""
-        return len(self._rows) > 0 or self.waiting
+        """Whether any window may be open; false only if none was since the start."""
+        return len(self._rows) > 0
 
     @property
     def open_windows(self) -> int:
@@ -212,14 +215,14 @@ class Tier:
     @property
     def waiting(self) -> bool:
         """Whether rows are queued, or emitted and not yet taken."""
-        return bool(self._queue or self._emitted)
+        return bool(len(self._queue[0]) or self._emitted)
 
     def snapshot(self) -> dict[str, Any]:
         used = np.flatnonzero(self._rows["start"] != NEVER)
         return {
             "open": self._block(used).snapshot(),
             "queued": self._queued[used],
-            "queue": [[series.copy(), start.copy()] for series, start in self._queue],
+            "queue": [column.copy() for column in self._queue],
             "given": [{**one.block.snapshot(), "again": one.again} for one in self._emitted],
             "again": [list(key) for key in sorted(self._again)],
         }
@@ -231,11 +234,6 @@ class Tier:
         self._grow(series)
         self._rows[series], self._queued[series] = block.rows, state["queued"]
         self._tails = {int(series[place]): tail for place, tail in block.tails.items()}
-        self._queue = [(series.copy(), start.copy()) for series, start in state["queue"]]
+        self._queue = state["queue"][0].copy(), state["queue"][1].copy()
         self._emitted = [Emitted(WindowBlock.restored(given), given["again"]) for given in state["given"]]
         self._again = {(series, start) for series, start in state["again"]}
-
-
-def _without(one: Emitted, gone: set[Key]) -> Emitted:
-    kept = np.array([key not in gone for key in keys(one.block.rows)], np.bool_)
-    return Emitted(one.block.take(kept), None if one.again is None else one.again[kept])

@@ -96,11 +96,6 @@ class Watermarks:
         held, ripe = self.gaps.due(start, devices)
         return np.where(held, ripe, due)
 
-    def close_window(self, devices: Ints, start: int) -> None:
-        """Note that the window of these devices that starts at `start` closes, and all before it."""
-        self.close_to(devices, start + self._base)
-        self.close_in_gaps(devices, start)
-
     def close_in_gaps(self, devices: Ints, start: Ints | int) -> None:
         """Note that windows of these devices close that may lie in gaps; `start` is theirs."""
         self.crossed |= self.gaps.close(devices, start)

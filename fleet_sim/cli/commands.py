@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from fleet_config.problems import ProblemsFound
-from fleet_console import command_line
+from fleet_console import command_line, interrupts
 from fleet_console.command_line import Command, Explained
 
 BAD_INPUT = 2
@@ -65,6 +65,7 @@ def explained(error: Exception) -> Explained | None:
     from fleet_sim.judging.stored import StoredUnreachable, StoredUnreadable
     from fleet_sim.ledger.reading import LedgerUnreadable, StillRunning
     from fleet_sim.recordings.reading import RecordingUnreadable
+    from fleet_sim.runtime.stopping import StoppedEarly
     from fleet_wire.errors import ConnectRefused
 
     match error:
@@ -72,6 +73,10 @@ def explained(error: Exception) -> Explained | None:
             return Explained([str(error)], BAD_INPUT)
         case CannotReach() | StoredUnreachable() | ConnectRefused():
             return Explained([str(error)], UNREACHABLE)
+        case StoppedEarly():
+            return Explained(
+                [str(error)], interrupts.INTERRUPTED if error.reason == "interrupted" else UNREACHABLE
+            )
         case StillRunning():
             return Explained([str(error)], INCONCLUSIVE)
     return None

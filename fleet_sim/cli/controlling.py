@@ -177,6 +177,7 @@ def ask(run_dir: Path, request: dict[str, Any], patience: float) -> Any:
 
     from fleet_sim.devices.endpoint import CannotReach
     from fleet_sim.runtime.requests import socket_of
+    from fleet_wire.errors import system_text
     from fleet_wire.local_socket import NotRunning, RequestFailed, call
 
     try:
@@ -188,4 +189,4 @@ def ask(run_dir: Path, request: dict[str, Any], patience: float) -> Any:
     except TimeoutError:
         raise
     except OSError as problem:
-        raise CannotReach(f"cannot ask the fleet in {run_dir}: {problem.strerror or problem}") from None
+        raise CannotReach(f"cannot ask the fleet in {run_dir}: {system_text(problem)}") from None

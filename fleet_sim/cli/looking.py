@@ -238,9 +238,11 @@ def init(
         )
     if path.exists():
         raise typer.BadParameter(f"{path} exists already; give another path")
+    from fleet_wire.errors import system_text
+
     text = path_of(profile).read_text(encoding="utf-8")
     try:
         path.write_text(text, encoding="utf-8")
     except OSError as problem:
-        raise typer.BadParameter(f"{path} cannot be written: {problem.strerror}") from None
+        raise typer.BadParameter(f"{path} cannot be written: {system_text(problem)}") from None
     say(f"wrote {path}; try: fleet-sim run {path}")

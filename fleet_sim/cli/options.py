@@ -272,6 +272,7 @@ def endpoint(broker: Broker, password: str | None, bind: str | None) -> Endpoint
     import ssl
 
     from fleet_sim.scenario.broker import endpoint_of
+    from fleet_wire.errors import system_text
 
     addresses = [each.strip() for each in bind.split(",")] if bind else []
     for each in addresses:
@@ -284,7 +285,7 @@ def endpoint(broker: Broker, password: str | None, bind: str | None) -> Endpoint
             "--cafile, --cert or --key: not a certificate and its key in PEM form"
         ) from None
     except OSError as problem:
-        raise typer.BadParameter(f"--cafile, --cert or --key: {problem.strerror}") from None
+        raise typer.BadParameter(f"--cafile, --cert or --key: {system_text(problem)}") from None
 
 
 def file_to_write(path: Path | None, option: str) -> Path | None:
@@ -298,11 +299,13 @@ def file_to_write(path: Path | None, option: str) -> Path | None:
 
 def directory_for(report: Path | None, name: str) -> Path:
     """Make the directory for the files of a run; a usage error if it holds a run, or cannot be made."""
+    from fleet_wire.errors import system_text
+
     directory = report or Path(".fleet-sim") / f"{name}-{datetime.now(tz=UTC):%Y%m%d-%H%M%S}"
     if (directory / "ledger.frames").exists():
         raise typer.BadParameter(f"--report: {directory} holds a run already; give another directory")
     try:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as problem:
-        raise typer.BadParameter(f"--report: {directory} cannot be made: {problem.strerror}") from None
+        raise typer.BadParameter(f"--report: {directory} cannot be made: {system_text(problem)}") from None
     return directory

@@ -111,8 +111,9 @@ def run(
 
 def _write_junit(path: Path, suite: str, checks: Sequence[Check], seconds: float) -> None:
     from fleet_sim.judging.junit import junit
+    from fleet_wire.errors import system_text
 
     try:
         junit(path, suite, checks, seconds)
     except OSError as problem:
-        raise typer.BadParameter(f"--junit: {path} cannot be written: {problem.strerror}") from None
+        raise typer.BadParameter(f"--junit: {path} cannot be written: {system_text(problem)}") from None

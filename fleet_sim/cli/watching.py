@@ -13,12 +13,16 @@ from fleet_sim.runtime.fleet import FleetRun
 from fleet_sim.runtime.live import LiveView
 from fleet_sim.runtime.requests import answering, socket_of
 from fleet_wire import local_socket
+from fleet_wire.errors import system_text
 
 __all__ = ["run_watched"]
 
 
 def run_watched(fleet: FleetRun | ReplayRun, *, quiet: bool) -> RunResult:
-    """Run with the live line (none if `quiet`) until the fleet ends; SIGINT and SIGTERM end it in order."""
+    """Run with the live line (none if `quiet`) until the fleet ends; SIGINT and SIGTERM end it in order.
+
+    A second one ends the wait for messages under way.
+    """
     return asyncio.run(_watched(fleet, quiet=quiet))
 
 
@@ -26,11 +30,12 @@ async def _watched(fleet: FleetRun | ReplayRun, *, quiet: bool) -> RunResult:
     collect_rarely()
 
     def on_signal(number: int) -> None:
-        fleet.stop(INTERRUPTED if number == signal.SIGINT else TERMINATED)
+        fleet.stop(INTERRUPTED if number == signal.SIGINT else TERMINATED, hurry=True)
 
     with ended_by(on_signal):
         async with AsyncExitStack() as stack:
             fleet.on_second = stack.enter_context(LiveView(console, quiet=quiet)).show
+            fleet.warn = complain
             if isinstance(fleet, FleetRun):
                 await _listen(stack, fleet)
             return await fleet.run()
@@ -43,4 +48,4 @@ async def _listen(stack: AsyncExitStack, fleet: FleetRun) -> None:
     try:
         await stack.enter_async_context(local_socket.serve(socket_of(directory), answering(fleet)))
     except OSError as problem:
-        complain(f"`ctl` cannot reach this run: {problem.strerror or problem}")
+        complain(f"`ctl` cannot reach this run: {system_text(problem)}")

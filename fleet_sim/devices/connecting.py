@@ -172,6 +172,12 @@ class Connector:
         elif device.alive and not self._is_away(device):
             self.enqueue(device, next(delays()))
 
+    def usurped(self, device: Device, why: str) -> None:
+        """Keep a device off the network whose id another client uses: to connect would only take the session back."""
+        self.block(device)
+        self.troubles[device.index] = why
+        self.gave_up.add(device.index)
+
     def hurry(self) -> None:
         """Connect those that wait now, and let what is inside slow links come out: for the end of a run."""
         now = monotonic()
@@ -230,10 +236,11 @@ class Connector:
             session.abort()
 
     async def disconnect_all(self, devices: Iterable[Device]) -> None:
-        """Disconnect devices in order, their wills published."""
-        for device in devices:
-            session = self._sessions.get(device.index)
-            if session is not None and device.online:
-                device.online = False
-                self._seen(device, False, True)
-                await session.disconnect(with_will=True)
+        """Disconnect devices in order, their wills published; a broker that takes nothing holds none of them up."""
+        async with asyncio.TaskGroup() as tasks:
+            for device in devices:
+                session = self._sessions.get(device.index)
+                if session is not None and device.online:
+                    device.online = False
+                    self._seen(device, False, True)
+                    tasks.create_task(session.disconnect(with_will=True))

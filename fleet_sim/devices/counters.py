@@ -31,6 +31,7 @@ class Snapshot:
     notices: int
     alerts: int
     overruns: int
+    gave_up: int
     ack: Percentiles
     lag: Percentiles
     lag_now: Percentiles
@@ -44,8 +45,8 @@ class Snapshot:
 class Counters:
     """Counters of a run. `made` counts messages numbered, `published` every PUBLISH of them, again or not.
 
-    `forgotten` are publishes without a PUBACK to wait for: at QoS 0, or of a device that crashed. `refusals` counts
-    those that the broker refused by its reason code.
+    `missing` counts the messages that receipts named missing. `forgotten` are publishes without a PUBACK to wait for:
+    at QoS 0, or of a device that crashed. `refusals` counts those that the broker refused by its reason code.
     """
 
     made: int = 0
@@ -61,6 +62,7 @@ class Counters:
     reconnects: int = 0
     disconnects: int = 0
     receipts: int = 0
+    missing: int = 0
     commands: int = 0
     executed: int = 0
     notices: int = 0

@@ -38,6 +38,8 @@ __all__ = ["Device"]
 
 FAILURE = 0x80
 """MQTT 5: reason codes from here on are failures."""
+MOST_BIRTHS = 8
+"""A device remembers its latest births, to tell another client's from its own."""
 MOST_UNACKED = 100
 """Messages in flight to the broker; further ones wait in the device's buffer."""
 
@@ -50,8 +52,8 @@ class Device:
     """
 
     __slots__ = (
-        "alive", "earlier", "group", "identity", "index", "memory", "online", "outbox", "row", "session", "skew_ms",
-        "started", "telemetry", "world",
+        "alive", "announced", "births", "earlier", "group", "identity", "index", "memory", "online", "outbox", "row",
+        "session", "skew_ms", "started", "telemetry", "world",
     )  # fmt: skip
 
     def __init__(
@@ -71,6 +73,8 @@ class Device:
         self.alive = True
         self.started = False
         self.skew_ms = 0.0
+        self.births: tuple[bytes, ...] = ()
+        self.announced = False
 
     # Sending
 
@@ -203,12 +207,27 @@ class Device:
         assert self.session is not None
         self.online = True
         self.started = True
-        self.session.publish(self.topic(STATUS), self.birth(), retain=True)
+        self._announce(self.birth())
+
+    def _announce(self, birth: bytes) -> None:
+        assert self.session is not None
+        self.births = (*self.births[1 - MOST_BIRTHS :], birth)
+        self.session.publish(self.topic(STATUS), birth, retain=True, on_ack=self._announced)
+
+    def _announced(self, code: int) -> None:
+        self.announced = self.announced or code < FAILURE
+
+    def is_foreign(self, birth: bytes) -> bool:
+        """Say whether a birth on this device's topic is another client's.
+
+        Before the broker has one of its own, it may be of an earlier run.
+        """
+        return self.announced and birth not in self.births
 
     def give_up(self) -> None:
         """Announce that what is not sent by now will never come, or a gateway would wait for it forever."""
         if self.session is not None and self.online:
-            self.session.publish(self.topic(STATUS), self.birth(holding=False), retain=True)
+            self._announce(self.birth(holding=False))
 
     def restart(self, boot: int, *, keep: bool) -> None:
         """Start again with a new boot; with `keep` what is held survives, else only the commands' memory."""
@@ -248,6 +267,7 @@ class Device:
             return
         world.counters.receipts += 1
         named = sum(last - first + 1 for first, last in receipt.missing)
+        world.counters.missing += named
         world.receipts.extend((self.index, receipt.boot, receipt.upto, min(named, 2**63 - 1), world.now_us()))
         for outbox in (*self.earlier, self.outbox):
             if outbox.boot == receipt.boot:

@@ -19,8 +19,9 @@ async def probe(endpoint: Endpoint, client_id: str) -> None:
         await session.connect()
     except ConnectionLost as problem:
         why = str(problem).removeprefix(f"cannot reach {endpoint.url}: ")
+        why = why.replace(f"{endpoint.url} did", "it did")
         raise CannotReach(
             f"no broker at {endpoint.url}: {why}; "
-            "start one, e.g. `mosquitto`, or say where it is with -H HOST -p PORT"
+            "start one, e.g. `edge-gateway run --embedded` or `mosquitto`, or say where it is with -H HOST -p PORT"
         ) from None
     await session.disconnect()

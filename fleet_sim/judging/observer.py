@@ -1,6 +1,6 @@
 """Records what gateways publish: their status, and every alert transition."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import mqtt5
@@ -32,6 +32,8 @@ class Observer:
         self._first = True
         self._seen: set[tuple[str, str, str, int]] = set()
         self.statuses: dict[str, dict[str, Any]] = {}
+        self.on_device_status: Callable[[str, bytes], None] = lambda _topic, _payload: None
+        """Called with topic and payload of what arrives for `follow`."""
 
     async def watch(self, endpoint: Endpoint, client_id: str, lost: Callable[[ConnectionLost], None]) -> None:
         """Connect and subscribe; `lost` is called when that connection ends.
@@ -45,6 +47,15 @@ class Observer:
         connected = await self._session.connect()
         self._subscribed_us = self._now_us()
         await self._session.subscribe(FILTERS, session_present=connected.session_present)
+
+    async def follow(self, topics: Sequence[str]) -> None:
+        """Subscribe to the status of devices as well; the retained ones come at once."""
+        if self._session is not None:
+            await self._session.subscribe(topics, session_present=False)
+
+    async def unfollow(self, topics: Sequence[str]) -> None:
+        if self._session is not None:
+            await self._session.unsubscribe(topics)
 
     def abandon(self) -> None:
         if self._session is not None:
@@ -71,6 +82,8 @@ class Observer:
                 self._status(gateway.gateway, decode_gateway_status(payload))
             elif (place := parse_alert_topic(topic)) is not None:
                 self._alert(place.site, payload)
+            else:
+                self.on_device_status(topic, payload)
         except MalformedMessage:
             self._counters.malformed += 1
 

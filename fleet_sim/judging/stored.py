@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 
 from fleet_sim.judging.grade import LEVELS, Alert
 from fleet_sim.ledger.expected import Facts
+from fleet_wire.errors import system_text, tls_fault
 from fleet_wire.printable import printable
 
 __all__ = [
@@ -91,7 +92,7 @@ def history_from_file(path: Path) -> list[dict[str, Any]]:
     try:
         return list(json_lines(path.read_text(encoding="utf-8").split("\n"), str(path)))
     except OSError as problem:
-        raise StoredUnreadable(f"cannot read {path}: {problem.strerror}") from None
+        raise StoredUnreadable(f"cannot read {path}: {system_text(problem)}") from None
     except UnicodeDecodeError:
         raise StoredUnreadable(f"cannot read {path}: it is not UTF-8 text") from None
 
@@ -112,7 +113,7 @@ def history_from_command(command: str, *, within: float = COMMAND_TIMEOUT) -> li
             check=False,
         )
     except OSError as problem:
-        raise StoredUnreadable(f"cannot run `{command}`: {problem.strerror}: {words[0]}") from None
+        raise StoredUnreadable(f"cannot run `{command}`: {system_text(problem)}: {words[0]}") from None
     except subprocess.TimeoutExpired:
         raise StoredUnreachable(
             f"`{command}` was stopped: it took longer than {within:g} s; run it by hand to see what it waits for"
@@ -306,7 +307,7 @@ def _cause(problem: BaseException) -> str:
     error: Any = problem
     while isinstance(error, BaseException):
         if isinstance(error, OSError) and error.strerror:
-            text = error.strerror
+            text = tls_fault(error) or system_text(error)
         elif isinstance(error, TimeoutError):
             text = "no answer in time"
         error = error.__cause__ or error.__context__

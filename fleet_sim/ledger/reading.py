@@ -14,6 +14,7 @@ import numpy.typing as npt
 import zstandard
 
 from fleet_sim.ledger.writing import FILE_NAME, FORMAT, TABLES, VOID
+from fleet_wire.errors import system_text
 
 __all__ = ["DeviceEntry", "Ledger", "LedgerUnreadable", "Readings", "StillRunning", "Table", "read_ledger"]
 
@@ -137,7 +138,7 @@ def read_ledger(directory: Path) -> Ledger:
         ) from None
     except OSError as problem:
         raise LedgerUnreadable(
-            f"cannot read {path}: {problem.strerror}; give a run directory that you may read"
+            f"cannot read {path}: {system_text(problem)}; give a run directory that you may read"
         ) from None
     except (zstandard.ZstdError, msgspec.DecodeError, LookupError, TypeError, ValueError):
         raise LedgerUnreadable(f"{path}: not what `fleet-sim run` of this version writes") from None

@@ -19,6 +19,7 @@ from zoneinfo import ZoneInfo
 
 from fleet_sim.ledger.writing import MAX_METRICS
 from fleet_sim.recordings.mapping import Mapping, legal_name
+from fleet_wire.errors import system_text
 from fleet_wire.topics import is_level
 
 __all__ = ["RecordedSample", "Recording", "RecordingUnreadable", "read_recording"]
@@ -79,7 +80,7 @@ def read_recording(path: Path, mapping: Mapping) -> Recording:
             for row in rows:
                 _count_row(recording, mapping, row, rows.line_num)
     except OSError as problem:
-        raise RecordingUnreadable(f"cannot read {path}: {problem.strerror}") from None
+        raise RecordingUnreadable(f"cannot read {path}: {system_text(problem)}") from None
     except (UnicodeDecodeError, csv.Error) as problem:
         raise RecordingUnreadable(f"{path}: {problem}; check the mapping's encoding and separator") from None
     _check_result(path, recording)

@@ -14,12 +14,12 @@ from typing import Any, Final, Literal
 from fleet_sim.devices.counters import Snapshot
 from fleet_sim.devices.device import Device
 from fleet_sim.devices.endpoint import reserve_sockets
-from fleet_sim.devices.probe import probe
 from fleet_sim.devices.world import DeviceGroup, Identity, World
 from fleet_sim.ledger.writing import LedgerWriter, ReadingColumns
 from fleet_sim.recordings.mapping import Mapping
 from fleet_sim.recordings.reading import RecordedSample, Recording
 from fleet_sim.runtime.deployment import Deployment, RunOptions, RunResult, wall_clock
+from fleet_sim.runtime.stopping import Stopping, reach
 from fleet_wire.control_messages import MetricInfo
 from fleet_wire.telemetry import MAX_STEP, encode_telemetry
 
@@ -104,26 +104,28 @@ class ReplayRun:
         self.options = options
         self.replay = replay
         self.on_second: Callable[[Snapshot], None] = lambda _snapshot: None
-        self._stopping = asyncio.Event()
-        self._reason = "finished"
+        self.warn: Callable[[str], None] = lambda _text: None
+        self._deployment: Deployment | None = None
+        self._stopping = Stopping()
 
-    def stop(self, reason: str = "stopped") -> None:
-        """End the replay; `run` returns when the messages on their way are settled."""
-        if not self._stopping.is_set():
-            self._reason = reason
-            self._stopping.set()
+    def stop(self, reason: str = "stopped", *, hurry: bool = False) -> None:
+        """End the replay; see `FleetRun.stop`."""
+        self._stopping.ask(reason)
+        if hurry and self._deployment is not None:
+            self._deployment.settling.hurry()
 
     async def run(self) -> RunResult:
         """Connect every device of the recording, send its samples, settle.
 
         Raises:
-            CannotReach, ConnectRefused, TooManySockets: as for the run of a fleet.
+            CannotReach, ConnectRefused, StoppedEarly, TooManySockets: as for the run of a fleet.
         """
         reserve_sockets(len(self.recording.units))
         boot = self.options.boot if self.options.boot is not None else int(time.time())
-        await probe(self.options.endpoint, f"fleet-sim-{boot}-{os.getpid()}-probe")
+        probing = f"fleet-sim-{boot}-{os.getpid()}-probe"
+        await reach(self.options.endpoint, probing, self._stopping, self.warn)
         with LedgerWriter(self.options.directory) as ledger:
-            deployment = self._prepare(ledger, boot)
+            deployment = self._deployment = self._prepare(ledger, boot)
             try:
                 async with asyncio.TaskGroup() as tasks:
                     services = deployment.serve(tasks)
@@ -132,7 +134,7 @@ class ReplayRun:
                     await deployment.settle()
                     for service in services:
                         service.cancel()
-                return await deployment.finish(self._reason)
+                return await deployment.finish(self._stopping.reason)
             finally:
                 deployment.abandon()
 
@@ -179,7 +181,7 @@ class ReplayRun:
         while (  # noqa: ASYNC110 - there is no event to wait for
             deployment.up + len(deployment.connector.gave_up) < len(self._devices)
             and time.monotonic() < deadline
-            and not self._stopping.is_set()
+            and not self._stopping.asked
         ):
             await asyncio.sleep(POLL_SECONDS)
 
@@ -191,10 +193,10 @@ class ReplayRun:
         for bundle in bundles(samples, self.replay.batch):
             device = self._devices[bundle.device]
             await self._until_due(started, bundle.due - samples[0].ts)
-            while not self._may_send(device, deployment) and not self._stopping.is_set():
+            while not self._may_send(device, deployment) and not self._stopping.asked:
                 deployment.drain()
                 await asyncio.sleep(POLL_SECONDS)
-            if self._stopping.is_set():
+            if self._stopping.asked:
                 return
             self._send(device, bundle.samples)
             if self.replay.speed is None and device.outbox.next % UNACKED == 0:
@@ -204,7 +206,7 @@ class ReplayRun:
         if self.replay.speed is None:
             return
         due = started_us + recorded_ms * 1000.0 / self.replay.speed
-        while (wait := (due - self._now_us()) / 1e6) > 0 and not self._stopping.is_set():  # noqa: ASYNC110
+        while (wait := (due - self._now_us()) / 1e6) > 0 and not self._stopping.asked:  # noqa: ASYNC110
             await asyncio.sleep(min(wait, 0.5))
 
     def _may_send(self, device: Device, deployment: Deployment) -> bool:

@@ -9,6 +9,7 @@ import os
 import time
 from asyncio import TaskGroup
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,6 +21,8 @@ from fleet_sim.devices.pacing import Verdict, judge
 from fleet_sim.devices.sockets import Sockets
 from fleet_sim.judging.observer import Observer
 from fleet_sim.ledger.writing import FLUSH_ROWS, LedgerWriter
+from fleet_sim.runtime.settling import Settling
+from fleet_sim.runtime.shared_ids import SharedIds
 from fleet_wire.errors import ConnectionLost, ConnectRefused, meaning
 from fleet_wire.session import Session
 
@@ -37,10 +40,6 @@ TICK: Final = 1.0
 LOOP_PROBE: Final = 0.05
 """Seconds between two measurements of the event loop's lag."""
 SETTLE_SECONDS: Final = 10.0
-AGAIN: Final = 0.02
-"""Seconds between two looks at whether a run has settled."""
-ASK_AGAIN: Final = 6.0
-"""Seconds between births that ask for a receipt: a gateway sends a device at most one every 5 s."""
 GARBAGE_THRESHOLDS: Final = (20_000, 50, 1_000)
 
 
@@ -147,6 +146,9 @@ class Deployment:
         self._draining = world.draining
         self.rate = 0.0
         self._published_before = 0
+        self.settling = Settling(self)
+        self._shared_ids = SharedIds(self.connector.usurped)
+        self.observer.on_device_status = self._shared_ids.heard
 
     def deploy(self, devices: Sequence[Device]) -> None:
         """Queue devices to be connected, in this order."""
@@ -174,7 +176,7 @@ class Deployment:
             rate=self.rate,
             acked=counters.acked,
             unacked=counters.in_flight,
-            waiting=self._waiting(),
+            waiting=self.waiting(),
             lost=counters.lost,
             resent=counters.resent,
             reconnects=counters.reconnects,
@@ -183,13 +185,15 @@ class Deployment:
             notices=counters.notices,
             alerts=counters.alerts,
             overruns=counters.overruns,
+            gave_up=len(self.connector.gave_up),
             ack=counters.ack.percentiles(),
             lag=counters.lag.percentiles(),
             lag_now=counters.lag_now,
             ack_now=counters.ack_now,
         )
 
-    def _waiting(self) -> int:
+    def waiting(self) -> int:
+        """Count the messages that wait for a connection or for their turn in a replay."""
         return sum(
             device.waiting for device in self.devices if not device.online or device.index in self._draining
         )
@@ -212,9 +216,13 @@ class Deployment:
         return Session(
             self.options.endpoint.of_device(device.identity, device.index),
             on_publish=device.received,
-            on_lost=lambda why: self.connector.lost(device, why),
+            on_lost=lambda why: self._lost(device, why),
             dial=self._links.dial,
         )
+
+    def _lost(self, device: Device, why: ConnectionLost) -> None:
+        self.connector.lost(device, why)
+        self._shared_ids.lost(device, why)
 
     def _seen(self, device: Device, up: bool, again: bool) -> None:  # noqa: FBT001 - the state itself
         self.up += 1 if up else -1
@@ -258,42 +266,18 @@ class Deployment:
             gone = asyncio.Event()
             try:
                 await self.observer.watch(self.options.endpoint, f"{self._client}-observer", _setter_of(gone))
-                await gone.wait()
+                while not gone.is_set():
+                    await self._shared_ids.update(self.observer)
+                    await _wait(gone, TICK)
             except (ConnectionLost, ConnectRefused):
                 await asyncio.sleep(TICK)
+            self._shared_ids.disconnected()
 
     # The end
 
     async def settle(self) -> None:
         """Wait, at most `options.settle`, until messages are sent, acknowledged and, if that matters, receipted."""
-        deadline = time.monotonic() + self.options.settle
-        asked = -math.inf
-        while time.monotonic() < deadline:
-            self.drain()
-            if not self.counters.in_flight and not self._waiting():
-                if not self._wants_receipts():
-                    return
-                if not any(device.kept for device in self.devices):
-                    return
-                if time.monotonic() - asked >= ASK_AGAIN:
-                    asked = time.monotonic()
-                    self._ask_for_receipts()
-            await asyncio.sleep(AGAIN)
-
-    def _wants_receipts(self) -> bool:
-        """Say whether to wait for receipts.
-
-        A broker that dropped a connection may have lost messages that it acknowledged; only a gateway's receipts
-        prove that it did not. A gateway that was heard sends some, even if none has come yet.
-        """
-        listened_to = self.counters.receipts > 0 or bool(self.observer.statuses)
-        return listened_to and self.counters.reconnects > 0
-
-    def _ask_for_receipts(self) -> None:
-        """Publish the births of devices that lack one again: a gateway answers each with a receipt."""
-        for device in self.devices:
-            if device.kept and device.online:
-                device.connected()
+        await self.settling.wait(self.options.settle)
 
     def abandon(self) -> None:
         """Close every connection at once: for a run that failed, harmless after `finish`."""
@@ -384,6 +368,12 @@ def measures_of(
                 found[f"{name}.{label}"] = times.percentile(share, endless=endless) / 1000.0
             found[f"{name}.max"] = math.inf if endless else times.most / 1000.0
     return found
+
+
+async def _wait(event: asyncio.Event, longest: float) -> None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(longest):
+            await event.wait()
 
 
 def _setter_of(event: asyncio.Event) -> Callable[[ConnectionLost], None]:

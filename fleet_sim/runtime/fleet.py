@@ -22,7 +22,6 @@ from fleet_sim.devices.device import Device
 from fleet_sim.devices.emission import Emission
 from fleet_sim.devices.endpoint import reserve_sockets
 from fleet_sim.devices.pacing import SimClock
-from fleet_sim.devices.probe import probe
 from fleet_sim.devices.ramp import ConnectRate, switched_on
 from fleet_sim.devices.world import World
 from fleet_sim.faults.injection import FaultInjection
@@ -32,6 +31,7 @@ from fleet_sim.ledger.writing import LedgerWriter
 from fleet_sim.noise import device_keys
 from fleet_sim.runtime.building import build, describe_fault
 from fleet_sim.runtime.deployment import Deployment, RunOptions, RunResult, wall_clock
+from fleet_sim.runtime.stopping import Stopping, reach
 from fleet_sim.scenario.loading import Scenario
 from fleet_sim.scenario.planning import plan_devices, plan_faults
 
@@ -57,21 +57,24 @@ class FleetRun:
         self.options = options
         self.plans = plan_devices(scenario)
         self.on_second: Callable[[Snapshot], None] = lambda _snapshot: None
+        self.warn: Callable[[str], None] = lambda _text: None
         self._deployment: Deployment | None = None
-        self._stopping = asyncio.Event()
+        self._stopping = Stopping()
         self._ended = asyncio.Event()
         self._result: RunResult | None = None
-        self._reason = "finished"
         self._next_fault = 0
         self._timer: asyncio.Handle
 
     # For the owner of the run
 
-    def stop(self, reason: str = "stopped") -> None:
-        """End the run, for the first reason given; `run` returns when messages under way have settled."""
-        if not self._stopping.is_set():
-            self._reason = reason
-            self._stopping.set()
+    def stop(self, reason: str = "stopped", *, hurry: bool = False) -> None:
+        """End the run, for the first reason given; `run` returns when messages under way have settled.
+
+        With `hurry` it waits for them only as long as any arrive; asked for once more, not at all.
+        """
+        self._stopping.ask(reason)
+        if hurry and self._deployment is not None:
+            self._deployment.settling.hurry()
 
     async def ended(self) -> RunResult | None:
         """Wait for the end of the run and return its result; None if it failed."""
@@ -140,11 +143,17 @@ class FleetRun:
         Raises:
             CannotReach: the broker does not answer.
             ConnectRefused: the broker refuses this user name and password.
+            StoppedEarly: it was stopped before the broker had answered.
             TooManySockets: the limit of open files is too low for that many connections.
         """
         reserve_sockets(len(self.plans))
         boot = self.options.boot if self.options.boot is not None else int(time.time())
-        await probe(self.options.endpoint, f"fleet-sim-{boot}-{os.getpid()}-probe")
+        probing = f"fleet-sim-{boot}-{os.getpid()}-probe"
+        try:
+            await reach(self.options.endpoint, probing, self._stopping, self.warn)
+        except BaseException:
+            self._ended.set()
+            raise
         with LedgerWriter(self.options.directory) as ledger:
             self._prepare(ledger, boot)
             try:
@@ -158,7 +167,7 @@ class FleetRun:
                     await self.deployment.settle()
                     for service in services:
                         service.cancel()
-                self._result = await self.deployment.finish(self._reason)
+                self._result = await self.deployment.finish(self._stopping.reason)
             finally:
                 self.deployment.abandon()
                 self._ended.set()
@@ -256,7 +265,7 @@ class FleetRun:
 
     def _turn(self) -> float | None:
         """Do what is due; return the seconds until more is due, None when the run is over."""
-        if self._stopping.is_set():
+        if self._stopping.asked:
             return None
         now_ms = min(self._now_ms(), self._end_ms)
         self._injection.turn(now_ms)

@@ -19,17 +19,22 @@ def line(snapshot: Snapshot) -> str:
 
 def figures(snapshot: Snapshot) -> str:
     """Return the figures of a run as one line; rates and times are those of the last second."""
-    parts = [
-        f"up {snapshot.up}/{snapshot.devices}",
-        f"pub {snapshot.rate:.1f}/s",
-        f"ack p99 {snapshot.ack_now.p99 / 1000:.1f}ms",
-        f"cmd {snapshot.commands}",
-        f"lag p99 {max(0.0, snapshot.lag_now.p99) / 1000:.1f}ms",
-        f"overrun {snapshot.overruns}",
-    ]
-    if snapshot.waiting:
-        parts.append(f"buffered {snapshot.waiting}")
-    return "  ".join(parts)
+    return "  ".join(
+        [
+            f"{snapshot.up} of {snapshot.devices} connected",
+            f"{snapshot.rate:.1f} messages/s",
+            f"PUBACK p99 {snapshot.ack_now.p99 / 1000:.1f} ms",
+            f"lag p99 {max(0.0, snapshot.lag_now.p99) / 1000:.1f} ms",
+            *_where_any("commands", snapshot.commands),
+            *_where_any("overruns", snapshot.overruns),
+            *_where_any("buffered", snapshot.waiting),
+            *_where_any("gave up", snapshot.gave_up),
+        ]
+    )
+
+
+def _where_any(what: str, count: int) -> list[str]:
+    return [f"{what} {count}"] if count else []
 
 
 class LiveView:

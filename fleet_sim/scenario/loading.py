@@ -21,11 +21,11 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fleet_config.problems import Problem, ProblemsFound, suggest
+from fleet_config.problems import NOWHERE, Problem, ProblemsFound, suggest
 from fleet_config.scalars import AmbiguousScalarError, read_plain
 from fleet_config.secrecy import UNSEEN, names_secret, redacted
 from fleet_config.validation import validate
-from fleet_config.yaml_source import load_yaml, parse_yaml
+from fleet_config.yaml_source import load_yaml, parse_value
 from fleet_sim.scenario.checks import check, unsupported
 from fleet_sim.scenario.grammar import Broker, Group, Phase, Scenario
 from fleet_sim.scenario.profiles import path_of, profile_names
@@ -140,7 +140,7 @@ def _source(source: str) -> Document:
             return load_yaml(profile, name=source)
         names = profile_names()
         message = f"no such profile; one of {', '.join(names)}, or the path of a YAML file"
-        raise ProblemsFound([Problem(source, 1, 1, message + suggest(source, names))])
+        raise ProblemsFound([Problem(source, *NOWHERE, message + suggest(source, names))])
     return load_yaml(Path(source))
 
 
@@ -159,9 +159,9 @@ def _override(document: Document, override: str) -> None:
     secret = names_secret(keys[-1])
     origin = f"--set {name}={UNSEEN}" if secret else f"--set {redacted(override)}"
     if not equals or not all(keys):
-        raise ProblemsFound([Problem(origin, 1, 1, "write --set path.to.key=value")])
+        raise ProblemsFound([Problem(origin, *NOWHERE, "write --set path.to.key=value")])
     # A secret is text, whatever it looks like.
-    value = parse_yaml(json.dumps(text) if secret else text or "null", origin)
+    value = parse_value(json.dumps(text) if secret else text or "null", origin)
     data, place = document.data, document.root
     for depth, key in enumerate(keys[:-1]):
         part = _part(data, key)
@@ -169,7 +169,7 @@ def _override(document: Document, override: str) -> None:
             where = ".".join(keys[:depth]) or "the scenario"
             names = list(data) if isinstance(data, dict) else [str(each) for each in range(len(data))]
             raise ProblemsFound(
-                [Problem(origin, 1, 1, f"{where} has no section '{key}'{suggest(key, names)}")]
+                [Problem(origin, *NOWHERE, f"{where} has no section '{key}'{suggest(key, names)}")]
             )
         data, place = data[part], place.children[part]
     _put(data, place, keys[-1], value, origin)
@@ -184,12 +184,12 @@ def _part(data: Any, key: str) -> str | int | None:
 def _put(data: Any, place: Place, key: str, value: Document, origin: str) -> None:
     part = _part(data, key)
     if part is None and not isinstance(data, dict):
-        raise ProblemsFound([Problem(origin, 1, 1, f"the list has {len(data)} entries, counted from 0")])
+        raise ProblemsFound([Problem(origin, *NOWHERE, f"the list has {len(data)} entries, counted from 0")])
     last = key if part is None else part
     data[last] = value.data
     place.children[last] = _from(origin, value.root)
     if isinstance(last, str):
-        place.keys[last] = (1, 1)
+        place.keys[last] = NOWHERE
 
 
 def _from(origin: str, place: Place) -> Place:

@@ -76,10 +76,11 @@ SOME_NAMES: Final = {
     "zstandard": {"ZstdCompressor", "ZstdDecompressor", "ZstdError", "frame_content_size"},
     "numpy": _words(
         "append arange argsort array array_equal array_split ascontiguousarray asarray bincount broadcast_to clip "
-        "column_stack concatenate count_nonzero cumsum diff dtype empty empty_like errstate flatnonzero frombuffer "
-        "fromiter full full_like generic inf iinfo finfo insert interp isin lexsort nan ndarray nonzero ones "
-        "ones_like partition quantile repeat searchsorted setdiff1d sort split stack take union1d unique vstack "
-        "where zeros zeros_like lib lib.format lib.format.descr_to_dtype lib.format.dtype_to_descr"
+        "column_stack concatenate copyto count_nonzero cumsum diff dtype empty empty_like errstate flatnonzero "
+        "frombuffer fromiter full full_like generic inf iinfo finfo insert interp isin lexsort min nan ndarray "
+        "nonzero ones ones_like packbits partition quantile repeat searchsorted setdiff1d sort split stack take "
+        "union1d unique unpackbits vstack where zeros zeros_like lib lib.format lib.format.descr_to_dtype "
+        "lib.format.dtype_to_descr"
     ),
 }
 """Of these modules only these names; of numpy every ufunc and every number's type besides."""

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from fleet_config import yaml_source
 from fleet_config.problems import ProblemsFound
-from fleet_config.yaml_source import MAX_DEPTH, load_yaml, parse_yaml
+from fleet_config.yaml_source import MAX_DEPTH, load_yaml, parse_value, parse_yaml
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -215,7 +215,7 @@ class TestFiles:
         (b"\xc3\xa4: 1\nxy\xc3", "2:3: not UTF-8: the byte 0xC3; save the file as UTF-8"),
         ("a: 1".encode("utf-16"), "1:1: not UTF-8 but UTF-16; save the file as UTF-8"),
         (b"", "1:1: the file is empty"),
-        (b"#" * ((1 << 20) + 1), "1:1: larger than 1 MiB"),
+        (b"#" * ((1 << 20) + 1), " larger than 1 MiB"),
     ])  # fmt: skip
     def test_files_that_are_not_utf_8_or_too_large_are_refused(
         self, tmp_path: Path, content: bytes, expected: str
@@ -233,4 +233,15 @@ class TestFiles:
         ):
             with pytest.raises(ProblemsFound) as found:
                 load_yaml(path)
-            assert str(found.value) == f"{path}:1:1: {expected}"
+            assert str(found.value) == f"{path}: {expected}"
+
+
+def test_the_problems_of_a_value_that_is_no_files_have_no_position() -> None:
+    with pytest.raises(ProblemsFound) as found:
+        parse_value("[1,\n 2", "$VALUE")
+    assert str(found.value) == "$VALUE: a ',' or the closing ']' of a list is missing"
+    document = parse_value("{a: {b: [1, 2]}}", "--set x")
+    assert document.data == {"a": {"b": [1, 2]}}
+    for path in ((), ("a",), ("a", "b", 1)):
+        assert str(document.problem(path, "odd")) == "--set x: odd"
+        assert str(document.problem(path, "odd", key=True)) == "--set x: odd"

@@ -23,6 +23,17 @@ def fail() -> None:
     raise LookupError("a defect")
 
 @group.command()
+def long() -> None:
+    '''What it does.
+
+    A paragraph that somebody wrapped for a docstring of a hundred and twenty columns, which a terminal of
+    eighty has to wrap
+    again.
+
+    Another one.
+    '''
+
+@group.command()
 def known() -> None:
     "Raise what is explained."
     raise KeyError("no such thing")
@@ -111,3 +122,15 @@ def test_a_failure_is_texts_and_a_status(
 def test_only_debug_shows_a_traceback(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("things", "fail", "--debug") == 1
     assert "Traceback" in capsys.readouterr().err
+
+
+def test_the_terminal_wraps_the_paragraphs_of_help_and_not_the_docstring(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("TERMINAL_WIDTH", "80")
+    run("things", "long", "--help")
+    lines = [line.strip() for line in capsys.readouterr().out.split("\n")]
+    first = lines.index("A paragraph that somebody wrapped for a docstring of a hundred and twenty")
+    assert lines[first + 1] == "columns, which a terminal of eighty has to wrap again."
+    assert "Another one." in lines

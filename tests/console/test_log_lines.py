@@ -2,6 +2,9 @@
 
 import logging
 import sys
+import time
+
+import pytest
 
 from fleet_console.log_lines import LONGEST_LINE, TextLines, in_a_line, said
 
@@ -37,3 +40,18 @@ def test_a_line_has_no_control_characters_and_a_maximum_length() -> None:
 def test_the_fields_of_a_format_are_filled() -> None:
     assert TextLines("%(levelname)s %(message)s").format(record("a\nb")) == r"WARNING a\nb"
     assert TextLines("%(asctime)s %(message)s").format(record("a")).endswith(" a")
+
+
+@pytest.mark.parametrize(
+    ("zone", "said"), [("UTC", "2026-12-02T12:00:00.250+00:00"), ("EST5", "2026-12-02T07:00:00.250-05:00")]
+)
+def test_times_are_iso_8601_with_the_zone(monkeypatch: pytest.MonkeyPatch, zone: str, said: str) -> None:
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    try:
+        line = record("a")
+        line.created = 1_796_212_800.25
+        assert TextLines("%(asctime)s %(message)s").format(line) == f"{said} a"
+    finally:
+        monkeypatch.undo()
+        time.tzset()

@@ -17,6 +17,7 @@ from edge_gateway.journal.checkpoint import write_checkpoint
 from edge_gateway.records import codec
 from edge_gateway.records.inputs import Batch, Input, Moment, Tick
 from edge_gateway.recovery import startup as product
+from edge_gateway.recovery.record import record_tree
 from edge_gateway.recovery.startup import recover_spool
 from edge_gateway.status.clock import MachineClock
 from edge_gateway.store import history, window_table
@@ -30,6 +31,10 @@ from tests.proofs.proof import Findings
 SECOND = 1_000
 RECORDS = 40
 DEVICES = 12
+ON_TIME = DEVICES - 1
+"""The device that is never late."""
+LATE = 6
+"""Seconds."""
 
 
 @pytest.fixture(scope="module")
@@ -66,9 +71,10 @@ def _live(place: Path, config: GatewayConfig) -> None:
     for number in range(1, RECORDS + 1):
         at = now + number * SECOND
         given: list[Input] = [_batch(at, number), Tick(Moment(at + 1, number * SECOND))]
-        effects = [recovered.state.pipeline.fold(one).for_store(recovered.names) for one in given]
+        made = [recovered.state.pipeline.fold(one) for one in given]
+        effects, closings = [one.for_store(recovered.names) for one in made], [one.closings for one in made]
         recovered.state.listening, recovered.state.wall = number * SECOND, at + 1
-        recovered.journal.append(number, codec.encode({"inputs": given, "effects": effects}))
+        recovered.journal.append(number, codec.encode(record_tree(given, closings, effects)))
         recovered.journal.sync()
         recovered.store.apply([(number, effects)])
         if number == RECORDS // 2:
@@ -79,7 +85,8 @@ def _live(place: Path, config: GatewayConfig) -> None:
 
 
 def _batch(at: int, number: int) -> Batch:
-    late = [-6 * SECOND if device == number % DEVICES else 0 for device in range(DEVICES)]
+    """Return a message of each device, one of them late: for a window that is stored, as a lost one would refuse it."""
+    late = [-LATE * SECOND * (device == number % ON_TIME and number > LATE + 2) for device in range(DEVICES)]
     topics = [f"fleet/v1/s/d{device}/telemetry" for device in range(DEVICES)]
     payloads = [
         encode_telemetry(
@@ -134,12 +141,16 @@ def test_the_corruption_proof_notices_wrong_windows_of_a_store_without_checksums
 
 
 def _with_a_changed_row(intact: Path, directory: Path) -> Path:
-    """Copy the spool, change the sum of an old window, and drop an index, so that recovery examines the store."""
+    """Copy the spool, change the sum of a window that gets no late reading, and break an index.
+
+    So recovery examines the store.
+    """
     place = directory / "changed"
     shutil.copytree(intact, place)
     db = sqlite3.connect(place / "store.sqlite")
     tier, start, series, row = db.execute(
-        "SELECT tier, start, series, row FROM window ORDER BY start"
+        "SELECT tier, start, series, row FROM window JOIN series ON id = series WHERE device = ? ORDER BY start",
+        (f"d{ON_TIME}",),
     ).fetchone()
     changed = row[:20] + b"\x07" + row[21:]
     db.execute(

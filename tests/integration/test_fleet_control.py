@@ -23,7 +23,7 @@ async def running(broker: Broker, directory: Path, site: str) -> AsyncIterator[a
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     assert process.stdout is not None
-    while b"up 5/5" not in await asyncio.wait_for(process.stdout.readline(), 60):
+    while b"5 of 5 connected" not in await asyncio.wait_for(process.stdout.readline(), 60):
         pass
     try:
         yield process

@@ -13,8 +13,10 @@ import aiomqtt
 import numpy as np
 import pytest
 
+from fleet_sim.cli.outcome import exit_status, failures, unmet
 from fleet_sim.devices.endpoint import CannotReach
 from fleet_sim.ledger.reading import read_ledger
+from fleet_sim.runtime.shared_ids import OTHER_CLIENT
 from fleet_wire.control_messages import (
     Birth,
     Command,
@@ -26,6 +28,7 @@ from fleet_wire.control_messages import (
 from fleet_wire.telemetry import Telemetry, decode_telemetry
 from tests.integration.watched import acked_messages, run_of, watching
 from tests.servers.broker import Broker
+from tests.servers.mute_port import mute_port
 
 
 async def test_the_ledger_equals_what_another_client_received(tmp_path: Path, broker: Broker) -> None:
@@ -69,6 +72,30 @@ async def test_a_restart_of_the_broker_loses_nothing(
     assert acked_messages(ledger).keys() == watcher.messages().keys()
     assert len(acked_messages(ledger)) == result.counters["made"]
     assert ledger.tables["links"]["up"].tolist().count(0) >= 50
+
+
+async def test_two_runs_with_the_same_ids_on_one_broker_say_so_and_fail(
+    tmp_path: Path, broker: Broker
+) -> None:
+    """The broker closes the older connection without a reason; a network that is bad does the same."""
+    (tmp_path / "second").mkdir()
+    runs = [
+        run_of(tmp_path / place, broker, "shared", count=5, every="100ms", boot=boot)
+        for place, boot in ((".", 7), ("second", 8))
+    ]
+    going = [asyncio.create_task(run.run()) for run in runs]
+    async with asyncio.timeout(60):
+        while not any(run.deployment.connector.gave_up for run in runs if run.devices):  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+    for run in runs:
+        run.stop()
+    results = await asyncio.gather(*going)
+    failed = [result for result in results if result.gave_up]
+    assert failed
+    for result in failed:
+        assert set(result.gave_up) == {OTHER_CLIENT}
+        assert exit_status(result, unmet(result, {})) == 1
+    assert any("gave up: another client" in text for text in failures(failed[0].summary()))
 
 
 async def test_an_offline_device_sends_its_buffer_late_with_its_own_time(
@@ -235,8 +262,8 @@ async def test_the_command_line_runs_a_profile_and_ends_with_a_table(tmp_path: P
     )  # fmt: skip
     assert (status, err) == (0, "")
     lines = out.splitlines()
-    assert lines[0].startswith("1s  up 20/20  pub ")
-    assert "overrun 0" in lines[0]
+    assert lines[0].startswith("1s  20 of 20 connected  ")
+    assert "overruns" not in lines[0]
     assert any(line.startswith("run finished after 2.") for line in lines)
     assert read_ledger(tmp_path / "run").end is not None
 
@@ -244,13 +271,33 @@ async def test_the_command_line_runs_a_profile_and_ends_with_a_table(tmp_path: P
 async def test_an_interrupt_ends_with_a_table_and_130(tmp_path: Path, broker: Broker) -> None:
     status, out, _ = await fleet_sim(
         "run", "cold-chain", "--sensors", "5", "--interval", "200ms", "-H", "127.0.0.1", "-p", str(broker.port),
-        "--report", str(tmp_path / "run"), "--set", "fleet.freezer.site=[int]", interrupt_after="1s  up",
+        "--report", str(tmp_path / "run"), "--set", "fleet.freezer.site=[int]", interrupt_after="1s  5 of 5",
     )  # fmt: skip
     assert status == 130
     assert "run interrupted after" in out
     end = read_ledger(tmp_path / "run").end
     assert end is not None
     assert end["reason"] == "interrupted"
+
+
+async def test_an_interrupt_ends_the_wait_for_a_port_that_says_nothing(tmp_path: Path) -> None:
+    """The connection attempt itself would go on for ten seconds, and end in another status."""
+    async with mute_port() as port:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "fleet_sim.cli", "run", "cold-chain", "-H", "127.0.0.1", "-p", str(port),
+            "--report", str(tmp_path / "run"), stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        assert process.stderr is not None
+        first = await asyncio.wait_for(process.stderr.readline(), 60)
+        process.send_signal(signal.SIGINT)
+        rest = await asyncio.wait_for(process.stderr.read(), 60)
+        status = await process.wait()
+    url = f"mqtt://127.0.0.1:{port}"
+    assert (status, first.decode(), rest.decode()) == (
+        130,
+        f"{url} has not answered yet; waiting. Is it an MQTT broker?\n",
+        f"interrupted before {url} had answered\n",
+    )
 
 
 async def test_each_failure_has_its_exit_status_and_text(

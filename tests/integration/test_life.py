@@ -10,6 +10,9 @@ from typing import Any
 
 import pytest
 
+from edge_gateway.journal import spool
+from edge_gateway.journal.checkpoint import refuse_other
+from edge_gateway.journal.segments import read_unopened
 from tests.conftest import BrokerFactory
 from tests.integration.conftest import GatewayFactory
 from tests.integration.field import assert_quiet, settled
@@ -74,6 +77,9 @@ def test_sigterm_drains_and_the_next_start_has_the_whole_state(
             device.measure(temperature=float(value))
         gateway.wait_for(lambda report: report["messages"]["new"] == 50)
         assert gateway.end(number) == status
+        newest = refuse_other(gateway.spool / spool.CHECKPOINTS)
+        assert newest > 0
+        assert not list(read_unopened(gateway.spool / spool.JOURNAL, newest + 1)), "an upgrade is free now"
         device.measure(temperature=50.0)
     gateway.start()
     report = gateway.wait_for(lambda report: report["messages"]["new"] == 51 and settled(report))

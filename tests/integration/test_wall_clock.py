@@ -14,7 +14,7 @@ import pytest
 from tests.integration.conftest import GatewayFactory
 from tests.integration.stranger import Device, now_ms, pack
 from tests.proofs.ground.sabotaged import Sabotage
-from tests.proofs.ground.shifted_clock import set_shift
+from tests.proofs.ground.shifted_clock import WallClock
 from tests.servers.broker import Broker
 from tests.servers.gateway import Gateway
 
@@ -44,7 +44,7 @@ class Shifted:
         self.gateway.start(under=under, sabotage=TRIMS_OFTEN)
 
     def set(self, shift: int) -> None:
-        set_shift(self.file, shift)
+        WallClock(shift, synchronised=False).write(self.file)
 
     def report(self, holds: Callable[[dict[str, Any]], bool], during: Callable[[], object]) -> dict[str, Any]:
         """Wait for a status for which `holds` is true while `during` is called again and again."""

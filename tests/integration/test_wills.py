@@ -72,7 +72,7 @@ def test_an_unreadable_will_ends_being_online_and_is_reported(
     (problem,) = report["problems"]
     assert (problem["code"], problem["gravity"]) == ("devices_unheard", "warning")
     reasons = {row["topic"].split("/")[3]: row["reason"] for row in gateway.query("quarantine")}
-    assert reasons["will-plain"] == 'this is text, "offline"; expected MessagePack'
+    assert reasons["will-plain"] == "this is text, 'offline'; expected MessagePack"
     assert reasons["will-json"] == "this looks like JSON; expected MessagePack"
     for name in wills:
         with Device(broker.host, broker.port, f"{NAME}-site", name, boot=2) as mended:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from tests.proofs import backlog, broker, calm, influx, network, soak, storm, watchdog
+from tests.proofs.clock import proof as clock
 from tests.proofs.corruption import proof as corruption
 from tests.proofs.disk import proof as disk
+from tests.proofs.forget import proof as forget
 from tests.proofs.hostile import proof as hostile
 from tests.proofs.kills import proof as kills
 from tests.proofs.order import proof as order
@@ -22,6 +24,8 @@ PROOFS: tuple[Proof, ...] = (
     network.PROOF,
     refuse.PROOF,
     order.PROOF,
+    forget.PROOF,
+    clock.PROOF,
     calm.PROOF,
     storm.PROOF,
     backlog.PROOF,

@@ -11,8 +11,9 @@ lines (400), states where another type was stored first (422), and points older 
 Compared with the fleets' ledgers: every window in InfluxDB and in the history, alerts, commands, counters. For
 "refused", what is stored and what is in quarantine together must be what was sent.
 
-Failures: anything lost, double or wrong; a good line in quarantine, or a line twice; points of a series out of order;
-two requests in flight; Retry-After not kept, waits over 30 s or without jitter; no PUBACKs while the server is frozen.
+Failures: anything lost, double or wrong; a good line in quarantine, or a line twice; points out of order, unless they
+are corrections; what a point said before its correction; two requests in flight; Retry-After not kept, waits over 30 s
+or without jitter; no PUBACKs while the server is frozen.
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ from tests.proofs.ground.judging import (
 )
 from tests.proofs.ground.sabotaged import Sabotage
 from tests.proofs.ground.sections import FAST_COMMANDS, tiers
+from tests.proofs.ground.write_order import devices_sending_late
 from tests.proofs.proof import Findings, Proof, Setting, Unavailable
 from tests.servers.broker import Broker
 from tests.servers.gateway import Gateway
@@ -120,7 +122,7 @@ def _round(setting: Setting, broker: Broker, influx: Influx, disruptions: int) -
         _judge_answered(setting.findings, answered, place)
         _judge_refused(setting.findings, refused, place)
         for pipeline in (answered, refused):
-            _judge_order(setting.findings, pipeline.proxy)
+            _judge_order(setting.findings, pipeline)
             pipeline.gateway.kill()
 
 
@@ -258,9 +260,7 @@ def _acknowledged(pipeline: Pipeline) -> int:
 
 def _judge_answered(findings: Findings, pipeline: Pipeline, place: InfluxPlace) -> None:
     _drained(pipeline)
-    wait_until(
-        lambda: not _corrections(pipeline.gateway), PATIENCE, "no corrected point is in doubt any more"
-    )
+    wait_until(lambda: not _corrections(pipeline.gateway), PATIENCE, "no corrected point is in doubt")
     report = pipeline.gateway.wait_for(forwarded, within=PATIENCE)
     findings.faults["corrected point sent again"] += report["counters"].get("corrections_repeated", 0)
     judge_all(findings, pipeline.gateway, pipeline.fleet.ledger, report, place)
@@ -370,11 +370,10 @@ def _tag(head: str, name: str) -> str:
     return next(part.partition("=")[2] for part in head.split(",") if part.startswith(f"{name}="))
 
 
-def _judge_order(findings: Findings, proxy: HttpProxy) -> None:
-    for sentence in proxy.write_order.violations:
-        findings.forbid("out of order", sentence)
-    if proxy.most_open > 1:
-        findings.forbid("requests at once", f"{proxy.most_open} were in flight")
+def _judge_order(findings: Findings, pipeline: Pipeline) -> None:
+    pipeline.proxy.write_order.judge(findings, devices_sending_late(pipeline.fleet.ledger))
+    if (most := pipeline.proxy.most_open) > 1:
+        findings.forbid("requests at once", f"{most} were in flight")
 
 
 def judge_waits(findings: Findings, proxy: HttpProxy) -> None:

@@ -166,7 +166,7 @@ def _gateway(setting: Setting, url: str, name: str) -> Gateway:
 
 def _fleet(setting: Setting, at: Broker | Proxy, site: str, keep_alive: int = 60) -> Fleet:
     text = scenario_text(site, devices=DEVICES, every="500ms", seed=setting.rng.randrange(1 << 31))
-    settle = SETTLE / 6 if setting.quick else SETTLE
+    settle = SETTLE / 2 if setting.quick else SETTLE
     return Fleet(at, setting.place("run"), text, keep_alive=keep_alive, settle=settle)
 
 

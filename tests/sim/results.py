@@ -15,7 +15,7 @@ def snapshot(**changed: object) -> Snapshot:
     facts: dict[str, object] = {
         "seconds": 12.2, "devices": 1000, "up": 1000, "published": 2400, "rate": 200.0, "acked": 2400, "unacked": 0,
         "waiting": 0, "lost": 0, "resent": 0, "reconnects": 0, "receipts": 0, "commands": 3, "notices": 0,
-        "alerts": 0, "overruns": 0, "ack": ack, "lag": lag, "lag_now": lag, "ack_now": ack,
+        "alerts": 0, "overruns": 0, "gave_up": 0, "ack": ack, "lag": lag, "lag_now": lag, "ack_now": ack,
     }  # fmt: skip
     return Snapshot(**{**facts, **changed})  # type: ignore[arg-type]
 

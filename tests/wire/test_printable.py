@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleet_wire.printable import json_line, printable, printable_lines, quoted
+from fleet_wire.printable import json_line, printable, printable_lines
 
 UNSEEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 
@@ -80,9 +80,3 @@ def test_characters_that_json_does_not_escape_are_escaped(text: str) -> None:
 
 def test_json_of_nan() -> None:
     assert json_line([math.nan]) == "[NaN]"
-
-
-def test_a_text_within_a_sentence_is_quoted_and_short() -> None:
-    assert quoted("on") == '"on"'
-    assert quoted("a\nb\x1b[2J") == r'"a\nb\x1b[2J"'
-    assert quoted("x" * 70_000) == f'"{"x" * 39}…"'

@@ -19,20 +19,23 @@ MOST_MISSING = 1_000_000
 
 The hole is kept, so that messages in it are new.
 """
+_LARGEST = (1 << 63) - 1
 NO_BIRTH, BIRTH_FORGOTTEN = 0, -1
 """In place of a birth's digest: the boot had none yet; it may have had one, which is forgotten."""
 
 
 @dataclass(slots=True)
 class BootMark:
-    """Every seq from `judged_from` up to `top` has arrived or lies in a hole; of those below, nothing is known.
+    """Every seq from `judged_from` up to `top` has arrived or lies in a hole.
+
+    Of those below it is only known that none in a hole has arrived.
 
     Attributes:
         boot: the boot number.
         top: highest seq so far, -1 before the first.
         newest: newest device time so far, ms.
         holes: [from, to], inclusive, ascending, never adjacent.
-        judged_from: the lowest seq that can be judged.
+        judged_from: the lowest seq of which a repeat can be told.
         unsure_to: a message up to this device time (ms) may have arrived before the mark was made, in one that was
             forgotten.
         untimed: a message without a time has arrived.
@@ -55,7 +58,8 @@ class BootMark:
         """Accept one message; return NEW, DUPLICATE, CONFLICT or NOT_KNOWN.
 
         A repeated message cannot be newer than the newest one so far. If it is, the device restarted its sequence
-        under the same boot: CONFLICT.
+        under the same boot: CONFLICT. A message that may be older than the mark takes a number that another one may
+        come under: of repeats up to there, nothing is known.
         """
         unsure = NO_TIME < time <= self.unsure_to
         if seq > self.top:
@@ -66,7 +70,13 @@ class BootMark:
             return DUPLICATE if seq >= self.judged_from and not (self.denied or unsure) else NOT_KNOWN
         self.newest = max(self.newest, time)
         self.untimed |= time == NO_TIME
+        if unsure:
+            self.doubt(seq)
         return NOT_KNOWN if unsure else NEW
+
+    def doubt(self, seq: int) -> None:
+        """Note that no repeat of a message up to `seq` is known to be one."""
+        self.judged_from = max(self.judged_from, min(seq + 1, _LARGEST))
 
     def standing(self, seq: int) -> int:
         """Return where a message that has not been accepted yet stands: BELOW, HIGHEST or FIRST."""

@@ -118,6 +118,9 @@ class Marks:
             return
         older = self._older.setdefault(device, {})
         older[mark.boot] = mark
+        if self.conflicted[device]:
+            for kept in older.values():
+                kept.doubt(kept.top)  # outlasts the flag
         self.boot[device] = NO_BOOT
         self.conflicted[device] = False
         if len(older) >= BOOTS_KEPT:
@@ -155,7 +158,9 @@ class Marks:
         mark = self._find(device, boot)
         if mark is None:
             return None
-        return StoredRange(mark.judged_from, mark.top, [(first, last) for first, last in mark.holes])
+        since = mark.judged_from
+        holes = [(max(first, since), last) for first, last in mark.holes if last >= since]
+        return StoredRange(since, mark.top, holes)
 
     def is_doubtful(self, device: int, boot: int) -> bool:
         """Whether a boot may have begun anew, so that a receipt could name as stored what never came."""
@@ -164,11 +169,8 @@ class Marks:
 
     def gaps(self, device: int) -> list[tuple[int, int, int]]:
         """Return the missing ranges of a device as (boot, from, to), inclusive."""
-        found = []
-        for boot in self.boots(device):
-            stored = self.stored(device, boot)
-            found += [(boot, first, last) for first, last in stored.missing] if stored else []
-        return found
+        marks = [(boot, self._find(device, boot)) for boot in self.boots(device)]
+        return [(boot, first, last) for boot, mark in marks if mark for first, last in mark.holes]
 
     def devices_with_gaps(self) -> list[int]:
         """Return the devices with missing messages, ascending."""

@@ -19,6 +19,8 @@ LONGEST_WAIT = 600_000
 """Milliseconds after which a receipt for fewer new messages is due."""
 SHORTEST_WAIT = 5_000
 """Least time between two receipts of a device, ms."""
+MOST_DUE = 1_000
+"""Receipts sent at once."""
 _NEVER = -(2**62)
 _FILLS = {
     "boot": NO_BOOT,  # the boot the other columns speak of
@@ -117,8 +119,8 @@ class Receipts:
                 self._owe(device, boot)
         self._born[device] = 1
 
-    def due(self, now: int, most: int = 1_000) -> list[Due]:
-        """Return the receipts to send at `now` (ms), the longest waiting first, at most `most`; they count as sent.
+    def due(self, now: int) -> list[Due]:
+        """Return the receipts to send at `now` (ms), the longest waiting first, at most MOST_DUE; they count as sent.
 
         Send them only once the messages they cover are on disk. Afterwards `any_due` says whether any device was due;
         if none was, nothing changed.
@@ -135,7 +137,7 @@ class Receipts:
         if not self.any_due:
             return []
         self._now = now
-        devices = devices[np.argsort(self._sent_at[devices], kind="stable")][:most]
+        devices = devices[np.argsort(self._sent_at[devices], kind="stable")][:MOST_DUE]
         found = [self._receipt(device) for device in devices.tolist()]
         return [receipt for receipt in found if receipt is not None]
 

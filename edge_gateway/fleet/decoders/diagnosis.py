@@ -7,8 +7,9 @@ from typing import Any, Final
 
 import msgspec
 
+from fleet_config.problems import quoted
 from fleet_wire.payload import MAX_PAYLOAD
-from fleet_wire.printable import printable, quoted
+from fleet_wire.printable import printable
 
 EXPECTED_FORMAT: Final = "expected MessagePack"
 EXPECTED_TIME: Final = "expected milliseconds since 1970 as an integer"
@@ -76,7 +77,7 @@ def _wrong_time(time: object) -> str:
             )
             return f"ts {shown} {looks}; {EXPECTED_TIME}"
         case str():
-            return f"ts is text, {quoted(time, _SHOWN)}; {EXPECTED_TIME}"
+            return f"ts is text, {quoted(printable(time, _SHOWN))}; {EXPECTED_TIME}"
         case datetime():
             return f"ts is a timestamp, {shown}; {EXPECTED_TIME}"
         case _:
@@ -106,10 +107,10 @@ def _as_text(payload: bytes) -> str:
     try:
         kind = type(msgspec.json.decode(payload))
     except (ValueError, RecursionError):
-        return f"this is text, {quoted(text, _SHOWN)}; {EXPECTED_FORMAT}"
+        return f"this is text, {quoted(printable(text, _SHOWN))}; {EXPECTED_FORMAT}"
     if kind in (dict, list):
         return f"this looks like JSON; {EXPECTED_FORMAT}"
-    return f"this is text, {quoted(text, _SHOWN)}; {EXPECTED_FORMAT}"
+    return f"this is text, {quoted(printable(text, _SHOWN))}; {EXPECTED_FORMAT}"
 
 
 def _is_cbor(payload: bytes) -> bool:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Final
 from edge_gateway.rules.files.model import AlertSpec, GroupSpec, RecordSpec, RuleFile
 from edge_gateway.rules.files.resolve import Place, RuleSource, alert_rule, check_expression, record_rule
 from edge_gateway.rules.language.ruleset import Rule, RuleSet, cycle_of
-from fleet_config.bounded_file import in_words
+from fleet_config.bounded_file import why_unreadable
 from fleet_config.counting import counted
-from fleet_config.problems import MOST_PROBLEMS, Problem, ProblemsFound
+from fleet_config.problems import MOST_PROBLEMS, NOWHERE, Problem, ProblemsFound
 from fleet_config.validation import validate
 from fleet_config.yaml_source import load_yaml
 
@@ -51,9 +51,9 @@ def rule_files(path: Path) -> list[Path]:
         with os.scandir(path) as entries:
             names = sorted(entry.name for entry in entries if is_rule_file(entry.name))
     except OSError as error:
-        raise ProblemsFound([Problem(str(path), 1, 1, in_words(error))]) from error
+        raise ProblemsFound([Problem(str(path), *NOWHERE, why_unreadable(error))]) from error
     if len(names) > MOST_FILES:
-        raise ProblemsFound([Problem(str(path), 1, 1, f"more than {MOST_FILES} rule files")])
+        raise ProblemsFound([Problem(str(path), *NOWHERE, f"more than {MOST_FILES} rule files")])
     return [path / name for name in names]
 
 
@@ -73,13 +73,13 @@ def _check_not_misnamed(directory: Path) -> None:
         with os.scandir(directory) as entries:
             names = sorted(entry.name for entry in entries if _may_be_misnamed(entry))
     except OSError as error:
-        raise ProblemsFound([Problem(str(directory), 1, 1, in_words(error))]) from error
+        raise ProblemsFound([Problem(str(directory), *NOWHERE, why_unreadable(error))]) from error
     if names:
         shown = ", ".join(names[:_MOST_NAMED]) + (", …" if len(names) > _MOST_NAMED else "")
         fault = (
             f"no rule file among its {counted(len(names), 'file')} ({shown}): the name of a rule file ends in"
         )
-        raise ProblemsFound([Problem(str(directory), 1, 1, f"{fault} {' or '.join(ENDINGS)}")])
+        raise ProblemsFound([Problem(str(directory), *NOWHERE, f"{fault} {' or '.join(ENDINGS)}")])
 
 
 def _may_be_misnamed(entry: os.DirEntry[str]) -> bool:

@@ -15,7 +15,7 @@ from edge_gateway.rules.files.resolve import Place, RuleSource
 from edge_gateway.rules.language.tokens import ExpressionError
 from edge_gateway.rules.testing.series_notation import Sample, samples
 from fleet_config.durations import Duration
-from fleet_config.problems import Problem, ProblemsFound, suggest
+from fleet_config.problems import NOWHERE, Problem, ProblemsFound, suggest
 from fleet_config.validation import Strict, validate
 from fleet_config.yaml_source import load_yaml
 from fleet_wire.telemetry import is_metric_name
@@ -131,7 +131,7 @@ def _check_found(paths: list[Path]) -> None:
     missing = [path for path in paths if not path.exists()]
     if missing:
         raise ProblemsFound(
-            [Problem(str(path), 1, 1, "there is no such file or directory") for path in missing]
+            [Problem(str(path), *NOWHERE, "there is no such file or directory") for path in missing]
         )
 
 

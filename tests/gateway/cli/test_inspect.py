@@ -141,3 +141,66 @@ def test_a_limit_holds_for_devices_too(
     monkeypatch.setattr(checkpoint_view, "devices_in_checkpoint", lambda *_: rows)
     assert run(file, "query", "devices", "--limit", "2", "--json") == 0
     assert capsys.readouterr().out.split("\n") == ['{"device": "d0"}', '{"device": "d1"}', ""]
+
+
+def test_devices_are_listed_by_site_and_name_with_numbers_by_value(
+    file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [
+        ("b", "frz-2"),
+        ("b", "frz-10"),
+        ("a", "frz-3"),
+        ("a", "frz"),
+        ("a", "x1y2"),
+        ("a", "x1y10"),
+        ("a", "7"),
+    ]
+    shuffled = [{"site": site, "device": name} for site, name in reversed(names)]
+    monkeypatch.setattr(inspect, "ask", Answers(shuffled))
+    monkeypatch.setattr(checkpoint_view, "devices_in_checkpoint", lambda *_: iter(shuffled))
+    expected = [
+        ("a", "7"),
+        ("a", "frz"),
+        ("a", "frz-3"),
+        ("a", "x1y2"),
+        ("a", "x1y10"),
+        ("b", "frz-2"),
+        ("b", "frz-10"),
+    ]
+    run(file, "devices", "--json")
+    assert [(one["site"], one["device"]) for one in json.loads(capsys.readouterr().out)] == expected
+    run(file, "query", "devices", "--json")
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(one["site"], one["device"]) for one in lines] == expected
+
+
+@pytest.mark.parametrize(
+    ("subject", "status"), [("last", 2), ("windows", 2), ("states", 2), ("alerts", 0), ("commands", 0)]
+)
+def test_a_device_of_which_nothing_is_stored_is_told_with_a_hint(
+    file: Path, capsys: pytest.CaptureFixture[str], subject: str, status: int
+) -> None:
+    """Alerts and commands may come before the first window, so there it is no error."""
+    store = opened(file.parent / "spool", SETTINGS)
+    assert run(file, "query", subject, "--device", "dev-0") == 0, "nobody is known yet"
+    store.apply([(1, [named(range(7), windows=(closed(0, [(0, T0, 1.0)]),))])])
+    capsys.readouterr()
+    assert run(file, "query", subject, "--device", "dev-6") == 0, "it is known, and there is nothing of it"
+    assert run(file, "query", subject, "--device", "dve-0") == status
+    assert capsys.readouterr().err == "no device 'dve-0' is known here; did you mean 'dev-0'?\n"
+    assert run(file, "query", subject, "--device", "freezer") == status
+    known = "dev-0, dev-1, dev-2, dev-3, dev-4 and 2 more"
+    assert capsys.readouterr().err == f"no device 'freezer' is known here; known: {known}\n"
+
+
+def test_an_unknown_device_of_a_gateway_gets_a_hint_too(
+    file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def answer(_: object, request: dict[str, Any], __: Path | None) -> list[dict[str, Any]]:
+        return [{"site": "a", "device": "frz-1"}] if request["device"] is None else []
+
+    monkeypatch.setattr(inspect, "ask", answer)
+    monkeypatch.setattr(checkpoint_view, "devices_in_checkpoint", lambda *_: iter([{"device": "frz-1"}]))
+    for command in (["devices", "frz1"], ["query", "devices", "--device", "frz1"]):
+        assert run(file, *command) == 2
+        assert capsys.readouterr().err == "no device 'frz1' is known here; did you mean 'frz-1'?\n"

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from edge_gateway.cli import main
+from edge_gateway.cli import main, options
 from edge_gateway.cli.options import ask, find_config, socket_path
 from edge_gateway.configuration.model import GatewayConfig
 from edge_gateway.errors import BadInput, CannotReach
@@ -62,7 +62,7 @@ def test_the_answer_is_returned_and_an_error_says_whose_fault_it_is(config: Gate
 
 def test_nobody_answers(config: GatewayConfig) -> None:
     with pytest.raises(
-        CannotReach, match=r"^no gateway runs on the spool .*; start one with: edge-gateway run$"
+        CannotReach, match=r"^no gateway runs on the spool .*; start one with: edge-gateway run "
     ):
         ask(config, {"do": "status"})
 
@@ -72,8 +72,23 @@ def test_the_advice_to_start_one_names_the_file(tmp_path: Path, capsys: pytest.C
     file.write_text("mqtt: {url: mqtt://localhost}\nspool: {path: spool}\n")
     with pytest.raises(SystemExit):
         main(["status", "-c", str(file)])
-    told = f"no gateway runs on the spool {tmp_path / 'spool'}; start one with: edge-gateway run -c {file}\n"
+    start = f"edge-gateway run -c {file} (and --embedded if there is no broker at mqtt://localhost)"
+    told = f"no gateway runs on the spool {tmp_path / 'spool'}; start one with: {start}\n"
     assert capsys.readouterr().err == told
+
+
+@pytest.mark.parametrize(
+    ("url", "path", "start"),
+    [
+        ("mqtt://broker.example", "spool", "edge-gateway run"),
+        ("mqtts://localhost", "spool", "edge-gateway run"),
+        ("mqtt://localhost:1884", ".edge-gateway", "edge-gateway run --embedded"),
+    ],
+)
+def test_a_broker_of_its_own_is_advised_only_where_there_may_be_one(url: str, path: str, start: str) -> None:
+    mqtt = {"url": url, "allow_plain": True}
+    config = GatewayConfig.model_validate({"version": 1, "mqtt": mqtt, "spool": {"path": path}})
+    assert options._run(config, None) == start
 
 
 def test_without_a_file_the_embedded_gateway_that_ran_here_is_meant(

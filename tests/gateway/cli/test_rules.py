@@ -113,7 +113,7 @@ def test_what_is_not_there_is_named_as_it_was_given(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     status, out, err = run(capsys, "test", str(tmp_path / "nodir"))
-    assert (status, out, err) == (2, "", f"{tmp_path}/nodir:1:1: there is no such file or directory\n")
+    assert (status, out, err) == (2, "", f"{tmp_path}/nodir: there is no such file or directory\n")
 
 
 def test_the_last_line_is_the_total(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

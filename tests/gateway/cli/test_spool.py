@@ -12,11 +12,15 @@ import yaml
 from edge_gateway.cli import main
 from edge_gateway.configuration.loading import load_config
 from edge_gateway.configuration.model import GatewayConfig
+from edge_gateway.fold.pipeline import FOLD
 from edge_gateway.journal import spool
 from edge_gateway.records import codec
 from edge_gateway.records.inputs import Batch, Moment
+from edge_gateway.recovery import record
+from edge_gateway.recovery.record import record_tree
 from edge_gateway.recovery.startup import recover_spool
 from edge_gateway.status.clock import MachineClock
+from fleet_console.version import VERSION
 from fleet_wire.telemetry import encode_telemetry
 
 T0 = 1_750_000_000_000
@@ -59,8 +63,9 @@ class Place:
             for number in range(DEVICES)
         ]
         batch = Batch(Moment(T0, 0), [*topics, "fleet/v1/s/d0/telemetry"], [*payloads, b"\xc1"])
-        effects = recovered.state.pipeline.fold(batch).for_store(recovered.names)
-        recovered.journal.append(1, codec.encode({"inputs": [batch], "effects": [effects]}))
+        made = recovered.state.pipeline.fold(batch)
+        effects = made.for_store(recovered.names)
+        recovered.journal.append(1, codec.encode(record_tree([batch], [made.closings], [effects])))
         recovered.journal.sync()
         recovered.store.apply([(1, [effects])])
         recovered.journal.close()
@@ -72,6 +77,9 @@ class Place:
         told = self._capsys.readouterr()
         assert (ended.value.code or 0) == status, told
         return told.out + told.err
+
+    def files(self) -> dict[Path, bytes]:
+        return {path: path.read_bytes() for path in self.spool.rglob("*") if path.is_file()}
 
     def json(self, *arguments: str) -> Any:
         return json.loads(self.run(*arguments, "--json"))
@@ -97,13 +105,32 @@ def test_inspect_tells_what_is_there(place: Place) -> None:
 
 
 def test_a_sound_spool_is_verified_and_nothing_of_it_is_changed(place: Place) -> None:
-    before = {path: path.read_bytes() for path in place.spool.rglob("*") if path.is_file()}
+    before = place.files()
     findings = place.json("verify")
     assert all(finding["ok"] for finding in findings)
     place.run("inspect")
     place.export("messages")
     for path, data in before.items():
         assert path.name.endswith("-shm") or path.read_bytes() == data, path
+
+
+@pytest.mark.parametrize("command", [["spool", "replay-quarantine"], ["run"]])
+def test_records_that_only_another_version_can_fold_are_refused_and_left(
+    place: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: list[str]
+) -> None:
+    monkeypatch.setattr(record, "FOLD", FOLD + 1)
+    (place.spool / spool.LOCK).touch()  # as the gateway left it
+    monkeypatch.setattr("edge_gateway.status.logs.set_up_logs", lambda *_: None)
+    monkeypatch.setattr("edge_gateway.service.malloc.return_free_memory", lambda: None)
+    before = place.files()
+    with pytest.raises(SystemExit) as ended:
+        main([*command, "--config", str(place.file)])
+    told = capsys.readouterr().err
+    assert ended.value.code == 2
+    assert f"start version {VERSION} once and stop it, then start this one; nothing was changed" in told
+    assert "Traceback" not in told
+    assert place.files() == before
+    assert all(finding["ok"] for finding in place.json("verify")), "the spool is sound, and can be looked at"
 
 
 @pytest.mark.parametrize("part", ["journal", "checkpoints", "store"])

@@ -169,9 +169,12 @@ async def test_who_was_refused_does_not_rest_longer_than_until_there_is_another_
     monkeypatch.setattr(credentials, "POLL_EVERY", 0.01)
     resting = asyncio.create_task(place.credentials.rest(3_600))
     await asyncio.sleep(0)
+    assert not resting.done()
     place.token.write_text("token-2")
     await asyncio.wait_for(resting, 60)
+    began = asyncio.get_running_loop().time()
     await asyncio.wait_for(place.credentials.rest(0.02), 60)
+    assert asyncio.get_running_loop().time() - began >= 0.02, "with the same token it rests its time"
 
 
 def test_a_secret_in_the_environment_is_checked_too() -> None:

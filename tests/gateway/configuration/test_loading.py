@@ -51,7 +51,7 @@ def test_an_unknown_variable_is_refused_with_the_nearest_name(file: Path) -> Non
 
 
 def test_a_fault_in_a_variable_names_the_variable(file: Path) -> None:
-    with pytest.raises(ProblemsFound, match=r"^\$EDGE_GATEWAY_LOG_LEVEL:1:1: "):
+    with pytest.raises(ProblemsFound, match=r"^\$EDGE_GATEWAY_LOG_LEVEL: "):
         load_config(file, environment={"EDGE_GATEWAY_LOG_LEVEL": "loud"})
 
 

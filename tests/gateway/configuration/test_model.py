@@ -130,7 +130,7 @@ def test_an_origin_names_the_line(tmp_path: Path) -> None:
 def test_wrong_variables_are_told_with_a_suggestion(tmp_path: Path) -> None:
     assert "did you mean 'EDGE_GATEWAY_MQTT_USER'" in refused(tmp_path, MINIMAL, EDGE_GATEWAY_MQTT_USR="x")
     told = refused(tmp_path, MINIMAL, EDGE_GATEWAY_TIME_IDLE_CLOSE="30")
-    assert told.startswith("$EDGE_GATEWAY_TIME_IDLE_CLOSE:1:1: ")
+    assert told.startswith("$EDGE_GATEWAY_TIME_IDLE_CLOSE: ")
 
 
 def test_secrets_are_read_where_they_are(tmp_path: Path) -> None:

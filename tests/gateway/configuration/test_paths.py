@@ -140,9 +140,9 @@ def test_a_file_that_may_not_be_read_is_told_as_that(
         directory.chmod(0o755)
     (file if where == "file" else file.parent).chmod(0)
     request.getfixturevalue("not_root")
-    with pytest.raises(ProblemsFound, match=r"gateway\.yaml:1:1: cannot be read: Permission denied"):
+    with pytest.raises(ProblemsFound, match=r"gateway\.yaml: cannot be read: Permission denied"):
         load_config(None, environment={})
-    with pytest.raises(ProblemsFound, match=r"gateway\.yaml:1:1: cannot be read: Permission denied"):
+    with pytest.raises(ProblemsFound, match=r"gateway\.yaml: cannot be read: Permission denied"):
         load_config(file, environment={})
 
 

@@ -39,5 +39,5 @@ def test_a_key_of_an_optional_section_is_a_setting() -> None:
 
 
 def test_what_is_wrong_in_a_variable_names_the_variable() -> None:
-    with pytest.raises(ProblemsFound, match=r"\$EDGE_GATEWAY_SPOOL_COMMIT_INTERVAL:1:1"):
+    with pytest.raises(ProblemsFound, match=r"\$EDGE_GATEWAY_SPOOL_COMMIT_INTERVAL"):
         load_config(None, environment=BROKER | {"EDGE_GATEWAY_SPOOL_COMMIT_INTERVAL": "soon"})

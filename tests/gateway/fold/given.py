@@ -65,9 +65,9 @@ def moment(ms: int) -> Moment:
     return Moment(START + ms, ms, monotonic=ms)
 
 
-def reading(device: str, seq: int, ms: int, **metrics: Any) -> tuple[str, bytes]:
+def reading(device: str, seq: int, ms: int, *, boot: int = 1, **metrics: Any) -> tuple[str, bytes]:
     topic = topics.device_topic("berlin", device, topics.TELEMETRY)
-    return topic, encode_telemetry(1, seq, START + ms, metrics)
+    return topic, encode_telemetry(boot, seq, START + ms, metrics)
 
 
 def birth(device: str, **tags: str) -> tuple[str, bytes]:

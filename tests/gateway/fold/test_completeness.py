@@ -34,3 +34,13 @@ def test_a_loss_under_a_sure_clock_stays_where_it_is() -> None:
     lossy.lost(Moment(NOW, 0))
     lossy.correct(Moment(NOW + 60_000, 60_000, least=0))
     assert lossy.since == NOW
+
+
+def test_until_a_loss_is_told_no_window_is_complete_not_even_after_a_restart() -> None:
+    found = Completeness(untold=True)
+    again = Completeness()
+    assert again.whole_from == ALWAYS
+    again.restore(found.snapshot())
+    assert again.whole_from > NOW + 100 * YEAR
+    again.lost(Moment(NOW, 0))
+    assert (again.untold, again.whole_from) == (False, NOW)

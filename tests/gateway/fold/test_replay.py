@@ -12,9 +12,11 @@ import pytest
 from edge_gateway.fold.effects import Effects
 from edge_gateway.fold.settings import build_pipeline
 from edge_gateway.records import codec
+from edge_gateway.records.closings import Closings
 from edge_gateway.records.inputs import ClockUntrusted, Input, Reload, Tick, Undelivered
 from edge_gateway.recovery.state import State
 from fleet_wire import control_messages
+from tests.gateway.fleet.imbalance import imbalance
 from tests.gateway.fold.given import batch, moment, plain, reading, scenario, settings
 
 
@@ -80,18 +82,24 @@ def test_a_replay_from_any_snapshot_gives_the_same_effects_and_state(
     state = State.new("gw", retiring)
     cut = random.Random(seed).randrange(len(given))
     saved = b""
-    effects = []
+    effects, closings = [], []
     for position, one in enumerate(given):
         if position == cut:
             saved = codec.encode(state.snapshot(), shuffle=True)
-        effects.append(plain(state.pipeline.fold(one), state.pipeline))
+        made = state.pipeline.fold(one)
+        effects.append(plain(made, state.pipeline))
+        closings.append(made.closings)
     again = State.new("gw", settings())
     again.restore(codec.decode(saved))
     through_the_journal = msgspec.convert(codec.decode(codec.encode(given[cut:])), list[Input])
-    replayed = [plain(again.pipeline.fold(one), again.pipeline) for one in through_the_journal]
+    recorded = msgspec.convert(codec.decode(codec.encode(closings[cut:])), list[Closings])
+    replayed = [
+        plain(again.pipeline.fold(one, left), again.pipeline)
+        for one, left in zip(through_the_journal, recorded, strict=True)
+    ]
     assert replayed == effects[cut:]
     assert codec.pack(again.pipeline.snapshot()) == codec.pack(state.pipeline.snapshot())
-    assert state.pipeline.admission.accounting.imbalance() == []
+    assert imbalance(state.pipeline.admission.accounting) == []
     assert bool(state.pipeline.registry.retired) == bool(seed % 2)
 
 

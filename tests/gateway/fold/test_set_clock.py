@@ -14,6 +14,7 @@ from edge_gateway.records.inputs import Batch, Moment, Reload, Tick
 from edge_gateway.rules.files.load import load_rules
 from fleet_wire import topics
 from fleet_wire.telemetry import encode_telemetry
+from tests.gateway.fleet.imbalance import imbalance
 from tests.gateway.fold.given import HOUR, START, settings
 
 RULES = """
@@ -112,5 +113,5 @@ def test_windows_after_the_clock_was_set_back_hold_what_was_measured_then(gatewa
     assert closed[:2] == [(HOUR + 5_000, 5), (HOUR + 10_000, 1)]
     assert closed[2:] == [(10_000, 4), (15_000, 5), (20_000, 5), (25_000, 5), (30_000, 5)]
     assert all(one.late is None for one in gateway.effects)
-    assert gateway.pipeline.admission.accounting.imbalance() == []
+    assert imbalance(gateway.pipeline.admission.accounting) == []
     assert gateway.pipeline.admission.clocks.totals()["clock_steps"] == 1

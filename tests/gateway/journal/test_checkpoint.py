@@ -66,6 +66,18 @@ def test_another_format_is_refused_and_nothing_is_touched(tmp_path: Path, by: in
     assert newest.read_bytes() == before
 
 
+def test_checkpoints_of_this_format_are_not_refused_and_the_newest_intact_one_is_named(
+    tmp_path: Path,
+) -> None:
+    assert refuse_other(tmp_path / "missing") == -1
+    for number in (1, 2, 3):
+        write_checkpoint(tmp_path, number, {"n": number})
+    assert refuse_other(tmp_path) == 3
+    newest = max(tmp_path.iterdir())
+    newest.write_bytes(newest.read_bytes()[:-1])
+    assert refuse_other(tmp_path) == 2
+
+
 def test_a_flipped_bit_makes_no_other_format(tmp_path: Path) -> None:
     write_checkpoint(tmp_path, 1, {"n": 1})
     (path,) = tmp_path.iterdir()

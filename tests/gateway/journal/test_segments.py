@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_gateway.journal.framing import encode_frame, scan
-from edge_gateway.journal.segments import Journal, JournalFull
+from edge_gateway.journal.segments import Journal, JournalFull, read_unopened
 from tests.gateway.journal.numbered import body, fill, records, segments
 
 
@@ -23,6 +23,17 @@ def test_records_come_back_in_order_across_segments_and_restarts(tmp_path: Path)
     assert journal.total_bytes == sum(path.stat().st_size for path in segments(tmp_path))
     assert journal.report.torn_bytes == 0
     assert journal.report.lost == ()
+
+
+def test_a_journal_is_read_without_opening_or_changing_it(tmp_path: Path) -> None:
+    assert list(read_unopened(tmp_path / "missing", 0)) == []
+    fill(tmp_path, [[1, 2], [3], [4, 5], [6]], segment_bytes=60)
+    newest = segments(tmp_path)[-1]
+    newest.write_bytes(newest.read_bytes()[:-1])
+    before = {path: path.read_bytes() for path in segments(tmp_path)}
+    assert [number for number, _ in read_unopened(tmp_path, 0)] == [1, 2, 3, 4, 5]
+    assert list(read_unopened(tmp_path, 4)) == [(4, body(4)), (5, body(5))]
+    assert {path: path.read_bytes() for path in segments(tmp_path)} == before
 
 
 def test_a_record_is_not_there_before_its_sync(tmp_path: Path) -> None:

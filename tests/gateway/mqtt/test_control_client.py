@@ -22,6 +22,7 @@ class SlowBroker:
     """
 
     def __init__(self) -> None:
+        self.asked = asyncio.Event()
         self.answer = asyncio.Event()
         self.left = asyncio.Event()
         self.hears = asyncio.Event()
@@ -30,6 +31,7 @@ class SlowBroker:
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             await reader.read(1000)
+            self.asked.set()
             await self.answer.wait()
             writer.write(CONNACK)
             while await reader.read(1000):
@@ -160,6 +162,25 @@ async def test_a_connection_cancelled_at_connack_is_not_logged_as_an_error(broke
     assert wrong == []
 
 
+async def test_a_connect_cancelled_before_the_answer_is_not_logged_as_an_error() -> None:
+    wrong: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: wrong.append(context))
+    broker = SlowBroker()
+    server, port = await port_of(broker)
+    attempt = asyncio.create_task(client_of(port, WITHIN).__aenter__())
+    async with server, asyncio.timeout(WITHIN):
+        await broker.asked.wait()
+        attempt.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await attempt
+        broker.answer.set()
+        await broker.left.wait()
+    assert wrong == []
+
+
 async def test_it_connects_publishes_and_disconnects(broker: Broker) -> None:
     async with ControlClient(broker.host, broker.port, protocol=aiomqtt.ProtocolVersion.V5) as client:
+        paho = client._client
+        assert paho.is_connected()
         await client.publish("control-client/test", b"x", qos=1)
+    assert not paho.is_connected()

@@ -11,7 +11,7 @@ import aiomqtt
 import pytest
 
 from edge_gateway.errors import CannotReach
-from edge_gateway.mqtt import broker_database
+from edge_gateway.mqtt import broker_database, embedded
 from edge_gateway.mqtt.embedded import EmbeddedBroker, embedded_configuration, find_mosquitto
 from tests.servers.process import accepts, wait_until
 
@@ -163,13 +163,16 @@ async def test_a_program_that_ends_at_once_is_quoted(tmp_path: Path) -> None:
         await EmbeddedBroker(tmp_path / "broker", port=0, program=program).start()
 
 
-async def test_a_program_that_never_accepts_is_stopped(tmp_path: Path) -> None:
+async def test_a_program_that_never_accepts_is_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embedded, "START_WITHIN", 0.3)
     program = tmp_path / "mosquitto"
     program.write_text("#!/bin/sh\nexec sleep 60\n")
     program.chmod(0o755)
     broker = EmbeddedBroker(tmp_path / "broker", port=0, program=program)
     with pytest.raises(CannotReach, match="nothing accepts"):
-        await broker.start(within=0.3)
+        await broker.start()
     assert broker.pid is None
 
 
@@ -228,6 +231,6 @@ async def test_a_long_log_is_kept_once(saved: EmbeddedBroker) -> None:
 
 def test_only_root_keeps_its_user(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    assert "user root" not in embedded_configuration(tmp_path, "127.0.0.1", 1883)
+    assert "user root" not in embedded_configuration(tmp_path, 1883)
     monkeypatch.setattr(os, "geteuid", lambda: 0)
-    assert "user root" in embedded_configuration(tmp_path, "127.0.0.1", 1883)
+    assert "user root" in embedded_configuration(tmp_path, 1883)

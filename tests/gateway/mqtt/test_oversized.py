@@ -47,6 +47,7 @@ async def test_a_larger_packet_limit_clears_the_problem() -> None:
             broker.largest = 1 << 20
             broker.end(None)
             await rig.until(lambda: not rig.problem("packet_size"))
+            assert len(broker.connects) == 2, "a limit is told in each CONNACK"
 
 
 def test_a_kind_is_affected_until_one_of_it_is_sent_whole() -> None:

@@ -7,6 +7,7 @@ import aiomqtt
 import pytest
 from mqtt5 import PublishPacket, QoS
 
+from edge_gateway.mqtt.broker_trouble import UNREACHED
 from edge_gateway.mqtt.caught_up_clock import CaughtUpClock
 from edge_gateway.mqtt.ownership import Ownership
 from edge_gateway.mqtt.source import (
@@ -156,7 +157,7 @@ async def test_a_broker_that_is_not_there_is_named_once(source: Source) -> None:
         while not told(source, "broker"):  # noqa: ASYNC110 - nothing tells of a new problem
             await asyncio.sleep(0.01)
     running.cancel()
-    assert told(source, "broker") == f"cannot reach mqtt://127.0.0.1:{port}: Connection refused"
+    assert told(source, "broker") == f"cannot reach mqtt://127.0.0.1:{port}: Connection refused; {UNREACHED}"
     assert source.counters.broker_connections_lost == 0, "a try that failed is no connection"
 
 
@@ -181,7 +182,9 @@ async def test_only_a_connection_that_the_broker_had_accepted_is_lost(source: So
 
 def test_a_connection_that_ended_names_the_broker(source: Source) -> None:
     source._lost(ConnectionLost("the connection broke: Broken pipe"))
-    assert told(source, "broker") == "the broker at localhost:1: the connection broke: Broken pipe"
+    assert (
+        told(source, "broker") == f"the broker at localhost:1: the connection broke: Broken pipe; {UNREACHED}"
+    )
 
 
 def test_deliveries_of_a_lost_connection_are_dropped_since_they_come_again(source: Source) -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from edge_gateway.journal.checkpoint import write_checkpoint
 from edge_gateway.journal.segments import Journal
 from edge_gateway.records import codec
-from edge_gateway.recovery.attempts import ATTEMPTS_FILE, AttemptsFile, FoldsOtherwise, Replayed, recover
+from edge_gateway.recovery.attempts import ATTEMPTS_FILE, AttemptsFile, Replayed, recover
 
 
 class Killed(BaseException):
@@ -203,25 +203,3 @@ def test_a_record_that_cannot_be_decoded_is_named_and_passed_over(tmp_path: Path
 def test_an_unreadable_file_of_attempts_is_a_first_attempt(tmp_path: Path, text: str) -> None:
     (tmp_path / ATTEMPTS_FILE).write_text(text)
     assert run(tmp_path, Fold()).attempt == 1
-
-
-class Other(Fold):
-    """A program that finds at record 3 that another one wrote the journal, and follows it from then on."""
-
-    follows = False
-
-    def replay(self, number: int, inputs: list[Any]) -> None:
-        if number == 3 and not self.follows:
-            self.follows = True
-            raise FoldsOtherwise
-        super().replay(number, inputs)
-
-
-def test_a_fold_that_must_follow_the_records_begins_anew(tmp_path: Path) -> None:
-    journal_of(tmp_path, RECORDS).close()
-    fold, plain = Other(), Fold()
-    found = run(tmp_path, fold)
-    assert (found.attempt, found.records, found.culprits) == (1, 5, 0)
-    run(tmp_path, plain)
-    assert fold.state == plain.state
-    assert not (tmp_path / ATTEMPTS_FILE).exists()

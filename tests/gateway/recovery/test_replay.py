@@ -1,62 +1,37 @@
-"""A program that closes windows at other times takes over a journal: every reading is in one window, once."""
+"""A replay lets leave what the journal says, compares, and tells where the two differ. Nothing counts twice."""
 
 from __future__ import annotations
 
-import logging
+import sqlite3
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import msgspec
+import numpy as np
 import pytest
 
-from edge_gateway.configuration.model import GatewayConfig
 from edge_gateway.fold import pipeline
+from edge_gateway.fold.pipeline import Pipeline
+from edge_gateway.journal import spool
+from edge_gateway.journal.checkpoint import write_checkpoint
+from edge_gateway.journal.segments import read_unopened
 from edge_gateway.records import codec
-from edge_gateway.records.inputs import Batch, Moment
-from edge_gateway.records.store_effects import ClosedWindows
-from edge_gateway.recovery.startup import Startup, recover_spool
-from edge_gateway.status.clock import MachineClock
+from edge_gateway.records.closings import Closings, CoarseStep
+from edge_gateway.records.inputs import Batch, StateLost
+from edge_gateway.records.store_effects import ClosedWindows, Kind, SeriesName, effects_from_tree
+from edge_gateway.recovery.attempts import Attempts, AttemptsFile
+from edge_gateway.recovery.startup import Startup
+from edge_gateway.status.catalogue import Problem
 from edge_gateway.windows.closed import TierBlock
-from fleet_wire import topics
-from fleet_wire.telemetry import encode_telemetry
+from tests.gateway.recovery.journaled import DEVICES, SECONDS, START, journal, opened, second
 
-START = 1_760_000_000_000
-SECONDS = 40
-DEVICES = [f"d{n}" for n in range(6)]
-
-
-def config(spool: Path) -> GatewayConfig:
-    return GatewayConfig.model_validate_json(
-        msgspec.json.encode(
-            {
-                "mqtt": {"url": "mqtt://localhost"},
-                "spool": {"path": str(spool)},
-                "windows": [
-                    {"every": "5s", "bucket": "a", "keep": "30d"},
-                    {"every": "10s", "bucket": "b", "keep": "60d"},
-                ],
-                "time": {"allowed_lateness": "1s"},
-            }
-        )
-    )
-
-
-def second(ms: int) -> Batch:
-    """A reading of two metrics of every device."""
-    names = [topics.device_topic("berlin", device, topics.TELEMETRY) for device in DEVICES]
-    payload = encode_telemetry(1, ms // 1000, START + ms, {"heat": ms / 1000, "level": 1.0})
-    return Batch(Moment(START + ms, ms), names, [payload] * len(names))
-
-
-def opened(spool: Path) -> Startup:
-    spool.mkdir(exist_ok=True)
-    return recover_spool(spool, config(spool), "gw", MachineClock())
+SERIES = 2 * len(DEVICES)
 
 
 def counted(closed: Iterable[ClosedWindows | TierBlock]) -> Counter[tuple[int, int]]:
-    """How many readings each window holds, by (tier, series)."""
+    """How many readings the windows hold, by (tier, series)."""
     found: Counter[tuple[int, int]] = Counter()
     for part in closed:
         for row in part.rows:
@@ -64,34 +39,203 @@ def counted(closed: Iterable[ClosedWindows | TierBlock]) -> Counter[tuple[int, i
     return found
 
 
-@pytest.mark.parametrize(("first", "second_"), [(16_384, 1), (1, 16_384)])
-def test_another_pace_loses_nothing_and_counts_nothing_twice(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
-    first: int,
-    second_: int,
+def lived(place: Path, *, apply: bool = True, **changes: dict[int, Any]) -> list[ClosedWindows]:
+    """Record a life; `changes` are made to records, by number. Return the windows that closed."""
+    closed: list[ClosedWindows] = []
+    with opened(place) as life:
+        for number in range(1, SECONDS):
+            of_this = {name: by[number] for name, by in changes.items() if number in by}
+            closed += journal(life, number, second(number * 1000), apply=apply, **of_this).windows
+    return closed
+
+
+@pytest.mark.parametrize(("first", "then"), [(16_384, 1), (1, 16_384)])
+def test_another_pace_ends_in_the_same_state(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first: int, then: int
 ) -> None:
     monkeypatch.setattr(pipeline, "CLOSE_SHARE", 0)
     monkeypatch.setattr(pipeline, "CLOSE_ROWS", first)
-    life = opened(tmp_path / "spool")
+    place = tmp_path / "spool"
     closed: list[Any] = []
-    for number in range(1, SECONDS):
-        given = second(number * 1000)
-        effects = life.state.pipeline.fold(given)
-        closed += effects.windows
-        tree = {"inputs": [given], "effects": [effects.for_store(life.names)]}
-        life.journal.append(number, codec.encode(tree))
-        life.journal.sync()
-    life.journal.close()
-    life.store.close()
-
-    monkeypatch.setattr(pipeline, "CLOSE_ROWS", second_)
-    with caplog.at_level(logging.INFO):
-        life = opened(tmp_path / "spool")
-    assert "closes windows at other times" in caplog.text, "else there was nothing to follow"
-    rest = life.state.pipeline.windows.drain()
+    with opened(place) as life:
+        for number in range(1, SECONDS):
+            closed += journal(life, number, second(number * 1000)).windows
+        state = codec.pack(life.state.pipeline.snapshot())
+    monkeypatch.setattr(pipeline, "CLOSE_ROWS", then)
+    with opened(place) as life:
+        assert (life.findings, life.whole, life.differs) == ([], True, 0)
+        assert codec.pack(life.state.pipeline.snapshot()) == state
+        rest = life.state.pipeline.windows.drain()
     both = counted([*closed, *rest.numbers])
-    assert both == {(tier, series): SECONDS - 1 for tier in (0, 1) for series in range(2 * len(DEVICES))}
-    life.journal.close()
-    life.store.close()
+    assert both == {(tier, series): SECONDS - 1 for tier in (0, 1) for series in range(SERIES)}
+
+
+# --- a record that does not fit
+
+
+def told(place: Path) -> list[tuple[str, str]]:
+    with closing(sqlite3.connect(place / spool.STORE)) as db:
+        return list(db.execute("SELECT code, text FROM event"))
+
+
+def goes_on(place: Path) -> tuple[list[tuple[Problem, str]], list[ClosedWindows]]:
+    """Start twice, killed before anything is recorded, and go on; return the findings and what closes then."""
+    with opened(place) as life:
+        findings = life.findings
+        assert not life.whole
+    with opened(place) as life:
+        assert not life.whole, "what was found is not forgotten with the start that found it"
+        number, closed = life.number + 1, list[ClosedWindows]()
+        journal(life, number, StateLost(second(SECONDS * 1000).moment))
+        for step in range(1, 20):
+            closed += journal(life, number + step, second((SECONDS + step) * 1000)).windows
+    with opened(place) as life:
+        assert (life.whole, life.findings) == (True, [])
+    return findings, closed
+
+
+def closings_lost() -> dict[str, dict[int, Any]]:
+    return {"closings": {16: [Closings()]}}
+
+
+def a_message_less() -> dict[str, dict[int, Any]]:
+    return {"inputs": {13: [second(13_000, DEVICES[1:])]}}
+
+
+@pytest.mark.parametrize("apply", [True, False])
+@pytest.mark.parametrize("sabotage", [closings_lost, a_message_less])
+def test_a_record_with_other_windows_is_told_and_what_is_open_goes_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sabotage: Any, apply: bool
+) -> None:
+    monkeypatch.setattr(pipeline, "CLOSE_ROWS", 16_384)
+    place, changes = tmp_path / "spool", sabotage()
+    closed = lived(place, apply=apply, **changes)
+    findings, later = goes_on(place)
+    [(problem, text)] = findings
+    assert problem is Problem.REPLAY_DIFFERS
+    ((first, what), *_) = told(place)
+    assert first == "replay_differs"
+    assert text.startswith(what)
+    assert what.startswith("record ")
+    whole = [one for one in later if one.kind is not Kind.PARTIAL]
+    apart = [one for one in later if one.kind is Kind.PARTIAL]
+    starts = {int(start) for one in whole for start in one.rows["start"]}
+    assert starts, "else nothing is whole again"
+    assert min(starts) >= START + SECONDS * 1000
+    ends = {(one.tier, int(row["start"]), int(row["series"])) for one in closed for row in one.rows}
+    again = {(one.tier, int(row["start"]), int(row["series"])) for one in whole for row in one.rows}
+    assert not ends & again, "no window that is stored is written again"
+    assert apart, "what is open is not dropped"
+
+
+def test_a_record_of_another_fold_that_is_met_late_counts_as_lost(tmp_path: Path) -> None:
+    """Such a spool is refused, but here a checkpoint covered the record, which proves not to be valid."""
+    place = tmp_path / "spool"
+    lived(place)
+    with opened(place) as life:
+        journal(life, SECONDS, second(SECONDS * 1000), fold=99)
+    write_checkpoint(place / spool.CHECKPOINTS, SECONDS, {"no": "state"})
+    with opened(place) as life:
+        assert Problem.CHECKPOINT_CORRUPT in dict(life.findings)
+        assert not life.whole
+
+
+# --- a message that cannot be folded
+
+
+def failing(monkeypatch: pytest.MonkeyPatch, device: str, at: int) -> None:
+    """From now on no batch can be folded with the message that this device sent in record `at`."""
+    fold, given_then = Pipeline.fold, second(at * 1000, [device])
+
+    def folded(self: Pipeline, given: Any, recorded: Any = None) -> Any:
+        if isinstance(given, Batch):
+            messages = zip(given.topics, given.payloads, strict=True)
+            if (given_then.topics[0], given_then.payloads[0]) in messages:
+                raise LookupError("a defect")
+        return fold(self, given, recorded)
+
+    monkeypatch.setattr(Pipeline, "fold", folded)
+
+
+@pytest.mark.parametrize("culprit", ["d0", "d2", "d5", "new"])
+@pytest.mark.parametrize("at", [11, 12, 16, 17, 21])
+def test_without_a_culprit_everything_closes_as_recorded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int, culprit: str
+) -> None:
+    place, closed = tmp_path / "spool", list[ClosedWindows]()
+    with opened(place) as life:
+        for number in range(1, SECONDS):
+            more = ["new"] if (number, culprit) == (at, "new") else []
+            devices = [*DEVICES[:3], *more, *DEVICES[3:]]
+            closed += journal(life, number, second(number * 1000, devices)).windows
+    failing(monkeypatch, culprit, at)
+    with opened(place) as life:
+        assert life.findings == [(Problem.RECORDS_QUARANTINED, "1 input")]
+        assert life.whole
+        rest = named(life, life.state.pipeline.windows.drain().numbers)
+    both = recorded(place, closed) + rest
+    expected = {(tier, d, m): SECONDS - 1 for tier in (0, 1) for d in DEVICES for m in ("heat", "level")}
+    assert {key: count for key, count in both.items() if key[1] != "new"} == expected
+    assert not any(device == "new" for _, device, _ in rest)
+
+
+@pytest.mark.parametrize("at", [12, 16])
+def test_a_record_that_kills_the_program_is_left_out_and_told_if_windows_left_with_it(
+    tmp_path: Path, at: int
+) -> None:
+    place = tmp_path / "spool"
+    lived(place)
+    AttemptsFile(place / spool.CHECKPOINTS).write(Attempts(attempt=5, at_hand=at, suspect=at, deaths=2))
+    with opened(place) as life:
+        found = dict(life.findings)
+        assert found.pop(Problem.RECORDS_QUARANTINED) == "1 input"
+        assert list(found) == ([Problem.REPLAY_DIFFERS] if at == 16 else [])
+        assert life.whole == (at != 16)
+    assert [text.startswith(f"record {at}: its windows could not leave") for _, text in told(place)] == [
+        True
+    ] * (at == 16)
+
+
+def test_windows_that_cannot_leave_are_told_and_no_message_goes_to_quarantine(tmp_path: Path) -> None:
+    place, nonsense = tmp_path / "spool", CoarseStep(0, np.array([-(10**9)]), np.array([], np.int64))
+    lived(place, closings={16: [Closings(coarse=[nonsense])]})
+    with opened(place) as life:
+        assert dict(life.findings)[Problem.REPLAY_DIFFERS].startswith("record 1")
+        assert not life.whole
+        assert life.store.quarantined(-(1 << 62), 10) == []
+    assert any(text.startswith("record 16: its windows could not leave") for _, text in told(place))
+
+
+def test_a_record_of_which_a_part_is_missing_is_lost(tmp_path: Path) -> None:
+    place = tmp_path / "spool"
+    lived(place, closings={16: []})
+    with opened(place) as life:
+        assert (life.whole, life.differs, life.number) == (False, 0, SECONDS - 1)
+
+
+def named(life: Startup, closed: Iterable[TierBlock]) -> Counter[tuple[int, str, str]]:
+    """How many readings windows hold, by (tier, device, metric)."""
+    registry, found = life.state.pipeline.registry, Counter[tuple[int, str, str]]()
+    for part in closed:
+        for row in part.rows:
+            series = int(row["series"])
+            device = registry.device_name[int(registry.series_device[series])]
+            metric = registry.metric_names[int(registry.series_metric[series])]
+            found[part.tier, device, metric] += int(row["count"])
+    return found
+
+
+def recorded(place: Path, closed: Iterable[ClosedWindows]) -> Counter[tuple[int, str, str]]:
+    """The same of what the first run closed, by the names that the records define."""
+    names: dict[tuple[int, int], SeriesName] = {}
+    found = Counter[tuple[int, str, str]]()
+    for _, body in read_unopened(place / spool.JOURNAL, 0):
+        for tree in codec.decode(body)["effects"]:
+            effects = effects_from_tree(tree)
+            names |= {(one.series, one.version): one for one in effects.series}
+            for part in effects.windows:
+                for row, version in zip(part.rows, part.versions.tolist(), strict=True):
+                    name = names[int(row["series"]), version]
+                    found[part.tier, name.device, name.metric] += int(row["count"])
+    assert sum(found.values()) == sum(int(part.rows["count"].sum()) for part in closed)
+    return found

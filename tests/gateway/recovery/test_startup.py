@@ -15,6 +15,7 @@ from edge_gateway.journal import spool
 from edge_gateway.journal.checkpoint import write_checkpoint
 from edge_gateway.records import codec
 from edge_gateway.records.inputs import Batch, Moment
+from edge_gateway.recovery.record import record_tree
 from edge_gateway.recovery.settings import fold_settings
 from edge_gateway.recovery.startup import Startup, lost_floor, recover_spool
 from edge_gateway.status.catalogue import Problem
@@ -140,8 +141,9 @@ class Life:
         topic = [topics.device_topic("s", name, topics.TELEMETRY) for name in names or ("d",)]
         payload = [encode_telemetry(1, number, at, {"heat": float(number)}) for _ in topic]
         given = Batch(Moment(at, number * 10_000), topic, payload)
-        effects = found.state.pipeline.fold(given).for_store(found.names)
-        found.journal.append(number, codec.encode({"inputs": [given], "effects": [effects]}))
+        made = found.state.pipeline.fold(given)
+        record = record_tree([given], [made.closings], [made.for_store(found.names)])
+        found.journal.append(number, codec.encode(record))
         found.journal.sync()
 
     def checkpoint(self, found: Startup, number: int) -> None:
@@ -291,10 +293,10 @@ def test_a_message_that_cannot_be_folded_is_found_and_quarantined(
     fold = Pipeline.fold
     bad = topics.device_topic("s", "bad", topics.TELEMETRY)
 
-    def folded(pipeline: Pipeline, given: Any) -> Any:
+    def folded(pipeline: Pipeline, given: Any, recorded: Any = None) -> Any:
         if isinstance(given, Batch) and bad in given.topics:
             raise LookupError("a defect")
-        return fold(pipeline, given)
+        return fold(pipeline, given, recorded)
 
     monkeypatch.setattr(Pipeline, "fold", folded)
     with life.living() as found:

@@ -165,7 +165,7 @@ class Life:
         self.rules.mkdir(exist_ok=True)
         self.socket = place / "control.sock"
         self.config = GatewayConfig.model_validate({
-            "gateway": {"id": "gw-life"},
+            "gateway": {"id": "gw-life", "sites": ["life"]},
             "mqtt": {"url": url},
             "spool": {"path": str(place / "spool"), "commit_interval": "50ms"},
             "rules": {"path": str(self.rules)},
@@ -204,7 +204,7 @@ class Life:
 async def send(host: str, port: int, seq: int, heat: float) -> None:
     now = time.time_ns() // 1_000_000
     async with aiomqtt.Client(host, port) as client:
-        topic = topics.device_topic("berlin", "f1", topics.TELEMETRY)
+        topic = topics.device_topic("life", "f1", topics.TELEMETRY)
         await client.publish(topic, encode_telemetry(1, seq, now, {"heat": heat}), qos=1)
 
 

@@ -12,9 +12,10 @@ import pytest
 from edge_gateway.configuration.credentials import Credentials
 from edge_gateway.configuration.model import GatewayConfig
 from edge_gateway.recovery.startup import _findings, _store_findings
-from edge_gateway.service.gateway import STORE_PROBLEMS, Gateway
+from edge_gateway.service.gateway import Gateway
 from edge_gateway.service.watchdog import ServiceManager, Watchdog
 from edge_gateway.status.catalogue import Problem
+from edge_gateway.status.counters import Counters
 from edge_gateway.status.problems import Problems
 
 FULL = OSError(errno.ENOSPC, "No space left on device")
@@ -34,7 +35,10 @@ class Bare:
         self.gateway._engine = SimpleNamespace(
             fold=lambda given: self.folded.append(type(given).__name__), moment=lambda: None
         )
-        self.gateway._startup = SimpleNamespace(findings=[], whole=True, fresh=False, stopped_for=0)
+        self.gateway.counters = Counters()
+        self.gateway._startup = SimpleNamespace(
+            findings=[], whole=True, differs=0, fresh=False, stopped_for=0
+        )
 
     @property
     def texts(self) -> dict[str, str]:
@@ -69,12 +73,11 @@ def test_damage_while_the_store_is_in_use_is_reported() -> None:
     bare.gateway._store_event("record_refused", "record 7: OverflowError: too large")
     assert bare.texts["store_lost"].endswith("made again: database disk image is malformed")
     assert "could not apply record 7: OverflowError" in bare.texts["record_refused"]
-    assert len(STORE_PROBLEMS) == 4
 
 
 @pytest.mark.problem(
     "raises", "journal_corrupt", "records_lost", "checkpoint_corrupt", "records_quarantined", "store_corrupt",
-    "store_behind",
+    "store_behind", "replay_differs",
 )  # fmt: skip
 def test_findings_of_recovery_are_reported() -> None:
     journal = SimpleNamespace(report=SimpleNamespace(set_aside=["1.journal.corrupt-7"], lost=[(3, 5)]))
@@ -83,14 +86,18 @@ def test_findings_of_recovery_are_reported() -> None:
     store = SimpleNamespace(opened=opened, path=None, applied=9)
     bare = Bare()
     bare.gateway._startup.findings = [
-        *_findings(cast("Any", found), cast("Any", journal)),
+        *_findings(cast("Any", found), cast("Any", journal), ["record 3: late numbers", "record 4: texts"]),
         *_store_findings(cast("Any", store), fresh=False, ahead=False, behind=True),
     ]
+    bare.gateway._startup.differs = 2
     bare.gateway._report_start()
+    assert bare.gateway.counters.replay_differs == 2
     assert bare.texts == {
         "journal_corrupt": "set aside: 1.journal.corrupt-7",
         "records_lost": "records that could not be read: 3–5",
         "checkpoint_corrupt": "set aside: checkpoint-1.corrupt-7",
+        "replay_differs": "the journal and its replay differ: record 3: late numbers, and 1 more record; windows in"
+        " progress are partial",
         "records_quarantined": "2 inputs could not be folded; they are in quarantine",
         "store_corrupt": "malformed; set aside as store.sqlite.corrupt-7; what can be read is brought back",
         "store_behind": "the store is from an earlier time than the journal: older windows stay as they are",

@@ -83,9 +83,11 @@ async def test_a_failure_is_a_503() -> None:
         assert (await one.get("/healthz"))[0] == 503
 
 
-async def test_without_an_address_nothing_is_served() -> None:
+async def test_without_an_address_nothing_is_served(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[object] = []
+    monkeypatch.setattr(asyncio, "start_server", lambda *given, **_: opened.append(given))
     async with serving(None, report, Counters()):
-        pass
+        assert opened == []
 
 
 async def test_an_address_in_use_is_bad_input() -> None:
@@ -253,6 +255,7 @@ async def test_no_client_holds_a_connection_for_long(pace: str, long_report: Gat
                 reader._transport.pause_reading()  # type: ignore[attr-defined]
                 writer.write(b"GET /metrics HTTP/1.0\r\n\r\n")
         await until_answered(one)
+        assert (await one.get("/healthz"))[0] == 200
 
 
 async def trickle(writer: asyncio.StreamWriter) -> None:

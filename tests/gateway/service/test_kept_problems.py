@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import errno
 import json
+import os
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
+from edge_gateway.journal.files import Files
 from edge_gateway.mqtt.session_loss import SessionLoss
 from edge_gateway.service.kept_problems import KeptProblems
 from edge_gateway.status.catalogue import Problem
@@ -26,11 +33,11 @@ def clock() -> Clock:
 
 
 def started(place: Path, clock: Clock) -> Problems:
-    """The problems of a start, whose timer has nothing to do with the one of the start before."""
+    """The problems of a start, whose timer has nothing to do with the one of the start before; each change is saved."""
     begun = clock.now
     problems = Problems(clock, timer=lambda: clock.now - begun)
     kept = KeptProblems(place / "problems.json", problems, clock)
-    problems.changed = kept.save
+    problems.changed = lambda: asyncio.run(kept.save())
     kept.restore()
     return problems
 
@@ -55,6 +62,25 @@ def test_its_time_runs_on_while_the_gateway_runs_and_while_it_does_not(tmp_path:
     clock.now += 1
     problems.expire()
     assert list(problems) == list(started(tmp_path, clock)) == []
+
+
+def test_the_wall_clock_of_a_start_ends_nothing_and_prolongs_nothing(tmp_path: Path) -> None:
+    wall, passed = Clock(NOON), Clock(5_000)
+
+    def start() -> Problems:
+        begun = passed.now
+        problems = Problems(wall, timer=lambda: passed.now - begun)
+        kept = KeptProblems(tmp_path / "problems.json", problems, passed)
+        problems.changed = lambda: asyncio.run(kept.save())
+        kept.restore()
+        return problems
+
+    start().raise_(Problem.SESSION_LOST, "from then to now")
+    wall.now += 1_000 * HOUR
+    assert Problem.SESSION_LOST in start()
+    wall.now -= 2_000 * HOUR
+    passed.now += 24 * HOUR
+    assert Problem.SESSION_LOST not in start()
 
 
 def test_a_clock_that_went_back_makes_no_problem_last_longer_than_it_says(
@@ -124,3 +150,72 @@ def test_a_problem_that_does_not_outlast_a_restart_is_not_opened(
         json.dumps({"at": NOON, "kept": [{"problem": problem, "left": 9}]})
     )
     assert list(started(tmp_path, clock)) == []
+
+
+@dataclass
+class HeldFiles(Files):
+    """Files whose first sync waits until the test lets it go on; `threads` are those that synced."""
+
+    go_on: threading.Event = field(default_factory=threading.Event)
+    threads: list[int] = field(default_factory=list)
+    full: bool = False
+
+    def sync(self, handle: int) -> None:
+        self.threads.append(threading.get_ident())
+        self.go_on.wait(60)
+        if self.full:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        super().sync(handle)
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(60):
+        while not holds():  # noqa: ASYNC110 - a thread is looked at
+            await asyncio.sleep(0.01)
+
+
+async def test_a_disk_that_stalls_does_not_hold_up_the_loop(tmp_path: Path, clock: Clock) -> None:
+    files = HeldFiles()
+    problems = Problems(clock, timer=clock)
+    kept = KeptProblems(tmp_path / "problems.json", problems, clock, files)
+    problems.changed = kept.changed
+    running = asyncio.create_task(kept.run())
+    problems.raise_(Problem.SESSION_LOST, "first")
+    await until(lambda: len(files.threads) == 1)
+    problems.raise_(Problem.SESSION_LOST, "second")
+    problems.raise_(Problem.SESSION_LOST, "third")
+    running.cancel()
+    last = asyncio.create_task(kept.save())
+    files.go_on.set()
+    await last
+    assert threading.get_ident() not in files.threads
+    assert b"third" in (tmp_path / "problems.json").read_bytes()
+    assert os.listdir(tmp_path) == ["problems.json"]  # noqa: PTH208 - as a list
+
+
+async def test_changes_during_a_write_are_written_after_it(tmp_path: Path, clock: Clock) -> None:
+    files = HeldFiles()
+    problems = Problems(clock, timer=clock)
+    kept = KeptProblems(tmp_path / "problems.json", problems, clock, files)
+    problems.changed = kept.changed
+    running = asyncio.create_task(kept.run())
+    problems.raise_(Problem.SESSION_LOST, "first")
+    await until(lambda: len(files.threads) == 1)
+    for text in ("second", "third"):
+        problems.raise_(Problem.SESSION_LOST, text)
+    files.go_on.set()
+    file = tmp_path / "problems.json"
+    await until(lambda: file.exists() and b"third" in file.read_bytes())
+    assert len(files.threads) == 2, "one write for both"
+    running.cancel()
+
+
+async def test_a_full_disk_is_only_logged(
+    tmp_path: Path, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    files = HeldFiles(full=True)
+    files.go_on.set()
+    problems = Problems(clock, timer=clock)
+    problems.raise_(Problem.SESSION_LOST, "first")
+    await KeptProblems(tmp_path / "problems.json", problems, clock, files).save()
+    assert "cannot keep problems for the next start: No space left on device" in caplog.text

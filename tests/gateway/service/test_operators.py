@@ -117,5 +117,5 @@ async def test_forgetting_an_unknown_device_folds_nothing() -> None:
 
 
 async def test_an_unknown_operation_is_told_the_known_ones() -> None:
-    with pytest.raises(ValueError, match='unknown operation "dance"; known: reload, report, forget'):
+    with pytest.raises(ValueError, match="unknown operation 'dance'; known: reload, report, forget"):
         await Rig().ask("dance")

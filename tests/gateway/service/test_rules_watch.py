@@ -84,7 +84,7 @@ async def test_an_entry_that_is_no_file_is_a_problem_until_it_is_removed(watched
     await watched.settle()
     make(watched.path / "x.yaml")
     await watched.settle()
-    assert watched.told == f"the rules in force are kept: {watched.path / 'x.yaml'}:1:1: {fault}"
+    assert watched.told == f"the rules in force are kept: {watched.path / 'x.yaml'}: {fault}"
     assert watched.counters.rule_reloads_refused == 1
     bad = watched.path / "x.yaml"
     bad.rmdir() if kind == "directory" else bad.unlink()

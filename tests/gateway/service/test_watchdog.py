@@ -66,9 +66,12 @@ def test_a_deadline_that_is_not_for_this_process_is_none(manager: Manager, more:
     assert ServiceManager.from_environment(environment(manager, **more)).deadline == 0.0
 
 
-def test_without_a_socket_nothing_is_sent(tmp_path: Path) -> None:
-    ServiceManager.from_environment({}).notify("READY=1")
+def test_without_a_socket_nothing_is_sent_and_nothing_fails(tmp_path: Path) -> None:
+    nobody = ServiceManager.from_environment({})
+    assert (nobody.address, nobody.deadline) == ("", 0.0)
+    nobody.notify("READY=1")
     ServiceManager(str(tmp_path / "gone")).notify("READY=1")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_part_without_progress_for_long_is_stuck() -> None:

@@ -105,12 +105,25 @@ def test_data_ages_by_an_hour_a_start_and_by_monotonic_time_until_the_clock_is_k
     assert machine.aged == machine.shown
 
 
-def test_a_first_start_counts_as_now_until_the_fleet_says_that_it_is_wrong(machine: Machine) -> None:
+def test_at_a_first_start_data_is_removed_by_the_wall_clock_until_the_fleet_says_that_it_is_wrong(
+    machine: Machine,
+) -> None:
     machine.shown += 3 * YEAR
     machine.begin(BUILT, BUILT, None)
-    assert machine.read().aged == machine.shown
+    assert machine.aged == machine.shown
     machine.hear_fleet(agrees=False)
+    assert machine.aged == BUILT
+
+
+def test_at_a_first_start_nothing_is_withheld_until_somebody_confirms_the_clock(machine: Machine) -> None:
+    machine.shown += 3 * YEAR
+    machine.begin(BUILT, BUILT, None)
     assert machine.read().aged == BUILT
+    again = Machine(shown=machine.shown)
+    again.begin(machine.least, machine.seen, machine.aged)
+    assert again.read().aged == machine.shown, "it was off for an unknown time, and nobody has objected"
+    machine.confirm()
+    assert machine.read().aged is None
 
 
 def test_data_never_ages_beyond_a_wall_clock_that_is_less_than_an_hour_on(machine: Machine) -> None:
@@ -164,6 +177,22 @@ def test_a_clock_that_was_synchronised_runs_on_without_a_network(machine: Machin
     machine.in_step = False
     machine.run(10 * HOUR)
     assert machine.read() == (machine.shown, ClockState.CONFIRMED, None, None)
+
+
+@pytest.mark.parametrize(
+    ("still", "shown", "state"),
+    [(False, -HOUR, "behind"), (False, HOUR, "plausible"), (True, HOUR, "synchronised")],
+)
+def test_the_kernel_is_asked_at_once_about_a_clock_that_was_set(
+    machine: Machine, *, still: bool, shown: int, state: str
+) -> None:
+    machine.in_step = True
+    assert machine.read().least is None
+    machine.in_step = still
+    machine.run(ASKED_EVERY // 2)
+    machine.shown += shown
+    assert machine.read().state == state
+    assert machine.run(ASKED_EVERY).read().state == state
 
 
 def test_what_was_known_before_a_confirmation_is_told_once(machine: Machine) -> None:

@@ -81,6 +81,7 @@ def test_a_record_on_a_terminal_obeys_nothing(
     os.close(ours)
     assert SAFE.replace(" ", "") in "".join(shown.split())
     assert "\x1b" not in shown
+    assert re.search(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}[+-]\d\d:\d\d", shown)
 
 
 @pytest.mark.parametrize("form", ["text", "json"])

@@ -55,3 +55,18 @@ def test_a_detail_may_hold_braces_and_obeys_nothing() -> None:
 def test_a_few_names_stand_for_many(count: int, text: str) -> None:
     assert MOST_NAMED == 5
     assert named([f"d{number}" for number in range(count)]) == text
+
+
+def test_a_problem_is_logged_at_the_level_of_its_gravity(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    problems = Problems(lambda: 0)
+    problems.raise_(Problem.TAKEN_OVER, "a", Gravity.FAILURE)
+    problems.raise_(Problem.RULES_IDLE, "b")
+    problems.raise_(Problem.BROKER_DROPPED, "1 message", Gravity.NOTICE)
+    problems.clear(Problem.RULES_IDLE)
+    assert [one.levelno for one in caplog.records] == [
+        logging.ERROR,
+        logging.WARNING,
+        logging.INFO,
+        logging.INFO,
+    ]

@@ -6,6 +6,7 @@ import pytest
 
 from edge_gateway.records import codec
 from edge_gateway.records.store_effects import (
+    Event,
     Quarantined,
     StoreEffects,
     effects_from_tree,
@@ -98,6 +99,14 @@ def test_a_damaged_store_is_set_aside_and_a_new_one_made(tmp_path: Path, damage:
     assert (new.applied, new.floor) == (0, T0 + 5)
     new.apply([(30, [rich(30)])])
     assert new.applied == 30
+
+
+def test_events_of_a_replay_are_kept_though_its_records_are_known(store: Store) -> None:
+    store.apply([(1, [rich(1)])])
+    before = table(store, "event")
+    store.keep_events([Event("replay_differs", "record 1", T0)])
+    assert [row[-3:] for row in table(store, "event")[len(before) :]] == [(T0, "replay_differs", "record 1")]
+    assert store.applied == 1
 
 
 def test_messages_come_into_the_quarantine_and_out_of_it_again_with_a_record(store: Store) -> None:

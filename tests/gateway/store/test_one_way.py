@@ -58,7 +58,7 @@ class Database:
                 assert count >= self.points[key], f"{key}: {self.points[key]} readings became {count}"
                 self.points[key] = count
             elif measurement == "sensor_partial":
-                self.apart[key] += count
+                self.apart[key] = count
             elif measurement == "sensor_late":
                 self.late.append(key[1:])
 
@@ -273,7 +273,7 @@ def test_what_a_device_kept_is_not_new_once_windows_of_it_were_closed_and_trimme
     life.wait(HOUR)
     life.finish()
     assert [life.database.points[name, "d0", begin] for name in TIERS] == [5, 5, 5]
-    assert life.database.apart == {("c", "d0", begin): 1}
+    assert life.database.apart == {("c", "d0", begin + MINUTE): 1}
 
 
 place = st.sampled_from([0, 1, 9, 11, 61, 300, HOUR // SECOND, 2 * HOUR // SECOND, 1 << 20]).map(

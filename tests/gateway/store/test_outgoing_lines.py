@@ -41,6 +41,13 @@ def test_a_refused_window_is_sent_apart_with_the_reason_in_the_bucket_of_its_tie
     assert store.facts().counters["windows_refused"] == 2
 
 
+def test_parts_of_one_window_that_are_sent_apart_do_not_overwrite_one_another(store: Store) -> None:
+    parts = [closed(1, [(1, T0 + at, 1.0)], kind=Kind.GONE) for at in (MINUTE, 2 * MINUTE)]
+    store.apply([(number, [named(windows=(part,))]) for number, part in enumerate(parts, start=1)])
+    times = [int(line.rsplit(" ", 1)[1]) for line in lines(store)]
+    assert times == [T0 + MINUTE, T0 + 2 * MINUTE], "the first reading of each"
+
+
 def test_points_older_than_their_bucket_keeps_are_stored_and_not_sent(store: Store) -> None:
     old = T0 - 40 * DAY
     windows = (closed(0, [(1, old, 1.0), (1, T0, 2.0)]), closed(1, [(1, old, 1.0)]))

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from edge_gateway.store import scrub
+from edge_gateway.store.database import Store
 from edge_gateway.store.schema import StoreDamaged
 from edge_gateway.store.scrub import Scrub
 from tests.gateway.store.fleet import MINUTE, T0, closed, closed_states, named, texts
@@ -61,7 +62,13 @@ def test_windows_that_come_while_it_goes_on_are_not_among_them(tmp_path: Path) -
     store._db.execute("UPDATE window SET row = X'00' WHERE start=?", (T0 + 99 * MINUTE,))
     while store.scrub_pending:
         store.scrub()
+    assert damaged_windows(store) == [T0 + 99 * MINUTE], "it is there, and was passed over"
     store.close()
+
+
+def damaged_windows(store: Store) -> list[int]:
+    """The starts of windows whose row is what this file damages them with."""
+    return [start for (start,) in store._db.execute("SELECT start FROM window WHERE row = X'00'")]
 
 
 def test_a_store_without_windows_has_nothing_to_check(tmp_path: Path) -> None:

@@ -8,7 +8,9 @@ from random import Random
 import numpy as np
 import pytest
 from hypothesis import strategies as st
+from msgspec import convert
 
+from edge_gateway.records.closings import Closings
 from edge_gateway.records.codec import pack, unpack
 from edge_gateway.records.window_block import WINDOW_ROW, WindowBlock, keys
 from edge_gateway.windows import base_tier, reading_log, reduce
@@ -98,7 +100,15 @@ class Run:
         self.budget = budget
         self.given: list[Closed | Late] = []
 
-    def add(self, readings: Sequence[Reading], listening: int = 0, *, trusted: bool = True) -> Late:
+    def add(
+        self,
+        readings: Sequence[Reading],
+        listening: int = 0,
+        *,
+        trusted: bool = True,
+        recorded: Closings | None = None,
+    ) -> Late:
+        self.windows.begin_input(recorded)
         arrival = max((reading.ts for reading in readings), default=T0)
         late, closed = self.windows.add(frame_of(readings, arrival), listening_ms=listening, trusted=trusted)
         self.given += [late, closed]
@@ -110,6 +120,15 @@ class Run:
 
     def drain(self) -> None:
         self.given.append(self.windows.drain())
+
+    def tick(self, listening: int, recorded: Closings | None = None) -> None:
+        self.windows.begin_input(recorded)
+        self.windows.tick(listening)
+        self.close()
+
+    def journaled(self) -> Closings:
+        """Return what left with the last input, as a journal gives it back."""
+        return convert(unpack(pack(self.windows.closings)), Closings)
 
     def restart(self) -> None:
         """Go on in new windows from the bytes of a checkpoint."""

@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 
+from edge_gateway.records.closings import ALL, BaseStep
 from edge_gateway.records.codec import pack, unpack
+from edge_gateway.records.window_block import NEVER
 from edge_gateway.windows import base_tier
-from edge_gateway.windows.base_tier import BaseTier
+from edge_gateway.windows.base_tier import BaseTier, Piece
 from edge_gateway.windows.reading_log import Keyed
-from edge_gateway.windows.recorded import ClosedRanges
 from edge_gateway.windows.watermarks import Watermarks
 
 BASE = 16
@@ -42,9 +43,21 @@ class Open:
     def close(self) -> list[tuple[int, list[int]]]:
         """Close all that is due; return the start and the devices of each piece."""
         found = []
-        while self.tier.closing or self.tier.begin():
-            piece = self.tier.take(1_000, SERIES_DEVICE)
-            found.append((piece.start, (piece.readings.key >> self.tier.bits).tolist()))
+        while (piece := self.take(1_000)) is not None:
+            found.append((piece.start, self.devices(piece)))
+        return found
+
+    def take(self, about: int) -> Piece | None:
+        step = self.tier.step(about)
+        return None if step is None else self.tier.take(step, SERIES_DEVICE)
+
+    def taken(self, about: int) -> Piece:
+        piece = self.take(about)
+        assert piece is not None
+        return piece
+
+    def devices(self, piece: Piece) -> list[int]:
+        found: list[int] = (piece.readings.key >> self.tier.bits).tolist()
         return found
 
 
@@ -60,7 +73,7 @@ def test_the_oldest_due_window_closes_first_and_one_at_a_time() -> None:
     held.add(BASE, 0)
     held.add(0, 0)
     held.advance(2 * BASE - 1, 0)
-    assert held.tier.begin()
+    assert held.tier.step(1) == BaseStep(0, ALL, bytes([0b10000000]))
     assert held.tier.closing
     assert held.close() == [(0, [0])]
     assert held.tier.readings == 1
@@ -72,10 +85,10 @@ def test_the_oldest_due_window_closes_first_and_one_at_a_time() -> None:
 def test_nothing_is_searched_before_there_is_news() -> None:
     held = Open()
     held.add(0, 0)
-    assert not held.tier.begin()
+    assert held.tier.step(9) is None
     held.advance(BASE - 1, 0)
     assert held.tier.waiting
-    assert not held.tier.begin()
+    assert held.tier.step(9) is None
     assert not held.tier.news
 
 
@@ -94,7 +107,7 @@ def test_readings_of_devices_that_are_not_due_are_put_back() -> None:
 def test_a_walk_is_worth_it_when_three_of_four_devices_are_due(held: Open, due: int, worth: bool) -> None:
     held.add(0, 0, 1, 2, 3)
     held.advance(BASE, *range(due))
-    assert held.tier.begin() == worth
+    assert (held.tier.step(9) is not None) == worth
     assert held.tier.waiting == worth
 
 
@@ -102,12 +115,12 @@ def test_a_walk_is_worth_it_once_an_eighth_as_many_readings_came(held: Open) -> 
     for at in range(4):
         held.add(0, 0, 1, 2, 3, at=at)
     held.advance(BASE, 0)
-    assert not held.tier.begin()
+    assert held.tier.step(9) is None
     held.tier.credit += 1
-    assert not held.tier.begin()
+    assert held.tier.step(9) is None
     held.tier.credit += 1
     assert held.tier.waiting
-    assert held.tier.begin()
+    assert held.tier.step(9) is not None
 
 
 def test_a_small_window_is_always_worth_a_walk(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -116,9 +129,8 @@ def test_a_small_window_is_always_worth_a_walk(monkeypatch: pytest.MonkeyPatch) 
     held.add(0, 0, 1, 2, 3)
     held.add(BASE, 0, 1, 2, 3, 3)
     held.advance(2 * BASE, 0)
-    assert held.tier.begin()
-    assert held.tier.take(10, SERIES_DEVICE).cost == 4
-    assert not held.tier.begin()
+    assert held.taken(10).cost == 4
+    assert held.tier.step(9) is None
 
 
 def test_a_piece_is_bounded_and_counts_what_is_put_back_as_cost(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -126,8 +138,7 @@ def test_a_piece_is_bounded_and_counts_what_is_put_back_as_cost(monkeypatch: pyt
     held = Open()
     held.add(0, 0, 1, 2, 3)
     held.advance(BASE, 0, 2, 3)
-    assert held.tier.begin()
-    pieces = [held.tier.take(1_000, SERIES_DEVICE) for _ in range(2)]
+    pieces = [held.taken(1_000) for _ in range(2)]
     assert [(len(piece.readings.key), piece.cost) for piece in pieces] == [(1, 2), (2, 2)]
     assert not held.tier.closing
 
@@ -146,41 +157,10 @@ def test_devices_forced_during_a_walk_close_with_what_is_put_back() -> None:
     held = Open()
     held.add(0, 0, 1, 2)
     held.advance(BASE, 0)
-    assert held.tier.begin()
+    assert held.tier.step(9) is not None
     held.tier.force(ints(1, 4, 50))
     assert held.close() == [(0, [0]), (0, [1])]
     assert held.tier.readings == 1
-
-
-def test_an_interrupted_window_is_open_again_and_its_due_devices_stay_due(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(base_tier, "PIECE", 1)
-    held = Open()
-    held.add(0, 0, 1, 2, 3)
-    held.advance(BASE, 1, 2)
-    assert held.tier.begin()
-    held.tier.take(1, SERIES_DEVICE)
-    held.tier.force(ints(3, 4))
-    held.marks.rewind(ints(2))
-    held.tier.interrupt()
-    assert not held.tier.closing
-    assert held.tier.readings == 4
-    closed = [device for _, devices in held.close() for device in devices]
-    assert closed == [1, 2, 3]
-    held.tier.interrupt()
-    assert held.tier.readings == 1
-
-
-def test_readings_closed_by_a_recorded_run_are_removed() -> None:
-    held = Open()
-    held.add(0, 0, 1)
-    held.tier.remove(0, ClosedRanges(ints(1), ints(0), ints(15)))
-    assert held.tier.holds(ints(0)).tolist() == [True]
-    assert held.tier.readings == 1
-    held.tier.remove(0, ClosedRanges(ints(0), ints(0), ints(15)))
-    held.tier.remove(0, ClosedRanges(ints(0), ints(0), ints(15)))
-    assert held.tier.readings == 0
 
 
 def over(held: Open, *rows: tuple[int, int], late: tuple[int, ...] = ()) -> list[bool]:
@@ -213,7 +193,7 @@ def test_few_windows_close_in_their_turn(many: Open) -> None:
 def test_a_device_in_the_window_that_is_closing_waits_for_it(many: Open) -> None:
     many.add(0, 0)
     many.tier.wake()
-    assert many.tier.begin()
+    assert many.tier.step(9) is not None
     assert not any(over(many, (0, 0), (BASE, 0), (3 * BASE, 0)))
 
 
@@ -221,10 +201,13 @@ def test_what_a_device_has_open_in_due_windows_can_be_pulled(many: Open) -> None
     for start in (0, 3 * BASE, 4 * BASE):
         many.add(start, 0)
     many.add(3 * BASE, 1)
-    pulled = many.tier.pull(ints(0, 4, 90), SERIES_DEVICE)
+    due = many.tier.due_with(ints(0, 4, 90))
+    assert [(start, devices.tolist()) for start, devices in due] == [(0, [0]), (3 * BASE, [0])]
+    windows = ints(0, 0, 0, 2, 90), ints(0, 2 * BASE, 3 * BASE, 3 * BASE, 0)
+    pulled = many.tier.pull(*windows, SERIES_DEVICE)
     assert [(start, len(keyed.key)) for start, keyed in pulled] == [(0, 1), (3 * BASE, 1)]
     assert many.tier.readings == 2
-    assert many.tier.pull(ints(0), SERIES_DEVICE) == []
+    assert many.tier.pull(*windows, SERIES_DEVICE) == []
 
 
 def test_opened_counts_windows_and_parts_hold_every_reading(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -235,8 +218,7 @@ def test_opened_counts_windows_and_parts_hold_every_reading(monkeypatch: pytest.
     held.add(BASE, 0)
     assert held.tier.opened == 2
     held.advance(BASE, 1)
-    assert held.tier.begin()
-    held.tier.take(1, SERIES_DEVICE)
+    held.taken(1)
     assert sum(len(part.key) for part in held.tier.parts()) == held.tier.readings == 4
 
 
@@ -246,10 +228,50 @@ def test_a_walk_goes_on_after_a_checkpoint(monkeypatch: pytest.MonkeyPatch) -> N
     held.add(0, 0, 1, 2)
     held.add(BASE, 3)
     held.advance(BASE, 1, 2)
-    assert held.tier.begin()
-    held.tier.take(1, SERIES_DEVICE)
+    held.taken(1)
     held.tier.force(ints(0))
     again.marks.restore(unpack(pack(held.marks.snapshot())))
     again.tier.restore(unpack(pack(held.tier.snapshot())))
     assert held.close() == again.close()
     assert pack(held.tier.snapshot()) == pack(again.tier.snapshot())
+
+
+def test_a_recorded_walk_is_repeated_whatever_is_due_and_worth_it_now(held: Open) -> None:
+    told = Open()
+    for one in (told, held):
+        one.add(0, 0, 1, 2, 3)
+    told.advance(BASE, 1, 3)
+    assert told.tier.step(1) is None, "it is not worth a walk yet"
+    told.tier.credit += 1
+    steps = [told.tier.step(1)]
+    assert steps[0] is not None
+    told.tier.take(steps[0], SERIES_DEVICE)
+    steps.append(told.tier.step(9))
+    assert [step and (step.start, step.upto) for step in steps] == [(0, 1), (0, ALL)]
+    for step in steps:
+        assert step is not None
+        assert held.tier.follow(step)
+        piece = held.tier.take(step, SERIES_DEVICE)
+    assert held.devices(piece) == [1, 3]
+    assert piece.closed.tolist() == [1, 3]
+    assert held.marks.closed_to[:4].tolist() == [NEVER, BASE, NEVER, BASE]
+    assert held.tier.readings == 2
+
+
+def test_a_recorded_step_that_nothing_fits_is_passed_over_and_closes_what_it_can() -> None:
+    held = Open()
+    assert not held.tier.follow(BaseStep(0, ALL)), "no window is closing"
+    assert held.tier.follow(BaseStep(0, ALL, bytes([0b01000000])))
+    assert len(held.tier.take(BaseStep(0, ALL), SERIES_DEVICE).readings.key) == 0
+    assert held.marks.closed_to[:2].tolist() == [NEVER, BASE]
+    held.add(BASE, 0, 1)
+    assert held.tier.follow(BaseStep(BASE, 1, bytes([0b11000000])))
+    assert held.devices(held.tier.take(BaseStep(BASE, 1), SERIES_DEVICE)) == [0]
+    assert not held.tier.follow(BaseStep(0, ALL, bytes([0b10000000]))), "another window is closing"
+
+
+def test_pace_is_no_part_of_the_state(held: Open) -> None:
+    before = pack(held.tier.snapshot())
+    held.tier.credit += 1_000
+    assert held.tier.step(9) is None
+    assert pack(held.tier.snapshot()) == before

@@ -62,16 +62,20 @@ def counts(emitted: list[Emitted]) -> dict[tuple[int, int], int]:
     return found
 
 
+def take(from_: CoarseTier, budget: int) -> list[Emitted]:
+    return from_.take(*from_.over(budget))
+
+
 def all_of(held: CoarseTier) -> dict[tuple[int, int], int]:
     held.queue_due(np.full(6, 1 << 60), np.full(6, 1 << 60))
-    return counts(held.take(100))
+    return counts(take(held, 100))
 
 
 def test_kept_readings_have_windows_of_their_own_beside_the_live_ones(held: CoarseTier) -> None:
     for live, kept in (((0, 100_100, 1.0), (0, 40_100, 3.0)), ((0, 101_300, 2.0), (0, 41_300, 4.0))):
         held.add(block(live))
         held.add(block(kept, (3, 40_100, 5.0)))
-    assert held.take(100) == [], "neither ends the other"
+    assert take(held, 100) == [], "neither ends the other"
     assert held.open_windows == 3
     assert held.open_at(5).tolist() == [True, False, False, True, False]
     asked = [(0, 100_000), (0, 40_000), (0, 50_000), (1, 40_000)]
@@ -82,7 +86,7 @@ def test_kept_readings_have_windows_of_their_own_beside_the_live_ones(held: Coar
     for one in (held, again):
         assert one.queue_due(np.full(6, NEVER), np.full(6, 50_000))
         assert one.waiting
-        assert counts(one.take(100)) == {(0, 40_000): 2}
+        assert counts(take(one, 100)) == {(0, 40_000): 2}
         assert sorted({rows["start"].max() for rows in one.blocks()}) == [NEVER, 100_000]
 
 
@@ -104,25 +108,9 @@ def test_a_window_at_an_end_of_the_time_offline_is_open_once(
 
 def test_readings_of_closed_windows_are_parted_like_rows_of_them(held: CoarseTier) -> None:
     held.add_readings(readings((0, 20_000, 1.0), (0, 100_000, 1.0), (3, 20_000, 1.0)), rows_of_values)
-    assert held.take(9) == []
+    assert take(held, 9) == []
     held.add_readings(readings((0, 21_000, 1.0)), rows_of_values)
     assert all_of(held) == {(0, 20_000): 2, (0, 100_000): 1, (3, 20_000): 1}
-
-
-def test_what_a_recorded_run_closed_is_dropped_from_both(held: CoarseTier) -> None:
-    both = (0, 40_100, 3.0), (1, 100_100, 1.0)
-    held.add(block(*both))
-    held.drop(rows_of_values(EVERY, readings(*both)).rows)
-    assert held.open_windows == 0
-
-
-def test_emitted_windows_of_kept_readings_outlast_a_restart_also_if_none_is_open(held: CoarseTier) -> None:
-    for at in (40_100, 50_100):
-        held.add(block((0, at, 1.0)))
-    held.drop(rows_of_values(EVERY, readings((0, 50_100, 1.0))).rows)
-    again = tier()
-    again.restore(unpack(pack(held.snapshot())))
-    assert counts(again.take(9)) == {(0, 40_000): 1}
 
 
 def test_windows_are_over_by_the_time_of_their_device() -> None:
@@ -135,9 +123,9 @@ def test_windows_are_over_by_the_time_of_their_device() -> None:
     assert not all_of_them.queue_over(np.array([100_000]))
     gaps.close(np.array([0]), 49_000)
     assert all_of_them.queue_over(np.array([100_000]))
-    assert counts(held.take(9)) == {(0, 40_000): 1}
+    assert counts(take(held, 9)) == {(0, 40_000): 1}
     assert all_of_them.queue_over(np.array([200_000, 50_000]))
-    assert counts(held.take(9)) == {(1, 100_000): 1, (3, 40_000): 1}
+    assert counts(take(held, 9)) == {(1, 100_000): 1, (3, 40_000): 1}
     assert not CoarseTiers([EverClosed(EVERY)], Fleet(0), TimeGaps(BASE, 0, 0)).queue_over(np.array([5]))
 
 
@@ -166,3 +154,19 @@ def taken(from_: CoarseTiers, budget: int) -> tuple[list[tuple[int, int]], list[
     closed = harvest.closed()
     numbers, texts = ([(one.tier, len(one.rows)) for one in kind] for kind in (closed.numbers, closed.states))
     return numbers, texts
+
+
+def test_what_left_leaves_another_one_too() -> None:
+    fed, follower = tiers(EVERY, 2 * EVERY), tiers(EVERY, 2 * EVERY)
+    for one in (fed, follower):
+        one.numbers[0].add(block((0, 40_100, 1.0), (0, 100_100, 1.0), (1, 100_100, 1.0)))
+        one.states[1].add(rows_of_states(BASE, readings((5, 100_100, 7.0))))
+        one.queue_over(np.full(2, 1 << 60))
+    harvests = Harvest(), Harvest()
+    steps = fed.take(3, harvests[0])
+    assert [(step.tier, step.live.tolist(), step.kept.tolist()) for step in steps] == [(0, [0, 1], [0])]
+    follower.follow(steps, harvests[1])
+    left, again = ([part.rows.tobytes() for part in one.closed().numbers] for one in harvests)
+    assert left == again
+    assert pack(fed.snapshot()) == pack(follower.snapshot())
+    assert follower.open_windows == 1

@@ -1,9 +1,6 @@
 """Which tiers a late reading corrects: the store those that are closed, memory those still open."""
 
-import numpy as np
-
 from edge_gateway.windows.late import Late
-from edge_gateway.windows.recorded import Recorded, RecordedLate
 from tests.gateway.windows.plain import DOOR, T0, Plain, PlainState, Reading
 from tests.gateway.windows.runs import Run, temperature
 
@@ -48,15 +45,3 @@ def test_texts_are_late_as_numbers_are() -> None:
     found = run.plain()
     assert found[5_000, 2, T0] == PlainState(2, T0 + 4_000, 0, T0, 2)
     assert found[1_000, 2, T0] == PlainState(0, T0, 0, T0, 0)
-
-
-def test_late_readings_follow_the_record_that_is_replayed() -> None:
-    run = Run()
-    run.add([temperature(0), temperature(30)])
-    series, ts = np.array([0]), np.array([T0 + 500])
-    none = np.empty(0, np.int64)
-    for tiers, found in ((np.array([0b111]), [0b111]), (none, [])):
-        late = RecordedLate(series[: len(tiers)], ts[: len(tiers)], tiers)
-        run.windows.recorded = Recorded(late=late)
-        assert run.add([temperature(0.5)]).numbers.tiers.tolist() == found
-    run.windows.recorded = None

@@ -15,7 +15,6 @@ from edge_gateway.records.window_block import WINDOW_ROW, Rows, WindowBlock, key
 from edge_gateway.windows import merge
 from edge_gateway.windows.merge import (
     merge_blocks,
-    merge_rows,
     merge_state_blocks,
     merge_state_rows,
     p95_of,
@@ -54,8 +53,13 @@ def row_of(*held: tuple[int, float], quality: int = 1000) -> Rows:
     return rows_of_values(EVERY, columns([Reading(0, T0 + at, 0, value, quality) for at, value in held])).rows
 
 
+def merged_rows(one: Rows, other: Rows) -> Rows:
+    """The rows of two blocks without tails, merged."""
+    return merge_blocks(WindowBlock(one), WindowBlock(other)).rows
+
+
 def test_every_column_of_two_rows_merges() -> None:
-    merged = merge_rows(row_of((2, 5.0), (4, 1.0)), row_of((3, 9.0), (5, 2.0), (1, 7.0), quality=500))[0]
+    merged = merged_rows(row_of((2, 5.0), (4, 1.0)), row_of((3, 9.0), (5, 2.0), (1, 7.0), quality=500))[0]
     assert sums(np.array([merged], WINDOW_ROW)).tolist() == [24.0]
     assert {name: merged[name] for name in ("count", "quality", "min", "max")} == {
         "count": 5,
@@ -70,21 +74,21 @@ def test_every_column_of_two_rows_merges() -> None:
 def test_of_ends_at_the_same_time_the_least_value_is_first_and_the_greatest_last() -> None:
     low, high = row_of((3, 1.0)), row_of((3, 2.0))
     for one, other in ((low, high), (high, low)):
-        merged = merge_rows(one, other)[0]
+        merged = merged_rows(one, other)[0]
         assert (merged["first"], merged["last"]) == (1.0, 2.0)
 
 
 def test_a_merge_leaves_its_arguments_alone() -> None:
     one, other = row_of((1, 1.0)), row_of((2, 2.0))
     before = one.tobytes(), other.tobytes()
-    merge_rows(one, other)
+    merged_rows(one, other)
     assert (one.tobytes(), other.tobytes()) == before
 
 
 def test_a_merge_without_tails_leaves_the_p95_out() -> None:
     held = [Reading(0, T0 + at, 0, float(at)) for at in range(4)]
     one, other = (rows_of_values(EVERY, columns(half), ALL_P95).rows for half in (held[:2], held[2:]))
-    merged = merge_rows(one, other)
+    merged = merged_rows(one, other)
     assert np.isnan(merged["p95"]).all()
     assert merged["count"].tolist() == [4]
 

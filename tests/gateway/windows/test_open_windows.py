@@ -1,5 +1,7 @@
 """Open windows close into what plain Python says, whatever the order, the batches and the budget."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from random import Random
 
 import numpy as np
@@ -8,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_gateway.records.codec import pack
+from edge_gateway.windows import base_tier, open_windows
 from edge_gateway.windows.open_windows import Windows
 from tests.gateway.windows.plain import DOOR, T0, Fleet, Reading, frame_of, plain_windows
 from tests.gateway.windows.runs import (
@@ -77,25 +80,65 @@ def merges_into_all(held: list[Reading], random: Random) -> None:
 
 @settings(max_examples=200, deadline=None)
 @given(st.lists(reading, max_size=120), st.randoms(use_true_random=False))
-def test_what_restarts_closes_the_same_at_the_same_time(held: list[Reading], random: Random) -> None:
+def test_what_replays_is_in_the_same_state_whatever_its_pace(held: list[Reading], random: Random) -> None:
     """A replay folds again what a checkpoint does not have: it must come to the same state, bit for bit."""
     with small_steps(taken=random.random() < 0.7):
         goes_the_same_way(held, random)
 
 
 def goes_the_same_way(held: list[Reading], random: Random) -> None:
-    budget = random.choice([1, 7, 600])
-    steady, restarted = Run(budget), Run(budget)
+    first, second = (Run(random.choice([1, 7, 600])) for _ in range(2))
     order = sorted(held, key=lambda reading: reading.ts + random.uniform(0, 20_000))
+    listening = 0
     for batch in batches(order, random):
-        stepped = np.array(random.sample(range(DEVICES), 2)) if random.random() < 0.2 else None
-        for run in (steady, restarted):
-            run.add(batch)
-            if stepped is not None:
-                run.windows.rewind(stepped)
+        listening += random.choice([0, 100, 3_000, 20_000])
+        first.add(batch, listening)
+        with other_pace(random):
+            second.add(batch, listening, recorded=first.journaled())
         if random.random() < 0.5:
-            restarted.restart()
-        assert pack(steady.windows.snapshot()) == pack(restarted.windows.snapshot())
+            first.tick(listening)
+            second.tick(listening, first.journaled())
+        changed = random.sample([rewound, trimmed, forgotten], random.choice([0, 0, 1, 2]))
+        devices, at = np.array(random.sample(range(DEVICES), 2)), random.randrange(40) * 1_000
+        for run in (first, second):
+            for change in changed:
+                change(run.windows, devices, T0 + at)
+        if random.random() < 0.5:
+            second.restart()
+        assert pack(first.windows.snapshot()) == pack(second.windows.snapshot())
+    takes_over(first, second, held)
+
+
+def rewound(windows: Windows, devices: np.ndarray[tuple[int], np.dtype[np.int64]], _: int) -> None:
+    windows.rewind(devices)
+
+
+def trimmed(windows: Windows, _: object, at: int) -> None:
+    windows.ever.trim([at - at % every for every in TIERS])
+
+
+def forgotten(windows: Windows, devices: np.ndarray[tuple[int], np.dtype[np.int64]], _: int) -> None:
+    windows.forget(devices[~windows.has_open(devices)], "abcd")
+
+
+@contextmanager
+def other_pace(random: Random) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(base_tier, "WORTH", random.choice([0, 1_000]))
+        patch.setattr(open_windows, "WORTH", random.choice([0, 1_000]))
+        patch.setattr(open_windows, "CHEAPEST_WINDOW", random.choice([1, 10_000]))
+        for name in ("PIECE", "SMALL", "MANY", "CREDIT_OF_A_CALL"):
+            patch.setattr(base_tier, name, random.choice([1, 3, 10_000]))
+        yield
+
+
+def takes_over(first: Run, second: Run, held: list[Reading]) -> None:
+    """Both gave the same, and what the second goes on to give with it is every reading once."""
+    for run in (first, second):
+        run.windows.begin_input()
+        run.drain()
+        assert run.windows.open_readings == run.windows.open_coarser == 0
+    assert first.numbers_counted() == second.numbers_counted() == sum(one.metric != DOOR for one in held)
 
 
 def test_a_window_closes_when_the_watermark_reaches_its_end() -> None:
@@ -105,7 +148,7 @@ def test_a_window_closes_when_the_watermark_reaches_its_end() -> None:
     assert run.starts(0) == []
     run.add([temperature(3.0)])
     assert run.starts(0) == [0]
-    assert run.windows.watermark(0) == T0 + 1000
+    assert run.windows._watermarks.of(0) == T0 + 1000
     assert run.windows.newest(0) == T0 + 3000
 
 
@@ -133,7 +176,7 @@ def test_the_next_start_is_the_first_window_not_opened_yet() -> None:
     run = Run()
     assert run.windows.next_start(0) == 0
     assert run.windows.newest(7) is None
-    assert run.windows.watermark(0) is None
+    assert run.windows._watermarks.of(0) is None
     run.add([temperature(1.5)])
     assert run.windows.next_start(0) == T0 + 2_000
 
@@ -174,7 +217,7 @@ def test_a_device_of_which_nothing_was_ever_heard_has_no_time() -> None:
         None,
     ]
     assert [many.next_start(device) for device in (63, 10_000)] == [T0 + 2_000, 0]
-    assert many.watermark(10_000) is None
+    assert many._watermarks.of(10_000) is None
 
 
 def test_windows_that_are_no_multiple_of_the_base_are_refused() -> None:

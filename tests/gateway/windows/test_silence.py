@@ -74,7 +74,7 @@ def test_a_clock_that_stepped_back_closes_what_was_ahead_and_begins_anew() -> No
     assert sorted(run.starts(0)) == [3000, 3010]
     run.add([temperature(20, 8.0)])
     assert run.starts(0)[-1] == 5
-    assert run.windows.watermark(0) == T0 + 20_000 - LATENESS
+    assert run.windows._watermarks.of(0) == T0 + 20_000 - LATENESS
 
 
 def test_what_a_stepped_clock_left_open_closes_in_silence_whatever_time_it_was() -> None:

@@ -3,7 +3,7 @@
 import numpy as np
 
 from edge_gateway.records.codec import pack, unpack
-from edge_gateway.records.window_block import NEVER, WINDOW_ROW, WindowBlock, keys
+from edge_gateway.records.window_block import WINDOW_ROW, WindowBlock, keys
 from edge_gateway.windows.merge import merge_blocks, united
 from edge_gateway.windows.reduce import Readings, rows_of_values
 from edge_gateway.windows.tiers import Emitted, Tier
@@ -29,6 +29,10 @@ def restarted(kept: Tier) -> Tier:
     return again
 
 
+def take(from_: Tier, budget: int) -> list[Emitted]:
+    return from_.take(from_.over(budget))
+
+
 def same(one: list[Emitted], other: WindowBlock) -> bool:
     found = united([part.block for part in one], merge_blocks)
     found = found.take(np.argsort(found.rows["series"]))
@@ -42,8 +46,8 @@ def test_rows_of_a_window_merge_with_their_tails() -> None:
     held.add(block(*second))
     assert held.start_of(np.array([0, 1, 2])).tolist() == [0, 0, 0]
     held.queue_due(np.full(3, EVERY))
-    assert same(restarted(held).take(100), block(*first, *second, every=EVERY))
-    assert same(held.take(100), block(*first, *second, every=EVERY))
+    assert same(take(restarted(held), 100), block(*first, *second, every=EVERY))
+    assert same(take(held, 100), block(*first, *second, every=EVERY))
 
 
 def test_a_window_gives_way_to_another_one_of_its_series() -> None:
@@ -53,7 +57,7 @@ def test_a_window_gives_way_to_another_one_of_its_series() -> None:
     assert held.waiting
     assert held.start_of(np.array([0, 1])).tolist() == [10_000, 0]
     for kept in (restarted(held), held):
-        assert same(kept.take(0), block((0, 100, 1.0), every=EVERY))
+        assert same(take(kept, 0), block((0, 100, 1.0), every=EVERY))
         assert not kept.waiting
 
 
@@ -63,10 +67,10 @@ def test_what_is_queued_is_given_by_budget_and_only_once() -> None:
     assert not held.queue_due(np.full(3, EVERY - 1))
     assert held.queue_due(np.full(3, EVERY))
     assert not held.queue_due(np.full(3, EVERY))
-    assert [keys(part.block.rows) for part in held.take(2)] == [[(0, 0), (1, 0)]]
+    assert [keys(part.block.rows) for part in take(held, 2)] == [[(0, 0), (1, 0)]]
     again = restarted(held)
     assert not again.queue_due(np.full(3, EVERY))
-    assert [keys(part.block.rows) for part in again.take(2)] == [[(2, 0)]]
+    assert [keys(part.block.rows) for part in take(again, 2)] == [[(2, 0)]]
     assert not again.waiting
 
 
@@ -75,32 +79,9 @@ def test_what_is_queued_may_grow_or_give_way_before_it_is_given() -> None:
     held.add(block((0, 0, 1.0), (1, 0, 1.0)))
     held.queue_due(np.full(2, EVERY))
     held.add(block((0, 500, 2.0), (1, 10_000, 4.0)))
-    given = held.take(10)
+    given = take(held, 10)
     assert same(given, block((0, 0, 1.0), (0, 500, 2.0), (1, 0, 1.0), every=EVERY))
     assert held.start_of(np.array([0, 1])).tolist()[1] == 10_000
-
-
-def test_windows_that_a_recorded_run_closed_are_dropped_wherever_they_are() -> None:
-    held = tier()
-    held.add(block((0, 0, 1.0), (1, 0, 1e300), (2, 0, 1.0), (3, 0, 1.0)))
-    held.queue_due(np.array([EVERY, EVERY, 0, 0]))
-    held.add(block((3, 10_000, 1.0)))  # emits the first window of series 3
-    held.drop(block((0, 0, 1.0), (1, 0, 1.0), (2, 10_000, 1.0), (3, 0, 1.0), every=EVERY).rows)
-    assert held.start_of(np.arange(4)).tolist() == [NEVER, NEVER, 0, 10_000]
-    assert held.take(10) == []
-    held.add(block((1, 0, 2.0)))
-    held.queue_due(np.full(4, EVERY))
-    assert [keys(part.block.rows) for part in held.take(10)] == [[(1, 0), (2, 0)]]
-
-
-def test_a_dropped_window_leaves_the_others_that_were_emitted_with_it() -> None:
-    held = tier()
-    held.add(block((0, 0, 1e300), (1, 0, 1e300)))
-    held.add(block((0, 10_000, 1.0), (1, 10_000, 1.0)))
-    held.drop(block((0, 0, 1.0), every=EVERY).rows)
-    ((left, _),) = held.take(0)
-    assert keys(left.rows) == [(1, 0)]
-    assert list(left.tails) == [0]
 
 
 def again(emitted: list[Emitted]) -> list[tuple[int, bool]]:
@@ -118,16 +99,26 @@ def test_a_window_that_was_emitted_before_is_told_apart_however_often_it_opens()
         held.add(block((0, start, 1.0)))
     expected = [(20_000, False), (30_000, False), (20_000, True), (30_000, True)]
     for kept in (restarted(held), held):
-        assert again(kept.take(9)) == expected
+        assert again(take(kept, 9)) == expected
         kept.queue_due(np.full(3, 60_000))
-        assert again(restarted(kept).take(9)) == again(kept.take(9)) == [(20_000, True)]
+        assert again(take(restarted(kept), 9)) == again(take(kept, 9)) == [(20_000, True)]
 
 
-def test_what_the_recorded_run_had_closed_counts_as_closed() -> None:
+def test_a_window_queued_twice_is_given_once() -> None:
     held = tier()
-    held.add(block((0, 20_100, 1.0), (1, 20_100, 1.0)))
-    held.add(block((0, 30_100, 1.0)))
-    held.drop(block((0, 20_100, 1.0), every=EVERY).rows)
-    held.add(block((0, 20_200, 1.0)))
-    held.queue_due(np.full(3, 60_000))
-    assert again(held.take(9)) == [(30_000, False), (20_000, True), (20_000, False)]
+    for start in (100, 10_100, 100):
+        held.add(block((0, start, 1.0), (1, start, 1.0)))
+        held.queue_due(np.full(2, EVERY))
+    assert held.over(9).tolist() == [0, 1]
+    assert held.over(0).tolist() == []
+    take(held, 9)
+    assert not held.waiting
+
+
+def test_windows_leave_by_their_series_whether_they_are_queued_or_not() -> None:
+    held = tier()
+    held.add(block((0, 0, 1.0), (1, 0, 1.0), (2, 0, 1.0)))
+    held.queue_due(np.array([EVERY, EVERY, 0]))
+    given = held.take(np.array([1, 2, 7]))
+    assert [keys(part.block.rows) for part in given] == [[(1, 0), (2, 0)]]
+    assert held.over(9).tolist() == [0]

@@ -190,11 +190,11 @@ class Judge:
         seen: list[bytes] = []
         fold = Pipeline.fold
 
-        def recording_fold(pipeline: Pipeline, given: Any) -> Any:
+        def recording_fold(pipeline: Pipeline, given: Any, recorded: Any = None) -> Any:
             if isinstance(given, Batch):
                 pairs = zip(given.topics, given.payloads, strict=True)
                 seen.extend(payload for topic, payload in pairs if topic.endswith("/telemetry"))
-            return fold(pipeline, given)
+            return fold(pipeline, given, recorded)
 
         recovered.store.close()
         shutil.rmtree(place / "look")
@@ -213,12 +213,12 @@ class _PoisonError(Exception):
 
 @contextmanager
 def _poisonous(poison: bytes) -> Iterator[None]:
-    fold: Callable[[Pipeline, Any], Any] = Pipeline.fold
+    fold: Callable[[Pipeline, Any, Any], Any] = Pipeline.fold
 
-    def raising(pipeline: Pipeline, given: Any) -> Any:
+    def raising(pipeline: Pipeline, given: Any, recorded: Any = None) -> Any:
         if isinstance(given, Batch) and poison in given.payloads:
             raise _PoisonError("this message raises")
-        return fold(pipeline, given)
+        return fold(pipeline, given, recorded)
 
     with mock.patch.object(Pipeline, "fold", raising):
         yield

@@ -17,7 +17,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Literal
@@ -27,9 +27,10 @@ import aiohttp
 from aiohttp import web
 
 from tests.proofs.ground.proxy import ThreadedServer, reset
+from tests.proofs.ground.write_order import WriteOrder, series_of
 from tests.servers.process import free_port
 
-__all__ = ["ANSWERS", "ChosenAnswer", "HttpProxy", "WriteOrder", "chosen_answer"]
+__all__ = ["ANSWERS", "ChosenAnswer", "HttpProxy", "chosen_answer"]
 
 End = Literal["answer", "reset before", "reset after", "hang", "late"]
 SLACK = 0.05
@@ -96,36 +97,6 @@ class Wait:
     after: str
     seconds: float
     requested: float
-
-
-@dataclass(slots=True)
-class WriteOrder:
-    """Checks that the accepted points of a series come in order of time.
-
-    A repeated point is no violation: it is a correction, or was resent because its answer was unknown.
-    """
-
-    newest: dict[tuple[str, bytes], int] = field(default_factory=dict)
-    seen: set[tuple[str, bytes, int]] = field(default_factory=set)
-    violations: list[str] = field(default_factory=list)
-
-    def add(self, bucket: str, lines: list[bytes]) -> None:
-        for line in lines:
-            series, time_ms = series_of(line)
-            key = bucket, series
-            point = (*key, time_ms)
-            if point not in self.seen and time_ms < self.newest.get(key, 0):
-                self.violations.append(f"{bucket}: {line.decode()} after {self.newest[key]}")
-            self.seen.add(point)
-            self.newest[key] = max(time_ms, self.newest.get(key, 0))
-
-
-def series_of(line: bytes) -> tuple[bytes, int]:
-    """Return measurement with tags, and the time. Spaces in tags are escaped; text fields may contain plain ones."""
-    place = 0
-    while (place := line.index(b" ", place)) and line[place - 1] == ord("\\"):
-        place += 1
-    return line[:place], int(line.rpartition(b" ")[2])
 
 
 class HttpProxy(ThreadedServer):
@@ -225,7 +196,7 @@ class HttpProxy(ThreadedServer):
             async with asyncio.timeout(LATE_BY):
                 await self._until_stored(lambda: any(self._newest[at] != line for at, line in points.items()))
         with suppress(aiohttp.ClientError, OSError):
-            await self._send(request, lines)
+            await self._send(request, lines, by_intent=True)
 
     async def _until_stored(self, holds: Callable[[], bool]) -> None:
         while not holds():
@@ -276,7 +247,10 @@ class HttpProxy(ThreadedServer):
             return False
         return status == 204
 
-    async def _send(self, request: web.Request, lines: list[bytes]) -> tuple[int, bytes, dict[str, str]]:
+    async def _send(
+        self, request: web.Request, lines: list[bytes], *, by_intent: bool = False
+    ) -> tuple[int, bytes, dict[str, str]]:
+        """Give the server a write; `by_intent`: out of order."""
         assert self._client is not None
         sent = lines if self._damage is None else [self._damage(line) for line in lines]
         headers = {"Authorization": request.headers["Authorization"], "Content-Encoding": "gzip"}
@@ -286,7 +260,7 @@ class HttpProxy(ThreadedServer):
             kind = {name: answer.headers[name] for name in ("Content-Type",) if name in answer.headers}
         self.server_statuses[answer.status] += 1
         if answer.status == 204:
-            if not self.used["late"]:  # from then on what comes late is out of order by intent
+            if not by_intent:
                 self.write_order.add(request.query["bucket"], lines)
             self._newest |= {(request.query["bucket"], *series_of(line)): line for line in lines}
             self._stored_more.set()

@@ -20,8 +20,10 @@ from edge_gateway.fold.pipeline import Pipeline
 from edge_gateway.journal.checkpoint import write_checkpoint
 from edge_gateway.journal.spool import CHECKPOINTS
 from edge_gateway.records import codec
+from edge_gateway.records.closings import Closings
 from edge_gateway.records.inputs import Batch, Input, Moment, Reload, Tick, Trim, runs
 from edge_gateway.records.store_effects import effects_from_tree
+from edge_gateway.recovery.record import record_tree
 from edge_gateway.recovery.startup import recover_spool
 from edge_gateway.rules.files.load import load_rules
 from edge_gateway.status.clock import MachineClock
@@ -84,6 +86,7 @@ class Inside:
         self.journal, self.store = found.journal, found.store
         self.number = found.number
         self._inputs: list[Input] = []
+        self._closings: list[Closings] = []
         self._effects: list[Any] = []
         self._unapplied: list[tuple[int, list[Any]]] = []
 
@@ -99,6 +102,7 @@ class Inside:
         self.state.folded(given.moment)
         if effects.changed:
             self._inputs.append(given)
+            self._closings.append(effects.closings)
             self._effects.append(effects.for_store(self.names))
         return effects
 
@@ -133,12 +137,12 @@ class Inside:
         """Write the open record to the journal, and its effects to the store, now or later."""
         if self._inputs:
             self.number += 1
-            body = codec.encode({"inputs": self._inputs, "effects": self._effects})
+            body = codec.encode(record_tree(self._inputs, self._closings, self._effects))
             self.journal.append(self.number, body)
             self.journal.sync(power=False)
             trees = codec.decode(body)["effects"]
             self._unapplied.append((self.number, [effects_from_tree(tree) for tree in trees]))
-            self._inputs, self._effects = [], []
+            self._inputs, self._closings, self._effects = [], [], []
         if apply:
             self.store.apply(self._unapplied)
             self._unapplied = []

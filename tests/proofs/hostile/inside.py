@@ -28,6 +28,7 @@ from edge_gateway.status.counters import Counters
 from edge_gateway.status.report import as_plain
 from edge_gateway.store.line_protocol import render_gateway
 from fleet_wire.control_messages import encode_gateway_status
+from tests.gateway.fleet.imbalance import imbalance
 from tests.gateway.status.reports import BROKER, CLOCK, SPOOL
 from tests.proofs.ground.field import RULES
 from tests.proofs.ground.inside import GATEWAY, Inside, configuration, later, rules_of
@@ -235,7 +236,7 @@ class PairedGateways:
             self._broken("identity broken", f"{step}")
         if step["values"] != sum(step[name] for name in ("accepted", "too_late", "bad", "refused")):
             self._broken("identity broken", f"{step}")
-        if unbalanced := self.gateway.pipeline.admission.accounting.imbalance():
+        if unbalanced := imbalance(self.gateway.pipeline.admission.accounting):
             self._broken("identity broken", f"of devices {unbalanced[:5]}")
         self._judge_quarantine(sent, [(one.topic, one.payload) for one in kept])
         if any(not one.reason for one in kept):

@@ -23,6 +23,7 @@ from edge_gateway.journal.spool import STORE
 from edge_gateway.records.inputs import Moment
 from edge_gateway.records.window_block import STATE_ROW, WINDOW_ROW
 from edge_gateway.windows.merge import sums
+from tests.gateway.fleet.imbalance import imbalance
 from tests.proofs.ground.inside import Inside, configuration
 from tests.proofs.order.histories import HOUR, SITE, START, Arrival, History, Reading
 from tests.proofs.order.oracle import Oracle, OracleSettings, WindowId
@@ -262,7 +263,7 @@ class Trial:
         for counter in IN_BOTH:
             if totals[counter] != expected[counter]:
                 self.wrong.append(f"in all: {counter} {totals[counter]}, expected {expected[counter]}")
-        if self.inside.pipeline.admission.accounting.imbalance():
+        if imbalance(self.inside.pipeline.admission.accounting):
             self.wrong.append("an identity does not hold")
         late = totals["too_late"] + self.inside.store.facts().counters.get("late_too_late", 0)
         if late != expected["too late"]:

@@ -22,6 +22,7 @@ from edge_gateway.fold.pipeline import Pipeline
 from edge_gateway.journal import spool
 from edge_gateway.journal.framing import body_of, scan
 from edge_gateway.records import codec
+from edge_gateway.records.closings import Closings
 from edge_gateway.records.inputs import Batch, Input
 from edge_gateway.records.store_effects import effects_from_tree
 from edge_gateway.records.window_block import WINDOW_ROW
@@ -130,8 +131,9 @@ def fold_all(config: GatewayConfig, gateway: str, records: Mapping[int, bytes], 
     reference.known[0] = AfterRecord(state_digest(state.pipeline), settle(store, place, points))
     for number, body in sorted(records.items()):
         record = codec.decode(body)
-        for given in msgspec.convert(record["inputs"], list[Input]):
-            for message in state.pipeline.fold(given).outgoing:
+        closings = msgspec.convert(record["closings"], list[Closings])
+        for given, left in zip(msgspec.convert(record["inputs"], list[Input]), closings, strict=True):
+            for message in state.pipeline.fold(given, left).outgoing:
                 reference.sent.setdefault((message.topic, message.payload), number)
             if isinstance(given, Batch):
                 for arrived in zip(given.topics, given.payloads, strict=True):

@@ -34,7 +34,8 @@ DEVICES = 12
 WITHIN = 90.0
 ENDS_WITHIN = 20.0
 """Seconds a gateway may take to stop, including its drain."""
-SETTLE = 5.0
+SETTLE = 30.0
+"""Seconds within which everything has its receipt: a device gets one at most every 5 s."""
 
 
 def make_gateway(setting: Setting, broker: Broker | str, name: str, **sections: Any) -> Gateway:

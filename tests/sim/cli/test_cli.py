@@ -129,7 +129,7 @@ def test_init_writes_a_scenario_that_checks_out_and_never_over_another(cli: Cli,
             "--cafile, --cert or --key: No such file or directory",
         ),
         (("run", "cold-chain", "--cafile", __file__), "--key: not a certificate and its key in PEM form"),
-        (("check", "[/red]\x1b[2J"), "[/red]\\x1b[2J:1:1: no such file"),
+        (("check", "[/red]\x1b[2J"), "[/red]\\x1b[2J: no such file"),
         (("frobnicate",), "frobnicate"),
     ],
 )

@@ -25,9 +25,10 @@ class SignalledRun:
     reason: str = "finished"
     stopped: asyncio.Event = field(default_factory=asyncio.Event)
     on_second: Callable[[Snapshot], None] = print
+    hurried: bool = False
 
-    def stop(self, reason: str) -> None:
-        self.reason = reason
+    def stop(self, reason: str, *, hurry: bool) -> None:
+        self.reason, self.hurried = reason, hurry
         self.stopped.set()
 
     async def run(self) -> RunResult:
@@ -55,4 +56,4 @@ def test_a_signal_ends_the_run_in_order_and_its_handler_goes_with_it(
 @pytest.mark.parametrize("quiet", [False, True])
 def test_the_live_line_is_shown_unless_quiet(quiet: bool, capsys: pytest.CaptureFixture[str]) -> None:
     run_watched(cast("ReplayRun", SignalledRun(signal.SIGTERM)), quiet=quiet)
-    assert ("up 1000/1000" in capsys.readouterr().out) is not quiet
+    assert ("1000 of 1000 connected" in capsys.readouterr().out) is not quiet

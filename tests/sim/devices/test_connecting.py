@@ -200,6 +200,15 @@ async def test_a_session_that_another_took_over_is_given_up(field_: Field) -> No
     assert (field_.connector.gave_up, field_.connector.troubles) == ({0}, {0: "taken over"})
 
 
+async def test_a_device_whose_id_another_client_uses_does_not_take_the_session_back(field_: Field) -> None:
+    await field_.up()
+    field_.connector.lost(field_.device, ConnectionLost("closed"))
+    field_.connector.usurped(field_.device, "another client")
+    await field_.settled()
+    assert field_.dialled == [0, 1]
+    assert (field_.connector.gave_up, field_.connector.troubles) == ({0}, {0: "another client"})
+
+
 async def test_a_blocked_device_stays_away_until_it_is_unblocked(field_: Field) -> None:
     await field_.up()
     field_.connector.block(field_.device)

@@ -17,7 +17,9 @@ async def test_a_broker_that_is_not_there_is_said_with_its_address_and_what_to_d
         await probe(Endpoint("127.0.0.1", port), "probe")
     text = str(failed.value)
     assert text.startswith(f"no broker at mqtt://127.0.0.1:{port}: ")
-    assert text.endswith("start one, e.g. `mosquitto`, or say where it is with -H HOST -p PORT")
+    assert text.endswith(
+        "start one, e.g. `edge-gateway run --embedded` or `mosquitto`, or say where it is with -H HOST -p PORT"
+    )
     assert text.count("127.0.0.1") == 1, "the address is named once"
 
 

@@ -169,6 +169,16 @@ async def test_it_hears_gateways_on_a_broker_and_acknowledges_their_alerts(
             publish("edge/v1/gw/alerts/berlin/d/R", alert(at))
         await until(lambda: post.counters.alerts == 50)
         await until(lambda: "gw" in post.observer.statuses)
+        heard: list[tuple[str, bytes]] = []
+        post.observer.on_device_status = lambda topic, payload: heard.append((topic, payload))
+        publish("fleet/v1/s/d/status", b"first")
+        await post.observer.follow(["fleet/v1/s/d/status"])
+        await until(lambda: heard == [("fleet/v1/s/d/status", b"first")])
+        await post.observer.unfollow(["fleet/v1/s/d/status"])
+        publish("fleet/v1/s/d/status", b"second")
+        publish("edge/v1/gw/alerts/berlin/d/R", alert(50))
+        await until(lambda: post.counters.alerts == 51)
+        assert len(heard) == 1
     await asyncio.to_thread(broker.restart)
     await until(lambda: len(lost) == 1)
     await post.observer.watch(Endpoint("127.0.0.1", broker.port), "watching", lost.append)

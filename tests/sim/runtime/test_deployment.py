@@ -223,6 +223,30 @@ async def test_after_a_lost_connection_receipts_are_asked_for_and_awaited(
         await publish(broker, "edge/v1/asked-gateway/status", b"")
 
 
+async def test_once_a_receipt_has_named_a_message_missing_the_receipts_of_all_are_awaited(
+    tmp_path: Path, broker: Broker
+) -> None:
+    """For a while no gateway was subscribed: what the broker acknowledged then has reached nobody."""
+    async with deployed(broker, tmp_path, "moved") as ground:
+        await ground.up()
+        told, other = ground.devices[:2]
+        for device in (told, other):
+            ground.make(device, 2)
+        await ground.until(lambda: told.kept == other.kept == 2)
+        receipt = encode_receipt(Receipt(boot=7, upto=1, missing=[(0, 0)]))
+        await publish(broker, f"fleet/v1/moved/{told.identity.id}/receipt", receipt)
+        await ground.until(lambda: ground.counters.resent == 1)
+        settling = asyncio.create_task(ground.deployment.settle())
+        for device in (told, other):
+            await asyncio.sleep(0)
+            assert not settling.done(), "there are messages without receipt"
+            receipt = encode_receipt(Receipt(boot=7, upto=1, missing=[]))
+            await publish(broker, f"fleet/v1/moved/{device.identity.id}/receipt", receipt)
+        async with asyncio.timeout(WITHIN):
+            await settling
+        assert (told.kept, other.kept) == (0, 0)
+
+
 async def test_the_observer_is_back_after_its_connection_is_lost(
     tmp_path: Path, broker_factory: Callable[..., Broker]
 ) -> None:

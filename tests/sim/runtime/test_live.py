@@ -11,9 +11,12 @@ from tests.sim.results import snapshot
 
 def test_the_live_line() -> None:
     assert (
-        line(snapshot()) == "12s  up 1000/1000  pub 200.0/s  ack p99 4.1ms  cmd 3  lag p99 0.8ms  overrun 0"
+        line(snapshot())
+        == "12s  1000 of 1000 connected  200.0 messages/s  PUBACK p99 4.1 ms  lag p99 0.8 ms  commands 3"
     )
-    assert line(snapshot(waiting=7)).endswith("overrun 0  buffered 7")
+    assert line(snapshot(waiting=7, overruns=2, commands=0, gave_up=1)).endswith(
+        "lag p99 0.8 ms  overruns 2  buffered 7  gave up 1"
+    )
     assert line(snapshot()) == f"12s  {figures(snapshot())}", "a program with a clock of its own shows one"
 
 
@@ -26,8 +29,8 @@ def test_snapshots_are_lines_and_on_a_terminal_one_line(terminal: bool, quiet: b
     with LiveView(console, quiet=quiet) as view:
         view.show(snapshot())
         view.show(snapshot(waiting=7))
-    assert ("up 1000/1000" in out.getvalue()) == bool(shown)
-    assert out.getvalue().count("overrun 0\n") == (1 if shown == 2 else 0)
+    assert ("1000 of 1000 connected" in out.getvalue()) == bool(shown)
+    assert out.getvalue().count("commands 3\n") == (1 if shown == 2 else 0)
     assert ("buffered 7" in out.getvalue()) == bool(shown)
 
 

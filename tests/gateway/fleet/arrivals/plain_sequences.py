@@ -19,6 +19,13 @@ class PlainBoot:
     top: int = -1
     missing: set[int] = field(default_factory=set)
     newest: int = NO_TIME
+    doubtful_to: int = -1
+    """No repeat of a message up to this seq is known to be one."""
+
+    def stored(self) -> tuple[int, int, list[tuple[int, int]]]:
+        since = self.doubtful_to + 1
+        asked = PlainBoot(missing={seq for seq in self.missing if seq >= since})
+        return since, self.top, asked.ranges()
 
     def ranges(self) -> list[tuple[int, int]]:
         found: list[list[int]] = []
@@ -49,6 +56,8 @@ class PlainSequences:
         if boot not in known.boots:
             if known.current is not None:
                 known.boots[known.current] = known.boots.pop(known.current)
+            for mark in known.boots.values() if known.conflicted else ():
+                mark.doubtful_to = mark.top
             known.boots[boot] = PlainBoot()
             known.current, known.conflicted = boot, False
         elif boot != known.current:
@@ -67,7 +76,7 @@ class PlainSequences:
         else:
             known = self.devices[device]
             known.conflicted |= time > mark.newest
-            repeat = NOT_KNOWN if known.conflicted else DUPLICATE
+            repeat = NOT_KNOWN if known.conflicted or seq <= mark.doubtful_to else DUPLICATE
             return (CONFLICT if time > mark.newest else repeat), standing
         mark.newest = max(mark.newest, time)
         return NEW, standing

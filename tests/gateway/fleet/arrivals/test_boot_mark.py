@@ -137,3 +137,20 @@ class TestErased:
         assert found.standing(0) == FIRST
         assert found.accept(0, 6) == found.accept(1, 7) == NEW
         assert found.accept(5, 5) == NOT_KNOWN, "sent before the erasure, on its way until now"
+
+    def test_a_message_from_before_leaves_the_number_it_took_to_one_that_comes_after(self) -> None:
+        found = mark(0, 1, 2, 3)
+        found.take_birth(7, 0, just_sent=True)
+        found.begin_anew()
+        assert found.accept(0, 10) == found.accept(3, 13) == NEW
+        assert found.accept(2, 2) == NOT_KNOWN, "sent before the erasure"
+        assert found.accept(2, 12) == NOT_KNOWN, "no repeat of it"
+        assert found.accept(1, 11) == NEW, "nothing has come under this number"
+        assert found.accept(3, 13) == DUPLICATE
+
+    def test_so_does_one_from_before_the_mark(self) -> None:
+        found = BootMark(1, unsure_to=5)
+        assert found.accept(2, 2) == NOT_KNOWN
+        assert found.accept(3, 13) == NEW
+        assert found.accept(2, 12) == NOT_KNOWN
+        assert found.accept(3, 13) == DUPLICATE

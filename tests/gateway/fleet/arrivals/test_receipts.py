@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edge_gateway.fleet.arrivals import receipts
 from edge_gateway.fleet.arrivals.marks import BOOTS_KEPT
 from edge_gateway.fleet.arrivals.receipts import AFTER_MESSAGES, LONGEST_WAIT, SHORTEST_WAIT, Receipts
 from edge_gateway.fleet.arrivals.sequences import Sequences
@@ -25,9 +26,9 @@ class Gateway:
         self.sequences.birth(device, boot, floor, following)
         self.receipts.birth(device)
 
-    def due(self, now: int, most: int = 1_000) -> list[tuple[int, int, int, list[tuple[int, int]]]]:
+    def due(self, now: int) -> list[tuple[int, int, int, list[tuple[int, int]]]]:
         """Return (device, boot, upto, missing) of each receipt."""
-        return [(*one[:2], one.stored.upto, one.stored.missing) for one in self.receipts.due(now, most)]
+        return [(*one[:2], one.stored.upto, one.stored.missing) for one in self.receipts.due(now)]
 
 
 @pytest.fixture
@@ -192,10 +193,14 @@ def test_what_was_not_told_of_a_boot_is_told_after_the_next_began(gateway: Gatew
     assert gateway.due(0) == [(0, 5, 0, [])]
 
 
-def test_many_due_at_once_are_spread_the_longest_waiting_first(gateway: Gateway) -> None:
+def test_many_due_at_once_are_spread_the_longest_waiting_first(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
     gateway.receive(*((device, 5, 1) for device in range(10)))
-    first = gateway.due(0, most=4)
-    second = gateway.due(1, most=100)
+    with monkeypatch.context() as patched:
+        patched.setattr(receipts, "MOST_DUE", 4)
+        first = gateway.due(0)
+    second = gateway.due(1)
     assert sorted(one[0] for one in first + second) == list(range(10))
     assert len(first) == 4
 

@@ -63,7 +63,9 @@ def same(sequences: Sequences, plain: PlainSequences) -> None:
         assert sequences.boots(device)[-1:] == [known.current]
         assert set(sequences.boots(device)) == set(known.boots)
         for boot, expected in known.boots.items():
-            assert sequences.stored(device, boot) == (0, expected.top, expected.ranges())
+            assert sequences.stored(device, boot) == expected.stored()
+        gaps = [(boot, *hole) for boot, mark in known.boots.items() for hole in mark.ranges()]
+        assert sorted(sequences.gaps(device)) == sorted(gaps)
         assert sequences.counters(device)["lost_at_device"] == known.lost
         assert sequences.counters(device)["given_up"] == 0
 
@@ -349,6 +351,22 @@ class TestErased:
         )
         accept(sequences, [(0, 2, 0, 200)])
         assert not sequences.conflicted[0]
+
+    def test_what_was_in_doubt_stays_so_once_a_new_boot_began(self) -> None:
+        sequences = Sequences()
+        accept(sequences, [(0, 1, seq, seq) for seq in range(3)])
+        assert accept(sequences, [(0, 1, 0, 10), (0, 1, 5, 15), (0, 2, 0, 20)])[0] == [CONFLICT, NEW, NEW]
+        assert accept(sequences, [(0, 1, 1, 11), (0, 1, 3, 13)])[0] == [NOT_KNOWN, NEW]
+        assert sequences.stored(0, 1) == (6, 5, [])
+        assert sequences.gaps(0) == [(1, 4, 4)]
+
+    def test_a_receipt_asks_for_nothing_below_what_a_message_from_before_took(self) -> None:
+        sequences = Sequences()
+        accept(sequences, [(0, 1, seq, seq) for seq in range(5)])
+        sequences.birth(0, 1, 0, 0, born=7, just_sent=True)
+        accept(sequences, [(0, 1, 0, 10), (0, 1, 6, 16), (0, 1, 3, 3)])
+        assert sequences.stored(0, 1) == (4, 6, [(4, 5)])
+        assert sequences.gaps(0) == [(1, 1, 2), (1, 4, 5)]
 
     def test_without_times_the_content_tells(self) -> None:
         sequences = Sequences()

@@ -39,12 +39,12 @@ def timed(ts: Any) -> bytes:
         (NOW * 1000.0, "ts 1790000000000.0 is of type float; expected milliseconds since 1970 as an integer"),
         (
             "2026-09-21T14:13:20Z",
-            'ts is text, "2026-09-21T14:13:20Z"; expected milliseconds since 1970 as an integer',
+            "ts is text, '2026-09-21T14:13:20Z'; expected milliseconds since 1970 as an integer",
         ),
-        (str(NOW), 'ts is text, "1790000000"; expected milliseconds since 1970 as an integer'),
+        (str(NOW), "ts is text, '1790000000'; expected milliseconds since 1970 as an integer"),
         (
             "\x1b[2J" * 50,
-            r'ts is text, "\x1b[2J\x1b[2J\x1b[2J\x1b[2J\x1b[2J\x1b…"; expected milliseconds since 1970',
+            r"ts is text, '\x1b[2J\x1b[2J\x1b[2J\x1b[2J\x1b[2J\x1b…'; expected milliseconds since 1970",
         ),
         (dt.datetime(2026, 9, 21, tzinfo=dt.UTC), "timestamp, 2026-09-21"),
         (10**13, "ts 10000000000000 is of type int; expected milliseconds"),
@@ -60,9 +60,9 @@ def test_the_reason_names_the_unit_that_would_fit(ts: Any, said: str) -> None:
     [
         (json.dumps({"temperature": 21.5}).encode(), "this looks like JSON; expected MessagePack"),
         (json.dumps([{"t": 1}], indent=1).encode(), "this looks like JSON; expected MessagePack"),
-        (b"21.5", 'this is text, "21.5"; expected MessagePack'),
-        (b"on", 'this is text, "on"; expected MessagePack'),
-        ("Tür offen".encode(), 'this is text, "Tür offen"; expected MessagePack'),
+        (b"21.5", "this is text, '21.5'; expected MessagePack"),
+        (b"on", "this is text, 'on'; expected MessagePack"),
+        ("Tür offen".encode(), "this is text, 'Tür offen'; expected MessagePack"),
         (b"", "the payload is empty; expected MessagePack"),
         (gzip.compress(b"x", mtime=0), "this is compressed (gzip); expected uncompressed MessagePack"),
         (b"\xa2\x64boot\x01\x63seq\x00", "this looks like CBOR; expected MessagePack"),

@@ -71,7 +71,7 @@ def test_everything_else_says_nothing(payload: bytes) -> None:
 @pytest.mark.parametrize(
     ("payload", "words"),
     [
-        (b"offline", 'this is text, "offline"; expected MessagePack'),
+        (b"offline", "this is text, 'offline'; expected MessagePack"),
         (b'{"state":"offline"}', "this looks like JSON; expected MessagePack"),
         (UNCLEAR["no boot"], "boot"),
         (UNCLEAR["another state"], "lost"),

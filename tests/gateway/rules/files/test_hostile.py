@@ -48,7 +48,7 @@ def test_rules_check_tells_it_and_exits_2(
     with pytest.raises(SystemExit) as ended:
         main(["rules", "check", str(tmp_path)])
     assert ended.value.code == 2
-    assert capsys.readouterr().err == f"{tmp_path / 'x.yaml'}:1:1: {fault}\n"
+    assert capsys.readouterr().err == f"{tmp_path / 'x.yaml'}: {fault}\n"
     with pytest.raises(SystemExit):
         main(["rules", "check", "--json", str(tmp_path)])
     assert [one["message"] for one in json.loads(capsys.readouterr().out)["problems"]] == [fault]
@@ -61,7 +61,7 @@ def test_the_same_for_gateway_yaml(tmp_path: Path, kind: str, capsys: pytest.Cap
     with pytest.raises(SystemExit) as ended:
         main(["check", "--config", str(tmp_path / "gateway.yaml")])
     assert ended.value.code == 2
-    assert capsys.readouterr().err == f"{tmp_path / 'gateway.yaml'}:1:1: {fault}\n"
+    assert capsys.readouterr().err == f"{tmp_path / 'gateway.yaml'}: {fault}\n"
 
 
 def test_more_files_than_are_read(tmp_path: Path) -> None:

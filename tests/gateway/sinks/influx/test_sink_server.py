@@ -3,7 +3,8 @@
 import asyncio
 import itertools
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from edge_gateway.store.store_thread import StoreThread
 from tests.gateway.store.fleet import closed
 from tests.servers.influx import Influx
 
+PATIENCE = 60.0
 DAY = 86_400_000
 NOW = int(time.time() * 1000)
 
@@ -46,18 +48,29 @@ class Bench:
     async def put(self, *lines: bytes) -> None:
         await self.thread.call(lambda store: store.enqueue(b"".join(lines), NOW))
 
-    async def deliver(
-        self, influx: Influx, *, token: str | None = None, patience: float = 20.0
-    ) -> InfluxSink:
-        """Run the sink until the outbox is empty or the patience is at an end."""
-        async with InfluxWriter(influx.url, influx.org, lambda: token or influx.token) as writer:
+    async def deliver(self, influx: Influx) -> InfluxSink:
+        """Run the sink until the outbox is empty."""
+        async with self.running(influx, influx.token) as sink:
+            assert await sink.drain(PATIENCE)
+        return sink
+
+    async def trouble(self, influx: Influx, token: str = "") -> str:
+        """Run the sink until it has a problem; return its text."""
+        async with self.running(influx, token or influx.token) as sink, asyncio.timeout(PATIENCE):
+            while not sink.facts.problem:  # noqa: ASYNC110 - nobody tells
+                await asyncio.sleep(0.05)
+        return sink.facts.problem
+
+    @asynccontextmanager
+    async def running(self, influx: Influx, token: str) -> AsyncIterator[InfluxSink]:
+        """Run a sink while the block runs."""
+        async with InfluxWriter(influx.url, influx.org, lambda: token) as writer:
             sink = InfluxSink("influx", self.thread, writer.write, short_delays)
             task = asyncio.create_task(sink.run())
-            await sink.drain(patience)
+            yield sink
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
-        return sink
 
     def quarantined(self) -> list[tuple[str, str]]:
         with History.open(self._spool, [60_000]) as history:
@@ -125,10 +138,8 @@ async def test_a_wrong_token_or_a_missing_bucket_keeps_everything_until_it_is_me
     bench, lost = Bench(tmp_path / "a", bucket), Bench(tmp_path / "b", "no_such_bucket")
     for one in (bench, lost):
         await one.put(point(1))
-    refused = await bench.deliver(influx, token="wrong", patience=0.5)
-    assert "401" in refused.facts.problem
-    missing = await lost.deliver(influx, patience=0.5)
-    assert "404" in missing.facts.problem
+    assert "401" in await bench.trouble(influx, token="wrong")
+    assert "404" in await lost.trouble(influx)
     assert [one.thread.waiting("influx").lines for one in (bench, lost)] == [1, 1]
     await bench.deliver(influx)
     assert stored(influx, bucket) == {"d1": "1.5"}
@@ -200,7 +211,7 @@ async def test_a_server_that_is_killed_and_comes_back_gets_everything_once(
     bench = Bench(tmp_path, bucket)
     await bench.put(*(point(n) for n in range(50)))
     await asyncio.to_thread(influx.kill)
-    delivering = asyncio.create_task(bench.deliver(influx, patience=60))
+    delivering = asyncio.create_task(bench.deliver(influx))
     await asyncio.to_thread(influx.start)
     sink = await delivering
     assert len(stored(influx, bucket)) == 50
