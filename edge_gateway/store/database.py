@@ -24,8 +24,8 @@ from edge_gateway.store.coverage import NOTHING_HELD, StoredCoverage
 from edge_gateway.store.late_job import LateJob
 from edge_gateway.store.meta_table import MetaTable, applied_in
 from edge_gateway.store.names import NameTables
-from edge_gateway.store.outbox import Outbox, Parcel, Reference, Waiting
-from edge_gateway.store.outgoing_lines import OutgoingLines
+from edge_gateway.store.outbox import Outbox, Parcel, Waiting
+from edge_gateway.store.outgoing_lines import OutgoingLines, renderer
 from edge_gateway.store.rebuild import NoLines, Records, merge_all, send_all
 from edge_gateway.store.retention import Retention, age_cutoff
 from edge_gateway.store.salvage.stages import Salvage
@@ -99,7 +99,7 @@ class Store:
             kinds=(self._numbers, self._texts),
             resolver=resolver,
         )
-        self._outbox.render = self._rendered
+        self._outbox.render = renderer(self._lines, self._windows.blocks)
         self._salvage = Salvage(path.parent, db, settings, self._counters, self._outbox)
         tables = self._windows, self._states
         self._corrections = Corrections(db, self._counters, self._outbox, settings.tiers, self._lines, tables)
@@ -320,11 +320,6 @@ class Store:
         self._outbox.recount()
         if self._salvage.progress is None and not self._outbox.holds_blocks:
             self._use.prune(min(self.coverage.now.cuts), self._names, self._counters)
-
-    def _rendered(self, what: Reference) -> bytes:
-        """Return the lines of a block of windows of numbers."""
-        windows = self._windows.blocks.read(what.block).windows
-        return self._lines.rendered(windows.take(slice(what.skip, None)))
 
     def _merge_late(self) -> int:
         merged = self._numbers.run(self.coverage.now, self._lines)

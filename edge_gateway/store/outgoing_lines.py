@@ -10,6 +10,7 @@ import numpy as np
 
 from edge_gateway.records.alerts import Transition
 from edge_gateway.records.window_block import WindowBlock
+from edge_gateway.store.block_table import BlockTable
 from edge_gateway.store.counters import StoreCounters
 from edge_gateway.store.line_protocol import (
     WHY,
@@ -21,7 +22,7 @@ from edge_gateway.store.line_protocol import (
 )
 from edge_gateway.store.names import Ids as Ints
 from edge_gateway.store.names import NameTables
-from edge_gateway.store.outbox import MOST_BYTES, NOT_CARRIED, Outbox, Reference
+from edge_gateway.store.outbox import MOST_BYTES, NOT_CARRIED, Outbox, Reference, Render
 from edge_gateway.store.settings import StoredTier
 from edge_gateway.windows.reduce import Readings
 
@@ -202,3 +203,12 @@ class TextLines:
 
     def late(self, series: Ints, readings: Readings, at: int, why: str) -> None:
         """Send nothing: a text that came too late is only counted, because `sensor_late` holds numbers."""
+
+
+def renderer(lines: OutgoingLines, blocks: BlockTable) -> Render:
+    """Return what renders the lines of blocks of numbers for an outbox."""
+
+    def render(what: Reference) -> bytes:
+        return lines.rendered(blocks.read(what.block).windows.take(slice(what.skip, None)))
+
+    return render

@@ -55,7 +55,7 @@ def table(store: Store, name: str) -> list[tuple[Any, ...]]:
 def chunk_lines(store: Store, row: tuple[Any, ...]) -> bytes:
     """The lines of a row of the outbox."""
     *_, block, skip, body = row
-    return codec.decompress(body) if block is None else store._rendered(Reference(block, skip))
+    return codec.decompress(body) if block is None else store._outbox.render(Reference(block, skip))
 
 
 def everything(store: Store) -> dict[str, list[tuple[Any, ...]]]:
