@@ -139,7 +139,10 @@ class Applier:
         if len(merged.refused):
             counter, why = _REFUSED[kind]
             self._counters.add(counter, len(merged.refused))
-            lines.partial(tier, rows.take(merged.refused.tolist()), at, why)
+            apart = rows.take(merged.refused.tolist())
+            counted = windows.holds(tier, apart) & (kind == Kind.PARTIAL)
+            for chosen, reason in ((~counted, why), (counted, NOT_KNOWN)):
+                lines.partial(tier, apart.take(np.flatnonzero(chosen).tolist()), at, reason)
 
     def _keep_late(self, late: LateValues, at: int, lines: OutgoingLines | NoLines) -> None:
         merged = late.tiers > 0
