@@ -43,12 +43,14 @@ def _check_stored(place: Path) -> CheckResult:
     """Check what the spool of a stopped gateway holds."""
     from edge_gateway.doctor import CheckResult
     from edge_gateway.journal import spool
+    from edge_gateway.recovery.startup import refuse_other_versions
     from edge_gateway.spool_contents import verify
 
     if not (place / spool.LOCK).exists():
         return CheckResult("stored", ok=True, detail="no gateway has run here yet")
     try:
         with spool.held(place):
+            refuse_other_versions(place)
             damage = [f"{one.check}: {one.detail}" for one in verify(place) if not one.ok]
     except (GatewayError, OSError) as error:
         return CheckResult("stored", ok=False, detail=str(error))

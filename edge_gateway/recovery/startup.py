@@ -20,7 +20,7 @@ from edge_gateway.fold.series_names import SeriesNames
 from edge_gateway.fold.settings import FoldSettings
 from edge_gateway.journal import spool
 from edge_gateway.journal.checkpoint import refuse_other, write_checkpoint
-from edge_gateway.journal.files import Files
+from edge_gateway.journal.files import FILES, Files
 from edge_gateway.journal.segments import Journal
 from edge_gateway.recovery import attempts as recovery
 from edge_gateway.recovery.record import refuse_other_fold
@@ -121,7 +121,7 @@ def recover_spool(
     started = time.perf_counter()
     at = clock.wall()
     files = WatchedFiles(progress)
-    _refuse_other_versions(place, files)
+    refuse_other_versions(place, files)
     journal = Journal.open(place / spool.JOURNAL, max_bytes=config.spool.max_bytes, files=files, at=at)
     fresh = not _is_begun(place, journal)
 
@@ -159,7 +159,7 @@ def recover_spool(
     )
 
 
-def _refuse_other_versions(place: Path, files: Files) -> None:
+def refuse_other_versions(place: Path, files: Files = FILES) -> None:
     """Raise OtherSpool, before anything is changed, if this program cannot go on from what is there."""
     newest = refuse_other(place / spool.CHECKPOINTS, files=files)
     schema.refuse_other(place / spool.STORE)

@@ -167,7 +167,10 @@ class Applier:
         if len(merged.refused):
             counter, why = _REFUSED[kind]
             self._counters.add(counter, len(merged.refused))
-            lines.partial(tier, rows.take(merged.refused), at, why)
+            apart = rows.take(merged.refused)
+            counted = windows.holds(tier, apart) & (kind == Kind.PARTIAL)
+            for chosen, reason in ((~counted, why), (counted, NOT_KNOWN)):
+                lines.partial(tier, apart.take(chosen), at, reason)
 
     def _keep_late(self, late: LateValues, at: int, lines: OutgoingLines | NoLines) -> None:
         merged = late.tiers > 0

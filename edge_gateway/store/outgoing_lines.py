@@ -31,7 +31,8 @@ TOO_LATE: Final = "late"
 SHARE: Final = "share"
 """The device sends more late readings than its share."""
 NOT_KNOWN: Final = "unknown"
-"""The message may have counted before; that is forgotten. Whoever adds late readings back leaves these out."""
+"""It may have counted before: the message, which is forgotten, or readings of a window that is stored though the state
+that is left had it open. Whoever adds readings back leaves these out."""
 LOST: Final = "lost"
 """Earlier readings of the window were in a state that is lost."""
 REPEATED: Final = "again"
@@ -96,12 +97,12 @@ class OutgoingLines:
         return render_windows(self.prefixes("sensor", windows.rows["series"]), windows)
 
     def partial(self, tier: int, windows: WindowBlock, at: int, why: str) -> None:
-        """Send windows that may lack earlier readings to `sensor_partial`; `why` is LOST or REPEATED.
+        """Send windows that may lack earlier readings to `sensor_partial`; `why` is LOST, NOT_KNOWN or REPEATED.
 
         After a loss only base windows are sent: every coarser one in progress lacks readings, which the base tells.
         A window may have several such parts, so the time of a point is that of the first reading in it.
         """
-        sent = self.within_retention(tier, windows, at) if tier == 0 or why != LOST else None
+        sent = self.within_retention(tier, windows, at) if tier == 0 or why == REPEATED else None
         if sent is not None:
             prefixes = self.prefixes("sensor_partial", sent.rows["series"], why=why)
             lines = render_windows(prefixes, sent, time="first_at")

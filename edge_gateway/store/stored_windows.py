@@ -74,6 +74,12 @@ class StoredWindows:
             refused[[place for at, place in enumerate(doubtful.tolist()) if at not in found]] = True
         return refused
 
+    def holds(self, tier: int, rows: WindowBlock) -> Bools:
+        """Return which of these windows are stored."""
+        held = np.zeros(len(rows), np.bool_)
+        held[list(self._found(tier, rows.rows["series"], rows.rows["start"]))] = True
+        return held
+
     def _put(self, tier: int, rows: WindowBlock, *, first_revision: int = 0) -> WindowBlock:
         if not len(rows):
             return rows

@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from edge_gateway.cli import main
+from edge_gateway.cli.doctor import _check_stored
 from edge_gateway.configuration.loading import load_config
 from edge_gateway.configuration.model import GatewayConfig
 from edge_gateway.fold.pipeline import FOLD
@@ -131,6 +132,9 @@ def test_records_that_only_another_version_can_fold_are_refused_and_left(
     assert "Traceback" not in told
     assert place.files() == before
     assert all(finding["ok"] for finding in place.json("verify")), "the spool is sound, and can be looked at"
+    asked = _check_stored(place.spool)
+    assert not asked.ok
+    assert f"start version {VERSION} once" in asked.detail, "who asks the doctor before a start is told"
 
 
 @pytest.mark.parametrize("part", ["journal", "checkpoints", "store"])

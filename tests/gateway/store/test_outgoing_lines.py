@@ -32,6 +32,18 @@ def test_partial_windows_are_sent_to_their_own_measurement_and_not_stored(store:
     assert store.facts().counters["partial_windows"] == 1
 
 
+def test_a_partial_window_that_is_stored_may_have_counted_and_says_so(store: Store) -> None:
+    """The records that closed it are lost, and the state before them still had it open."""
+    store.apply([(1, [named(windows=(closed(0, [(1, T0, 1.0)]),))])])
+    partial = [
+        closed(tier, [(1, T0, 1.0), (1, T0 + 60 * MINUTE, 2.0)], kind=Kind.PARTIAL) for tier in range(2)
+    ]
+    store.apply([(2, [named(windows=tuple(partial))])])
+    apart = [line for line in lines(store) if line.startswith("sensor_partial")]
+    assert [line.split("why=")[1].split(" ")[0] for line in apart] == ["lost", "unknown"]
+    assert store.facts().counters["partial_windows"] == 4
+
+
 def test_a_refused_window_is_sent_apart_with_the_reason_in_the_bucket_of_its_tier(store: Store) -> None:
     again = tuple(closed(tier, [(1, T0 - 60 * MINUTE, 1.0)], kind=Kind.GONE) for tier in range(2))
     store.apply([(1, [named(windows=again)])])
