@@ -142,17 +142,16 @@ def bytes_held(batches: Sequence[Frame]) -> float:
 
 
 def line_cost(rounds: int, closed: Sequence[Closed]) -> float:
-    rows = max((part.rows for one in closed for part in one.numeric), key=len)
-    labels = [
-        prefix("sensor", {"device": f"d{n}", "metric": "m", "site": "s"}) for n in rows["series"].tolist()
-    ]
+    block = max((part.block for one in closed for part in one.numbers), key=len)
+    numbers = block.rows["series"].tolist()
+    labels = [prefix("sensor", {"device": f"d{n}", "metric": "m", "site": "s"}) for n in numbers]
 
     def render() -> float:
         start = time.thread_time()
-        render_windows(labels, rows)
+        render_windows(labels, block)
         return time.thread_time() - start
 
-    return best(5 * rounds, render) / len(rows) * 1e6
+    return best(5 * rounds, render) / len(block) * 1e6
 
 
 if __name__ == "__main__":

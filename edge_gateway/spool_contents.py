@@ -20,6 +20,8 @@ from edge_gateway.journal.segments import parse_name
 from edge_gateway.records import codec
 from edge_gateway.recovery.attempts import ATTEMPTS_FILE, AttemptsFile
 from edge_gateway.store import schema
+from edge_gateway.store.block_body import decoded, decoded_marks
+from edge_gateway.store.block_rows import DTYPES
 from edge_gateway.store.row_checksum import checked
 from fleet_config.counting import counted
 
@@ -66,7 +68,7 @@ def verify(place: Path) -> list[SpoolCheck]:
     OtherSpool: a newer program wrote it; what this one cannot read is not damaged.
     """
     refuse_other(place / spool.CHECKPOINTS)
-    schema.refuse_newer(place / spool.STORE)
+    schema.refuse_other(place / spool.STORE)
     return [*_journal_findings(place), *_checkpoint_findings(place), *_store_findings(place), _fit(place)]
 
 
@@ -88,13 +90,19 @@ def quarantined(place: Path) -> Iterator[Row]:
 
 def waiting_lines(place: Path) -> Iterator[Row]:
     """Yield the outbox lines in line protocol."""
-    for sink, bucket, at, body in _rows(place, "SELECT sink, bucket, at, body FROM outbox ORDER BY id"):
-        try:
-            text = codec.decompress(body).decode()
-        except codec.UndecodableBytes as error:
-            raise _unreadable(error) from error
-        for line in text.removesuffix("\n").split("\n"):  # splitlines would split at other characters too
-            yield {"sink": sink, "bucket": bucket, "at": at, "line": line}
+    from edge_gateway.store.block_lines import lines_of_block  # noqa: PLC0415 - msgpack, which nothing else here needs
+
+    chunks = "SELECT sink, bucket, at, block, skip, body FROM outbox ORDER BY id"
+    try:
+        with closing(schema.connect_reader(place / spool.STORE)) as db:
+            for sink, bucket, at, block, skip, body in db.execute(chunks):
+                text = codec.decompress(body) if block is None else lines_of_block(db, block, skip)
+                for line in (
+                    text.decode().removesuffix("\n").split("\n")
+                ):  # splitlines would split at more than that
+                    yield {"sink": sink, "bucket": bucket, "at": at, "line": line}
+    except (codec.UndecodableBytes, *schema.READ_ERRORS) as error:
+        raise _unreadable(error) from error
 
 
 def _message(topic: str, payload: bytes, at: int, **more: Any) -> Row:
@@ -179,6 +187,10 @@ def _store_facts(path: Path) -> Row:
                 name: db.execute(f"SELECT COUNT(*) FROM {name}").fetchone()[0]  # noqa: S608 - names from above
                 for name in COUNTED
             }
+            blocks, windows = db.execute(
+                "SELECT COUNT(*), COALESCE(SUM(rows), 0) FROM block WHERE first_start<=last_start"
+            ).fetchone()
+            facts["blocks"] = {"blocks": blocks, "windows": windows}
             sums = "SELECT sink, COUNT(*), SUM(lines), SUM(size), MIN(at) FROM outbox GROUP BY sink"
             names = ("chunks", "lines", "bytes", "oldest")
             facts["outbox"] = {
@@ -261,14 +273,28 @@ def _store_findings(place: Path) -> Iterator[SpoolCheck]:
                     not bad,
                     f"{counted(bad, 'row')} with a checksum mismatch; {MENDS}" if bad else "sound",
                 )
+            yield _block_finding(db)
             yield _outbox_finding(db)
     except schema.READ_ERRORS as error:
         yield SpoolCheck("store", False, str(error))
 
 
+def _block_finding(db: sqlite3.Connection) -> SpoolCheck:
+    bad = 0
+    blocks = "SELECT kind, corrected, keys, body FROM block LEFT JOIN block_body USING(id)"
+    for kind, marks, keys, body in db.execute(blocks):
+        try:
+            decoded_marks(marks, len(decoded(keys, body, DTYPES[kind]).revisions))
+        except (schema.StoreDamaged, KeyError):
+            bad += 1
+    return SpoolCheck(
+        "store blocks", not bad, f"{counted(bad, 'block')} of windows damaged; {MENDS}" if bad else "sound"
+    )
+
+
 def _outbox_finding(db: sqlite3.Connection) -> SpoolCheck:
     bad = 0
-    for (body,) in db.execute("SELECT body FROM outbox"):
+    for (body,) in db.execute("SELECT body FROM outbox WHERE block IS NULL"):
         try:
             codec.decompress(body)
         except codec.UndecodableBytes:

@@ -45,7 +45,7 @@ class Effects:
     held: Sequence[int] = ()
     outgoing: list[Message] = field(default_factory=list)
     windows: list[stored.ClosedWindows] = field(default_factory=list)
-    states: list[stored.ClosedStates] = field(default_factory=list)
+    states: list[stored.ClosedWindows] = field(default_factory=list)
     late: stored.LateValues | None = None
     late_states: stored.LateStates | None = None
     not_known: stored.LateValues | None = None

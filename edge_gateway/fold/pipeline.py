@@ -76,8 +76,8 @@ CLOSE_ROWS = 4_096
 """Rows of closing windows that a batch or tick may take out of the log, however small it is …"""
 CLOSE_SHARE = 4
 """… and as many a reading that came, if that is more: a close never stalls a batch, and never falls behind."""
-FOLD: Final = 1
-"""Version of the fold: goes up whenever it makes something else of the same inputs, whatever the form of the state.
+FOLD: Final = 2
+"""Version of the fold: goes up whenever it makes something else of the same inputs, or records hold that otherwise.
 
 A record is folded again by its own version only. When the form of the state changes, `checkpoint.FORMAT` goes up.
 """
@@ -372,10 +372,9 @@ class Pipeline:
 
     def _store(self, closed: Closed, effects: Effects) -> None:
         if closed:
-            whole_from = self.completeness.whole_from
-            numbers, states = for_store(closed, whole_from, self.registry, self.windows.ever)
-            effects.windows.extend(numbers)
-            effects.states.extend(states)
+            judged_by = self.completeness.whole_from, self.registry, self.windows.ever
+            effects.windows.extend(for_store(closed.numbers, *judged_by))
+            effects.states.extend(for_store(closed.states, *judged_by))
 
     def restart_messages(self) -> list[Message]:
         """Return what may not have reached the broker before a crash: firing alerts and unconfirmed commands."""

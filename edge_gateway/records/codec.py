@@ -14,6 +14,8 @@ import msgspec
 import numpy as np
 import zstandard
 
+from edge_gateway.records.window_block import WindowBlock
+
 _ARRAY: Final = 1
 _SHUFFLED: Final = 2
 _LARGE_INT: Final = 3
@@ -169,6 +171,8 @@ def _encode_other(value: Any, *, shuffle: bool) -> Any:
         return _array_ext(value, shuffle=shuffle)
     if isinstance(value, np.generic):
         return value.item()
+    if isinstance(value, WindowBlock):
+        return value.snapshot()
     raise TypeError(f"a tree cannot hold a {type(value).__name__}")
 
 

@@ -4,7 +4,8 @@ Series are named by the gateway's numbers (series, tag version); the effects tha
 texts likewise. The store translates both to numbers of its own.
 """
 
-from dataclasses import dataclass, field, fields
+import struct
+from dataclasses import dataclass, fields
 from enum import IntEnum
 from typing import Any, Final, TypeVar
 
@@ -12,6 +13,7 @@ import msgspec
 import numpy as np
 
 from edge_gateway.records.alerts import CommandChange, Transition
+from edge_gateway.records.window_block import Rows, WindowBlock
 
 Array = np.ndarray[Any, Any]
 
@@ -66,27 +68,20 @@ class ClosedWindows:
 
     Attributes:
         tier: 0 is the base.
-        rows: WINDOW_ROW[n], `series` in the gateway's numbers.
+        block: their rows, n, with `series` in the gateway's numbers.
         versions: tag version of each row, int64[n].
-        tails: the packed tail of each row that has one, by its index.
         kind: how the rows may enter the store; never LATE, because late readings wait there as readings.
     """
 
     tier: int
-    rows: Array
-    versions: Array
-    tails: dict[int, bytes] = field(default_factory=dict)
-    kind: Kind = Kind.FIRST
-
-
-@dataclass(frozen=True, slots=True)
-class ClosedStates:
-    """Closed state windows of one tier: `rows` are STATE_ROW[n], `versions` int64[n]; `kind` as in `ClosedWindows`."""
-
-    tier: int
-    rows: Array
+    block: WindowBlock
     versions: Array
     kind: Kind = Kind.FIRST
+
+    @property
+    def rows(self) -> Rows:
+        """The rows of the block."""
+        return self.block.rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +162,8 @@ class StoreEffects:
     Attributes:
         at: the time, in ms, by which points are older than their buckets keep, and are withheld: the input's wall
             time, or `Moment.aged` where the clock was not sure.
+        windows: closed windows of numbers.
+        states: closed windows of texts.
         frozen: windows that start before this time (ms) must not be corrected any more: which readings they already
             have is unknown.
         not_known: numbers of messages that may have counted before, which is not known any more; merged nowhere.
@@ -180,7 +177,7 @@ class StoreEffects:
     series: tuple[SeriesName, ...] = ()
     texts: tuple[TextName, ...] = ()
     windows: tuple[ClosedWindows, ...] = ()
-    states: tuple[ClosedStates, ...] = ()
+    states: tuple[ClosedWindows, ...] = ()
     late: LateValues | None = None
     late_states: LateStates | None = None
     not_known: LateValues | None = None
@@ -197,4 +194,14 @@ class StoreEffects:
 
 def effects_from_tree(tree: Any) -> StoreEffects:
     """Return the effects in a decoded record. msgspec.ValidationError: it holds something else."""
-    return msgspec.convert(tree, StoreEffects)
+    return msgspec.convert(tree, StoreEffects, dec_hook=_decoded)
+
+
+def _decoded(kind: Any, tree: Any) -> Any:
+    """Return the block that the codec encoded as its snapshot; arrays are decoded already."""
+    if kind is not WindowBlock:
+        return tree
+    try:
+        return WindowBlock.restored(tree)
+    except (msgspec.MsgspecError, struct.error, AttributeError, IndexError, KeyError) as error:
+        raise ValueError(f"not a block of windows: {error}") from error

@@ -162,7 +162,7 @@ def recover_spool(
 def refuse_other_versions(place: Path, files: Files = FILES) -> None:
     """Raise OtherSpool, before anything is changed, if this program cannot go on from what is there."""
     newest = refuse_other(place / spool.CHECKPOINTS, files=files)
-    schema.refuse_newer(place / spool.STORE)
+    schema.refuse_other(place / spool.STORE)
     refuse_other_fold(place / spool.JOURNAL, newest, files=files)
 
 

@@ -8,7 +8,6 @@ from edge_gateway.records.store_effects import (
     BEHIND,
     OVER_SHARE,
     Array,
-    ClosedStates,
     ClosedWindows,
     Kind,
     LateStates,
@@ -17,6 +16,7 @@ from edge_gateway.records.store_effects import (
     StoreEffects,
     TextName,
 )
+from edge_gateway.records.window_block import WindowBlock
 from edge_gateway.store.counters import StoreCounters
 from edge_gateway.store.coverage import Coverage
 from edge_gateway.store.late_job import LateJob
@@ -33,7 +33,6 @@ from edge_gateway.store.outgoing_lines import (
 from edge_gateway.store.rebuild import NoLines
 from edge_gateway.store.side_tables import SideTables
 from edge_gateway.store.stored_windows import StoredWindows
-from edge_gateway.store.window_table import Packed
 from edge_gateway.windows.reduce import Readings
 
 _REFUSED: Final = {
@@ -95,6 +94,12 @@ class Applier:
             self._keep_late_states(effects.late_states, effects.at)
         self._names.forget_texts(effects.gone_texts)
 
+    def store_fresh(self, lines: OutgoingLines | NoLines | None = None) -> None:
+        """Store the windows that were gathered; they are sent to the outbox, or to `lines`."""
+        sent = lines or self._lines
+        self._windows.fresh.store(sent)
+        self._states.fresh.store(sent.of_texts)
+
     def apply_rest(self, effects: StoreEffects) -> None:
         """Apply alerts, commands, quarantine and events."""
         self._side_tables.alerts(effects.alerts)
@@ -108,41 +113,64 @@ class Applier:
     ) -> None:
         ids = self._ids(closed.rows["series"], closed.versions)
         known = np.flatnonzero(ids != UNKNOWN)
-        rows = closed.rows[known]
-        rows["series"] = ids[known]
-        tails = {place: closed.tails[i] for place, i in enumerate(known.tolist()) if i in closed.tails}
-        self._merge(self._windows, closed.tier, Packed(rows, tails), closed.kind, at, coverage, lines)
+        block = closed.block.take(known)
+        block.rows["series"] = ids[known]
+        self._merge(self._windows, closed.tier, block, closed.kind, at, coverage, lines)
 
     def _close_states(
-        self, closed: ClosedStates, at: int, coverage: Coverage, lines: OutgoingLines | NoLines
+        self, closed: ClosedWindows, at: int, coverage: Coverage, lines: OutgoingLines | NoLines
     ) -> None:
         ids = self._ids(closed.rows["series"], closed.versions)
-        rows = closed.rows[ids != UNKNOWN]
-        rows["series"] = ids[ids != UNKNOWN]
+        known = np.flatnonzero(ids != UNKNOWN)
+        block = closed.block.take(known)
+        block.rows["series"] = ids[known]
         for end in ("first", "last"):
-            rows[end] = self._text_ids(rows[end])
-        self._merge(self._states, closed.tier, Packed(rows), closed.kind, at, coverage, lines.of_texts)
+            block.rows[end] = self._text_ids(block.rows[end])
+        self._merge(self._states, closed.tier, block, closed.kind, at, coverage, lines.of_texts)
 
     def _merge(  # noqa: PLR0917 - what there is to say of rows
         self,
         windows: StoredWindows,
         tier: int,
-        rows: Packed,
+        rows: WindowBlock,
         kind: Kind,
         at: int,
         coverage: Coverage,
         lines: WindowLines,
     ) -> None:
-        """Merge rows into what is stored, and send the result; send apart what was refused."""
+        """Merge rows into what is stored, and send the result; send apart what was refused.
+
+        What is certainly new is gathered, and stored and sent with the end of the transaction.
+        """
+        if kind == Kind.FIRST and len(rows):
+            new = windows.are_new(tier, rows)
+            if not new.all():
+                self._merge_known(windows, tier, rows.take(~new), kind, at, coverage, lines)
+                rows = rows.take(new)
+            windows.gather(tier, rows, at, lines)
+        else:
+            self._merge_known(windows, tier, rows, kind, at, coverage, lines)
+
+    def _merge_known(  # noqa: PLR0917 - as above
+        self,
+        windows: StoredWindows,
+        tier: int,
+        rows: WindowBlock,
+        kind: Kind,
+        at: int,
+        coverage: Coverage,
+        lines: WindowLines,
+    ) -> None:
+        windows.fresh.store(lines)
         merged = windows.merge(tier, rows, kind, coverage)
         lines.windows(tier, merged.stored, at)
         if len(merged.refused):
             counter, why = _REFUSED[kind]
             self._counters.add(counter, len(merged.refused))
-            apart = rows.take(merged.refused.tolist())
+            apart = rows.take(merged.refused)
             counted = windows.holds(tier, apart) & (kind == Kind.PARTIAL)
             for chosen, reason in ((~counted, why), (counted, NOT_KNOWN)):
-                lines.partial(tier, apart.take(np.flatnonzero(chosen).tolist()), at, reason)
+                lines.partial(tier, apart.take(chosen), at, reason)
 
     def _keep_late(self, late: LateValues, at: int, lines: OutgoingLines | NoLines) -> None:
         merged = late.tiers > 0

@@ -25,7 +25,7 @@ from edge_gateway.store.late_job import LateJob
 from edge_gateway.store.meta_table import MetaTable, applied_in
 from edge_gateway.store.names import NameTables
 from edge_gateway.store.outbox import Outbox, Parcel, Waiting
-from edge_gateway.store.outgoing_lines import OutgoingLines
+from edge_gateway.store.outgoing_lines import OutgoingLines, renderer
 from edge_gateway.store.rebuild import NoLines, Records, merge_all, send_all
 from edge_gateway.store.retention import Retention, age_cutoff
 from edge_gateway.store.salvage.stages import Salvage
@@ -99,6 +99,7 @@ class Store:
             kinds=(self._numbers, self._texts),
             resolver=resolver,
         )
+        self._outbox.render = renderer(self._lines, self._windows.blocks)
         self._salvage = Salvage(path.parent, db, settings, self._counters, self._outbox)
         tables = self._windows, self._states
         self._corrections = Corrections(db, self._counters, self._outbox, settings.tiers, self._lines, tables)
@@ -107,6 +108,8 @@ class Store:
         self._parts: tuple[Restorable, ...] = (
             *(self._counters, self._names, self._outbox, self.coverage),
             *(self._side_tables, self._numbers, self._texts, self._salvage, self._corrections),
+            *(self._numbers.windows.fresh, self._texts.windows.fresh),
+            *(part for table in tables for part in (table.blocks, table.newest)),
         )
         self._scrub = Scrub(tables, tiers=len(settings.tiers))
         self.applied = self._meta.applied() or 0
@@ -181,7 +184,6 @@ class Store:
                     for part in effects:
                         self._apply(part)
                     self.applied = number
-            self._outbox.enforce()
             self._meta.keep_applied(self.applied)
 
     def run_late(self) -> int:
@@ -189,9 +191,7 @@ class Store:
         if self._salvage.holds_late:
             return 0
         with self._transaction():
-            merged = self._merge_late()
-            self._outbox.enforce()
-        return merged
+            return self._merge_late()
 
     @property
     def scrub_pending(self) -> bool:
@@ -208,9 +208,8 @@ class Store:
             if self._salvage.progress is None:
                 return ""
             finished = self._salvage.step(self._lines, self._windows, self._states)
-            if not self._salvage.holds_late and self._salvage.lost("window", "state_window"):
+            if not self._salvage.holds_late and self._salvage.lost("window", "state_window", "block"):
                 self.coverage.advance(self._salvage.progress.floor, unsure=self._salvage.progress.unsure)
-            self._outbox.enforce()
             if not finished:
                 return ""
             self._use.reload()
@@ -252,7 +251,6 @@ class Store:
             for part in effects:
                 self._apply(part)
             self.applied = number
-            self._outbox.enforce()
             self._meta.keep_applied(self.applied)
 
     def release(self, sink: str) -> None:
@@ -263,7 +261,6 @@ class Store:
         """Queue complete lines about the gateway itself for the base bucket of every sink."""
         with self._transaction():
             self._lines.raw(lines, at)
-            self._outbox.enforce()
 
     def repeat_corrections(self, now: int, at: int, unknown: Mapping[str, int]) -> int:
         """Send corrected points again that an older one may have overwritten; see `Corrections.repeat`."""
@@ -315,11 +312,13 @@ class Store:
         """Remove the windows before the cuts, once waiting late readings are merged; not while salvage holds these."""
         if self._salvage.holds_late:
             return
+        self._applier.store_fresh()
         while self._merge_late():
             pass
         self.coverage.cut(cuts, unsure=unsure)
         self._counters.add("history_trimmed", self._retention.delete_before(cuts))
-        if self._salvage.progress is None:
+        self._outbox.recount()
+        if self._salvage.progress is None and not self._outbox.holds_blocks:
             self._use.prune(min(self.coverage.now.cuts), self._names, self._counters)
 
     def _merge_late(self) -> int:
@@ -369,13 +368,17 @@ class Store:
                 break
             last = number
             if effects is None:
-                for table in ("window", "state_window", "late", "late_state"):
+                self._applier.store_fresh(no_lines)
+                for table in ("window", "state_window", "block", "block_body", "late", "late_state"):
                     self._db.execute(f"DELETE FROM {table}")  # noqa: S608 - a name from the line above
+                for blocks in (self._windows.blocks, self._states.blocks):
+                    blocks.forget()
             for part in effects or ():
                 self._applier.apply_windows(part, NOTHING_HELD, no_lines)
                 self._take_times(part)
                 if upto is None:
                     self._applier.apply_rest(part)
+        self._applier.store_fresh(no_lines)
         merge_all((self._numbers, self._texts), no_lines, NOTHING_HELD)
         return last
 
@@ -385,6 +388,8 @@ class Store:
         try:
             with transaction(self._db, self._parts):
                 yield
+                self._applier.store_fresh()
+                self._outbox.enforce()
                 self._corrections.note()
         except BaseException:
             self.applied = applied

@@ -9,7 +9,9 @@ import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from heapq import merge
 from itertools import chain, islice
+from operator import itemgetter
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -29,6 +31,11 @@ LAST_SPAN: Final = 86_400_000
 _IN_TOPIC: Final = "instr('/' || topic || '/', '/' || ? || '/')"
 """The value is a level of the topic."""
 Row = dict[str, Any]
+StoredRow = tuple[int, int, int, bytes | None]
+"""start (ms), series, revision, row without its checksum, None if that does not match"""
+_KEY: Final = itemgetter(0, 1)
+LARGEST: Final = 1 << 62
+"""Beyond all starts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +174,11 @@ class History:
 
     def _last(self, tier: int, selection: RowSelection) -> Iterator[Row]:
         """Yield the newest window of each series that has one in the newest day, by device and metric."""
-        newest = self._db.execute("SELECT MAX(start) FROM window WHERE tier=?", (tier,)).fetchone()[0]
+        (newest,) = self._db.execute(
+            "SELECT MAX(start) FROM (SELECT MAX(start) AS start FROM window WHERE tier=?1 UNION ALL"
+            " SELECT MAX(last_start) FROM block WHERE kind='window' AND tier=?1 AND first_start<=last_start)",
+            (tier,),
+        ).fetchone()
         recent = replace(selection, since=max(selection.since or 0, (newest or 0) - LAST_SPAN))
         last = {(row["device"], row["metric"]): row for row in self.windows(tier, recent)}
         return islice((last[key] for key in sorted(last)), selection.limit or None)
@@ -203,23 +214,36 @@ class History:
         self, table: str, tier: int, selection: RowSelection, names: dict[int, Row]
     ) -> Iterator[list[tuple[int, int, bytes]]]:
         """Yield (series, revision, row) of the selected windows, some at a time."""
+        from edge_gateway.store.block_rows import BlockRows  # noqa: PLC0415 - numpy, which other subjects need not
+
+        if not names:
+            return
         span = self._span(table, tier, selection)
-        if span is None or not names:
-            return
+        alone = iter(()) if span is None else self._alone(table, tier, span, names)
+        blocks = BlockRows(self._db, table, tier, names)
+        first = -LARGEST if selection.since is None else selection.since
+        in_blocks = blocks.read(first, LARGEST if selection.until is None else selection.until)
+        merged = self._sound(_first_of_each(merge(alone, in_blocks, key=_KEY)))
+        while part := list(islice(merged, AT_ONCE)):
+            yield part
+        self.damaged += blocks.damaged
+
+    def _alone(
+        self, table: str, tier: int, span: tuple[int, int], names: dict[int, Row]
+    ) -> Iterator[StoredRow]:
+        """Yield start, series, revision and row of the selected windows that are rows of the table, in order."""
         if len(names) <= FEW_SERIES:
-            yield from self._by_start(table, tier, span, names)
-            return
-        cursor = self._db.execute(
+            return self._by_start(table, tier, span, names)
+        rows = self._db.execute(
             f"SELECT start, series, revision, row FROM {table} WHERE tier=? AND start>=? AND start<?"  # noqa: S608
             " ORDER BY start, series",
             (tier, *span),
         )
-        while part := cursor.fetchmany(AT_ONCE):
-            yield self._sound(row for row in part if row[1] in names)
+        return (_checked(row) for row in rows if row[1] in names)
 
     def _by_start(
         self, table: str, tier: int, span: tuple[int, int], series: Iterable[int]
-    ) -> Iterator[list[tuple[int, int, bytes]]]:
+    ) -> Iterator[StoredRow]:
         """Walk the starts that are stored, and look the series up at each: the primary key needs no index by series.
 
         The walk and the list of numbers both ascend, so the rows come by start, then series, from the first step on.
@@ -227,22 +251,22 @@ class History:
         numbers = sorted(series)
         marks = ",".join("?" * len(numbers))
         following = f"SELECT MIN(start) FROM {table} WHERE tier=? AND start>=? AND start<?"  # noqa: S608
-        cursor = self._db.execute(
+        rows = self._db.execute(
             f"WITH RECURSIVE held(at) AS ({following} UNION ALL"  # noqa: S608
             f" SELECT ({following.replace('start>=?', 'start>at')}) FROM held WHERE at NOT NULL)"
             f" SELECT start, series, revision, row FROM held CROSS JOIN {table}"
             f" ON tier=? AND start=at AND series IN ({marks})",
             (tier, *span, tier, span[1], tier, *numbers),
         )
-        while part := cursor.fetchmany(AT_ONCE):
-            yield self._sound(part)
+        return map(_checked, rows)
 
-    def _sound(self, part: Iterable[tuple[int, int, int, object]]) -> list[tuple[int, int, bytes]]:
-        """Return the rows whose checksum matches; count the others."""
-        opened = [(series, revision, checked(blob, start, series)) for start, series, revision, blob in part]
-        sound = [(series, revision, data) for series, revision, data in opened if data is not None]
-        self.damaged += len(opened) - len(sound)
-        return sound
+    def _sound(self, rows: Iterable[StoredRow]) -> Iterator[tuple[int, int, bytes]]:
+        """Yield series, revision and row of those whose checksum matches; count the others."""
+        for _, series, revision, data in rows:
+            if data is None:
+                self.damaged += 1
+            else:
+                yield series, revision, data
 
     def _span(self, table: str, tier: int, selection: RowSelection) -> tuple[int, int] | None:
         """Return the range [first, stop) of starts to read, within what is stored; None if it is empty."""
@@ -256,6 +280,20 @@ class History:
         first = ends[0] if selection.since is None else max(ends[0], -(-selection.since // every) * every)
         stop = ends[1] + 1 if selection.until is None else min(ends[1] + 1, selection.until)
         return (first, stop) if first < stop else None
+
+
+def _checked(row: tuple[int, int, int, object]) -> StoredRow:
+    start, series, revision, blob = row
+    return start, series, revision, checked(blob, start, series)
+
+
+def _first_of_each(rows: Iterable[StoredRow]) -> Iterator[StoredRow]:
+    """Leave out rows of a window that was yielded before: a row counts in place of the one in a block."""
+    last: tuple[int, int] | None = None
+    for row in rows:
+        if row[:2] != last:
+            last = row[:2]
+            yield row
 
 
 def _names(device: str, metric: str, site: str, kind: str) -> Row:

@@ -13,6 +13,7 @@ from typing import Any, Final, Protocol
 import numpy as np
 
 from edge_gateway.records.store_effects import Kind
+from edge_gateway.records.window_block import WindowBlock, keys
 from edge_gateway.store.counters import StoreCounters
 from edge_gateway.store.coverage import Coverage
 from edge_gateway.store.names import NameTables
@@ -20,9 +21,7 @@ from edge_gateway.store.outgoing_lines import TOO_LATE
 from edge_gateway.store.schema import insert_many
 from edge_gateway.store.settings import StoreSettings
 from edge_gateway.store.window_kinds import WindowKind
-from edge_gateway.store.window_table import Packed
 from edge_gateway.windows.reduce import Readings
-from edge_gateway.windows.rows import keys
 
 AT_ONCE: Final = 2_000
 """Late readings merged in one transaction."""
@@ -34,7 +33,7 @@ Bools = np.ndarray[Any, np.dtype[np.bool_]]
 class LateLines(Protocol):
     """Receives corrected windows, and readings that came too late."""
 
-    def windows(self, tier: int, windows: Packed, at: int) -> None: ...
+    def windows(self, tier: int, windows: WindowBlock, at: int) -> None: ...
     def late(self, series: Ints, readings: Readings, at: int, why: str) -> None: ...
 
 
@@ -165,7 +164,7 @@ class LateJob:
         self._name(windows, piece.series[chosen], readings, every)
         lines.windows(tier, self.windows.merge(tier, windows, Kind.LATE, coverage).stored, piece.at)
 
-    def _name(self, windows: Packed, series: Ints, readings: Readings, every: int) -> None:
+    def _name(self, windows: WindowBlock, series: Ints, readings: Readings, every: int) -> None:
         """Give each window the series of its first reading, which counts if it is not stored yet."""
         order = np.lexsort((-readings.ts, readings.series))
         starts = (readings.ts - readings.ts % every)[order].tolist()

@@ -22,9 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_gateway.records.alerts import Transition
+from edge_gateway.records.window_block import Rows, WindowBlock
 from edge_gateway.windows.merge import sums
-from edge_gateway.windows.rows import Key, Rows, keys
-from edge_gateway.windows.tail import Tail
 
 FIELDS: Final = frozenset(
     {"changes", "count", "first", "last", "level", "max", "mean", "min", "p95"}
@@ -71,65 +70,80 @@ def prefix(measurement: str, tags: Mapping[str, str]) -> bytes:
 # --- windows
 
 
-def render_windows(
-    prefixes: Sequence[bytes], rows: Rows, tails: Mapping[Key, Tail] | None = None, *, time: str = "start"
-) -> bytes:
+def render_windows(prefixes: Sequence[bytes], block: WindowBlock, *, time: str = "start") -> bytes:
     """Render WINDOW_ROWs.
 
     Args:
         prefixes: rendered measurement and tags of each row.
-        rows: in any order; a p95 that is NaN is left out.
-        tails: tails of the rows that have one, by (series, start).
+        block: the rows, in any order; a p95 that is NaN is left out.
         time: the column that is the time of the points.
     """
-    count = rows["count"]
-    total = sums(
-        rows, {row: tails[key] for row, key in enumerate(keys(rows)) if key in tails} if tails else None
+    rows, texts = block.rows, _Texts()
+    if not len(rows):
+        return b""
+    count, total = rows["count"], sums(rows, block.tails)
+    return _lines(
+        *(prefixes, b" count=", texts.of(count), b"i,first=", texts.of(rows["first"])),
+        *(b",last=", texts.of(rows["last"]), b",max=", texts.of(rows["max"])),
+        *(*texts.where_finite(b",mean=", total / count), b",min=", texts.of(rows["min"])),
+        *texts.where_finite(b",p95=", rows["p95"]),
+        *(b",quality=", texts.of(rows["quality"] / (count * _PERFECT))),
+        *(*texts.where_finite(b",sum=", total), b" ", texts.of(rows[time])),
     )
-    columns = [
-        *(list(prefixes), _after(b" count=", _numbers(count)), _after(b"i,first=", _numbers(rows["first"]))),
-        *(_after(b",last=", _numbers(rows["last"])), _after(b",max=", _numbers(rows["max"]))),
-        _where_finite(b",mean=", total / count),
-        _after(b",min=", _numbers(rows["min"])),
-        _where_finite(b",p95=", rows["p95"]),
-        _after(b",quality=", _numbers(rows["quality"] / (count * _PERFECT))),
-        _where_finite(b",sum=", total),
-        _after(b" ", _numbers(rows[time])),
-    ]
-    return _lines(columns)
 
 
 def render_states(prefixes: Sequence[bytes], rows: Rows, last: Sequence[str]) -> bytes:
     """Render STATE_ROWs; `last` are the texts behind the rows' `last` codes."""
-    texts = [b' last="' + field_text(text).encode("utf-8", "replace") for text in last]
-    changes = _after(b'",changes=', _numbers(rows["changes"]))
-    return _lines([list(prefixes), texts, changes, _after(b"i ", _numbers(rows["start"]))])
+    if not len(rows):
+        return b""
+    values, texts = [field_text(text).encode("utf-8", "replace") for text in last], _Texts()
+    changes, start = texts.of(rows["changes"]), texts.of(rows["start"])
+    return _lines(prefixes, b' last="', values, b'",changes=', changes, b"i ", start)
 
 
-def _numbers(column: NDArray[np.int64] | NDArray[np.float64]) -> list[bytes]:
-    """Render each number in the fewest digits that parse to the same value; `null` if it is not finite."""
-    return _encode(column.tolist())[1:-1].split(b",") if len(column) else []
+Column = bytes | Sequence[bytes]
+"""A text for each row, or one for all."""
 
 
-def _after(label: bytes, texts: list[bytes]) -> list[bytes]:
-    return [label + text for text in texts]
+class _Texts:
+    """Renders columns of numbers, at least one; equal columns once: in windows of one reading most are."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, bytes], Column] = {}
+
+    def of(self, column: NDArray[np.int64] | NDArray[np.float64]) -> Column:
+        """Render each number in the fewest digits that parse to the same value; `null` if it is not finite."""
+        bits = column.tobytes()
+        key = column.dtype.kind, bits
+        if key not in self._known:
+            same = bits == bits[: column.itemsize] * len(column)
+            texts = _encode(column[:1].tolist() if same else column.tolist())[1:-1]
+            self._known[key] = texts if same else texts.split(b",")
+        return self._known[key]
+
+    def where_finite(self, label: bytes, column: NDArray[np.float64]) -> Sequence[Column]:
+        """Render a field, label and number, which is left out where the number is not finite."""
+        finite = np.isfinite(column)
+        if not finite.any():
+            return ()
+        if finite.all():
+            return label, self.of(column)
+        texts = _encode(column.tolist())[1:-1].split(b",")
+        return ([label + text if good else b"" for text, good in zip(texts, finite.tolist(), strict=True)],)
 
 
-def _where_finite(label: bytes, column: NDArray[np.float64]) -> list[bytes]:
-    texts = _numbers(column)
-    finite = np.isfinite(column)
-    if finite.all():
-        return _after(label, texts)
-    return [label + text if good else b"" for text, good in zip(texts, finite.tolist(), strict=True)]
-
-
-def _lines(columns: list[list[bytes]]) -> bytes:
-    """Join the columns of each row into a line."""
-    rows = len(columns[0])
-    width = len(columns) + 1
-    pieces = [b"\n"] * (width * rows)
-    for at, column in enumerate(columns):
-        pieces[at::width] = column
+def _lines(prefixes: Sequence[bytes], *columns: Column) -> bytes:
+    """Join the columns of each row into a line, after its prefix."""
+    parts, before = [list(prefixes)], b""
+    for column in columns:
+        if isinstance(column, bytes):
+            before += column
+        else:
+            parts.append([before + text for text in column])
+            before = b""
+    pieces = [before + b"\n"] * ((len(parts) + 1) * len(prefixes))
+    for at, part in enumerate(parts):
+        pieces[at :: len(parts) + 1] = part
     return b"".join(pieces)
 
 

@@ -154,8 +154,13 @@ class NameTables:
 
     def identities(self, numbers: Iterable[int]) -> dict[int, StoredSeries]:
         """Return what the store's series numbers stand for."""
+        return self.names_of(self._db, numbers)
+
+    @staticmethod
+    def names_of(db: sqlite3.Connection, numbers: Iterable[int]) -> dict[int, StoredSeries]:
+        """The same of any store."""
         select = "SELECT json_array(id, device, metric, site, type, tags) AS item FROM series WHERE (id) IN (VALUES {})"
-        rows = rows_at_once(self._db, select, [(number,) for number in numbers])
+        rows = rows_at_once(db, select, [(number,) for number in numbers])
         return {
             number: StoredSeries(device, metric, site, kind, json.loads(tags))
             for number, device, metric, site, kind, tags in rows

@@ -1,17 +1,19 @@
-"""The outbox of each sink: rendered lines in compressed chunks, sent and removed in the order they came.
+"""The outbox of each sink: chunks of lines, sent and removed in the order they came.
 
-A chunk belongs to one sink and one bucket. Over its budget an outbox drops chunks by policy and counts every
-line: `merge` drops the finest windows first, oldest first, because coarser tiers contain their readings too;
-`drop_oldest` goes by age alone. Chunks that are being sent are never dropped.
+A chunk belongs to one sink and one bucket. It has rendered lines, compressed, or refers to a block of windows, whose
+lines are rendered when they are taken; a block takes nothing of the budget while the history has it. Over its budget an
+outbox drops chunks by policy and counts every line: `merge` drops the finest windows first, oldest first, because
+coarser tiers contain their readings too; `drop_oldest` goes by age alone. Chunks that are being sent are never dropped.
 """
 
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 from edge_gateway.records import codec
+from edge_gateway.store.block_table import drop_unused
 from edge_gateway.store.counters import StoreCounters
 from edge_gateway.store.schema import StoreDamaged
 
@@ -38,6 +40,17 @@ class SinkBudget:
     on_full: OnFull = "merge"
 
 
+class Reference(NamedTuple):
+    """A block of windows, by its number, without the first `skip` of its rows."""
+
+    block: int
+    skip: int
+
+
+Render = Callable[[Reference], bytes]
+"""Renders the lines of a block."""
+
+
 @dataclass(frozen=True, slots=True)
 class Parcel:
     """What one request carries: the chunks of one bucket with ids `first` to `last`, within the bounds above.
@@ -58,7 +71,7 @@ class Parcel:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """What waits for a sink; `bytes` are compressed, `oldest` is the wall time in ms of the oldest chunk."""
+    """What waits for a sink: `bytes` of its budget, `oldest` the wall time (ms) of the oldest chunk."""
 
     chunks: int = 0
     lines: int = 0
@@ -76,12 +89,20 @@ class Outbox:
         self._coarsest = tiers - 1
         self._counters = counters
         self._sinks: Mapping[str, SinkBudget] = {sink.name: sink for sink in sinks}
+        self.render: Render = no_blocks
+        """Whoever queues blocks sets it."""
         self._taken: dict[str, tuple[str, int]] = {}
         self.waiting: dict[str, Waiting] = self._counted()
 
     @property
     def sinks(self) -> tuple[str, ...]:
         return tuple(self._sinks)
+
+    @property
+    def holds_blocks(self) -> bool:
+        """Whether blocks that the history let go of wait for a sink."""
+        held = "SELECT 1 FROM block WHERE first_start>last_start LIMIT 1"
+        return self._db.execute(held).fetchone() is not None
 
     @property
     def newest(self) -> int:
@@ -127,6 +148,7 @@ class Outbox:
             if sink not in self._sinks:
                 self._counters.add("outbox_dropped_unconfigured", lines)
                 self._db.execute("DELETE FROM outbox WHERE sink=?", (sink,))
+        drop_unused(self._db)
 
     def put(self, bucket: str, rank: int, body: bytes, lines: int, at: int) -> None:
         """Queue lines for every sink.
@@ -149,6 +171,13 @@ class Outbox:
                 )
                 self._grow(sink, 1, count, len(packed))
 
+    def put_block(self, bucket: str, rank: int, what: Reference, lines: int, at: int) -> None:
+        """Queue a block for every sink; see `put`."""
+        into = "INSERT INTO outbox(sink, bucket, rank, lines, size, at, block, skip, body) VALUES(?,?,?,?,0,?,?,?,X'')"
+        for sink in self._sinks:
+            self._db.execute(into, (sink, bucket, rank, lines, at, *what))
+            self._grow(sink, 1, lines, 0)
+
     def enforce(self) -> None:
         """Drop chunks of sinks that are over their budget."""
         for sink, budget in self._sinks.items():
@@ -163,16 +192,17 @@ class Outbox:
         over. None if there is nothing else.
         """
         others = f"AND bucket NOT IN ({', '.join('?' * len(without))})" if without else ""
+        columns = "id, bucket, lines, at, block, skip, body"
         rows = self._db.execute(
-            f"SELECT id, bucket, lines, at, body FROM outbox WHERE sink=? {others} ORDER BY id LIMIT {MOST_CHUNKS}",  # noqa: S608
+            f"SELECT {columns} FROM outbox WHERE sink=? {others} ORDER BY id LIMIT {MOST_CHUNKS}",  # noqa: S608
             (sink, *without),
         )
         first = last = lines = at = 0
-        bucket, bodies, size = None, [], 0
-        for number, its_bucket, its_lines, its_at, packed in rows:
+        bucket, bodies, size, distinct = None, [], 0, True
+        for number, its_bucket, its_lines, its_at, block, skip, packed in rows:
             if bucket is not None and its_bucket != bucket:
                 continue
-            body = _unpacked(packed)
+            body = _unpacked(packed) if block is None else self.render(Reference(block, skip))
             full = lines + its_lines > MOST_LINES or size + len(body) > MOST_BYTES
             if bucket is not None and full:
                 break
@@ -180,11 +210,12 @@ class Outbox:
                 first, bucket, at = number, its_bucket, its_at
             last, lines, size = number, lines + its_lines, size + len(body)
             bodies.append(body)
+            distinct &= block is not None
         if bucket is None:
             return None
         self._taken[sink] = bucket, last
-        if len(bodies) == 1:
-            return Parcel(sink, first, last, bucket, bodies[0], lines, at)
+        if distinct or len(bodies) == 1:
+            return Parcel(sink, first, last, bucket, b"".join(bodies), lines, at)
         kept = newest_points(b"".join(bodies))
         return Parcel(sink, first, last, bucket, b"".join(kept), len(kept), at, lines - len(kept))
 
@@ -202,8 +233,9 @@ class Outbox:
 
     def _drop_one(self, sink: str, *, finest_first: bool) -> bool:
         order = "rank, id" if finest_first else "id"
+        where = "sink=? AND size>0 AND NOT (bucket=? AND id<=?)"
         row = self._db.execute(
-            f"SELECT id, rank, lines FROM outbox WHERE sink=? AND NOT (bucket=? AND id<=?) ORDER BY {order} LIMIT 1",  # noqa: S608
+            f"SELECT id, rank, lines FROM outbox WHERE {where} ORDER BY {order} LIMIT 1",  # noqa: S608
             (sink, *self._taken.get(sink, ("", 0))),
         ).fetchone()
         if row is None:
@@ -219,6 +251,7 @@ class Outbox:
         facts = f"SELECT {sums} FROM outbox WHERE {where}"  # noqa: S608
         chunks, lines, size = self._db.execute(facts, key).fetchone()
         self._db.execute(f"DELETE FROM outbox WHERE {where}", key)  # noqa: S608
+        drop_unused(self._db)
         self._grow(sink, -chunks, -lines, -size)
 
     def _grow(self, sink: str, chunks: int, lines: int, size: int) -> None:
@@ -230,6 +263,11 @@ class Outbox:
     def _oldest(self, sink: str) -> int | None:
         row = self._db.execute("SELECT at FROM outbox WHERE sink=? ORDER BY id LIMIT 1", (sink,)).fetchone()
         return None if row is None else int(row[0])
+
+
+def no_blocks(what: Reference) -> bytes:
+    """Render no block: none was queued."""
+    raise StoreDamaged(f"an outbox refers to block {what.block}, which nobody queued")
 
 
 def newest_points(body: bytes) -> list[bytes]:

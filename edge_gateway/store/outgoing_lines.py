@@ -9,6 +9,8 @@ from typing import Final, Protocol
 import numpy as np
 
 from edge_gateway.records.alerts import Transition
+from edge_gateway.records.window_block import WindowBlock
+from edge_gateway.store.block_table import BlockTable
 from edge_gateway.store.counters import StoreCounters
 from edge_gateway.store.line_protocol import (
     WHY,
@@ -20,10 +22,8 @@ from edge_gateway.store.line_protocol import (
 )
 from edge_gateway.store.names import Ids as Ints
 from edge_gateway.store.names import NameTables
-from edge_gateway.store.outbox import NOT_CARRIED, Outbox
-from edge_gateway.store.packing import unpacked
+from edge_gateway.store.outbox import MOST_BYTES, NOT_CARRIED, Outbox, Reference, Render
 from edge_gateway.store.settings import StoredTier
-from edge_gateway.store.window_table import Packed
 from edge_gateway.windows.reduce import Readings
 
 TOO_LATE: Final = "late"
@@ -37,6 +37,8 @@ LOST: Final = "lost"
 """Earlier readings of the window were in a state that is lost."""
 REPEATED: Final = "again"
 """Something of the window may have been sent before, and is not stored any more."""
+FIELDS_BYTES: Final = 320
+"""Most bytes of a window's line behind its prefix: eight numbers of up to 24, two of up to 20, and names."""
 MOST_PREFIXES: Final = 400_000
 """Rendered prefixes that are cached; above this the cache is emptied."""
 
@@ -44,8 +46,9 @@ MOST_PREFIXES: Final = 400_000
 class WindowLines(Protocol):
     """Receives closed windows of one kind, and those that may lack earlier readings."""
 
-    def windows(self, tier: int, windows: Packed, at: int) -> None: ...
-    def partial(self, tier: int, windows: Packed, at: int, why: str) -> None: ...
+    def windows(self, tier: int, windows: WindowBlock, at: int) -> None: ...
+    def block(self, tier: int, what: Reference, windows: WindowBlock, at: int) -> None: ...
+    def partial(self, tier: int, windows: WindowBlock, at: int, why: str) -> None: ...
 
 
 class OutgoingLines:
@@ -62,15 +65,38 @@ class OutgoingLines:
         self._texts: dict[int, str] = {}
         self.of_texts = TextLines(self)
 
-    def windows(self, tier: int, windows: Packed, at: int) -> None:
+    def windows(self, tier: int, windows: WindowBlock, at: int) -> None:
         """Send windows of numbers; `at` in ms."""
         sent = self.within_retention(tier, windows, at)
         if sent is not None:
-            block = unpacked(sent)
-            lines = render_windows(self.prefixes("sensor", sent.rows["series"]), block.rows, block.tails)
-            self.put(tier, lines, len(sent), at)
+            self.put(tier, self.rendered(sent), len(sent), at)
 
-    def partial(self, tier: int, windows: Packed, at: int, why: str) -> None:
+    def block(self, tier: int, what: Reference, windows: WindowBlock, at: int) -> None:
+        """Send windows of numbers, the last ones of a block, whose lines are rendered when a sink takes them.
+
+        They are rendered at once if they may be more than a request carries.
+
+        Args:
+            tier: 0 is the base.
+            what: where they are.
+            windows: the windows themselves, by start.
+            at: wall time in ms.
+        """
+        sent = self.within_retention(tier, windows, at)
+        if sent is None:
+            return
+        prefixes = self.prefixes("sensor", sent.rows["series"])
+        if sum(map(len, prefixes)) + FIELDS_BYTES * len(sent) > MOST_BYTES:
+            self.put(tier, self.rendered(sent), len(sent), at)
+            return
+        first = what.skip + len(windows) - len(sent)
+        self._outbox.put_block(self._tiers[tier].bucket, tier, Reference(what.block, first), len(sent), at)
+
+    def rendered(self, windows: WindowBlock) -> bytes:
+        """Return the lines of windows of numbers."""
+        return render_windows(self.prefixes("sensor", windows.rows["series"]), windows)
+
+    def partial(self, tier: int, windows: WindowBlock, at: int, why: str) -> None:
         """Send windows that may lack earlier readings to `sensor_partial`; `why` is LOST, NOT_KNOWN or REPEATED.
 
         After a loss only base windows are sent: every coarser one in progress lacks readings, which the base tells.
@@ -78,9 +104,8 @@ class OutgoingLines:
         """
         sent = self.within_retention(tier, windows, at) if tier == 0 or why == REPEATED else None
         if sent is not None:
-            block = unpacked(sent)
             prefixes = self.prefixes("sensor_partial", sent.rows["series"], why=why)
-            lines = render_windows(prefixes, block.rows, block.tails, time="first_at")
+            lines = render_windows(prefixes, sent, time="first_at")
             self._outbox.put(self._tiers[tier].bucket, NOT_CARRIED, lines, len(sent), at)
 
     def late(self, series: Ints, readings: Readings, at: int, why: str) -> None:
@@ -113,7 +138,7 @@ class OutgoingLines:
         """Send complete lines about the gateway itself."""
         self._outbox.put(self._tiers[0].bucket, NOT_CARRIED, lines, lines.count(b"\n"), at)
 
-    def within_retention(self, tier: int, windows: Packed, at: int) -> Packed | None:
+    def within_retention(self, tier: int, windows: WindowBlock, at: int) -> WindowBlock | None:
         """Return the windows that their bucket still accepts; None if there is nothing to send."""
         if not self._outbox.sinks or not len(windows):
             return None
@@ -121,8 +146,7 @@ class OutgoingLines:
         self._counters.add("points_beyond_retention", len(windows) - len(kept))
         if len(kept) == len(windows):
             return windows
-        tails = {i: windows.tails[place] for i, place in enumerate(kept.tolist()) if place in windows.tails}
-        return Packed(windows.rows[kept], tails) if len(kept) else None
+        return windows.take(kept) if len(kept) else None
 
     def put(self, tier: int, lines: bytes, count: int, at: int) -> None:
         """Queue lines of a tier's bucket."""
@@ -135,18 +159,18 @@ class OutgoingLines:
             self._prefixes.setdefault((measurement, why), {}),
             f",{WHY}={why}".encode() if why else b"",
         )
-        missing = set(numbers) - known.keys()
+        missing = [number for number in set(numbers) if number not in known]
         if missing:
             if len(known) >= MOST_PREFIXES:
                 known.clear()
-                missing = set(numbers)
+                missing = list(set(numbers))
             for number, identity in self._names.identities(sorted(missing)).items():
                 known[number] = prefix(measurement, identity.labels()) + tag
         return [known[number] for number in numbers]
 
     def texts(self, numbers: Ints) -> list[str]:
         """Return the texts behind the store's text numbers."""
-        missing = set(numbers.tolist()) - self._texts.keys()
+        missing = [number for number in set(numbers.tolist()) if number not in self._texts]
         if missing:
             self._texts |= self._names.texts(sorted(missing))
         return [self._texts[number] for number in numbers.tolist()]
@@ -158,16 +182,34 @@ class TextLines:
     def __init__(self, lines: OutgoingLines) -> None:
         self._lines = lines
 
-    def windows(self, tier: int, windows: Packed, at: int) -> None:
+    def windows(self, tier: int, windows: WindowBlock, at: int) -> None:
         """Send windows of texts; `at` in ms."""
         sent = self._lines.within_retention(tier, windows, at)
         if sent is not None:
-            texts = self._lines.texts(sent.rows["last"])
-            lines = render_states(self._lines.prefixes("sensor_state", sent.rows["series"]), sent.rows, texts)
-            self._lines.put(tier, lines, len(sent), at)
+            self._lines.put(tier, self.rendered(sent), len(sent), at)
 
-    def partial(self, tier: int, windows: Packed, at: int, why: str) -> None:
+    def block(self, tier: int, what: Reference, windows: WindowBlock, at: int) -> None:  # noqa: ARG002
+        """Send windows of texts, as lines: texts are few, and of any length."""
+        self.windows(tier, windows, at)
+
+    def rendered(self, windows: WindowBlock) -> bytes:
+        """Return the lines of windows of texts."""
+        texts = self._lines.texts(windows.rows["last"])
+        return render_states(
+            self._lines.prefixes("sensor_state", windows.rows["series"]), windows.rows, texts
+        )
+
+    def partial(self, tier: int, windows: WindowBlock, at: int, why: str) -> None:
         """Send nothing: `sensor_partial` holds numbers, so windows of texts are only counted."""
 
     def late(self, series: Ints, readings: Readings, at: int, why: str) -> None:
         """Send nothing: a text that came too late is only counted, because `sensor_late` holds numbers."""
+
+
+def renderer(lines: OutgoingLines, blocks: BlockTable) -> Render:
+    """Return what renders the lines of blocks of numbers for an outbox."""
+
+    def render(what: Reference) -> bytes:
+        return lines.rendered(blocks.read(what.block).windows.take(slice(what.skip, None)))
+
+    return render

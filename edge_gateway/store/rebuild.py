@@ -6,12 +6,16 @@ only when complete. Late readings for windows that closed earlier are left to th
 """
 
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from edge_gateway.records.store_effects import StoreEffects
+from edge_gateway.records.window_block import WindowBlock, keys
+from edge_gateway.store.block_table import StoredBlock
 from edge_gateway.store.coverage import Coverage
-from edge_gateway.store.late_job import LateJob, LateLines
+from edge_gateway.store.fresh_windows import FreshLines
+from edge_gateway.store.late_job import LateJob
+from edge_gateway.store.outbox import Reference
 from edge_gateway.store.window_table import WindowTable
 
 Derived = tuple[int, Sequence[StoreEffects] | None]
@@ -32,6 +36,9 @@ class NoLines:
     def windows(self, *_: Any) -> None:
         """Send no window."""
 
+    def block(self, *_: Any) -> None:
+        """Send no block."""
+
     def late(self, *_: Any) -> None:
         """Send no late reading."""
 
@@ -50,7 +57,7 @@ def merge_all(jobs: Iterable[LateJob], lines: NoLines, coverage: Coverage) -> No
 
 
 def send_all(
-    db: sqlite3.Connection, kinds: Iterable[tuple[WindowTable, LateLines]], at: int
+    db: sqlite3.Connection, kinds: Iterable[tuple[WindowTable, FreshLines]], at: int
 ) -> tuple[set[tuple[int, int, int]], dict[int, int]]:
     """Queue the lines of all windows of these tables, at wall time `at` (ms).
 
@@ -61,10 +68,25 @@ def send_all(
     )
     found = set()
     for table, lines in kinds:
+        for block in table.blocks.behind(0):
+            found |= _named(block.tier, block.held.windows, heads)
+            send_block(lines, block, at)
         key: tuple[int, ...] = _FIRST_KEY
         while pieces := table.after(key, AT_ONCE):
             for tier, windows, _, key in pieces:  # noqa: B007 - the next piece begins behind the last key
-                starts, series = windows.rows["start"].tolist(), windows.rows["series"].tolist()
-                found |= {(tier, start, heads[number]) for start, number in zip(starts, series, strict=True)}
+                found |= _named(tier, windows, heads)
                 lines.windows(tier, windows, at)
     return found, heads
+
+
+def send_block(lines: FreshLines, block: StoredBlock, at: int) -> None:
+    """Queue the windows of a block but those that were corrected, which are sent as the rows they are now."""
+    windows = block.held.windows
+    if block.valid.all():
+        lines.block(block.tier, Reference(block.number, block.gone), windows, at)
+    else:
+        lines.windows(block.tier, windows.take(block.valid), at)
+
+
+def _named(tier: int, windows: WindowBlock, heads: Mapping[int, int]) -> set[tuple[int, int, int]]:
+    return {(tier, start, heads[number]) for number, start in keys(windows.rows)}

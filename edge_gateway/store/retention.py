@@ -1,16 +1,16 @@
 """Where the history is to be cut, to keep it within its bounds of age and size."""
 
 import sqlite3
+from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
+from edge_gateway.records.window_block import WINDOW_ROW
 from edge_gateway.store.settings import FOR_EVER, StoreSettings
 from edge_gateway.store.window_table import WindowTable
 
 SHARE: Final = 20
 """Above its size the history loses about 1/SHARE of its windows at a time, the oldest ones of one tier."""
-SAMPLED: Final = 1_000
-"""Windows, the oldest ones, whose average size stands for all: counting them would read the whole file."""
 ANY_TIME: Final = 1 << 62
 BYTES_BESIDE_ROW: Final = 24
 """Approximate bytes that a window takes on disk beside its row: key, revision, record header, cell pointer."""
@@ -90,18 +90,26 @@ class Retention:
 
         At most the last window that starts before `upto` stays beyond; None if the tier has nothing to give.
         """
-        windows = " UNION ALL ".join(table.sizes(tier) for table in self._tables)
-        in_order = f"SELECT start, size FROM ({windows}) ORDER BY start"  # noqa: S608 - tables of this package
-        oldest, size = self._db.execute(
-            f"SELECT MIN(start), AVG(size) FROM ({in_order} LIMIT {SAMPLED})"  # noqa: S608
-        ).fetchone()
+        oldest = self._oldest(tier)
         if oldest is None:
             return None
-        share = self.used // (SHARE * (size + BYTES_BESIDE_ROW))
-        row = self._db.execute(f"{in_order} LIMIT 1 OFFSET ?", (int(share),)).fetchone()
-        behind = max(oldest + self._every[tier], FOR_EVER if row is None else row[0])
+        share = self._windows() // SHARE
+        starts: Counter[int] = sum((table.starts(tier, share) for table in self._tables), Counter())
+        following = FOR_EVER
+        for start, count in sorted(starts.items()):
+            if share < count:
+                following = start
+                break
+            share -= count
+        behind = max(oldest + self._every[tier], following)
         cut = self._aligned(tier, min(behind, upto))
         return cut if oldest < cut and self._newest(tier) >= cut else None
+
+    def _windows(self) -> int:
+        """Return about how many windows there are."""
+        rows, size = map(sum, zip(*(table.blocks.totals() for table in self._tables), strict=True))
+        row_bytes = max(table.row_bytes() for table in self._tables) or WINDOW_ROW.itemsize
+        return rows + int(max(self.used - size, 0) // (row_bytes + BYTES_BESIDE_ROW))
 
     def _aligned(self, tier: int, at: int) -> int:
         return at if at == FOR_EVER else at - at % self._every[tier]

@@ -1,7 +1,7 @@
 """The store's tables, and opening its file.
 
-Windows are rows of bytes with the key (tier, start, series): they are written in that order, retention removes
-ranges of it, and a single series is read by looking up each start. Transactions are not synced:
+Windows are rows of bytes with the key (tier, start, series), or in blocks: many that close together, found by the
+times and series they span. A row counts in place of the same window in a block. Transactions are not synced:
 the journal is the commit point, and `synced` runs before its segments are unlinked.
 """
 
@@ -19,7 +19,7 @@ from edge_gateway.errors import OtherSpool
 from edge_gateway.journal.files import FILES
 from edge_gateway.store.eviction import SENDER
 
-VERSION: Final = 3
+VERSION: Final = 4
 ROWS_A_STATEMENT: Final = 1_024
 """Most rows in one statement. Statements have this length or it divided by a power of four, so that few are prepared:
 each takes 0.7 KB a row, and one of every length would take a hundred megabytes."""
@@ -49,12 +49,6 @@ _REFUSALS: Final = frozenset(
     }
 )
 
-_SERIES_USE: Final = "CREATE TABLE IF NOT EXISTS series_use(id INTEGER PRIMARY KEY, upto INTEGER NOT NULL);"
-_CORRECTED: Final = (
-    "CREATE TABLE IF NOT EXISTS corrected(sink,kind,tier,start,series,upto,due,"
-    "PRIMARY KEY(sink,kind,tier,start,series))WITHOUT ROWID;"
-)
-"""Short, because the list of all tables must fit on the first page, which the salvage can replace."""
 _TABLES: Final = f"""
 CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;
 CREATE TABLE counter(name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
@@ -63,39 +57,36 @@ CREATE TABLE series(id INTEGER PRIMARY KEY, device TEXT NOT NULL, metric TEXT NO
 CREATE TABLE number(series INTEGER, version INTEGER, id INTEGER NOT NULL, tags TEXT NOT NULL,
   PRIMARY KEY(series, version)) WITHOUT ROWID;
 CREATE INDEX number_id ON number(id);
-{_SERIES_USE}
+CREATE TABLE series_use(id INTEGER PRIMARY KEY, upto INTEGER NOT NULL);
 CREATE TABLE text(id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE);
 CREATE TABLE code(code INTEGER PRIMARY KEY, id INTEGER NOT NULL);
-CREATE TABLE window(tier INTEGER, start INTEGER, series INTEGER, revision INTEGER NOT NULL,
-  row BLOB NOT NULL, PRIMARY KEY(tier, start, series)) WITHOUT ROWID;
-CREATE TABLE state_window(tier INTEGER, start INTEGER, series INTEGER, revision INTEGER NOT NULL,
-  row BLOB NOT NULL, PRIMARY KEY(tier, start, series)) WITHOUT ROWID;
-CREATE TABLE late(id INTEGER PRIMARY KEY, series INTEGER NOT NULL, ts INTEGER NOT NULL, value REAL NOT NULL,
-  quality INTEGER NOT NULL, tiers INTEGER NOT NULL, at INTEGER NOT NULL);
-CREATE TABLE late_state(id INTEGER PRIMARY KEY, series INTEGER NOT NULL, ts INTEGER NOT NULL,
-  value INTEGER NOT NULL, quality INTEGER NOT NULL, tiers INTEGER NOT NULL, at INTEGER NOT NULL);
-CREATE TABLE alert(id INTEGER PRIMARY KEY, at INTEGER NOT NULL, alert TEXT NOT NULL, rule TEXT NOT NULL,
-  subject TEXT NOT NULL, metric TEXT NOT NULL, state TEXT NOT NULL, body TEXT NOT NULL);
+CREATE TABLE window(tier INTEGER, start INTEGER, series INTEGER, revision INTEGER, row BLOB,
+  PRIMARY KEY(tier, start, series)) WITHOUT ROWID;
+CREATE TABLE state_window(tier INTEGER, start INTEGER, series INTEGER, revision INTEGER, row BLOB,
+  PRIMARY KEY(tier, start, series)) WITHOUT ROWID;
+CREATE TABLE block(id INTEGER PRIMARY KEY,kind,tier,span,first_start,last_start,first_series,last_series,rows,size,
+  corrected);
+CREATE TABLE block_body(id INTEGER PRIMARY KEY,keys,body);
+CREATE INDEX block_time ON block(kind,tier,span,last_start);
+CREATE INDEX block_gone ON block(id) WHERE first_start>last_start;
+CREATE TABLE late(id INTEGER PRIMARY KEY, series, ts, value, quality, tiers, at);
+CREATE TABLE late_state(id INTEGER PRIMARY KEY, series, ts, value, quality, tiers, at);
+CREATE TABLE alert(id INTEGER PRIMARY KEY, at, alert, rule, subject, metric, state, body);
 CREATE INDEX alert_at ON alert(at);
 CREATE INDEX alert_subject ON alert(subject, id);
-CREATE TABLE command(id TEXT PRIMARY KEY, n INTEGER, device TEXT NOT NULL, name TEXT NOT NULL,
-  args TEXT NOT NULL, state TEXT NOT NULL, at INTEGER NOT NULL, detail TEXT NOT NULL DEFAULT '');
+CREATE TABLE command(id TEXT PRIMARY KEY, n, device, name, args, state, at, detail);
 CREATE INDEX command_at ON command(at);
 CREATE INDEX command_device ON command(device);
-CREATE TABLE quarantine(id INTEGER PRIMARY KEY, at INTEGER NOT NULL, topic TEXT NOT NULL,
-  reason TEXT NOT NULL, payload BLOB NOT NULL, size INTEGER NOT NULL);
+CREATE TABLE quarantine(id INTEGER PRIMARY KEY, at, topic, reason, payload, size);
 CREATE INDEX quarantine_sender ON quarantine({SENDER}, id, size);
-CREATE TABLE event(id INTEGER PRIMARY KEY, at INTEGER NOT NULL, code TEXT NOT NULL, text TEXT NOT NULL);
-CREATE TABLE outbox(id INTEGER PRIMARY KEY AUTOINCREMENT, sink TEXT NOT NULL, bucket TEXT NOT NULL,
-  rank INTEGER NOT NULL, lines INTEGER NOT NULL, size INTEGER NOT NULL, at INTEGER NOT NULL, body BLOB NOT NULL);
+CREATE TABLE event(id INTEGER PRIMARY KEY, at, code, text);
+CREATE TABLE outbox(id INTEGER PRIMARY KEY AUTOINCREMENT, sink, bucket, rank, lines, size, at, block, skip, body);
 CREATE INDEX outbox_sink ON outbox(sink, id);
 CREATE INDEX outbox_rank ON outbox(sink, rank, id, lines, size);
-{_CORRECTED}
+CREATE INDEX outbox_block ON outbox(block) WHERE block NOT NULL;
+CREATE TABLE corrected(sink,kind,tier,start,series,upto,due,PRIMARY KEY(sink,kind,tier,start,series))WITHOUT ROWID;
 """
-
-_WITHOUT_DETAIL: Final = 2
-"""The format in which commands had no `detail`."""
-_DETAIL: Final = "ALTER TABLE command ADD COLUMN detail TEXT NOT NULL DEFAULT '';"
+"""Short, because the list of all tables must fit on the first page, which the salvage can replace."""
 
 Row = TypeVar("Row")
 
@@ -144,7 +135,7 @@ def open_store(path: Path) -> tuple[sqlite3.Connection, bool]:
 
     Raises:
         StoreUnreadable: the file is damaged or not a store.
-        OtherSpool: a newer program made it.
+        OtherSpool: a program of another version made it.
         sqlite3.OperationalError: the disk refuses.
     """
     FILES.make_directory(path.parent)
@@ -162,16 +153,21 @@ def open_store(path: Path) -> tuple[sqlite3.Connection, bool]:
         raise
 
 
-def refuse_newer(path: Path) -> None:
-    """Raise OtherSpool if a newer program made the store, without opening it as a database."""
+def refuse_other(path: Path) -> None:
+    """Raise OtherSpool if a program of another version made the store, without opening it as a database."""
     try:
         with path.open("rb") as file:
             head = file.read(_HEADER_BYTES)
     except OSError:
         return
     version = int.from_bytes(head[60:64])
-    if head.startswith(b"SQLite format 3\0") and VERSION < version < VERSION + NEWER_AT_MOST:
+    if head.startswith(b"SQLite format 3\0") and _is_other(version):
         raise OtherSpool.of(path, version, VERSION)
+
+
+def _is_other(version: int) -> bool:
+    """Whether a format number is of another program, and not damage."""
+    return 0 < version < VERSION + NEWER_AT_MOST and version != VERSION
 
 
 def is_begun(path: Path) -> bool:
@@ -191,15 +187,10 @@ def _prepare(db: sqlite3.Connection, path: Path) -> bool:
     if version == 0 and not db.execute("SELECT COUNT(*) FROM sqlite_schema").fetchone()[0]:
         db.executescript(f"BEGIN IMMEDIATE; {_TABLES} PRAGMA user_version={VERSION}; COMMIT;")
         return True
-    if VERSION < version < VERSION + NEWER_AT_MOST:
+    if _is_other(version):
         raise OtherSpool.of(path, version, VERSION)
-    if version == _WITHOUT_DETAIL:
-        db.executescript(f"BEGIN IMMEDIATE; {_DETAIL} PRAGMA user_version={VERSION}; COMMIT;")
-    elif version != VERSION:
+    if version != VERSION:
         raise StoreUnreadable(f"{path} has format {version}; this program reads format {VERSION}")
-    db.executescript(
-        f"BEGIN IMMEDIATE; {_SERIES_USE} {_CORRECTED} COMMIT;"
-    )  # a store of this format may lack them
     for check in _checks(path.stat().st_size):
         result = db.execute(f"PRAGMA {check}").fetchone()[0]
         if result != "ok":

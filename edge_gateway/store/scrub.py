@@ -6,13 +6,16 @@ Without it damage would be found when a late reading or a query meets it, or nev
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
+from edge_gateway.store.block_table import BlockTable
 from edge_gateway.store.window_table import Key, WindowTable
 
 PIECE: Final = 2_000
+BLOCKS: Final = 4
+"""Blocks checked at a time."""
 FIRST: Final = (-(1 << 62), 0)
 
 
-class _Left(NamedTuple):
+class _Rows(NamedTuple):
     """A tier's windows with keys above `after` that start at or before `upto` (ms)."""
 
     table: WindowTable
@@ -20,13 +23,36 @@ class _Left(NamedTuple):
     after: Key
     upto: int
 
+    def step(self) -> "_Rows | None":
+        """Check the next ones; return what is left."""
+        last = self.table.scrub(self.tier, self.after, self.upto, PIECE)
+        return None if last is None else self._replace(after=last)
+
+
+class _Blocks(NamedTuple):
+    """The blocks with numbers above `after` and up to `upto`."""
+
+    blocks: BlockTable
+    after: int
+    upto: int
+
+    def step(self) -> "_Blocks | None":
+        """Check the next ones; return what is left."""
+        last = self.blocks.check(self.after, self.upto, BLOCKS)
+        return None if last is None else self._replace(after=last)
+
 
 class Scrub:
     """Checks the windows that are stored when it is made; later ones are not among them."""
 
     def __init__(self, tables: Sequence[WindowTable], *, tiers: int) -> None:
-        spans = [(table, tier, table.span(tier)) for table in tables for tier in range(tiers)]
-        self._left = [_Left(table, tier, FIRST, span[1]) for table, tier, span in spans if span is not None]
+        spans = [(table, tier, table.row_span(tier)) for table in tables for tier in range(tiers)]
+        self._left: list[_Rows | _Blocks] = [
+            _Rows(table, tier, FIRST, span[1]) for table, tier, span in spans if span is not None
+        ]
+        self._left += [
+            _Blocks(table.blocks, 0, newest) for table in tables if (newest := table.blocks.newest())
+        ]
 
     @property
     def pending(self) -> bool:
@@ -35,6 +61,5 @@ class Scrub:
 
     def step(self) -> None:
         """Check the next windows. StoreDamaged if a checksum does not match."""
-        first = self._left[0]
-        last = first.table.scrub(first.tier, first.after, first.upto, PIECE)
-        self._left[:1] = [] if last is None else [first._replace(after=last)]
+        left = self._left[0].step()
+        self._left[:1] = [] if left is None else [left]

@@ -13,10 +13,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from edge_gateway.records.store_effects import Kind
+from edge_gateway.records.window_block import WindowBlock
 from edge_gateway.store.coverage import Coverage
+from edge_gateway.store.fresh_windows import FreshLines, FreshWindows
 from edge_gateway.store.names import NameTables
 from edge_gateway.store.series_use import SeriesUse
-from edge_gateway.store.window_table import CORRECTED, Packed, Stored, WindowTable
+from edge_gateway.store.window_table import CORRECTED, Stored, WindowTable
 
 Ints = np.ndarray[Any, np.dtype[np.int64]]
 Bools = np.ndarray[Any, np.dtype[np.bool_]]
@@ -25,7 +27,7 @@ Bools = np.ndarray[Any, np.dtype[np.bool_]]
 class Merged(NamedTuple):
     """What became of rows: the windows as they are stored now, and the places of the rows that were refused."""
 
-    stored: Packed
+    stored: WindowBlock
     refused: Ints
 
 
@@ -34,16 +36,32 @@ class StoredWindows:
 
     def __init__(self, table: WindowTable, names: NameTables, use: SeriesUse) -> None:
         self.table = table
+        self.fresh = FreshWindows(table)
         self._names = names
         self._use = use
 
-    def merge(self, tier: int, rows: Packed, kind: Kind, coverage: Coverage) -> Merged:
+    def are_new(self, tier: int, rows: WindowBlock) -> Bools:
+        """Return which windows are certainly not stored yet, nor any of their series' kin."""
+        series = rows.rows["series"]
+        new = self.table.newest.behind(tier, series, rows.rows["start"])
+        if self._names.kin:
+            new &= [one not in self._names.kin for one in series.tolist()]
+        return new
+
+    def gather(self, tier: int, rows: WindowBlock, at: int, lines: FreshLines) -> None:
+        """Gather windows that are new, of kind `first`."""
+        series, start = rows.rows["series"], rows.rows["start"]
+        self.table.newest.note(tier, series, start)
+        self._use.note(series, start)
+        self.fresh.add(tier, rows, at, lines)
+
+    def merge(self, tier: int, rows: WindowBlock, kind: Kind, coverage: Coverage) -> Merged:
         """Merge rows of a tier into what is stored, or store them as new windows, or refuse them."""
         if kind == Kind.FIRST:
             return Merged(self._put(tier, rows), np.empty(0, np.int64))
         refused = self.refuses(tier, rows.rows["series"], rows.rows["start"], coverage)
         refused |= kind in {Kind.GONE, Kind.PARTIAL}
-        kept = rows.take(np.flatnonzero(~refused).tolist())
+        kept = rows.take(~refused)
         revision = CORRECTED if kind == Kind.LATE else 0
         return Merged(self._put(tier, kept, first_revision=revision), np.flatnonzero(refused))
 
@@ -56,13 +74,13 @@ class StoredWindows:
             refused[[place for at, place in enumerate(doubtful.tolist()) if at not in found]] = True
         return refused
 
-    def holds(self, tier: int, rows: Packed) -> Bools:
+    def holds(self, tier: int, rows: WindowBlock) -> Bools:
         """Return which of these windows are stored."""
         held = np.zeros(len(rows), np.bool_)
         held[list(self._found(tier, rows.rows["series"], rows.rows["start"]))] = True
         return held
 
-    def _put(self, tier: int, rows: Packed, *, first_revision: int = 0) -> Packed:
+    def _put(self, tier: int, rows: WindowBlock, *, first_revision: int = 0) -> WindowBlock:
         if not len(rows):
             return rows
         for place, stored in self._kin_found(tier, rows.rows["series"], rows.rows["start"]).items():

@@ -5,10 +5,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from edge_gateway.store.packing import unpacked
-from edge_gateway.store.window_table import Packed
+from edge_gateway.records.window_block import STATE_ROW, WINDOW_ROW, WindowBlock
 from edge_gateway.windows.merge import sums
-from edge_gateway.windows.rows import STATE_ROW, WINDOW_ROW
 
 _PERFECT: Final = 1000.0
 """Quality is stored in thousandths."""
@@ -24,12 +22,8 @@ def window_rows(part: Sequence[StoredRow], names: Mapping[int, Row], every: int)
         names: device, metric, site and type of each series.
         every: their length in ms.
     """
-    size = WINDOW_ROW.itemsize
-    rows = np.frombuffer(b"".join(data[:size] for _, _, data in part), WINDOW_ROW)
-    tails = {place: data[size:] for place, (_, _, data) in enumerate(part) if len(data) > size}
-    by_key = unpacked(Packed(rows, tails)).tails
-    places = zip(rows["series"].tolist(), rows["start"].tolist(), strict=True)
-    total = sums(rows, {place: by_key[key] for place, key in enumerate(places) if key in by_key})
+    block = WindowBlock.unpacked([data for _, _, data in part], WINDOW_ROW)
+    rows, total = block.rows, sums(block.rows, block.tails)
     quality = rows["quality"] / (rows["count"] * _PERFECT)
     for (series, revision, _), row, whole, good in zip(
         part, rows, total.tolist(), quality.tolist(), strict=True

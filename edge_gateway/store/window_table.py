@@ -5,63 +5,50 @@ the structure of its pages, not their content.
 """
 
 import sqlite3
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 
+from edge_gateway.records.window_block import Rows, WindowBlock, keys
+from edge_gateway.store.block_body import Revised
+from edge_gateway.store.block_table import BlockTable
+from edge_gateway.store.newest_starts import NewestStarts
 from edge_gateway.store.row_checksum import checked, with_checksum
 from edge_gateway.store.schema import ROWS_A_STATEMENT, StoreDamaged, insert_many, looked_up, rows_at_once
 
-Rows = np.ndarray[Any, Any]
 Key = tuple[int, int]
 """(start, series)"""
 
+_LARGEST: Final = 1 << 62
 _COLUMNS: Final = "(tier, start, series, revision, row)"
 
 
-@dataclass(frozen=True, slots=True)
-class Packed:
-    """Rows of one tier, and their tails as bytes, by place in `rows`, where they have one."""
-
-    rows: Rows
-    tails: Mapping[int, bytes] = field(default_factory=dict)
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def take(self, places: Sequence[int]) -> "Packed":
-        """Return copies of the rows at these places, with their tails."""
-        tails = (
-            {new: self.tails[old] for new, old in enumerate(places) if old in self.tails}
-            if self.tails
-            else {}
-        )
-        return Packed(self.rows[np.array(places, np.int64)], tails)
-
-
-Merge = Callable[[Packed, Packed], Packed]
+Merge = Callable[[WindowBlock, WindowBlock], WindowBlock]
 """Merges two blocks of the same windows row by row."""
 
 
+SAMPLED: Final = 1_000
+"""Windows whose average size stands for that of all: measuring them would read the whole file."""
 CORRECTED: Final = 1
 """Windows of this revision and above contain late readings, even if they consist of nothing else."""
 
 
 class Stored(NamedTuple):
-    """A stored window: its series, its revision, and its row without the checksum."""
+    """A stored window: its series, its revision, its row without the checksum; block and row if it is in a block."""
 
     series: int
     revision: int
     data: bytes
+    place: tuple[int, int] | None = None
 
 
 class Found(NamedTuple):
     """Rows of one tier, their revisions, and the key (tier, start, series) of the last of them."""
 
     tier: int
-    windows: Packed
+    windows: WindowBlock
     revisions: Sequence[int]
     last: tuple[int, int, int]
 
@@ -74,50 +61,93 @@ class WindowTable:
         self._table = table
         self._dtype = dtype
         self._merge = merge
+        self.blocks = BlockTable(db, table, dtype)
+        self.newest = NewestStarts(self._newest())
         self.corrected: list[tuple[int, int, int]] = []
         """(tier, start, series) of stored windows that were merged with more; whoever reads it empties it."""
 
-    def put(self, tier: int, windows: Packed, *, first_revision: int = 0) -> Packed:
+    def put(self, tier: int, windows: WindowBlock, *, first_revision: int = 0) -> WindowBlock:
         """Store windows; return them as they are stored now, merged with earlier rows.
 
         A merged window gets the next revision, a new one `first_revision`. Above 0 it is of late readings, most of
         which have a stored window, so that inserting them first would be in vain.
         """
-        if not first_revision and self._insert_new(tier, windows):
-            return windows
+        series, start = windows.rows["series"], windows.rows["start"]
+        new = not first_revision and bool(self.newest.behind(tier, series, start).all())
+        self.newest.note(tier, series, start)
+        return self.put_new(tier, windows) if new else self._put_any(tier, windows, first_revision)
+
+    def put_new(self, tier: int, windows: WindowBlock) -> WindowBlock:
+        """Store windows none of which is stored yet; one that stands there twice is merged with itself."""
+        return windows if self._insert_new(tier, windows) else self._put_any(tier, windows, 0)
+
+    def _put_any(self, tier: int, windows: WindowBlock, first_revision: int) -> WindowBlock:
         runs = _without_repeats(windows.rows)
-        return joined([self._put_known(tier, windows.take(places), first_revision) for places in runs])
+        taken = (windows.take(np.array(places, np.int64)) for places in runs)
+        return WindowBlock.joined([self._put_known(tier, part, first_revision) for part in taken])
+
+    def insert_absent(self, rows: Sequence[tuple[Any, ...]]) -> int:
+        """Insert rows of the table whose windows are stored nowhere; return how many."""
+        done = 0
+        for tier in sorted({row[0] for row in rows}):
+            chosen = [row for row in rows if row[0] == tier]
+            start, series = np.array([row[1:3] for row in chosen], np.int64).T
+            self.newest.note(tier, series, start)
+            held = self.blocks.find(tier, start, series)
+            absent = [row for place, row in enumerate(chosen) if place not in held]
+            done += insert_many(self._db, f"INSERT OR IGNORE INTO {self._table}{_COLUMNS}", 5, absent)
+        return done
+
+    def put_absent(self, tier: int, held: Revised) -> int:
+        """Store those of these windows, which ascend by (start, series), that are stored nowhere; return how many."""
+        rows = held.windows.rows
+        self.newest.note(tier, rows["series"], rows["start"])
+        names = [(start, series) for series, start in keys(rows)]
+        stored = self.find(tier, names)
+        absent = np.array([place for place, key in enumerate(names) if key not in stored], np.int64)
+        if len(absent):
+            self.blocks.insert(tier, held.take(absent))
+        return len(absent)
 
     def find(self, tier: int, keys: Iterable[Key]) -> dict[Key, Stored]:
         """Return the stored windows of these keys."""
         select = looked_up(self._table, "start, series, revision, hex(row)", ("start", "series"))
-        found = rows_at_once(self._db, f"{select} WHERE tier={tier:d}", list(keys))
-        return {
+        wanted = list(keys)
+        rows = rows_at_once(self._db, f"{select} WHERE tier={tier:d}", wanted)
+        found = {
             (start, series): Stored(series, revision, self._checked(bytes.fromhex(data), start, series))
-            for start, series, revision, data in found
+            for start, series, revision, data in rows
+        }
+        return found | self._in_blocks(tier, [key for key in wanted if key not in found])
+
+    def _in_blocks(self, tier: int, keys: Sequence[Key]) -> dict[Key, Stored]:
+        start, series = np.array(keys, np.int64).reshape(-1, 2).T
+        found = self.blocks.find(tier, start, series)
+        return {
+            keys[place]: Stored(keys[place][1], int(revisions[0]), windows.packed()[0], found[place])
+            for place, (windows, revisions) in self.blocks.rows_of(found)
         }
 
-    def read(self, tier: int, keys: Iterable[Key]) -> Packed:
+    def read(self, tier: int, keys: Iterable[Key]) -> WindowBlock:
         """Return the windows of these keys that are stored."""
         return self._packed([stored.data for stored in self.find(tier, keys).values()])
 
-    def _store(self, tier: int, windows: Packed, found: Mapping[int, Stored], first_revision: int) -> Packed:
+    def _store(
+        self, tier: int, windows: WindowBlock, found: Mapping[int, Stored], first_revision: int
+    ) -> WindowBlock:
         """Store windows, merging those at the places in `found`, of which no two may be the same stored window."""
-        rows, tails = np.array(windows.rows), dict(windows.tails)
-        revisions = [first_revision] * len(rows)
+        revisions = [first_revision] * len(windows)
         if found:
-            places = sorted(found)
-            merged = self._merged([found[place] for place in places], windows.take(places))
-            rows[places] = merged.rows
-            keys = zip(merged.rows["start"].tolist(), merged.rows["series"].tolist(), strict=True)
-            self.corrected += [(tier, *key) for key in keys]
-            for new, place in enumerate(places):
-                revisions[place] = found[place].revision + 1
-                tails.pop(place, None)
-                if new in merged.tails:
-                    tails[place] = merged.tails[new]
-        self._insert("INSERT OR REPLACE", tier, Packed(rows, tails), revisions)
-        return Packed(rows, tails)
+            places = np.array(sorted(found))
+            merged = self._merged([found[place] for place in places.tolist()], windows.take(places))
+            windows.put(places, merged)
+            self.corrected += [(tier, start, series) for series, start in keys(merged.rows)]
+            for place, stored in found.items():
+                revisions[place] = stored.revision + 1
+            in_blocks = {place: one.place for place, one in found.items() if one.place is not None}
+            self.blocks.correct(in_blocks)
+        self._insert("INSERT OR REPLACE", tier, windows, revisions)
+        return windows
 
     def after(self, key: tuple[int, ...], limit: int) -> list[Found]:
         """Return at most `limit` rows with keys above (tier, start, series), in order, tier by tier."""
@@ -153,19 +183,46 @@ class WindowTable:
     def delete_before(self, tier: int, start: int) -> int:
         """Remove windows of a tier that start before `start` (ms); return how many."""
         statement = f"DELETE FROM {self._table} WHERE tier=? AND start<?"  # noqa: S608
-        return self._db.execute(statement, (tier, start)).rowcount
+        return self._db.execute(statement, (tier, start)).rowcount + self.blocks.trim(tier, start)
 
-    def sizes(self, tier: int) -> str:
-        """Return a SELECT of the `start` (ms) and `size` (bytes) of each window of a tier."""
-        return f"SELECT start, LENGTH(row) AS size FROM {self._table} WHERE tier={tier:d}"  # noqa: S608
+    def starts(self, tier: int, count: int) -> Counter[int]:
+        """Return the oldest starts (ms) of a tier with the number of their windows, at least `count` if there are."""
+        found: Counter[int] = Counter()
+        groups = f"SELECT start, COUNT(*) FROM {self._table} WHERE tier=? GROUP BY start ORDER BY start"  # noqa: S608
+        for start, rows in self._db.execute(groups, (tier,)):
+            found[start] = rows
+            if found.total() > count:
+                break
+        for starts in self.blocks.oldest(tier, count):
+            found.update(
+                dict(zip(*(column.tolist() for column in np.unique(starts, return_counts=True)), strict=True))
+            )
+        return found
+
+    def row_bytes(self) -> float:
+        """Return the average bytes of some windows that are in no block; 0 if there are none."""
+        some = f"SELECT LENGTH(row) AS size FROM {self._table} LIMIT {SAMPLED}"  # noqa: S608
+        return self._db.execute(f"SELECT AVG(size) FROM ({some})").fetchone()[0] or 0.0  # noqa: S608
 
     def span(self, tier: int) -> tuple[int, int] | None:
         """Return the starts (ms) of the oldest and the newest window of a tier; None if it has none."""
+        spans = [span for span in (self.row_span(tier), self.blocks.span(tier)) if span is not None]
+        return (min(span[0] for span in spans), max(span[1] for span in spans)) if spans else None
+
+    def row_span(self, tier: int) -> tuple[int, int] | None:
+        """The same of the windows that are in no block."""
         ends = [
             self._db.execute(f"SELECT {end}(start) FROM {self._table} WHERE tier=?", (tier,)).fetchone()[0]  # noqa: S608
             for end in ("MIN", "MAX")
         ]
         return None if ends[0] is None else (ends[0], ends[1])
+
+    def _newest(self) -> dict[int, int]:
+        """Return the newest start (ms) of each tier that has windows."""
+        tiers = "SELECT tier FROM {} UNION SELECT tier FROM block WHERE kind=?"
+        known = self._db.execute(tiers.format(self._table), (self._table,)).fetchall()
+        spans = {tier: self.span(tier) for (tier,) in known}
+        return {tier: span[1] for tier, span in spans.items() if span is not None}
 
     def _checked(self, blob: object, start: int, series: int) -> bytes:
         data = checked(blob, start, series)
@@ -173,17 +230,15 @@ class WindowTable:
             raise StoreDamaged(f"checksum mismatch in table {self._table}: series {series}, start {start}")
         return data
 
-    def _merged(self, stored: Sequence[Stored], more: Packed) -> Packed:
+    def _merged(self, stored: Sequence[Stored], more: WindowBlock) -> WindowBlock:
         held = self._packed([one.data for one in stored])
         more.rows["series"] = held.rows["series"]
         return self._merge(held, more)
 
-    def _packed(self, stored: Sequence[bytes]) -> Packed:
-        size = self._dtype.itemsize
-        rows = np.frombuffer(b"".join(data[:size] for data in stored), self._dtype)
-        return Packed(rows, {place: data[size:] for place, data in enumerate(stored) if len(data) > size})
+    def _packed(self, stored: Sequence[bytes]) -> WindowBlock:
+        return WindowBlock.unpacked(stored, self._dtype)
 
-    def _insert_new(self, tier: int, windows: Packed) -> bool:
+    def _insert_new(self, tier: int, windows: WindowBlock) -> bool:
         """Insert rows if none of them is stored yet; otherwise do nothing and return False."""
         self._db.execute("SAVEPOINT put")
         inserted = self._insert("INSERT OR IGNORE", tier, windows, [0] * len(windows))
@@ -192,31 +247,18 @@ class WindowTable:
         self._db.execute("RELEASE put")
         return inserted == len(windows)
 
-    def _put_known(self, tier: int, windows: Packed, first_revision: int) -> Packed:
+    def _put_known(self, tier: int, windows: WindowBlock, first_revision: int) -> WindowBlock:
         keys = list(zip(windows.rows["start"].tolist(), windows.rows["series"].tolist(), strict=True))
         stored = self.find(tier, keys)
         found = {place: stored[key] for place, key in enumerate(keys) if key in stored}
         return self._store(tier, windows, found, first_revision)
 
-    def _insert(self, insert: str, tier: int, windows: Packed, revisions: Sequence[int]) -> int:
-        size = self._dtype.itemsize
-        rows, data, tail = windows.rows, windows.rows.tobytes(), windows.tails.get
-        facts = zip(rows["start"].tolist(), rows["series"].tolist(), revisions, strict=True)
+    def _insert(self, insert: str, tier: int, windows: WindowBlock, revisions: Sequence[int]) -> int:
+        facts = zip(keys(windows.rows), revisions, windows.packed(), strict=True)
         values = [
-            (tier, *fact, with_checksum(data[i * size : (i + 1) * size] + tail(i, b"")))
-            for i, fact in enumerate(facts)
+            (tier, start, series, revision, with_checksum(row)) for (series, start), revision, row in facts
         ]
         return insert_many(self._db, f"{insert} INTO {self._table}{_COLUMNS}", 5, values)
-
-
-def joined(pieces: Sequence[Packed]) -> Packed:
-    """Concatenate pieces."""
-    tails: dict[int, bytes] = {}
-    start = 0
-    for piece in pieces:
-        tails |= {start + place: tail for place, tail in piece.tails.items()}
-        start += len(piece)
-    return Packed(np.concatenate([piece.rows for piece in pieces]), tails)
 
 
 def _without_repeats(rows: Rows) -> list[list[int]]:

@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_gateway.records.closings import BaseStep
+from edge_gateway.records.window_block import NEVER
 from edge_gateway.windows.reading_log import Keyed, ReadingLog, Walk, joined
-from edge_gateway.windows.rows import NEVER
 from edge_gateway.windows.watermarks import Watermarks
 
 Ints = NDArray[np.int64]

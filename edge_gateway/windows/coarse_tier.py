@@ -11,18 +11,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_gateway.records.closings import CoarseStep
+from edge_gateway.records.window_block import NEVER, STATE_ROW, WINDOW_ROW, Rows, WindowBlock
 from edge_gateway.windows.closed import Harvest
 from edge_gateway.windows.ever_closed import EverClosed
 from edge_gateway.windows.gaps import TimeGaps
 from edge_gateway.windows.merge import MergeBlocks, merge_blocks, merge_state_blocks
 from edge_gateway.windows.reduce import Readings
-from edge_gateway.windows.rows import NEVER, STATE_ROW, WINDOW_ROW, Block, Rows
 from edge_gateway.windows.series_columns import SeriesColumns
 from edge_gateway.windows.tiers import Emitted, Tier
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
-Reduce = Callable[[int, Readings], Block]
+Reduce = Callable[[int, Readings], WindowBlock]
 
 _NONE: Final = np.empty(0, np.int64)
 
@@ -62,7 +62,7 @@ class CoarseTier:
         found: Bools = self._live.start_of(series) == start
         return found | (self._kept.start_of(series) == start) if self.keeps else found
 
-    def add(self, block: Block) -> None:
+    def add(self, block: WindowBlock) -> None:
         """Merge rows of finer windows, as `Tier.add` does."""
         self._add(block, self._are_kept(block.rows["series"], block.rows["start"]))
 
@@ -81,7 +81,7 @@ class CoarseTier:
             return np.zeros(len(ts), np.bool_)
         return self._gaps.in_whole_gap(self._series.series_device[series], ts)
 
-    def _add(self, block: Block, kept: Bools) -> None:
+    def _add(self, block: WindowBlock, kept: Bools) -> None:
         if not self.keeps and not kept.any():
             self._live.add(block)
             return

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_gateway.columns.growing import with_room
-from edge_gateway.windows.rows import NEVER, Block
+from edge_gateway.records.window_block import NEVER, WindowBlock
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
@@ -82,7 +82,7 @@ class EverClosed:
         found: Bools = start < self._of_window(device, start, self._ends, self._ends_before)
         return found if found.any() else None
 
-    def judge(self, block: Block, series_device: Ints) -> tuple[Bools | None, Block]:
+    def judge(self, block: WindowBlock, series_device: Ints) -> tuple[Bools | None, WindowBlock]:
         """Return which of the block's windows may have been closed before, and the block without those given up."""
         device, start = series_device[block.rows["series"]], block.rows["start"]
         again = self.again(device, start)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_gateway.columns.growing import with_room
-from edge_gateway.windows.rows import NEVER
+from edge_gateway.records.window_block import NEVER
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]

@@ -5,9 +5,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_gateway.records.window_block import NEVER
 from edge_gateway.windows.base_tier import BaseTier
 from edge_gateway.windows.coarse_tier import CoarseTiers
-from edge_gateway.windows.rows import NEVER
 
 Bools = NDArray[np.bool_]
 

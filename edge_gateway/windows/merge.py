@@ -1,7 +1,4 @@
-"""Merge rows of the same window into one: bit for bit the same in any order and grouping.
-
-The store keeps a row as bytes (`pack_rows`, `unpack_row`): a little-endian WINDOW_ROW, then its tail if it has one.
-"""
+"""Merge rows of the same window into one: bit for bit the same in any order and grouping."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
@@ -9,29 +6,27 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_gateway.records.tail import NO_TAIL, Tail
+from edge_gateway.records.window_block import Key, Rows, WindowBlock, keys
 from edge_gateway.windows.exact_sum import Limbs, add, to_float
-from edge_gateway.windows.rows import WINDOW_ROW, Block, Key, Rows, keys
-from edge_gateway.windows.tail import NO_TAIL, Tail
 
-MergeBlocks = Callable[[Block, Block], Block]
+MergeBlocks = Callable[[WindowBlock, WindowBlock], WindowBlock]
 """(block, block) -> merged block, where row i of both is of the same window."""
 
-_LEN: Final = WINDOW_ROW.itemsize
 
-
-def merge_blocks(one: Block, other: Block) -> Block:
+def merge_blocks(one: WindowBlock, other: WindowBlock) -> WindowBlock:
     """Merge blocks of the same windows, row by row, including tails; series and start are those of `one`."""
     rows, spilled = _merge_fixed(one.rows, other.rows)
     if not (spilled or one.tails or other.tails):
-        return Block(rows)
+        return WindowBlock(rows)
     tails = {}
-    for row, (key, key_of_other) in enumerate(zip(keys(one.rows), keys(other.rows), strict=True)):
-        pair = one.tails.get(key, NO_TAIL), other.tails.get(key_of_other, NO_TAIL)
-        tail = pair[0].merged(pair[1], spilled.get(row, 0))
+    for row in sorted({*one.tails, *other.tails, *spilled}):
+        mine, others = one.tails.get(row, NO_TAIL), other.tails.get(row, NO_TAIL)
+        tail = mine.merged(others, spilled.get(row, 0))
         if tail:
-            tails[key] = tail
+            tails[row] = tail
             rows["p95"][row] = p95_of(tail, rows[row])
-    return Block(rows, tails)
+    return WindowBlock(rows, tails)
 
 
 def p95_of(tail: Tail, row: np.void) -> float:
@@ -103,35 +98,23 @@ def _state_order(one: Rows, other: Rows) -> NDArray[np.bool_]:
     return _before(one, other, "first") | (~_before(other, one, "first") & ~_before(other, one, "last"))
 
 
-def merge_state_blocks(one: Block, other: Block) -> Block:
+def merge_state_blocks(one: WindowBlock, other: WindowBlock) -> WindowBlock:
     """Merge blocks of STATE_ROWs, which have no tails."""
-    return Block(merge_state_rows(one.rows, other.rows))
+    return WindowBlock(merge_state_rows(one.rows, other.rows))
 
 
-def united(blocks: Sequence[Block], merge: MergeBlocks) -> Block:
+def united(blocks: Sequence[WindowBlock], merge: MergeBlocks) -> WindowBlock:
     """Join blocks into one with each window once; if any rows merged, the result is sorted by (series, start)."""
-    if len(blocks) == 1:
-        return blocks[0]
-    joined = np.concatenate([block.rows for block in blocks])
-    repeated = _repeated(joined)
-    tails = {key: tail for block in blocks for key, tail in block.tails.items()}
-    if not repeated.any():
-        return Block(joined, tails)
-    held: dict[Key, Block] = {}
-    sources = np.repeat(np.arange(len(blocks)), [len(block.rows) for block in blocks])
-    for at in np.flatnonzero(repeated).tolist():
-        one = _one(joined[at : at + 1], blocks[sources[at]].tails)
-        key = keys(one.rows)[0]
+    joined = WindowBlock.joined(blocks)
+    if len(blocks) == 1 or not (repeated := _repeated(joined.rows)).any():
+        return joined
+    held: dict[Key, WindowBlock] = {}
+    again = joined.take(repeated)
+    for place, key in enumerate(keys(again.rows)):
+        one = again.take(slice(place, place + 1))
         held[key] = merge(held[key], one) if key in held else one
-        tails.pop(key, None)
-    rows = np.concatenate([joined[~repeated], *(block.rows for block in held.values())])
-    tails |= {key: tail for block in held.values() for key, tail in block.tails.items()}
-    return Block(rows[np.lexsort((rows["start"], rows["series"]))], tails)
-
-
-def _one(row: Rows, tails: Mapping[Key, Tail]) -> Block:
-    key = keys(row)[0]
-    return Block(row, {key: tails[key]} if key in tails else {})
+    whole = WindowBlock.joined([joined.take(~repeated), *held.values()])
+    return whole.take(np.lexsort((whole.rows["start"], whole.rows["series"])))
 
 
 _SPREAD: Final = 0x2545F4914F6CDD1D
@@ -143,18 +126,3 @@ def _repeated(rows: Rows) -> NDArray[np.bool_]:
     mixed = rows["series"] * np.int64(_SPREAD) + rows["start"]
     ordered = np.sort(mixed)
     return np.isin(mixed, ordered[1:][ordered[1:] == ordered[:-1]])
-
-
-def pack_rows(rows: Rows, tails: Mapping[int, Tail] | None = None) -> list[bytes]:
-    """Return each WINDOW_ROW as bytes followed by its tail; `tails` are by position."""
-    data = rows.tobytes()
-    packed = [data[at : at + _LEN] for at in range(0, len(data), _LEN)]
-    for row, tail in (tails or {}).items():
-        packed[row] += tail.pack()
-    return packed
-
-
-def unpack_row(data: bytes) -> Block:
-    """Return a block of one row from bytes made by `pack_rows`; bytes too short for a row raise ValueError."""
-    rows = np.frombuffer(data, WINDOW_ROW, 1)
-    return Block(rows, {keys(rows)[0]: Tail.unpack(data[_LEN:])} if len(data) > _LEN else {})

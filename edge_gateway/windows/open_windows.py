@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from edge_gateway.columns.frame import Frame
 from edge_gateway.records.closings import EACH, END, AtOnce, BaseStep, Closings
+from edge_gateway.records.window_block import NEVER, WindowBlock
 from edge_gateway.windows.base_tier import CREDIT_OF_A_CALL, WORTH, BaseTier, Piece
 from edge_gateway.windows.closed import Closed, Harvest
 from edge_gateway.windows.coarse_tier import CoarseTier, CoarseTiers
@@ -29,7 +30,6 @@ from edge_gateway.windows.late_share import LateShare
 from edge_gateway.windows.p95_series import P95Series
 from edge_gateway.windows.reading_log import Keyed
 from edge_gateway.windows.reduce import Readings, numbers, rows_of_states, rows_of_values, states
-from edge_gateway.windows.rows import NEVER, Block
 from edge_gateway.windows.series_columns import SeriesColumns
 from edge_gateway.windows.watermarks import Watermarks
 
@@ -167,7 +167,7 @@ class Windows:
                 tier.add_readings(ordered.rows(chosen & known), reduce)
         self._ever.closed(devices, ordered.ts - ordered.ts % self._base + self._base)
 
-    def _number_rows(self, every: int, readings: Readings) -> Block:
+    def _number_rows(self, every: int, readings: Readings) -> WindowBlock:
         return numbers(every, readings, self._p95())
 
     def _append(self, frame: Frame, start: Ints, taken: Bools) -> None:

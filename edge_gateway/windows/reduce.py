@@ -7,11 +7,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_gateway.records.sketch import Sketch
+from edge_gateway.records.tail import Tail
+from edge_gateway.records.window_block import STATE_ROW, WINDOW_ROW, WindowBlock
 from edge_gateway.windows.exact_sum import MOST_AT_ONCE, Limbs, huge_of, normal, split
 from edge_gateway.windows.merge import merge_blocks, merge_state_blocks, p95_of, united
-from edge_gateway.windows.rows import STATE_ROW, WINDOW_ROW, Block, Key
-from edge_gateway.windows.sketch import Sketch
-from edge_gateway.windows.tail import Tail
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
@@ -48,7 +48,7 @@ class Readings:
         return Readings(self.series[chosen], self.ts[chosen], self.value[chosen], self.quality[chosen])
 
 
-def rows_of_values(every: int, readings: Readings, p95: Bools = NO_P95) -> Block:
+def rows_of_values(every: int, readings: Readings, p95: Bools = NO_P95) -> WindowBlock:
     """Return the WINDOW_ROWs, ordered by (series, start), of readings in any order.
 
     Args:
@@ -59,18 +59,18 @@ def rows_of_values(every: int, readings: Readings, p95: Bools = NO_P95) -> Block
     return numbers(every, readings.ordered(), p95)
 
 
-def rows_of_states(every: int, readings: Readings) -> Block:
+def rows_of_states(every: int, readings: Readings) -> WindowBlock:
     """Return the STATE_ROWs, ordered by (series, start), of readings in any order; their values are codes."""
     return states(every, readings.ordered())
 
 
-def numbers(every: int, ordered: Readings, p95: Bools) -> Block:
+def numbers(every: int, ordered: Readings, p95: Bools) -> WindowBlock:
     """Reduce readings ordered by (series, ts, value) to WINDOW_ROWs."""
     blocks = [_numbers(every, piece, p95) for piece in _pieces(ordered)]
     return united(blocks, merge_blocks)
 
 
-def states(every: int, ordered: Readings) -> Block:
+def states(every: int, ordered: Readings) -> WindowBlock:
     """Reduce readings ordered by (series, ts, code) to STATE_ROWs."""
     blocks = [_states(every, piece) for piece in _pieces(ordered)]
     return united(blocks, merge_state_blocks)
@@ -102,9 +102,9 @@ def _segments(every: int, ordered: Readings) -> _Segments:
     return _Segments(ts[first] - ts[first] % every, first, np.append(first[1:], len(ts)) - 1)
 
 
-def _numbers(every: int, ordered: Readings, p95: Bools) -> Block:
+def _numbers(every: int, ordered: Readings, p95: Bools) -> WindowBlock:
     if not len(ordered):
-        return Block(np.empty(0, WINDOW_ROW))
+        return WindowBlock(np.empty(0, WINDOW_ROW))
     at = _segments(every, ordered)
     rows = np.empty(len(at.first), WINDOW_ROW)
     rows["series"], rows["start"] = ordered.series[at.first], at.start
@@ -117,7 +117,7 @@ def _numbers(every: int, ordered: Readings, p95: Bools) -> Block:
     rows["p95"] = np.nan
     (rows["high"], rows["mid"], rows["low"]), huge = _sums(ordered, at)
     sketches = _sketches(ordered, at, p95)
-    return Block(rows, _tails(rows, huge, sketches) if huge or sketches else {})
+    return WindowBlock(rows, _tails(rows, huge, sketches) if huge or sketches else {})
 
 
 def _sums(ordered: Readings, at: _Segments) -> tuple[Limbs, dict[int, int]]:
@@ -140,19 +140,19 @@ def _sketches(ordered: Readings, at: _Segments, p95: Bools) -> dict[int, Sketch]
     return {row: Sketch.of(ordered.value[first : last + 1]) for row, first, last in ends}
 
 
-def _tails(rows: NDArray[np.void], huge: dict[int, int], sketches: dict[int, Sketch]) -> dict[Key, Tail]:
-    tails: dict[Key, Tail] = {}
+def _tails(rows: NDArray[np.void], huge: dict[int, int], sketches: dict[int, Sketch]) -> dict[int, Tail]:
+    tails: dict[int, Tail] = {}
     for row in sorted(huge.keys() | sketches.keys()):
         tail = Tail(huge.get(row, 0), sketches.get(row))
         if tail:
-            tails[int(rows["series"][row]), int(rows["start"][row])] = tail
+            tails[row] = tail
             rows["p95"][row] = p95_of(tail, rows[row])
     return tails
 
 
-def _states(every: int, ordered: Readings) -> Block:
+def _states(every: int, ordered: Readings) -> WindowBlock:
     if not len(ordered):
-        return Block(np.empty(0, STATE_ROW))
+        return WindowBlock(np.empty(0, STATE_ROW))
     at = _segments(every, ordered)
     rows = np.empty(len(at.first), STATE_ROW)
     rows["series"], rows["start"] = ordered.series[at.first], at.start
@@ -162,4 +162,4 @@ def _states(every: int, ordered: Readings) -> Block:
     changed[1:] = ordered.value[1:] != ordered.value[:-1]
     changed[at.first] = 0
     rows["changes"] = np.add.reduceat(changed, at.first)
-    return Block(rows)
+    return WindowBlock(rows)

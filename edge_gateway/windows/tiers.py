@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_gateway.columns.growing import with_room
+from edge_gateway.records.tail import Tail
+from edge_gateway.records.window_block import NEVER, Key, Rows, WindowBlock, empty_rows, keys
 from edge_gateway.windows.ever_closed import EverClosed
 from edge_gateway.windows.merge import MergeBlocks
-from edge_gateway.windows.rows import NEVER, Block, Key, Rows, empty_rows, keys
 from edge_gateway.windows.series_columns import SeriesColumns
-from edge_gateway.windows.tail import Tail
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
@@ -26,7 +26,7 @@ _NOTHING_QUEUED: Final = _NONE, _NONE
 class Emitted(NamedTuple):
     """Rows that were emitted, and which of them are of windows closed before they opened; None for none."""
 
-    block: Block
+    block: WindowBlock
     again: Bools | None
 
 
@@ -67,7 +67,7 @@ class Tier:
         if more := len(self._queued) - len(self._rows):
             self._rows = np.concatenate([self._rows, empty_rows(self._rows.dtype, more)])
 
-    def add(self, block: Block) -> None:
+    def add(self, block: WindowBlock) -> None:
         """Merge rows of finer windows, sorted by (series, start).
 
         At most one row of a series may lie in each window of this tier. The last window of each series stays open;
@@ -76,8 +76,7 @@ class Tier:
         rows = block.rows.copy()
         rows["start"] -= rows["start"] % self.every
         self._open(rows[self.start_of(rows["series"]) != rows["start"]])
-        tails = {(series, at - at % self.every): tail for (series, at), tail in block.tails.items()}
-        series = rows["series"]
+        given, series = WindowBlock(rows, block.tails), rows["series"]
         open_at = self.start_of(series)
         meets = open_at == rows["start"]
         met = series[meets]
@@ -85,19 +84,16 @@ class Tier:
         if len(others):
             self._emit(np.setdiff1d(others, met))
         if len(met):
-            merged = self._merge(self._block(met), Block(rows[meets], tails))
-            rows[meets] = merged.rows
-            for key in keys(merged.rows) if tails else ():
-                tails.pop(key, None)
-            tails |= merged.tails
-        self._keep_last(Block(rows, tails))
+            places = np.flatnonzero(meets)
+            given.put(places, self._merge(self._block(met), given.take(places)))
+        self._keep_last(given)
 
     def _open(self, rows: Rows) -> None:
         again = self._ever.again(self._series.series_device[rows["series"]], rows["start"])
         if again is not None:
             self._again.update(keys(rows[again]))
 
-    def _keep_last(self, block: Block) -> None:
+    def _keep_last(self, block: WindowBlock) -> None:
         """Put the last row of each series into its accumulator, and emit the others."""
         series = block.rows["series"]
         last = np.append(series[1:] != series[:-1], np.ones(min(1, len(series)), np.bool_))
@@ -106,20 +102,21 @@ class Tier:
             block = block.take(last)
         self._put(block)
 
-    def _put(self, block: Block) -> None:
+    def _put(self, block: WindowBlock) -> None:
         series = block.rows["series"]
         self._rows[series] = block.rows
         if self._tails:
             for number in series.tolist():
                 self._tails.pop(number, None)
-        for (number, _), tail in block.tails.items():
-            self._tails[number] = tail
+        for place, tail in block.tails.items():
+            self._tails[int(series[place])] = tail
 
-    def _block(self, series: Ints) -> Block:
+    def _block(self, series: Ints) -> WindowBlock:
         rows = self._rows[series]
         if not self._tails:
-            return Block(rows)
-        return Block(rows, {key: self._tails[key[0]] for key in keys(rows) if key[0] in self._tails})
+            return WindowBlock(rows)
+        places = enumerate(series.tolist())
+        return WindowBlock(rows, {place: self._tails[one] for place, one in places if one in self._tails})
 
     def _emit(self, series: Ints) -> None:
         """Emit accumulators, and empty them."""
@@ -128,7 +125,7 @@ class Tier:
         self._give(self._block(series))
         self._empty(series)
 
-    def _give(self, block: Block) -> None:
+    def _give(self, block: WindowBlock) -> None:
         self._emitted.append(Emitted(block, self._marked(block.rows)))
         self._note_closed(block.rows)
 
@@ -231,12 +228,12 @@ class Tier:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        block = Block.restored(state["open"])
+        block = WindowBlock.restored(state["open"])
         self._rows, self._queued = empty_rows(self._rows.dtype, 0), np.empty(0, np.int64)
         series = block.rows["series"]
         self._grow(series)
         self._rows[series], self._queued[series] = block.rows, state["queued"]
-        self._tails = {number: tail for (number, _), tail in block.tails.items()}
+        self._tails = {int(series[place]): tail for place, tail in block.tails.items()}
         self._queue = state["queue"][0].copy(), state["queue"][1].copy()
-        self._emitted = [Emitted(Block.restored(given), given["again"]) for given in state["given"]]
+        self._emitted = [Emitted(WindowBlock.restored(given), given["again"]) for given in state["given"]]
         self._again = {(series, start) for series, start in state["again"]}

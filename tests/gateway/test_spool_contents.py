@@ -18,7 +18,7 @@ from edge_gateway.journal.checkpoint import write_checkpoint
 from edge_gateway.journal.segments import Journal
 from edge_gateway.records import codec
 from edge_gateway.records.inputs import Batch, Moment
-from edge_gateway.records.store_effects import StoreEffects
+from edge_gateway.records.store_effects import ClosedWindows, StoreEffects
 from edge_gateway.store import schema
 from tests.gateway.store.fleet import MINUTE, T0, closed
 from tests.gateway.store.stored import opened, rich
@@ -35,7 +35,10 @@ def place(tmp_path: Path) -> Path:
         batch = Batch(Moment(T0 + number, 0), ["topic"], [b"payload %d" % number])
         journal.append(number, codec.encode({"inputs": [batch], "effects": []}))
         journal.sync()
-        windows = (closed(0, [(1, T0 + (number + 100) * MINUTE, 1.0)]),)
+        windows: tuple[ClosedWindows, ...] = (closed(0, [(1, T0 + (number + 100) * MINUTE, 1.0)]),)
+        if number == RECORDS:  # enough for a block
+            many = [(s, T0 + (200 + minute) * MINUTE, 1.0) for s in range(5) for minute in range(20)]
+            windows = (*windows, closed(0, many))
         store.apply([(number, [rich(number), StoreEffects(T0, windows=windows)])])
     journal.close()
     store.close()
@@ -60,6 +63,7 @@ def test_a_sound_spool_is_described_and_verified(place: Path) -> None:
     assert (facts["store"]["applied"], facts["store"]["salvaging"], facts["attempts"]) == (6, False, 0)
     assert facts["store"]["rows"]["quarantine"] == RECORDS
     assert facts["store"]["outbox"]["influx"]["lines"] > 0
+    assert facts["store"]["blocks"] == {"blocks": 1, "windows": 104}
     assert facts["set_aside"] == []
     assert wrong(place) == {}
     details = {check.check: check.detail for check in spool_contents.verify(place)}
@@ -139,6 +143,9 @@ def test_damaged_checkpoints_are_told_apart_from_sound_ones(place: Path) -> None
     [
         ("UPDATE window SET row = X'00' WHERE tier=1", "store window"),
         ("UPDATE state_window SET row = 7", "store state_window"),
+        ("UPDATE block_body SET body = X'00'", "store blocks"),
+        ("UPDATE block SET corrected = NULL", "store blocks"),
+        ("DELETE FROM block_body", "store blocks"),
         ("UPDATE outbox SET body = X'00'", "store outbox"),
     ],
 )

@@ -30,12 +30,16 @@ class KeyedTable:
         key: its key columns.
         bits: how many bits each takes when the key is packed into one number.
         columns: its other columns.
+        most: most rows read at a time.
+        joined: a table with the same key that has some of the columns; empty for none.
     """
 
     name: str
     key: tuple[str, ...]
     bits: tuple[int, ...]
     columns: tuple[str, ...]
+    most: int = 1 << 30
+    joined: str = ""
 
     def number(self, key: tuple[int, ...]) -> int:
         """Pack a key into one number that sorts like the key."""
@@ -101,7 +105,7 @@ class DamagedStore:
         last = table.lowest - 1 if after is None else after
         rows: list[tuple[Any, ...]] = []
         # SQLite reads ahead of the row it returns, so the last row before the damage comes only with LIMIT 1.
-        for limit in (PIECE, 1):
+        for limit in (min(PIECE, table.most), 1):
             found, whole = self._ascending(table, last, limit)
             rows += found
             last = table.number(rows[-1][: len(table.key)]) if rows else last
@@ -109,6 +113,14 @@ class DamagedStore:
                 return TablePiece(rows, last if len(found) == limit else None, damaged=False)
         further = self._readable_after(table, last)
         return TablePiece(rows, None if further is None else further - 1, damaged=True)
+
+    def block(self, number: int) -> tuple[Any, ...] | None:
+        """Return keys and body of a block; None if it cannot be read."""
+        try:
+            rows = self._db.execute("SELECT keys, body FROM block_body WHERE id=?", (number,)).fetchall()
+        except schema.READ_ERRORS:
+            return None
+        return rows[0] if rows else None
 
     def _ascending(self, table: KeyedTable, after: int, limit: int) -> tuple[list[tuple[Any, ...]], bool]:
         """Return rows up to an error or a key out of order; the flag says that there was neither."""
@@ -151,8 +163,9 @@ class DamagedStore:
         key = ", ".join(table.key)
         marks = ", ".join("?" * len(table.key))
         columns = ", ".join((*table.key, *table.columns))
+        joined = f"LEFT JOIN {table.joined} USING({key})" if table.joined else ""
         return self._db.execute(
-            f"SELECT {columns} FROM {table.name} WHERE ({key}) >= ({marks}) ORDER BY {key} LIMIT ?",  # noqa: S608
+            f"SELECT {columns} FROM {table.name} {joined} WHERE ({key}) >= ({marks}) ORDER BY {key} LIMIT ?",  # noqa: S608
             (*table.parts(number), limit),
         )
 

@@ -1,7 +1,7 @@
 """Which rows of a damaged store are sound enough to copy, table by table.
 
-Windows and outbox chunks have checksums. In the other tables, types and texts are checked, and whether columns agree
-with each other. A row that refers to a missing series or text is not copied.
+Windows, blocks of them and outbox chunks have checksums. In the other tables, types and texts are checked, and whether
+columns agree with each other. A row that refers to a missing series or text is not copied.
 """
 
 import json
@@ -13,11 +13,15 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from edge_gateway.records import codec
+from edge_gateway.records.window_block import STATE_ROW, WINDOW_ROW
+from edge_gateway.store.block_body import Revised, decoded, decoded_marks
 from edge_gateway.store.row_checksum import checked
 from edge_gateway.store.salvage.damaged_file import KeyedTable
-from edge_gateway.windows.rows import STATE_ROW, WINDOW_ROW
+from edge_gateway.store.schema import StoreDamaged
 
 Row = tuple[Any, ...]
+
+KINDS: Final = {"window": WINDOW_ROW, "state_window": STATE_ROW}
 
 EARLIER: Final = 1 << 40
 """Subtracted from the ids of copied rows, so that they sort before all new ones, in their order."""
@@ -52,7 +56,7 @@ def sound(kept: SalvagedTable, row: Row, known: Known) -> Row | None:
     """Return a row as it is inserted, or None if it is damaged. Never raises, whatever the row contains."""
     try:
         return kept.sound(row, known)
-    except (Unsound, ValueError, TypeError, KeyError, OverflowError, codec.UndecodableBytes):
+    except (Unsound, ValueError, TypeError, KeyError, OverflowError, codec.UndecodableBytes, StoreDamaged):
         return None
 
 
@@ -111,6 +115,23 @@ def _same_window(row: Row, known: Known, dtype: "np.dtype[Any]") -> Any:
     return np.frombuffer(data, dtype, 1)[0]
 
 
+def _block(row: Row, known: Known) -> Row:
+    """Return number, kind, tier and windows of a block, but those that are gone or were corrected."""
+    number, kind, tier, first, last, count, marks, keys, body = row
+    _whole(tier, first, last, count)
+    (name,) = _texts(kind)
+    windows, revisions = decoded(keys, body, KINDS[name])
+    rows = windows.rows
+    _need(0 <= tier < known.tiers and all(one in known.series for one in set(rows["series"].tolist())))
+    if name == "state_window":
+        texts = {text for end in ("first", "last") for text in rows[end].tolist()}
+        _need(all(text in known.texts for text in texts))
+    _need(first > last or (rows["start"][-1] == last and rows["start"][0] <= first))
+    valid = np.flatnonzero((rows["start"] >= first) & ~decoded_marks(marks, len(rows)))
+    _need(len(valid) == count)
+    return (number, name, tier, Revised(windows, revisions).take(valid))
+
+
 def _late(row: Row, known: Known) -> Row:
     number, series, ts, value, quality, tiers, at = row
     _whole(ts, quality, tiers, at)
@@ -158,12 +179,13 @@ def _event(row: Row, _: Known) -> Row:
 
 
 def _chunk(row: Row, known: Known) -> Row:
-    number, sink, bucket, rank, lines, size, at, body = row
+    number, sink, bucket, rank, lines, size, at, block, _, body = row
+    _need(block is None)
     _whole(rank, lines, size, at)
     names = _texts(sink, bucket)
     _need(names[0] in known.sinks and size == len(body) and codec.decompress(body).count(b"\n") == lines)
     _need(names[1] in known.buckets)
-    return (number, *names, rank, lines, size, at, body)
+    return (number, *names, rank, lines, size, at, None, None, body)
 
 
 def _kept(
@@ -183,10 +205,15 @@ CODE: Final = _kept("code", ("code",), _ID, "id", _code)
 _TAKEN: Final = "series ts value quality tiers at"
 LATE: Final = _kept("late", ("id",), _ID, _TAKEN, _late)
 LATE_STATE: Final = _kept("late_state", ("id",), _ID, _TAKEN, _late_state)
-OUTBOX: Final = _kept("outbox", ("id",), _ID, "sink bucket rank lines size at body", _chunk)
+OUTBOX: Final = _kept("outbox", ("id",), _ID, "sink bucket rank lines size at block skip body", _chunk)
 _KEY: Final = ("tier", "start", "series")
 WINDOW: Final = _kept("window", _KEY, _WINDOW_BITS, "revision row", _window)
 STATE_WINDOW: Final = _kept("state_window", _KEY, _WINDOW_BITS, "revision row", _state_window)
+_BLOCK: Final = ("kind", "tier", "first_start", "last_start", "rows", "corrected", "keys", "body")
+BLOCK: Final = SalvagedTable(
+    KeyedTable("block", ("id",), _ID, _BLOCK, most=8, joined="block_body"), _block, ""
+)
+"""A block is not inserted as it is, but those of its windows that are stored nowhere yet."""
 ALERT: Final = _kept("alert", ("id",), _ID, "at alert rule subject metric state body", _alert)
 COMMAND: Final = _kept("command", ("rowid",), _ID, "id n device name args state at detail", _command)
 QUARANTINE: Final = _kept("quarantine", ("id",), _ID, "at topic reason payload size", _quarantined)

@@ -1,40 +1,45 @@
 """Copy rows from a damaged store to the new one in its place: at once what work needs, the rest piece by piece.
 
     at once:  names ─▶ windows rebuilt from the journal ─▶ counters, late readings
-    pieces:   outbox ─▶ windows ─▶ outbox lines that were lost, rendered again ─▶ alerts, commands, …
-                 │ then sinks go on  │ then late readings are merged
+    pieces:   outbox ─▶ windows, blocks ─▶ outbox lines that were lost, rendered again ─▶ alerts, commands, …
+                 │ then sinks go on   │ then late readings are merged
 
 Each piece is one transaction that also stores the progress, so that a kill loses nothing. Rows that are in the new
-store already are newer and stay.
+store already are newer and stay. A chunk of the outbox that refers to a block is copied as the lines it stands for.
 """
 
 import sqlite3
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 import numpy as np
 
+from edge_gateway.records import codec
+from edge_gateway.records.window_block import WINDOW_ROW
+from edge_gateway.store.block_body import decoded
 from edge_gateway.store.counters import StoreCounters
 from edge_gateway.store.outbox import Outbox
 from edge_gateway.store.outgoing_lines import OutgoingLines
+from edge_gateway.store.rebuild import send_block
 from edge_gateway.store.salvage import sound_rows as tables
-from edge_gateway.store.salvage.damaged_file import DamagedStore
+from edge_gateway.store.salvage.damaged_file import DamagedStore, TablePiece
 from edge_gateway.store.salvage.sound_rows import Known, Row, SalvagedTable
-from edge_gateway.store.schema import READ_ERRORS
+from edge_gateway.store.schema import READ_ERRORS, StoreDamaged
 from edge_gateway.store.settings import StoreSettings
 from edge_gateway.store.window_table import CORRECTED, WindowTable
 from fleet_config.counting import counted
 
 NAMES: Final = (tables.SERIES, tables.NUMBER, tables.TEXT, tables.CODE)
 STAGES: Final = (
-    *(tables.OUTBOX, tables.WINDOW, tables.STATE_WINDOW),
+    *(tables.OUTBOX, tables.WINDOW, tables.STATE_WINDOW, tables.BLOCK),
     *(tables.ALERT, tables.COMMAND, tables.QUARANTINE, tables.EVENT),
 )
 _SINKS_GO_ON: Final = 1
-_LATE_GO_ON: Final = 3
+_LATE_GO_ON: Final = 4
 SEND_AGAIN: Final = 2_000
+_IN_BLOCKS: Final = ("numbers in blocks", "texts in blocks")
 _ALL: Final = 0
 _NONE: Final = -1
 _EVERYTHING: Final = "everything"
@@ -56,7 +61,8 @@ class Progress(msgspec.Struct, frozen=True):
         rows: number of rows copied.
         unreadable: number of rows and gaps that could not be copied.
         oldest: wall time (ms) of the oldest outbox lines that were copied.
-        again: while lost lines are rendered again: the table of windows, and the packed key behind which to go on.
+        again: while lost lines are rendered again: the table of windows, or "block", and the packed key behind which to
+            go on.
         unsure: the least the time (ms) can be, if `at` is of a clock that is not sure; else None.
     """
 
@@ -193,10 +199,13 @@ class Salvage:
         if self.progress.again is not None:
             self._send_again(lines, windows, states)
             return False
-        source = self._open()
-        after = (
-            None if source is None else self._take(source, STAGES[self.progress.stage], self.progress.after)
-        )
+        source, kept = self._open(), STAGES[self.progress.stage]
+        after = None
+        if source is not None:
+            piece = source.piece(kept.table, self.progress.after)
+            if kept is tables.OUTBOX:
+                piece = piece._replace(rows=[self._rendered(source, row, lines) for row in piece.rows])
+            after = self._take_piece(kept, piece, {"window": windows, "state_window": states})
         self._change(after=after)
         if after is None:
             self._next_stage()
@@ -236,21 +245,47 @@ class Salvage:
 
     def _take(self, source: DamagedStore, kept: SalvagedTable, after: int | None) -> int | None:
         """Copy a piece of a table; return the packed key to go on behind, None at its end."""
+        return self._take_piece(kept, source.piece(kept.table, after), {})
+
+    def _take_piece(
+        self, kept: SalvagedTable, piece: TablePiece, windows: Mapping[str, WindowTable]
+    ) -> int | None:
         assert self.progress is not None
-        piece = source.piece(kept.table, after)
         known = self._knowing()
         rows = [tables.sound(kept, row, known) for row in piece.rows]
         good = [row for row in self._new(kept, rows) if row is not None]
-        self._db.executemany(kept.insert, good)
+        if kept is tables.BLOCK:
+            copied = sum(windows[kind].put_absent(tier, held) for _, kind, tier, held in good)
+        elif kept.table.name in windows:
+            copied = windows[kept.table.name].insert_absent(good)
+        else:
+            self._db.executemany(kept.insert, good)
+            copied = len(good)
         unreadable = rows.count(None) + piece.damaged
-        self._count(len(good), unreadable)
+        self._count(copied, unreadable)
         damaged = sorted({*self.progress.damaged, *([kept.table.name] if unreadable else ())})
         self._change(
-            rows=self.progress.rows + len(good),
+            rows=self.progress.rows + copied,
             unreadable=self.progress.unreadable + unreadable,
             damaged=damaged,
         )
         return piece.last
+
+    def _rendered(self, source: DamagedStore, row: Row, lines: OutgoingLines) -> Row:
+        """Return a chunk of the outbox with lines in place of a block; as it is if that cannot be read."""
+        *facts, _, _, block, skip, body = row
+        held = source.block(block) if isinstance(block, int) else None
+        if held is None:
+            return row
+        try:
+            windows = decoded(held[0], held[1], WINDOW_ROW).windows.take(slice(skip, None))
+        except (StoreDamaged, TypeError):
+            return row
+        known = self._knowing()
+        if any(one not in known.series for one in set(windows.rows["series"].tolist())):
+            return row
+        body = codec.compress(lines.rendered(windows))
+        return (*facts, len(body), row[-4], None, None, body)
 
     def _count(self, rows: int, unreadable: int) -> None:
         self._counters.add("salvaged_rows", rows)
@@ -275,6 +310,9 @@ class Salvage:
         assert self.progress is not None
         assert self.progress.again is not None
         name, after = self.progress.again
+        if name in _IN_BLOCKS:
+            self._send_blocks_again(name, after or 0, lines, windows if name == _IN_BLOCKS[0] else states)
+            return
         kept, table = (tables.WINDOW, windows) if name == "window" else (tables.STATE_WINDOW, states)
         sender = lines if name == "window" else lines.of_texts
         keyed = kept.table
@@ -283,14 +321,33 @@ class Salvage:
         for tier, packed, revisions, last in found:
             every = self._settings.tiers[tier].every if tier < len(self._settings.tiers) else 0
             recent = packed.rows["start"] + every >= (self.progress.oldest or 0)
-            again = np.flatnonzero(recent | (np.array(revisions) >= CORRECTED)).tolist()
-            if every and again:
+            again = np.flatnonzero(recent | (np.array(revisions) >= CORRECTED))
+            if every and len(again):
                 sender.windows(tier, packed.take(again), self.progress.at_least)
             after = keyed.number(last)
         if found:
             self._change(again=(name, after))
         else:
-            self._change(again=("state_window", None) if name == "window" else None)
+            self._change(again=("state_window" if name == "window" else _IN_BLOCKS[0], None))
+
+    def _send_blocks_again(self, name: str, after: int, lines: OutgoingLines, table: WindowTable) -> None:
+        """The same with the next block: what is recent as a part of it, and what else has late readings as lines."""
+        assert self.progress is not None
+        sender = lines if name == _IN_BLOCKS[0] else lines.of_texts
+        block = next(table.blocks.behind(after), None)
+        if block is None:
+            self._change(again=(_IN_BLOCKS[1], None) if name == _IN_BLOCKS[0] else None)
+            return
+        self._change(again=(name, block.number))
+        windows, revisions = block.held
+        if block.tier < len(self._settings.tiers):
+            since = (self.progress.oldest or 0) - self._settings.tiers[block.tier].every
+            old = int(np.searchsorted(windows.rows["start"], since))
+            late = np.flatnonzero(block.valid[:old] & (revisions[:old] >= CORRECTED))
+            sender.windows(block.tier, windows.take(late), self.progress.at_least)
+            held, valid = block.held.take(slice(old, None)), block.valid[old:]
+            recent = block._replace(gone=block.gone + old, held=held, valid=valid)
+            send_block(sender, recent, self.progress.at_least)
 
     # --- parts
 
@@ -301,7 +358,7 @@ class Salvage:
                 self._source = DamagedStore(self._directory / self.progress.file)
             except (*READ_ERRORS, OSError):
                 if _EVERYTHING not in self.progress.damaged:
-                    tables_lost = ("outbox", "window", "state_window")
+                    tables_lost = ("outbox", "window", "state_window", "block")
                     self._change(damaged=[*self.progress.damaged, _EVERYTHING, *tables_lost])
         return self._source
 

@@ -84,8 +84,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("query alerts", 0, STORED),
         ("query commands", 0, STORED),
         ("query quarantine", 0, STORED),
-        ("query windows", 0, STORED | {"msgspec", "numpy"}),
-        ("query states", 0, STORED | {"msgspec", "numpy"}),
+        ("query windows", 0, STORED | {"msgspec", "numpy", "zstandard"}),
+        ("query states", 0, STORED | {"msgspec", "numpy", "zstandard"}),
         ("spool inspect", 0, CODED),
     ],
 )

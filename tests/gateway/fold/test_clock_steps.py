@@ -260,8 +260,8 @@ def test_steps_of_four_seconds_do_not_creep(site: Site) -> None:
 def test_windows_take_the_time_a_reading_has_itself(site: Site) -> None:
     site.live(1, 20, 1.0)
     site.send(1, (site.now - 4_000, 100.0))
-    closed = site.pipeline.windows.drain().numeric
-    (row,) = [row for tier, rows in closed for row in rows if tier == 0 and row["start"] == START + 15_000]
+    closed = site.pipeline.windows.drain().numbers
+    (row,) = [row for one in closed for row in one.rows if one.tier == 0 and row["start"] == START + 15_000]
     assert row["max"] == 100.0
 
 

@@ -37,10 +37,12 @@ def kinds(found: Any) -> list[tuple[Kind, list[int]]]:
 
 
 def test_whole_windows_are_the_first_of_their_kind() -> None:
-    numbers, states = for_store(closed(0, 10), -1, registry(), EverClosedTiers((10,)))
+    judged_by = -1, registry(), EverClosedTiers((10,))
+    given = closed(0, 10)
+    numbers, states = (list(for_store(some, *judged_by)) for some in (given.numbers, given.states))
     assert kinds(numbers) == kinds(states) == [(Kind.FIRST, [0, 10])]
     assert numbers[0].versions.tolist() == states[0].versions.tolist() == [0, 0]
-    assert list(numbers[0].tails) == [0, 1]
+    assert list(numbers[0].block.tails) == [0, 1]
 
 
 def test_rows_are_apart_by_kind_with_the_tails_of_their_own() -> None:
@@ -48,7 +50,7 @@ def test_rows_are_apart_by_kind_with_the_tails_of_their_own() -> None:
     ever.tiers[0].closed(np.array([0]), 40)
     ever.trim((20,))
     given = closed(0, 10, 20, 50, again=[True, True, True, False])
-    numbers, states = for_store(given, 10, registry(), ever)
+    numbers, states = (list(for_store(some, 10, registry(), ever)) for some in (given.numbers, given.states))
     expected = [(Kind.FIRST, [50]), (Kind.AGAIN, [20]), (Kind.GONE, [10]), (Kind.PARTIAL, [0])]
     assert kinds(numbers) == kinds(states) == expected
-    assert [list(one.tails) for one in numbers] == [[0]] * 4
+    assert [list(one.block.tails) for one in numbers] == [[0]] * 4

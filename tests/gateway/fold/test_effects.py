@@ -10,14 +10,13 @@ from edge_gateway.fold.messages import Message
 from edge_gateway.fold.series_names import SeriesNames
 from edge_gateway.records.alerts import CommandChange
 from edge_gateway.records.store_effects import (
-    ClosedStates,
     ClosedWindows,
     LateStates,
     LateValues,
     Quarantined,
     StoreEffects,
 )
-from edge_gateway.windows.rows import STATE_ROW, WINDOW_ROW
+from edge_gateway.records.window_block import STATE_ROW, WINDOW_ROW, WindowBlock
 from tests.gateway.records.transitions import TOO_WARM, WALL
 
 HELD = CommandChange("c1", WALL, "frz-1", "fan", {}, "sent", WALL)
@@ -53,8 +52,8 @@ def test_every_series_and_text_in_the_effects_is_named_once() -> None:
     states["first"], states["last"] = codes[:2]
     effects = Effects(
         at=5,
-        windows=[ClosedWindows(0, of_series(0, 0, kind=WINDOW_ROW), ints(0, 0))],
-        states=[ClosedStates(0, states, ints(0))],
+        windows=[ClosedWindows(0, WindowBlock(of_series(0, 0, kind=WINDOW_ROW)), ints(0, 0))],
+        states=[ClosedWindows(0, WindowBlock(states), ints(0))],
         late=LateValues(ints(2), ints(0), ints(1), np.ones(1), ints(1_000), ints(1)),
         late_states=LateStates(ints(3), ints(0), ints(1), ints(codes[2]), ints(1)),
     )

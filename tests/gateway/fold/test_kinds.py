@@ -12,7 +12,7 @@ from edge_gateway.fold.forget import forget_input
 from edge_gateway.fold.pipeline import Pipeline
 from edge_gateway.records import codec
 from edge_gateway.records.inputs import Forget, Tick
-from edge_gateway.records.store_effects import ClosedStates, ClosedWindows, StoreEffects
+from edge_gateway.records.store_effects import ClosedWindows, StoreEffects
 from edge_gateway.recovery.settings import fold_settings
 from edge_gateway.recovery.state import State
 from tests.gateway.fold.test_shares import MINUTE, SECOND, Sender, bad, fold, life, moment
@@ -47,7 +47,7 @@ def rows(effects: list[StoreEffects]) -> dict[str, list[tuple[str, Any]]]:
     for one in effects:
         metric |= {(name.series, name.version): name.metric for name in one.series}
         text |= {name.code: name.text for name in one.texts}
-        closed_windows: list[tuple[str, ClosedWindows | ClosedStates]] = [
+        closed_windows: list[tuple[str, ClosedWindows]] = [
             *(("number", each) for each in one.windows),
             *(("state", each) for each in one.states),
         ]

@@ -310,8 +310,8 @@ def test_a_flood_of_late_readings_is_merged_up_to_the_device_s_share() -> None:
     totals = pipeline.admission.accounting.totals()
     assert (totals["late_merged"], totals["too_late"]) == (share + 1, 40 - share)
     assert imbalance(pipeline.admission.accounting) == []
-    closed = [one for one in pipeline.windows.drain().numeric if one[0] == 1]
+    closed = [one for one in pipeline.windows.drain().numbers if one.tier == 1]
     counted = sum(
-        int(row["count"]) for _, rows in closed for row in rows if 50_000 <= row["start"] - START < HOUR
+        int(row["count"]) for one in closed for row in one.rows if 50_000 <= row["start"] - START < HOUR
     )
     assert counted <= share + 1, "no tier takes what the base refuses"

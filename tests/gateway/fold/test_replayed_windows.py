@@ -12,13 +12,13 @@ import pytest
 from edge_gateway.fold.effects import Effects
 from edge_gateway.fold.replayed_windows import difference
 from edge_gateway.records.store_effects import (
-    ClosedStates,
     ClosedWindows,
     Kind,
     LateStates,
     LateValues,
     StoreEffects,
 )
+from edge_gateway.records.window_block import WindowBlock
 from edge_gateway.windows.reduce import Readings, rows_of_states, rows_of_values
 
 EVERY = 5_000
@@ -32,15 +32,15 @@ def numbers(*held: tuple[int, int], tier: int = 0, kind: Kind = Kind.FIRST) -> C
     """Windows of readings, each of (series, ts)."""
     series, ts = (ints(*column) for column in zip(*held, strict=True))
     readings = Readings(series, ts, np.ones(len(held)), np.full(len(held), 1000, np.uint16))
-    rows = rows_of_values(EVERY, readings).rows
-    return ClosedWindows(tier, rows, np.zeros(len(rows), np.int64), kind=kind)
+    block = rows_of_values(EVERY, readings)
+    return ClosedWindows(tier, block, np.zeros(len(block), np.int64), kind=kind)
 
 
-def texts(*held: tuple[int, int]) -> ClosedStates:
+def texts(*held: tuple[int, int]) -> ClosedWindows:
     series, ts = (ints(*column) for column in zip(*held, strict=True))
     readings = Readings(series, ts, np.ones(len(held)), np.full(len(held), 1000, np.uint16))
-    rows = rows_of_states(EVERY, readings).rows
-    return ClosedStates(0, rows, np.zeros(len(rows), np.int64))
+    block = rows_of_states(EVERY, readings)
+    return ClosedWindows(0, block, np.zeros(len(block), np.int64))
 
 
 def late(*held: tuple[int, int, int]) -> LateValues:
@@ -73,7 +73,7 @@ def made(recorded: StoreEffects = RECORD, **changes: Any) -> Effects:
 
 def test_the_same_in_another_order_is_no_difference() -> None:
     assert difference([made()], RECORD) == ""
-    backwards = replace(WINDOWS, rows=WINDOWS.rows[::-1])
+    backwards = replace(WINDOWS, block=WINDOWS.block.take(slice(None, None, -1)))
     assert difference([made(windows=[backwards, RECORD.windows[1]])], RECORD) == ""
     assert difference([], StoreEffects(0)) == ""
     parts = [made(windows=[WINDOWS], late=None), Effects(0, windows=[RECORD.windows[1]], late=RECORD.late)]
@@ -117,7 +117,7 @@ def test_another_kind_or_another_sum_is_a_difference() -> None:
     assert difference([made(windows=[WINDOWS, other])], RECORD) == "numbers of series 1 at 0, tier 1"
     rows = WINDOWS.rows.copy()
     rows["high"][0] += 1
-    changed = replace(WINDOWS, rows=rows)
+    changed = replace(WINDOWS, block=WindowBlock(rows))
     assert (
         difference([made(windows=[changed, RECORD.windows[1]])], RECORD) == "numbers of series 1 at 0, tier 0"
     )

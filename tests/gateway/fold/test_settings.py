@@ -95,7 +95,7 @@ def test_its_windows_wait_for_late_readings_and_silence_and_know_their_metrics_w
     (base,) = closed(pipeline, 2, 60_000 + 10_000)
     names = pipeline.registry.metric_names
     metrics = [names[pipeline.registry.series_metric[series]] for series in base.rows["series"]]
-    assert [metrics[row] for row in base.tails] == ["temperature"]
+    assert [metrics[row] for row in base.block.tails] == ["temperature"]
     ticks = [pipeline.fold(Tick(Moment(START, 70_000 + ms))) for ms in (29_999, 30_000)]
     assert [bool(tick.windows) for tick in ticks] == [False, True], "silence"
 

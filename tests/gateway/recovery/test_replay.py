@@ -24,13 +24,13 @@ from edge_gateway.records.store_effects import ClosedWindows, Kind, SeriesName, 
 from edge_gateway.recovery.attempts import Attempts, AttemptsFile
 from edge_gateway.recovery.startup import Startup
 from edge_gateway.status.catalogue import Problem
-from edge_gateway.windows.rows import TierRows
+from edge_gateway.windows.closed import TierBlock
 from tests.gateway.recovery.journaled import DEVICES, SECONDS, START, journal, opened, second
 
 SERIES = 2 * len(DEVICES)
 
 
-def counted(closed: Iterable[ClosedWindows | TierRows]) -> Counter[tuple[int, int]]:
+def counted(closed: Iterable[ClosedWindows | TierBlock]) -> Counter[tuple[int, int]]:
     """How many readings the windows hold, by (tier, series)."""
     found: Counter[tuple[int, int]] = Counter()
     for part in closed:
@@ -66,7 +66,7 @@ def test_another_pace_ends_in_the_same_state(
         assert (life.findings, life.whole, life.differs) == ([], True, 0)
         assert codec.pack(life.state.pipeline.snapshot()) == state
         rest = life.state.pipeline.windows.drain()
-    both = counted([*closed, *rest.numeric])
+    both = counted([*closed, *rest.numbers])
     assert both == {(tier, series): SECONDS - 1 for tier in (0, 1) for series in range(SERIES)}
 
 
@@ -172,7 +172,7 @@ def test_without_a_culprit_everything_closes_as_recorded(
     with opened(place) as life:
         assert life.findings == [(Problem.RECORDS_QUARANTINED, "1 input")]
         assert life.whole
-        rest = named(life, life.state.pipeline.windows.drain().numeric)
+        rest = named(life, life.state.pipeline.windows.drain().numbers)
     both = recorded(place, closed) + rest
     expected = {(tier, d, m): SECONDS - 1 for tier in (0, 1) for d in DEVICES for m in ("heat", "level")}
     assert {key: count for key, count in both.items() if key[1] != "new"} == expected
@@ -213,7 +213,7 @@ def test_a_record_of_which_a_part_is_missing_is_lost(tmp_path: Path) -> None:
         assert (life.whole, life.differs, life.number) == (False, 0, SECONDS - 1)
 
 
-def named(life: Startup, closed: Iterable[TierRows]) -> Counter[tuple[int, str, str]]:
+def named(life: Startup, closed: Iterable[TierBlock]) -> Counter[tuple[int, str, str]]:
     """How many readings windows hold, by (tier, device, metric)."""
     registry, found = life.state.pipeline.registry, Counter[tuple[int, str, str]]()
     for part in closed:

@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 
 from edge_gateway.records.store_effects import (
-    ClosedStates,
     ClosedWindows,
     LateStates,
     LateValues,
@@ -15,7 +14,6 @@ from edge_gateway.records.store_effects import (
     TextName,
 )
 from edge_gateway.store.outbox import SinkBudget
-from edge_gateway.store.packing import packed
 from edge_gateway.store.settings import StoredTier, StoreSettings
 from edge_gateway.windows.reduce import Readings, rows_of_states, rows_of_values
 
@@ -47,14 +45,14 @@ def columns(readings: Sequence[Reading]) -> Readings:
 
 def closed(tier: int, readings: Sequence[Reading], version: int = 0, **options: Any) -> ClosedWindows:
     p95 = np.ones(1000, np.bool_) if options.pop("p95", False) else np.zeros(0, np.bool_)
-    windows = packed(rows_of_values(TIERS[tier].every, columns(readings), p95))
+    windows = rows_of_values(TIERS[tier].every, columns(readings), p95)
     versions = np.full(len(windows), version, np.int64)
-    return ClosedWindows(tier, windows.rows, versions, dict(windows.tails), **options)
+    return ClosedWindows(tier, windows, versions, **options)
 
 
-def closed_states(tier: int, readings: Sequence[Reading]) -> ClosedStates:
-    rows = rows_of_states(TIERS[tier].every, columns(readings)).rows
-    return ClosedStates(tier, rows, np.zeros(len(rows), np.int64))
+def closed_states(tier: int, readings: Sequence[Reading]) -> ClosedWindows:
+    windows = rows_of_states(TIERS[tier].every, columns(readings))
+    return ClosedWindows(tier, windows, np.zeros(len(windows), np.int64))
 
 
 def late(readings: Sequence[Reading], tiers: int = 0b111, version: int = 0) -> LateValues:

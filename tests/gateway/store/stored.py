@@ -16,6 +16,7 @@ from edge_gateway.records.store_effects import (
     TextName,
 )
 from edge_gateway.store.database import Store
+from edge_gateway.store.outbox import Reference
 from edge_gateway.store.settings import StoreSettings
 from tests.gateway.records.transitions import too_warm
 from tests.gateway.store.fleet import (
@@ -29,6 +30,7 @@ from tests.gateway.store.fleet import (
     named,
     texts,
 )
+from tests.stored_rows import stored_rows
 
 ALERT = too_warm(subject="dev-1", at=T0)
 COMMAND = CommandChange("c1", 5, "dev-1", "cool", {"to": -20}, "sent", T0)
@@ -39,11 +41,21 @@ def opened(path: Path, settings: StoreSettings = SETTINGS, **more: Any) -> Store
 
 
 def table(store: Store, name: str) -> list[tuple[Any, ...]]:
-    """Everything in a table, read through a second connection, so only what is committed."""
+    """Everything in a table, read through a second connection, so only what is committed.
+
+    Windows in blocks are among the windows, as the rows they stand for.
+    """
     with sqlite3.connect(store.path) as db:
         rows = db.execute(f"SELECT * FROM {name}").fetchall()
+        rows = stored_rows(db, name) if name in {"window", "state_window"} else rows
     db.close()
     return rows
+
+
+def chunk_lines(store: Store, row: tuple[Any, ...]) -> bytes:
+    """The lines of a row of the outbox."""
+    *_, block, skip, body = row
+    return codec.decompress(body) if block is None else store._outbox.render(Reference(block, skip))
 
 
 def everything(store: Store) -> dict[str, list[tuple[Any, ...]]]:
@@ -62,9 +74,16 @@ def everything(store: Store) -> dict[str, list[tuple[Any, ...]]]:
     return {kind: table(store, kind) for kind in (*kinds, "quarantine", "event", "outbox", "counter", "meta")}
 
 
+def content(store: Store) -> dict[str, list[Any]]:
+    """Everything, with the lines of the outboxes in order of their text: how they are cut does not count."""
+    chunks = [(row[1:4], chunk_lines(store, row)) for row in table(store, "outbox")]
+    waiting = sorted((where, line) for where, body in chunks for line in body.splitlines())
+    return {**everything(store), "outbox": waiting}
+
+
 def lines(store: Store, sink: str = "influx") -> list[str]:
     """Take everything out of the outbox, with what is superseded there."""
-    chunks = [codec.decompress(row[-1]) for row in table(store, "outbox") if row[1] == sink]
+    chunks = [chunk_lines(store, row) for row in table(store, "outbox") if row[1] == sink]
     while (parcel := store.take(sink)) is not None:
         store.done(parcel)
     return b"".join(chunks).decode().splitlines()

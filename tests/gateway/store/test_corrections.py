@@ -205,16 +205,6 @@ def test_notes_outlive_a_restart_and_a_spool_whose_time_began_anew(store: Store,
     again.close()
 
 
-def test_a_store_from_before_there_were_notes_gets_their_table(store: Store, tmp_path: Path) -> None:
-    store.close()
-    with closing(sqlite3.connect(store.path)) as db, db:
-        db.execute("DROP TABLE corrected")
-    again = opened(tmp_path)
-    correct(again)
-    assert noted(again) == len(TIERS)
-    again.close()
-
-
 def test_without_a_sink_nothing_is_noted(tmp_path: Path) -> None:
     store = opened(tmp_path, replace(SETTINGS, sinks=()))
     store.apply([(1, [named(windows=(closed(0, [(1, T0, 1.0)]),))])])

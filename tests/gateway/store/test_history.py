@@ -83,10 +83,11 @@ def steps_of(spool: Path, **selection: Any) -> tuple[int, int]:
 
 
 def spread(spool: Path, apart: int) -> None:
-    """Two devices with 200 windows each, one every `apart` ms."""
+    """Two devices with 200 windows each, one every `apart` ms, none of them in a block."""
     store = opened(spool, SETTINGS)
-    readings = [(s, T0 + n * apart, 1.0) for n in range(200) for s in range(2)]
-    store.apply([(1, [named(range(2), windows=(closed(0, readings),))])])
+    for n in range(200):
+        readings = [(s, T0 + n * apart, 1.0) for s in range(2)]
+        store.apply([(n + 1, [named(range(2), windows=(closed(0, readings),))])])
     store.close()
 
 

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_gateway.records.store_effects import BEHIND, ClosedWindows, StoreEffects, both
+from edge_gateway.records.window_block import WINDOW_ROW, WindowBlock
 from edge_gateway.store import late_job
 from edge_gateway.store.counters import StoreCounters
 from edge_gateway.store.coverage import Coverage
@@ -18,15 +19,12 @@ from edge_gateway.store.database import Store
 from edge_gateway.store.late_job import LateJob
 from edge_gateway.store.names import NameTables
 from edge_gateway.store.outgoing_lines import TOO_LATE
-from edge_gateway.store.packing import packed, unpacked
 from edge_gateway.store.row_checksum import checked
 from edge_gateway.store.schema import open_store
 from edge_gateway.store.series_use import SeriesUse
 from edge_gateway.store.window_kinds import number_windows
-from edge_gateway.store.window_table import Packed
 from edge_gateway.windows.merge import sums
 from edge_gateway.windows.reduce import Readings, rows_of_values
-from edge_gateway.windows.rows import WINDOW_ROW
 from tests.gateway.store.fleet import (
     DAY,
     MINUTE,
@@ -234,9 +232,8 @@ def test_huge_sums_are_exact_after_a_correction(store: Store) -> None:
     merge_all(store)
     (data,) = [checked(row[4], row[1], row[2]) for row in table(store, "window")]
     assert data is not None
-    tail: dict[int, Any] = {0: data[WINDOW_ROW.itemsize :]} if len(data) > WINDOW_ROW.itemsize else {}
-    window = Packed(np.frombuffer(data, WINDOW_ROW, 1), tail)
-    assert sums(window.rows, dict(enumerate(unpacked(window).tails.values()))).tolist() == [0.1]
+    window = WindowBlock.unpacked([data], WINDOW_ROW)
+    assert sums(window.rows, window.tails).tolist() == [0.1]
 
 
 class Sent:
@@ -246,7 +243,7 @@ class Sent:
         self.corrected: list[tuple[int, int, int, int]] = []
         self.too_late: list[tuple[int, int]] = []
 
-    def windows(self, tier: int, windows: Packed, at: int) -> None:
+    def windows(self, tier: int, windows: WindowBlock, at: int) -> None:
         self.corrected += [(tier, row["start"], row["count"], at) for row in windows.rows]
 
     def late(self, series: np.ndarray[Any, Any], readings: Readings, at: int, why: str) -> None:
@@ -270,7 +267,7 @@ class Job:
     def store(self, tier: int, *ts: int) -> None:
         """Store the windows of these times."""
         rows = rows_of_values(TIERS[tier].every, columns([(self.series, at, 1.0) for at in ts]))
-        self.job.windows.table.put(tier, packed(rows))
+        self.job.windows.table.put(tier, rows)
 
     def add(self, *ts: int, tiers: int, at: int = T0) -> None:
         many = len(ts)

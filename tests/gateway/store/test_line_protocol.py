@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edge_gateway.records.window_block import STATE_ROW, WindowBlock
 from edge_gateway.store.line_protocol import (
     field_text,
     prefix,
@@ -20,7 +21,6 @@ from edge_gateway.store.line_protocol import (
 )
 from edge_gateway.windows.merge import sums
 from edge_gateway.windows.reduce import Readings, rows_of_states, rows_of_values
-from edge_gateway.windows.rows import STATE_ROW, Block, by_position
 from tests.gateway.records.transitions import too_warm
 
 EVERY = 60_000
@@ -34,7 +34,7 @@ measured = st.lists(
 )
 
 
-def block_of(held: list[tuple[int, int, float, int]], p95: bool) -> Block:
+def block_of(held: list[tuple[int, int, float, int]], p95: bool) -> WindowBlock:
     series, ts, value, quality = zip(*held, strict=True) if held else ((), (), (), ())
     readings = Readings(
         np.array(series, np.int64),
@@ -73,16 +73,16 @@ def plain_line(before: str, row: np.void, total: float) -> str:
 def test_windows_are_what_a_plain_f_string_gives(held: list[tuple[int, int, float, int]], p95: bool) -> None:
     block = block_of(held, p95)
     befores = [f"sensor,device=d{series},metric=m" for series in block.rows["series"].tolist()]
-    totals = sums(block.rows, by_position(block)).tolist()
+    totals = sums(block.rows, block.tails).tolist()
     expected = "".join(map(plain_line, befores, block.rows, totals))
-    rendered = render_windows([before.encode() for before in befores], block.rows, block.tails)
+    rendered = render_windows([before.encode() for before in befores], block)
     assert rendered.decode() == expected
 
 
 def test_a_window_as_it_stands_in_the_schema() -> None:
     block = block_of([(0, 0, 1.0, 1000), (0, 5, 2.0, 500), (0, 7, -0.0, 0)], p95=False)
     labels = {"type": "freezer", "site": "berlin", "metric": "temperature", "device": "frz-00042"}
-    assert render_windows([prefix("sensor", labels)], block.rows) == (
+    assert render_windows([prefix("sensor", labels)], block) == (
         b"sensor,device=frz-00042,metric=temperature,site=berlin,type=freezer "
         b"count=3i,first=1.0,last=0.0,max=2.0,mean=1.0,min=0.0,quality=0.5,sum=3.0 %d\n" % T0
     )
@@ -90,14 +90,14 @@ def test_a_window_as_it_stands_in_the_schema() -> None:
 
 def test_a_sum_beyond_all_doubles_is_left_out_with_its_mean() -> None:
     block = block_of([(0, 0, 1.7e308, 1000), (0, 1, 1.7e308, 1000), (1, 0, 1.0, 1000)], p95=False)
-    first, second = render_windows([b"a", b"b"], block.rows, block.tails).splitlines()
+    first, second = render_windows([b"a", b"b"], block).splitlines()
     assert first == b"a count=2i,first=1.7e308,last=1.7e308,max=1.7e308,min=1.7e308,quality=1.0 %d" % T0
     assert b",p95=1.0," in second
 
 
 def test_no_rows_are_no_lines() -> None:
     block = block_of([], p95=False)
-    assert render_windows([], block.rows) == b""
+    assert render_windows([], block) == b""
     assert render_states([], np.empty(0, STATE_ROW), []) == b""
 
 

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 from msgspec import structs
 
-from edge_gateway.records.store_effects import Kind
+from edge_gateway.records.store_effects import Kind, StoreEffects
 from edge_gateway.store import outgoing_lines
 from edge_gateway.store.database import Store
+from edge_gateway.store.outbox import SinkBudget
 from tests.gateway.store.fleet import (
     DAY,
     MINUTE,
@@ -17,6 +18,7 @@ from tests.gateway.store.fleet import (
     closed,
     closed_states,
     late,
+    name,
     named,
     texts,
 )
@@ -87,7 +89,7 @@ def test_a_point_exactly_as_old_as_its_bucket_keeps_is_sent(store: Store) -> Non
 
 def test_readings_of_messages_that_are_not_known_are_sent_as_such_and_merged_nowhere(store: Store) -> None:
     store.apply([(1, [named(windows=(closed(0, [(1, T0, 1.0)]),), not_known=late([(1, T0, 5.0)], tiers=0))])])
-    sent, apart = lines(store)
+    sent, apart = sorted(lines(store), key=lambda line: line.startswith("sensor_late"))
     assert "sum=1.0" in sent
     assert apart.startswith("sensor_late,device=dev-1,")
     assert apart.endswith(f",why=unknown value=5.0 {T0}")
@@ -154,3 +156,80 @@ def test_more_prefixes_than_are_cached_are_rendered_again(
     found = [line.partition("device=")[2].partition(",")[0] for line in lines(store)]
     assert found == ["dev-0", "dev-1", "dev-1", "dev-2", "dev-0", "dev-1", "dev-2"]
     store.close()
+
+
+def many(*starts: int) -> StoreEffects:
+    """First windows of 100 series for each of these starts."""
+    windows = closed(0, [(series, start, 1.0) for start in starts for series in range(100)])
+    return replace(named(range(100), windows=(windows,)), at=max(starts))
+
+
+def test_of_a_block_only_what_its_bucket_keeps_is_sent(store: Store) -> None:
+    kept = SETTINGS.tiers[0].keep
+    store.apply([(1, [many(T0 - MINUTE, T0, T0 + kept)])])
+    assert store.facts().counters["points_beyond_retention"] == 100
+    assert [row[-3:-1] for row in table(store, "outbox")] == [(1, 100)]
+    assert len(table(store, "window")) == 300
+    assert {line.rsplit(" ", 1)[1] for line in lines(store)} == {str(T0), str(T0 + kept)}
+
+
+def test_a_block_whose_lines_may_be_more_than_a_request_carries_is_sent_as_lines(tmp_path: Path) -> None:
+    store = opened(tmp_path, replace(SETTINGS, forwarded=("where",)))
+    names = tuple(name(series, where="x" * 10_000) for series in range(100))
+    windows = closed(0, [(series, T0, 1.0) for series in range(100)])
+    store.apply([(1, [StoreEffects(T0, names, windows=(windows,))])])
+    assert [row[-3] for row in table(store, "outbox")] == [None, None], "two chunks"
+    assert len(lines(store)) == 100
+    store.close()
+
+
+def test_a_block_takes_nothing_of_the_budget_until_the_history_lets_it_go(tmp_path: Path) -> None:
+    store = opened(tmp_path, replace(SETTINGS, sinks=(SinkBudget("influx", 1, "drop_oldest"),)))
+    store.apply([(1, [many(T0)])])
+    waiting = store.facts().waiting["influx"]
+    assert (waiting.chunks, waiting.lines, waiting.bytes) == (1, 100, 0)
+    store.apply([(2, [StoreEffects(T0, cuts=(T0 + MINUTE,) * 3)])])
+    assert table(store, "window") == []
+    assert store.facts().waiting["influx"].chunks == 0
+    assert store.facts().counters["outbox_dropped_lines"] == 100
+    assert store._db.execute("SELECT (SELECT COUNT(*) FROM block), COUNT(*) FROM block_body").fetchone() == (
+        0,
+        0,
+    )
+    store.close()
+
+
+def test_a_sink_is_sent_what_the_history_does_not_have_any_more(store: Store) -> None:
+    store.apply([(1, [many(T0)])])
+    store.apply([(2, [StoreEffects(T0, cuts=(T0 + MINUTE,) * 3)])])
+    assert store.facts().waiting["influx"].bytes > 0
+    parcel = store.take("influx")
+    assert parcel is not None
+    assert parcel.lines == 100
+    store.done(parcel)
+    assert store._db.execute("SELECT (SELECT COUNT(*) FROM block), COUNT(*) FROM block_body").fetchone() == (
+        0,
+        0,
+    )
+    assert store.facts().waiting["influx"].bytes == 0
+
+
+def test_a_series_is_known_for_as_long_as_a_block_of_it_waits(store: Store) -> None:
+    store.apply([(1, [many(T0)])])
+    later = T0 + 40 * DAY
+    store.apply([(2, [StoreEffects(later, windows=(closed(0, [(0, later, 1.0)]),), cuts=(later,) * 3)])])
+    assert "series_forgotten" not in store.facts().counters
+    assert len(lines(store)) == 101
+    store.apply([(3, [StoreEffects(later, cuts=(later + 3_600_000,) * 3)])])
+    assert store.facts().counters["series_forgotten"] == 98, "all but the newest, and the one in use"
+
+
+def test_corrections_of_a_block_that_waits_come_behind_it(store: Store) -> None:
+    store.apply([(1, [many(T0)])])
+    store.apply([(2, [StoreEffects(T0, late=late([(5, T0 + 9, 3.0)], tiers=1))])])
+    while store.run_late():
+        pass
+    counts = [line.split("count=")[1].split("i")[0] for line in lines(store) if "dev-5," in line]
+    assert counts == ["1", "2"]
+    parcel = store.take("influx")
+    assert parcel is None

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from random import Random
 
 import pytest
 from msgspec import structs
@@ -160,9 +161,11 @@ def test_what_has_a_budget_of_its_own_does_not_count_as_history(tmp_path: Path) 
 
 def test_free_pages_do_not_count(tmp_path: Path) -> None:
     store = opened(tmp_path, replace(SETTINGS, sinks=()))
-    store.apply([(1, [named(windows=(closed(0, [(1, T0 + n * MINUTE, 1.0) for n in range(400)]),))])])
+    chance = Random(1)
+    readings = [(1, T0 + n * MINUTE, chance.random()) for n in range(4_000)]
+    store.apply([(1, [named(windows=(closed(0, readings),))])])
     before = used_bytes(store._db)
     assert before % 4096 == 0
-    store._retention.delete_before([T0 + 400 * MINUTE])
+    assert store._retention.delete_before([T0 + 4_000 * MINUTE]) == 4_000
     assert used_bytes(store._db) < before
     store.close()

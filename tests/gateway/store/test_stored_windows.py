@@ -7,7 +7,6 @@ import pytest
 
 from edge_gateway.records.store_effects import Kind
 from edge_gateway.store.coverage import NOTHING_HELD, Coverage
-from edge_gateway.store.packing import packed
 from edge_gateway.store.stored_windows import Merged, StoredWindows
 from edge_gateway.windows.reduce import rows_of_values
 from tests.gateway.store.fleet import MINUTE, T0, columns, named
@@ -28,7 +27,7 @@ def windows(tmp_path: Path) -> Iterator[StoredWindows]:
 
 
 def merge(windows: StoredWindows, kind: Kind, *starts: int, coverage: Coverage = LACKING) -> Merged:
-    rows = packed(rows_of_values(MINUTE, columns([(SERIES, start, 1.0) for start in starts])))
+    rows = rows_of_values(MINUTE, columns([(SERIES, start, 1.0) for start in starts]))
     return windows.merge(0, rows, kind, coverage)
 
 

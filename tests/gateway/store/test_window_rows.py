@@ -4,9 +4,9 @@ import math
 
 import numpy as np
 
+from edge_gateway.records.tail import Tail
+from edge_gateway.records.window_block import STATE_ROW, WINDOW_ROW
 from edge_gateway.store.window_rows import state_rows, window_rows
-from edge_gateway.windows.rows import STATE_ROW, WINDOW_ROW
-from edge_gateway.windows.tail import Tail
 
 NAMES = {7: {"device": "d1", "metric": "temp", "site": "hall", "type": "sensor"}}
 MINUTE = 60_000

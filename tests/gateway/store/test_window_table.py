@@ -8,11 +8,11 @@ import numpy as np
 from edge_gateway.records.store_effects import (
     StoreEffects,
 )
+from edge_gateway.records.window_block import WINDOW_ROW, WindowBlock
 from edge_gateway.store.database import Store
 from edge_gateway.store.row_checksum import checked
 from edge_gateway.store.schema import open_store
 from edge_gateway.store.window_table import WindowTable
-from edge_gateway.windows.rows import WINDOW_ROW
 from tests.gateway.store.fleet import (
     T0,
     closed,
@@ -60,7 +60,7 @@ def test_a_window_that_stands_twice_in_one_block_is_merged_with_itself(store: St
     one, other = closed(0, [(1, T0, 1.0)]), closed(0, [(1, T0 + 1, 5.0), (2, T0, 1.0)])
     both = replace(
         one,
-        rows=np.concatenate([one.rows, other.rows]),
+        block=WindowBlock.joined([one.block, other.block]),
         versions=np.concatenate([one.versions, other.versions]),
     )
     store.apply([(1, [named(windows=(both,))])])

@@ -9,12 +9,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from edge_gateway.columns.frame import Frame
+from edge_gateway.records.window_block import Rows
 from edge_gateway.windows.closed import Closed
 from edge_gateway.windows.coarse_tier import CoarseTiers
 from edge_gateway.windows.ever_closed import EverClosed
 from edge_gateway.windows.gaps import TimeGaps
 from edge_gateway.windows.merge import MergeBlocks, sums
-from edge_gateway.windows.rows import Rows
 from edge_gateway.windows.tiers import Tier
 
 T0 = 1_760_000_000_000 // 3_600_000 * 3_600_000
@@ -142,10 +142,11 @@ def windows_of(closed: Iterable[Closed], every_ms: Sequence[int]) -> dict[Window
     """Return closed windows in the plain form; no window may be closed twice."""
     found: dict[Window, Plain | PlainState] = {}
     for part in closed:
-        for tier, rows in part.numeric:
-            add_once(found, every_ms[tier], rows, plain_rows(rows, sums(rows, part.tails_of(tier)).tolist()))
-        for tier, rows in part.states:
-            add_once(found, every_ms[tier], rows, plain_state_rows(rows))
+        for tier, block, _ in part.numbers:
+            totals = sums(block.rows, block.tails).tolist()
+            add_once(found, every_ms[tier], block.rows, plain_rows(block.rows, totals))
+        for tier, block, _ in part.states:
+            add_once(found, every_ms[tier], block.rows, plain_state_rows(block.rows))
     return found
 
 

@@ -12,13 +12,13 @@ from msgspec import convert
 
 from edge_gateway.records.closings import Closings
 from edge_gateway.records.codec import pack, unpack
+from edge_gateway.records.window_block import WINDOW_ROW, WindowBlock, keys
 from edge_gateway.windows import base_tier, reading_log, reduce
 from edge_gateway.windows.closed import Closed
 from edge_gateway.windows.late import Late
-from edge_gateway.windows.merge import merge_blocks, pack_rows, unpack_row
+from edge_gateway.windows.merge import merge_blocks
 from edge_gateway.windows.open_windows import Windows
 from edge_gateway.windows.reduce import Readings, rows_of_values
-from edge_gateway.windows.rows import Block, by_position, keys
 from tests.gateway.windows.plain import (
     DOOR,
     T0,
@@ -145,13 +145,13 @@ class Run:
 
     def starts(self, tier: int) -> list[int]:
         """Return the starts of what closed in a tier, in s after T0, in the order it was given."""
-        rows = [part for closed in self.closed for part in closed.numeric if part.tier == tier]
+        rows = [part for closed in self.closed for part in closed.numbers if part.tier == tier]
         return [(start - T0) // 1000 for part in rows for start in part.rows["start"].tolist()]
 
     def numbers_counted(self) -> int:
         """Return how many numbers are in closed base rows, open, or were late."""
         late = sum(len(given.numbers) for given in self.given if isinstance(given, Late))
-        rows = (part.rows for closed in self.closed for part in closed.numeric if part.tier == 0)
+        rows = (part.rows for closed in self.closed for part in closed.numbers if part.tier == 0)
         return late + self.windows.open_readings + sum(int(part["count"].sum()) for part in rows)
 
 
@@ -159,12 +159,12 @@ Stored = dict[tuple[int, int, int], bytes]
 """(tier, series, start): packed row"""
 
 
-def merge_into(rows: Stored, tier: int, block: Block) -> None:
-    for key, data in zip(keys(block.rows), pack_rows(block.rows, by_position(block)), strict=True):
-        window, one = (tier, *key), unpack_row(data)
+def merge_into(rows: Stored, tier: int, block: WindowBlock) -> None:
+    for key, data in zip(keys(block.rows), block.packed(), strict=True):
+        window, one = (tier, *key), WindowBlock.unpacked([data], WINDOW_ROW)
         if window in rows:
-            one = merge_blocks(unpack_row(rows[window]), one)
-        (rows[window],) = pack_rows(one.rows, by_position(one))
+            one = merge_blocks(WindowBlock.unpacked([rows[window]], WINDOW_ROW), one)
+        (rows[window],) = one.packed()
 
 
 def stored(run: Run) -> Stored:
@@ -172,10 +172,9 @@ def stored(run: Run) -> Stored:
     rows: Stored = {}
     for part in run.given:
         if isinstance(part, Closed):
-            for tier, numeric in part.numeric:
-                named, tails = keys(numeric), part.tails_of(tier)
-                assert len(set(named)) == len(named)
-                merge_into(rows, tier, Block(numeric, {named[row]: tail for row, tail in tails.items()}))
+            for tier, block, _ in part.numbers:
+                assert len(set(keys(block.rows))) == len(block)
+                merge_into(rows, tier, block)
         else:
             for tier, every in enumerate(TIERS):
                 chosen = part.numbers.readings.rows(part.numbers.tiers >> tier & 1 == 1)

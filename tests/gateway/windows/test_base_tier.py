@@ -5,10 +5,10 @@ import pytest
 
 from edge_gateway.records.closings import ALL, BaseStep
 from edge_gateway.records.codec import pack, unpack
+from edge_gateway.records.window_block import NEVER
 from edge_gateway.windows import base_tier
 from edge_gateway.windows.base_tier import BaseTier, Piece
 from edge_gateway.windows.reading_log import Keyed
-from edge_gateway.windows.rows import NEVER
 from edge_gateway.windows.watermarks import Watermarks
 
 BASE = 16

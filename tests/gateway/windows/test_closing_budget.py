@@ -85,7 +85,7 @@ def test_texts_are_given_out_of_the_same_budget_behind_the_numbers() -> None:
     seen = []
     for budget in (CHEAPEST_WINDOW + 1, 1, 1, 1, 1):
         closed = run.windows.close(budget)
-        seen.append(([part.tier for part in closed.numeric], [part.tier for part in closed.states]))
+        seen.append(([part.tier for part in closed.numbers], [part.tier for part in closed.states]))
     assert seen == [([0, 1], [0]), ([2], []), ([], [1]), ([], [2]), ([], [])]
 
 
@@ -142,6 +142,6 @@ def test_weeks_of_messages_none_of_whose_values_is_good_close_nothing() -> None:
     nothing = np.empty(0, np.int64)
     bad = replace(frame, row=nothing, series=nothing, value=np.empty(0), quality=np.empty(0, np.uint16))
     added = run.windows.add(bad, listening_ms=0)
-    assert not added.closed.numeric
+    assert not added.closed.numbers
     assert not added.closed.states
     assert run.windows.open_readings == 0

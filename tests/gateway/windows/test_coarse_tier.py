@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from edge_gateway.records.codec import pack, unpack
+from edge_gateway.records.window_block import NEVER, WindowBlock, keys
 from edge_gateway.windows.closed import Harvest
 from edge_gateway.windows.coarse_tier import CoarseTier, CoarseTiers
 from edge_gateway.windows.ever_closed import EverClosed
 from edge_gateway.windows.gaps import TimeGaps
 from edge_gateway.windows.reduce import Readings, rows_of_states, rows_of_values
-from edge_gateway.windows.rows import NEVER, Block, keys
 from edge_gateway.windows.tiers import Emitted
 from tests.gateway.windows.plain import Fleet
 
@@ -26,7 +26,7 @@ def readings(*held: Held) -> Readings:
     return Readings(series, ts, value.astype(np.float64), np.full(len(held), 1000, np.uint16)).ordered()
 
 
-def block(*held: Held) -> Block:
+def block(*held: Held) -> WindowBlock:
     return rows_of_values(BASE, readings(*held))
 
 
@@ -152,7 +152,7 @@ def taken(from_: CoarseTiers, budget: int) -> tuple[list[tuple[int, int]], list[
     harvest = Harvest()
     from_.take(budget, harvest)
     closed = harvest.closed()
-    numbers, texts = ([(one.tier, len(one.rows)) for one in kind] for kind in (closed.numeric, closed.states))
+    numbers, texts = ([(one.tier, len(one.rows)) for one in kind] for kind in (closed.numbers, closed.states))
     return numbers, texts
 
 
@@ -166,7 +166,7 @@ def test_what_left_leaves_another_one_too() -> None:
     steps = fed.take(3, harvests[0])
     assert [(step.tier, step.live.tolist(), step.kept.tolist()) for step in steps] == [(0, [0, 1], [0])]
     follower.follow(steps, harvests[1])
-    left, again = ([rows.tobytes() for _, rows in one.closed().numeric] for one in harvests)
+    left, again = ([part.rows.tobytes() for part in one.closed().numbers] for one in harvests)
     assert left == again
     assert pack(fed.snapshot()) == pack(follower.snapshot())
     assert follower.open_windows == 1

@@ -7,8 +7,8 @@ import random
 import numpy as np
 import pytest
 
+from edge_gateway.records.window_block import NEVER
 from edge_gateway.windows.gaps import TimeGaps
-from edge_gateway.windows.rows import NEVER
 
 BASE, LATENESS, IDLE = 10, 5, 100
 

@@ -9,34 +9,32 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edge_gateway.records.sketch import Sketch
+from edge_gateway.records.tail import Tail
+from edge_gateway.records.window_block import WINDOW_ROW, Rows, WindowBlock, keys
 from edge_gateway.windows import merge
 from edge_gateway.windows.merge import (
     merge_blocks,
     merge_state_blocks,
     merge_state_rows,
     p95_of,
-    pack_rows,
     sums,
     united,
-    unpack_row,
 )
 from edge_gateway.windows.reduce import rows_of_states, rows_of_values
-from edge_gateway.windows.rows import WINDOW_ROW, Block, Rows, by_position, keys
-from edge_gateway.windows.sketch import Sketch
-from edge_gateway.windows.tail import Tail
 from tests.gateway.windows.drawn import ALL_P95, EVERY, columns, doors, readings
 from tests.gateway.windows.plain import DOOR, T0, PlainState, Reading, plain_state_rows
 
 
-def merged_by_key(parts: Sequence[Block]) -> dict[tuple[int, int], bytes]:
+def merged_by_key(parts: Sequence[WindowBlock]) -> dict[tuple[int, int], bytes]:
     """Merge packed rows one by one, as a store does."""
     stored: dict[tuple[int, int], bytes] = {}
     for part in parts:
-        for key, data in zip(keys(part.rows), pack_rows(part.rows, by_position(part)), strict=True):
-            block = unpack_row(data)
+        for key, data in zip(keys(part.rows), part.packed(), strict=True):
+            block = WindowBlock.unpacked([data], WINDOW_ROW)
             if key in stored:
-                block = merge_blocks(unpack_row(stored[key]), block)
-            (stored[key],) = pack_rows(block.rows, by_position(block))
+                block = merge_blocks(WindowBlock.unpacked([stored[key]], WINDOW_ROW), block)
+            (stored[key],) = block.packed()
     return stored
 
 
@@ -46,7 +44,7 @@ def test_rows_of_parts_merge_into_the_rows_of_all(parts: list[list[Reading]], ra
     whole = rows_of_values(EVERY, columns([reading for part in parts for reading in part]), ALL_P95)
     blocks = [rows_of_values(EVERY, columns(part), ALL_P95) for part in parts]
     random.shuffle(blocks)
-    expected = dict(zip(keys(whole.rows), pack_rows(whole.rows, by_position(whole)), strict=True))
+    expected = dict(zip(keys(whole.rows), whole.packed(), strict=True))
     assert merged_by_key(blocks) == expected
 
 
@@ -57,7 +55,7 @@ def row_of(*held: tuple[int, float], quality: int = 1000) -> Rows:
 
 def merged_rows(one: Rows, other: Rows) -> Rows:
     """The rows of two blocks without tails, merged."""
-    return merge_blocks(Block(one), Block(other)).rows
+    return merge_blocks(WindowBlock(one), WindowBlock(other)).rows
 
 
 def test_every_column_of_two_rows_merges() -> None:
@@ -109,7 +107,7 @@ def test_a_merged_row_keeps_the_series_of_the_first() -> None:
     other = rows_of_values(EVERY, columns([Reading(1, T0 + 1, 0, -1e300)]))
     merged = merge_blocks(one, other)
     assert keys(merged.rows) == [(0, T0)]
-    assert sums(merged.rows, by_position(merged)).tolist() == [2.0]
+    assert sums(merged.rows, merged.tails).tolist() == [2.0]
 
 
 def test_tails_merge_row_by_row_and_rows_without_one_stay_without() -> None:
@@ -120,16 +118,16 @@ def test_tails_merge_row_by_row_and_rows_without_one_stay_without() -> None:
         EVERY, columns([Reading(d, T0 + 1, 0, v) for d, v in enumerate((1.0, 1.0, huge, huge))])
     )
     merged = merge_blocks(one, other)
-    assert list(merged.tails) == [(3, T0), (6, T0), (9, T0)]
-    assert sums(merged.rows, by_position(merged)).tolist() == [2.0, huge, huge, 2 * huge]
+    assert list(merged.tails) == [1, 2, 3]
+    assert sums(merged.rows, merged.tails).tolist() == [2.0, huge, huge, 2 * huge]
 
 
 def test_what_two_sums_of_limbs_cannot_hold_together_goes_to_a_tail() -> None:
     held = rows_of_values(EVERY, columns([Reading(0, T0, 0, 2.0**31 - 1)] * 16_000))
     merged = merge_blocks(held, held)
     assert not held.tails
-    assert list(merged.tails) == [(0, T0)]
-    assert sums(merged.rows, by_position(merged)).tolist() == [32_000 * (2.0**31 - 1)]
+    assert list(merged.tails) == [0]
+    assert sums(merged.rows, merged.tails).tolist() == [32_000 * (2.0**31 - 1)]
 
 
 def test_a_p95_is_clamped_to_what_was_measured_and_needs_a_sketch() -> None:
@@ -137,19 +135,6 @@ def test_a_p95_is_clamped_to_what_was_measured_and_needs_a_sketch() -> None:
     found = [p95_of(Tail(0, Sketch.of(np.array([value]))), row) for value in (1.0, 3.0, 5.0)]
     assert found == [2.0, 3.0, 4.0]
     assert math.isnan(p95_of(Tail(7), row))
-
-
-def test_bytes_of_a_row_are_the_row_and_then_its_tail() -> None:
-    block = rows_of_values(EVERY, columns([Reading(0, T0, 0, 1.0), Reading(1, T0, 0, 1e300)]))
-    plain, tailed = pack_rows(block.rows, by_position(block))
-    assert plain == block.rows[:1].tobytes()
-    assert tailed == block.rows[1:].tobytes() + block.tails[3, T0].pack()
-    assert (unpack_row(plain).tails, unpack_row(tailed).tails) == ({}, block.tails)
-    assert unpack_row(tailed).rows.tobytes() == block.rows[1:].tobytes()
-    assert pack_rows(block.rows[:1]) == [plain]
-    assert pack_rows(block.rows[:0]) == []
-    with pytest.raises(ValueError, match="buffer"):
-        unpack_row(plain[:-1])
 
 
 Texts = list[tuple[int, int]]
@@ -204,18 +189,17 @@ def test_blocks_unite_into_one_row_a_window(parts: list[list[Reading]]) -> None:
     whole = rows_of_values(EVERY, columns([reading for part in parts for reading in part]), ALL_P95)
     united_rows = united([rows_of_values(EVERY, columns(part), ALL_P95) for part in parts], merge_blocks)
     order = np.lexsort((united_rows.rows["start"], united_rows.rows["series"]))
-    assert united_rows.rows[order].tobytes() == whole.rows.tobytes()
-    assert united_rows.tails == whole.tails
+    assert united_rows.take(order).packed() == whole.packed()
 
 
-def block_of(*held: tuple[int, int, float]) -> Block:
+def block_of(*held: tuple[int, int, float]) -> WindowBlock:
     """A block of readings (series, ms after T0, value) with the windows in this order."""
     series, at, value = zip(*held, strict=True)
     readings = columns([Reading(0, T0 + one, 0, number) for one, number in zip(at, value, strict=True)])
     readings.series[:] = series
     block = rows_of_values(EVERY, readings)
     order = [keys(block.rows).index((number, T0 + one - one % EVERY)) for number, one, _ in held]
-    return Block(block.rows[order], block.tails)
+    return block.take(np.array(order))
 
 
 def test_a_block_alone_is_itself() -> None:
@@ -226,7 +210,7 @@ def test_a_block_alone_is_itself() -> None:
 def test_blocks_without_a_window_in_common_are_put_one_behind_the_other() -> None:
     found = united([block_of((4, 0, 1e300), (2, 0, 1.0)), block_of((3, 0, -1e300))], merge_blocks)
     assert keys(found.rows) == [(4, T0), (2, T0), (3, T0)]
-    assert sums(found.rows, by_position(found)).tolist() == [1e300, 1.0, -1e300]
+    assert sums(found.rows, found.tails).tolist() == [1e300, 1.0, -1e300]
 
 
 def test_blocks_with_a_window_in_common_are_in_order_of_series_and_start() -> None:
@@ -238,14 +222,14 @@ def test_blocks_with_a_window_in_common_are_in_order_of_series_and_start() -> No
     found = united(blocks, merge_blocks)
     assert keys(found.rows) == [(2, T0), (3, T0), (4, T0), (4, T0 + EVERY)]
     assert found.rows["count"].tolist() == [1, 1, 1, 3]
-    assert sums(found.rows, by_position(found)).tolist() == [1.0, -1e300, 1e300, 9.0]
+    assert sums(found.rows, found.tails).tolist() == [1.0, -1e300, 1e300, 9.0]
 
 
 def test_the_tails_of_a_window_in_several_blocks_become_one_or_none() -> None:
     blocks = [block_of((0, 0, 1e300), (1, 0, 1e300)), block_of((0, 1, -1e300), (1, 1, 1e300))]
     found = united(blocks, merge_blocks)
-    assert list(found.tails) == [(1, T0)]
-    assert sums(found.rows, by_position(found)).tolist() == [0.0, 2e300]
+    assert list(found.tails) == [1]
+    assert sums(found.rows, found.tails).tolist() == [0.0, 2e300]
 
 
 def test_windows_that_are_taken_for_one_another_by_their_hash_stay_apart(
@@ -254,4 +238,4 @@ def test_windows_that_are_taken_for_one_another_by_their_hash_stay_apart(
     monkeypatch.setattr(merge, "_SPREAD", 0)
     found = united([block_of((0, 0, 1.0), (1, 0, 1e300)), block_of((2, 0, 1.0))], merge_blocks)
     assert keys(found.rows) == [(0, T0), (1, T0), (2, T0)]
-    assert sums(found.rows, by_position(found)).tolist() == [1.0, 1e300, 1.0]
+    assert sums(found.rows, found.tails).tolist() == [1.0, 1e300, 1.0]

@@ -15,7 +15,7 @@ def test_a_p95_is_only_where_it_is_asked_for_and_in_every_tier() -> None:
     found = {
         (part.tier, series, start): p95
         for closed in run.closed
-        for part in closed.numeric
+        for part in closed.numbers
         for series, start, p95 in part.rows[["series", "start", "p95"]].tolist()
     }
     assert all(math.isnan(p95) for (_, series, _), p95 in found.items() if series == 0)
@@ -31,7 +31,7 @@ def p95_of_next(windows: Windows, second: int) -> dict[int, float | None]:
         Reading(device, T0 + second * 1000, metric, 1.0) for device in range(devices) for metric in (0, 1)
     ]
     windows.add(frame_of(held), listening_ms=0)
-    ((_, rows), *_) = windows.drain().numeric
+    rows = windows.drain().numbers[0].rows
     return {
         series: None if math.isnan(p95) else p95
         for series, p95 in zip(rows["series"].tolist(), rows["p95"].tolist(), strict=True)

@@ -9,19 +9,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edge_gateway.records.sketch import Sketch
+from edge_gateway.records.window_block import STATE_ROW, WINDOW_ROW, WindowBlock, keys
 from edge_gateway.windows import reduce
 from edge_gateway.windows.merge import sums
 from edge_gateway.windows.reduce import Readings, rows_of_states, rows_of_values
-from edge_gateway.windows.rows import STATE_ROW, WINDOW_ROW, Block, by_position, keys
-from edge_gateway.windows.sketch import Sketch
 from tests.gateway.windows.drawn import ALL_P95, EVERY, columns, doors, readings
 from tests.gateway.windows.plain import DOOR, T0, Plain, Reading, plain_rows, plain_state_rows, plain_windows
 
 NO_READINGS = columns([])
 
 
-def plain_of(block: Block) -> dict[tuple[int, int], Plain]:
-    totals = sums(block.rows, by_position(block)).tolist()
+def plain_of(block: WindowBlock) -> dict[tuple[int, int], Plain]:
+    totals = sums(block.rows, block.tails).tolist()
     return dict(zip(keys(block.rows), plain_rows(block.rows, totals), strict=True))
 
 
@@ -81,7 +81,7 @@ def test_a_window_of_any_number_of_readings_is_one_row(count: int) -> None:
     assert keys(block.rows) == [(7, T0)]
     assert sums(block.rows).tolist() == [math.fsum(value.tolist())]
     assert block.rows["quality"].tolist() == [900 * count]
-    assert block.tails[7, T0].sketch == Sketch.of(value)
+    assert block.tails[0].sketch == Sketch.of(value)
     states = rows_of_states(EVERY, Readings(column, ts, doors.astype(np.float64), np.zeros(count, np.uint16)))
     assert (states.rows["changes"] >= (count - 1) // 1000).all()
     assert len(states.rows) == 1
@@ -90,7 +90,7 @@ def test_a_window_of_any_number_of_readings_is_one_row(count: int) -> None:
 def test_the_largest_values_of_one_piece_do_not_overflow() -> None:
     largest = 2.0**31 - 2.0**-20
     block = rows_of_values(1 << 20, temperatures(*[largest] * 40_000))
-    assert sums(block.rows, by_position(block)).tolist() == [math.fsum([largest] * 40_000)]
+    assert sums(block.rows, block.tails).tolist() == [math.fsum([largest] * 40_000)]
 
 
 def test_no_readings_give_no_rows() -> None:
@@ -137,9 +137,9 @@ def test_a_sum_beyond_the_limbs_has_a_tail_at_its_own_window_and_no_p95() -> Non
     held = [Reading(0, T0, 0, 1.0), Reading(0, T0 + EVERY, 0, 1e300), Reading(0, T0 + EVERY + 1, 0, 1e300)]
     held += [Reading(1, T0, 0, -3e9)]
     block = rows_of_values(EVERY, columns(held))
-    assert list(block.tails) == [(0, T0 + EVERY), (3, T0)]
+    assert [keys(block.rows)[place] for place in block.tails] == [(0, T0 + EVERY), (3, T0)]
     assert all(tail.sketch is None for tail in block.tails.values())
-    assert sums(block.rows, by_position(block)).tolist() == [1.0, 2e300, -3e9]
+    assert sums(block.rows, block.tails).tolist() == [1.0, 2e300, -3e9]
     assert np.isnan(block.rows["p95"]).all()
 
 
@@ -160,7 +160,7 @@ def test_a_p95_is_given_to_the_series_that_ask_for_it_and_to_none_beyond_the_end
     ):
         block = rows_of_values(EVERY, held, np.array(wanted, np.bool_))
         assert [None if math.isnan(p95) else p95 for p95 in block.rows["p95"].tolist()] == found
-        assert list(block.tails) == [(series, T0) for series, p95 in enumerate(found) if p95]
+        assert list(block.tails) == [series for series, p95 in enumerate(found) if p95]
 
 
 def test_a_p95_is_never_outside_of_what_was_measured() -> None:

@@ -3,9 +3,9 @@
 import numpy as np
 
 from edge_gateway.records.codec import pack, unpack
+from edge_gateway.records.window_block import WINDOW_ROW, WindowBlock, keys
 from edge_gateway.windows.merge import merge_blocks, united
 from edge_gateway.windows.reduce import Readings, rows_of_values
-from edge_gateway.windows.rows import WINDOW_ROW, Block, keys
 from edge_gateway.windows.tiers import Emitted, Tier
 from tests.gateway.windows.plain import plain_tier
 
@@ -13,7 +13,7 @@ EVERY = 10_000
 P95 = np.array([True, False, False])
 
 
-def block(*held: tuple[int, int, float], every: int = 1_000) -> Block:
+def block(*held: tuple[int, int, float], every: int = 1_000) -> WindowBlock:
     series, ts, value = (np.array(column) for column in zip(*held, strict=True))
     readings = Readings(series, ts, value.astype(np.float64), np.full(len(held), 1000, np.uint16))
     return rows_of_values(every, readings, P95)
@@ -33,10 +33,10 @@ def take(from_: Tier, budget: int) -> list[Emitted]:
     return from_.take(from_.over(budget))
 
 
-def same(one: list[Emitted], other: Block) -> bool:
+def same(one: list[Emitted], other: WindowBlock) -> bool:
     found = united([part.block for part in one], merge_blocks)
-    rows = found.rows[np.argsort(found.rows["series"])]
-    return rows.tobytes() == other.rows.tobytes() and found.tails == other.tails
+    found = found.take(np.argsort(found.rows["series"]))
+    return found.packed() == other.packed()
 
 
 def test_rows_of_a_window_merge_with_their_tails() -> None:

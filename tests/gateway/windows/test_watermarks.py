@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from edge_gateway.records.codec import pack, unpack
-from edge_gateway.windows.rows import NEVER
+from edge_gateway.records.window_block import NEVER
 from edge_gateway.windows.watermarks import FOREVER, Watermarks
 
 

@@ -15,12 +15,13 @@ from typing import Any
 import numpy as np
 
 from edge_gateway.journal.spool import STORE
+from edge_gateway.records.window_block import STATE_ROW, WINDOW_ROW
 from edge_gateway.recovery.startup import INFLUX
-from edge_gateway.windows.rows import STATE_ROW, WINDOW_ROW
 from tests.proofs.ground.inside import Inside
 from tests.proofs.hostile.inside import SECTIONS, PairedGateways
 from tests.proofs.proof import Findings, Setting
 from tests.servers.influx import Influx
+from tests.stored_rows import named_rows
 
 FORWARDED = ("region", "zone")
 TEN_YEARS_S = 315_360_000
@@ -88,9 +89,7 @@ Stored = Iterator[tuple[int, int, list[str], dict[str, Any]]]
 
 def _windows(db: sqlite3.Connection) -> Stored:
     """Yield tier, start, labels and fields of the windows of numbers in the store."""
-    for tier, start, data, *names, tags in db.execute(
-        "SELECT tier, start, row, device, metric, site, type, tags FROM window JOIN series ON id = series"
-    ):
+    for tier, start, _, data, *names, tags in named_rows(db, "window"):
         row = np.frombuffer(data[: WINDOW_ROW.itemsize], WINDOW_ROW)[0]
         told = json.loads(tags)
         yield (
@@ -104,9 +103,7 @@ def _windows(db: sqlite3.Connection) -> Stored:
 def _states(db: sqlite3.Connection) -> Stored:
     """Yield tier, start, labels and fields of the windows of states in the store."""
     texts: dict[int, str] = dict(db.execute("SELECT id, text FROM text"))
-    for tier, start, data, *names, tags in db.execute(
-        "SELECT tier, start, row, device, metric, site, type, tags FROM state_window JOIN series ON id = series"
-    ):
+    for tier, start, _, data, *names, tags in named_rows(db, "state_window"):
         row = np.frombuffer(data[: STATE_ROW.itemsize], STATE_ROW)[0]
         told = json.loads(tags)
         fields = {"last": text_as_sent(texts[int(row["last"])]), "changes": int(row["changes"])}

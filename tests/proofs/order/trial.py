@@ -21,13 +21,14 @@ import numpy as np
 from edge_gateway.fold.effects import Effects
 from edge_gateway.journal.spool import STORE
 from edge_gateway.records.inputs import Moment
+from edge_gateway.records.window_block import STATE_ROW, WINDOW_ROW
 from edge_gateway.windows.merge import sums
-from edge_gateway.windows.rows import STATE_ROW, WINDOW_ROW
 from tests.gateway.fleet.imbalance import imbalance
 from tests.proofs.ground.inside import Inside, configuration
 from tests.proofs.order.histories import HOUR, SITE, START, Arrival, History, Reading
 from tests.proofs.order.oracle import Oracle, OracleSettings, WindowId
 from tests.proofs.proof import Findings
+from tests.stored_rows import named_rows
 
 KEEP = HOUR
 EVERY = (2_000, 6_000, 18_000)
@@ -284,19 +285,14 @@ def _difference(wanted: list[Any], found: list[Any]) -> tuple[list[Any], list[An
 def stored_windows(place: Path) -> Iterator[tuple[WindowId, tuple[str, str], int, tuple[Any, ...]]]:
     """Yield (window, (type, tag), revision, facts) of every window in the store, those of states included."""
     db = sqlite3.connect(place / STORE)
-    columns = "SELECT tier, start, revision, row, device, metric, type, tags FROM"
-    for tier, start, revision, data, device, metric, kind, tags in db.execute(
-        f"{columns} window JOIN series ON id = series"
-    ):
+    for tier, start, revision, data, device, metric, _, kind, tags in named_rows(db, "window"):
         row = np.frombuffer(data[: WINDOW_ROW.itemsize], WINDOW_ROW)
         ends = tuple(float(row[0][name]) for name in ("min", "max", "first", "last"))
         labels = (kind, json.loads(tags)["line"])
         facts = (int(row[0]["count"]), float(sums(row)[0]), *ends)
         yield WindowId(device, metric, EVERY[tier], start), labels, revision, facts
     texts: dict[int, str] = dict(db.execute("SELECT id, text FROM text"))
-    for tier, start, revision, data, device, metric, kind, tags in db.execute(
-        f"{columns} state_window JOIN series ON id = series"
-    ):
+    for tier, start, revision, data, device, metric, _, kind, tags in named_rows(db, "state_window"):
         row = np.frombuffer(data[: STATE_ROW.itemsize], STATE_ROW)[0]
         labels = (kind, json.loads(tags)["line"])
         yield (

@@ -25,20 +25,19 @@ from edge_gateway.records import codec
 from edge_gateway.records.closings import Closings
 from edge_gateway.records.inputs import Batch, Input
 from edge_gateway.records.store_effects import effects_from_tree
+from edge_gateway.records.window_block import WINDOW_ROW
 from edge_gateway.recovery.settings import fold_settings
 from edge_gateway.recovery.startup import ALWAYS, open_store
 from edge_gateway.recovery.state import State
 from edge_gateway.store.database import Store
 from edge_gateway.store.schema import connect_reader
-from edge_gateway.windows.rows import WINDOW_ROW
 from tests.proofs.power.disk_model import Disk
 from tests.proofs.power.disk_trace import Step
+from tests.stored_rows import stored_rows
 
 TABLES: Final = {
     "series": "SELECT * FROM series ORDER BY id",
     "text": "SELECT * FROM text ORDER BY id",
-    "window": "SELECT tier, start, series, row FROM window ORDER BY tier, start, series",
-    "state_window": "SELECT tier, start, series, row FROM state_window ORDER BY tier, start, series",
     "late": "SELECT * FROM late",
     "late_state": "SELECT * FROM late_state",
     "alert": "SELECT * FROM alert ORDER BY id",
@@ -49,7 +48,6 @@ TABLES: Final = {
 }
 """Tables that depend on the records alone. Revisions and the outbox also depend on when late readings were merged and
 on what the database had accepted; their result is compared as points."""
-BASE_WINDOWS: Final = "SELECT row FROM window WHERE tier=0"
 ALERT_STEPS: Final = "SELECT alert || ' ' || state || ' ' || at FROM alert"
 OWN: Final = b"gateway,"
 """The prefix of lines about the gateway itself, which no record causes."""
@@ -173,7 +171,11 @@ def read_store(place: Path, points: Points) -> Stored:
     """Return what the store in a spool holds."""
     with closing(connect_reader(place / spool.STORE)) as db:
         tables = {name: _digest(db.execute(select)) for name, select in TABLES.items()}
-        rows = b"".join(row[: WINDOW_ROW.itemsize] for (row,) in db.execute(BASE_WINDOWS))
+        for kind in ("window", "state_window"):
+            found = [(*row[:3], row[4]) for row in stored_rows(db, kind)]
+            tables[kind] = _digest(found)
+        base = [row[4] for row in stored_rows(db, "window") if row[0] == 0]
+        rows = b"".join(row[: WINDOW_ROW.itemsize] for row in base)
         steps = frozenset(row[0] for row in db.execute(ALERT_STEPS))
     windows = np.frombuffer(rows, WINDOW_ROW)
     return Stored(tables, points.sum, int(windows["count"].sum()), len(windows), steps)

@@ -190,7 +190,7 @@ async def test_no_value_of_a_device_makes_a_conflict_of_types_for_others(influx:
         for number, value in enumerate(VALUES):
             window = closed(0, [(0, start, value), (0, start + 1, value)])
             before = prefix("sensor", {"device": f"d{number}", "metric": "m", "site": "s"})
-            rows = render_windows([before], window.rows) + render_late(
+            rows = render_windows([before], window.block) + render_late(
                 prefix("sensor_late", {"device": f"d{number}"}), value, start
             )
             assert (await writer.write(bucket, rows)).status == 204, value

@@ -9,6 +9,7 @@ import pytest
 from edge_gateway.store.salvage.damaged_file import DamagedStore
 from edge_gateway.store.salvage.sound_rows import (
     ALERT,
+    BLOCK,
     COMMAND,
     EARLIER,
     LATE,
@@ -24,11 +25,13 @@ from edge_gateway.store.salvage.sound_rows import (
     sound,
 )
 from edge_gateway.store.salvage.stages import NAMES, STAGES
-from tests.gateway.store.fleet import T0, closed, late, late_states, named
+from tests.gateway.store.fleet import MINUTE, T0, closed, late, late_states, named
 from tests.gateway.store.salvage.test_stages import stopped
 from tests.gateway.store.stored import opened, rich
 
 ALL = (*NAMES, *STAGES, LATE, LATE_STATE)
+MANY = [(series, T0 + minute * MINUTE, 1.0) for series in range(5) for minute in range(20)]
+"""Enough for a block."""
 KNOWN = Known(range(1, 6), range(1, 3), 3, {"influx"}, {"telemetry", "telemetry_10m"})
 
 Found = dict[str, tuple[Any, ...]]
@@ -40,7 +43,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Found:
     store = opened(tmp_path_factory.mktemp("store"))
     states = late_states([(4, T0, 1.0)])
     store.apply(
-        [(1, [rich(1), named(late=late([(1, T0, 1.0)]), late_states=states, windows=(closed(0, []),))])]
+        [(1, [rich(1), named(late=late([(1, T0, 1.0)]), late_states=states, windows=(closed(0, MANY),))])]
     )
     source = DamagedStore(stopped(store))
     rows = {kept.table.name: source.piece(kept.table, None).rows[0] for kept in ALL}
@@ -86,6 +89,15 @@ CHANGES: list[tuple[SalvagedTable, str, Any]] = [
     (COMMAND, "n", b"x"),
     (COMMAND, "args", b"[]"),
     (QUARANTINE, "size", 0),
+    (BLOCK, "kind", b"other"),
+    (BLOCK, "kind", b"state_window"),
+    (BLOCK, "tier", 3),
+    (BLOCK, "tier", -1),
+    (BLOCK, "first_start", T0 - 1),
+    (BLOCK, "last_start", T0),
+    (BLOCK, "keys", b"short"),
+    (BLOCK, "body", None),
+    (OUTBOX, "block", 1),
     (OUTBOX, "sink", b"other"),
     (OUTBOX, "bucket", b"other"),
     (OUTBOX, "size", 1),

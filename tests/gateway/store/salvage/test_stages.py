@@ -11,14 +11,12 @@ import pytest
 from msgspec import structs
 
 from edge_gateway.records.store_effects import Kind, StoreEffects
+from edge_gateway.records.window_block import WINDOW_ROW
 from edge_gateway.store.database import Store
 from edge_gateway.store.rebuild import Derived
 from edge_gateway.store.row_checksum import checked
-from edge_gateway.store.salvage.sound_rows import (
-    EARLIER,
-)
+from edge_gateway.store.salvage.sound_rows import EARLIER
 from edge_gateway.store.salvage.stages import STAGES
-from edge_gateway.windows.rows import WINDOW_ROW
 from tests.gateway.store.fleet import DAY, MINUTE, T0, closed, late, named
 from tests.gateway.store.stored import ALERT, everything, lines, opened, rich, table
 
@@ -27,6 +25,9 @@ RECORDS = 60
 AT = T0 + 1_000 * MINUTE
 
 Damage = Callable[[bytearray], None]
+
+
+AS_ROWS_AND_IN_BLOCKS = pytest.mark.parametrize("at_once", [1, 30])
 
 
 def effects(number: int) -> StoreEffects:
@@ -44,9 +45,12 @@ def effects(number: int) -> StoreEffects:
     )
 
 
-def made(directory: Path, records: int = RECORDS) -> Store:
+def made(directory: Path, records: int = RECORDS, *, at_once: int = 1) -> Store:
+    """A store; `at_once` records in a transaction: 2 and more make blocks of their base windows."""
     store = opened(directory)
-    store.apply([(number, [effects(number)]) for number in range(1, records + 1)])
+    whole = [(number, [effects(number)]) for number in range(1, records + 1)]
+    for first in range(0, records, at_once):
+        store.apply(whole[first : first + at_once])
     while store.run_late():
         pass
     return store
@@ -103,14 +107,17 @@ def rows(store: Store, name: str) -> set[tuple[object, ...]]:
     return {(row[0] % EARLIER, *row[1:]) if name in moved else row for row in table(store, name)}
 
 
-def test_everything_is_brought_back_where_one_index_is_lost(tmp_path: Path) -> None:
-    before = made(tmp_path)
-    old = everything(before)
+@AS_ROWS_AND_IN_BLOCKS
+def test_everything_is_brought_back_where_one_index_is_lost(tmp_path: Path, at_once: int) -> None:
+    before = made(tmp_path, at_once=at_once)
+    old, waiting = everything(before), lines(opened_copy(before, tmp_path / "copy"))
     corrupt(stopped(before), zero(*pages_of(before.path, "outbox_sink")))
     new = salvaged(tmp_path)
     assert new.opened.set_aside == f"store.sqlite.corrupt-{AT}"
-    for name in ("series", "number", "text", "code", "window", "state_window", "outbox"):
+    for name in ("series", "number", "text", "code", "window", "state_window"):
         assert table(new, name) == old[name], name
+    assert [row[:2] for row in table(new, "outbox")] == [row[:2] for row in old["outbox"]]
+    assert lines(new) == waiting
     for name in ("alert", "quarantine", "event"):
         assert rows(new, name) == set(old[name]), name
     assert (new.applied, new.floor) == (RECORDS, T0), "nothing is lost, so nothing is known less"
@@ -130,10 +137,11 @@ def test_what_is_behind_a_lost_page_and_before_it_is_brought_back(tmp_path: Path
     assert new.facts().counters["salvage_unreadable"]
 
 
+@AS_ROWS_AND_IN_BLOCKS
 @pytest.mark.parametrize("seed", range(12))
-def test_no_damage_makes_a_wrong_row_or_a_wrong_line(tmp_path: Path, seed: int) -> None:
+def test_no_damage_makes_a_wrong_row_or_a_wrong_line(tmp_path: Path, seed: int, at_once: int) -> None:
     chance = random.Random(seed)
-    before = made(tmp_path)
+    before = made(tmp_path, at_once=at_once)
     old = everything(before)
     sent = set(lines(opened_copy(before, tmp_path / "copy")))
     stopped(before)
@@ -169,8 +177,9 @@ def opened_copy(store: Store, directory: Path) -> Store:
     return opened(directory)
 
 
-def test_a_lost_first_page_is_replaced_by_that_of_a_new_store(tmp_path: Path) -> None:
-    before = made(tmp_path)
+@AS_ROWS_AND_IN_BLOCKS
+def test_a_lost_first_page_is_replaced_by_that_of_a_new_store(tmp_path: Path, at_once: int) -> None:
+    before = made(tmp_path, at_once=at_once)
     old = set(table(before, "window"))
     corrupt(stopped(before), zero(1))
     new = salvaged(tmp_path)
@@ -179,8 +188,11 @@ def test_a_lost_first_page_is_replaced_by_that_of_a_new_store(tmp_path: Path) ->
     assert (tmp_path / f"store.sqlite.corrupt-{AT}.page1").read_bytes() == bytes(PAGE)
 
 
-def test_without_its_number_a_store_takes_everything_from_the_journal_once(tmp_path: Path) -> None:
-    before = made(tmp_path)
+@AS_ROWS_AND_IN_BLOCKS
+def test_without_its_number_a_store_takes_everything_from_the_journal_once(
+    tmp_path: Path, at_once: int
+) -> None:
+    before = made(tmp_path, at_once=at_once)
     old = everything(before)
     corrupt(stopped(before), zero(*pages_of(before.path, "meta")))
     new = salvaged(tmp_path, first=RECORDS - 20, last=RECORDS + 1)
@@ -246,8 +258,11 @@ def test_the_floor_of_a_clock_years_ahead_is_corrected_before_or_after_the_salva
     assert new.floor == AT + 4_000
 
 
-def test_late_readings_wait_until_the_windows_are_back_and_sinks_until_the_lines_are(tmp_path: Path) -> None:
-    before = made(tmp_path)
+@AS_ROWS_AND_IN_BLOCKS
+def test_late_readings_wait_until_the_windows_are_back_and_sinks_until_the_lines_are(
+    tmp_path: Path, at_once: int
+) -> None:
+    before = made(tmp_path, at_once=at_once)
     before.apply([(RECORDS + 1, [StoreEffects(AT, late=late([(1, T0 + MINUTE + 5, 50.0)], tiers=1))])])
     old = table(before, "outbox")
     corrupt(stopped(before), zero(*pages_of(before.path, "alert_at")))
@@ -264,9 +279,10 @@ def test_late_readings_wait_until_the_windows_are_back_and_sinks_until_the_lines
     assert any("count=2i" in line and "dev-1," in line for line in lines(new))
 
 
-def test_a_kill_in_the_middle_loses_nothing_of_it(tmp_path: Path) -> None:
-    before = made(tmp_path)
-    old = everything(before)
+@AS_ROWS_AND_IN_BLOCKS
+def test_a_kill_in_the_middle_loses_nothing_of_it(tmp_path: Path, at_once: int) -> None:
+    before = made(tmp_path, at_once=at_once)
+    old, waiting = everything(before), lines(opened_copy(before, tmp_path / "copy"))
     corrupt(stopped(before), zero(*pages_of(before.path, "outbox_rank")))
     for step in range(2 * len(STAGES)):
         store = opened(tmp_path, floor=AT, at=AT + step, records=journal(0, -1))
@@ -277,7 +293,7 @@ def test_a_kill_in_the_middle_loses_nothing_of_it(tmp_path: Path) -> None:
         new.salvage()
     assert len([path for path in tmp_path.glob("store.sqlite.corrupt-*") if path.name[-1].isdigit()]) == 1
     assert table(new, "window") == old["window"]
-    assert table(new, "outbox") == old["outbox"]
+    assert lines(new) == waiting
     assert rows(new, "alert") == set(old["alert"])
 
 
@@ -364,9 +380,10 @@ def test_a_late_reading_is_not_merged_again_into_windows_that_the_journal_gave_w
     store.close()
 
 
-def test_a_window_that_closes_again_before_it_is_salvaged_is_sent_apart(tmp_path: Path) -> None:
+@AS_ROWS_AND_IN_BLOCKS
+def test_a_window_that_closes_again_before_it_is_salvaged_is_sent_apart(tmp_path: Path, at_once: int) -> None:
     """As a new one it would keep the salvaged one out, and its point would lose readings."""
-    stopped(made(tmp_path))
+    stopped(made(tmp_path, at_once=at_once))
     new = opened(tmp_path, floor=AT, at=AT, records=journal(RECORDS + 1, RECORDS), damage="as found in use")
     again = closed(0, [(1, T0 + MINUTE, 9.0)], kind=Kind.AGAIN)
     new.apply([(RECORDS + 1, [named(range(40), windows=(again,))])])

@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 
-from edge_gateway.windows.sketch import Sketch
+from edge_gateway.records.sketch import Sketch
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge_gateway.windows.sketch import EXACT, MOST_BUCKETS, Sketch, buckets_of, middle, rank95
+from edge_gateway.records.sketch import EXACT, MOST_BUCKETS, Sketch, buckets_of, middle, rank95
 
 values = st.floats(allow_nan=False, allow_infinity=False, allow_subnormal=True)
 many = st.lists(st.floats(-1e6, 1e6) | st.sampled_from([0.0, 1.0, -1.0]), min_size=EXACT + 1, max_size=200)

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_gateway.windows.sketch import Sketch
-from edge_gateway.windows.tail import NO_TAIL, Tail
+from edge_gateway.records.sketch import Sketch
+from edge_gateway.records.tail import NO_TAIL, Tail
 
 SKETCH = Sketch.of(np.array([1.0, 2.0]))
 
