@@ -20,11 +20,13 @@ from edge_gateway.fleet.arrivals.boot_mark import (
 )
 from edge_gateway.fleet.arrivals.sequences import Sequences
 from edge_gateway.fleet.timestamps import NO_TIME
-from tests.gateway.fleet.arrivals.plain_sequences import PlainSequences
+from tests.gateway.fleet.arrivals.plain_sequences import BEFORE_ALL, PlainSequences
 from tests.gateway.fleet.states import packed, unpacked
 
 Message = tuple[int, int, int, int]
 LARGEST = 2**63 - 1
+IN_PLAIN_WORDS = {NEW: "new", DUPLICATE: "duplicate", CONFLICT: "conflict", NOT_KNOWN: "not known"}
+PLAIN_PLACES = {BELOW: "below", HIGHEST: "highest", FIRST: "first"}
 
 messages = st.tuples(
     st.integers(0, 2),
@@ -47,6 +49,14 @@ def accept(sequences: Sequences, rows: list[Message]) -> tuple[list[int], list[i
     verdict = verdicts.verdict.tolist()
     standing = dict(zip(verdicts.order.tolist(), verdicts.standing.tolist(), strict=True))
     return verdict, [standing[place] for place in range(len(rows))]
+
+
+def in_plain_words(verdicts: list[int], standings: list[int]) -> list[tuple[str, str]]:
+    """What `accept` returns, in the words of the plain model."""
+    return [
+        (IN_PLAIN_WORDS[verdict], PLAIN_PLACES[standing])
+        for verdict, standing in zip(verdicts, standings, strict=True)
+    ]
 
 
 def apply_floors(sequences: Sequences, rows: list[tuple[int, int, int]]) -> None:
@@ -78,9 +88,11 @@ def test_any_traffic_is_judged_as_the_plain_model_does(batches: list[Any]) -> No
         for device, boot, floor, following in born:
             sequences.birth(device, boot, floor, following)
             plain.birth(device, boot, floor, following)
-        expected = [plain.message(*row) for row in rows]
-        verdicts, standings = ([each[part] for each in expected] for part in (0, 1))
-        assert accept(sequences, rows) == (verdicts, standings)
+        expected = [
+            plain.message(device, boot, seq, BEFORE_ALL if time == NO_TIME else time)
+            for device, boot, seq, time in rows
+        ]
+        assert in_plain_words(*accept(sequences, rows)) == expected
         for floor_row in said:
             if floor_row[0] in plain.devices:
                 plain.floor(*floor_row)
