@@ -25,7 +25,8 @@ from edge_gateway.records.inputs import Moment
 from edge_gateway.records.window_block import STATE_ROW, WINDOW_ROW
 from tests.gateway.fleet.imbalance import imbalance
 from tests.proofs.ground.inside import Inside, configuration
-from tests.proofs.order.histories import HOUR, SITE, START, Arrival, History, Reading
+from tests.proofs.ground.plain_messages import HOUR, SITE, START
+from tests.proofs.order.histories import Arrival, History, Reading
 from tests.proofs.order.oracle import Oracle, OracleSettings, WindowId
 from tests.proofs.proof import Findings
 from tests.stored_rows import named_rows

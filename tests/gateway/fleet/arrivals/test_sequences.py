@@ -9,15 +9,7 @@ from hypothesis import strategies as st
 
 from edge_gateway.fleet.arrivals import boot_mark as mark_module
 from edge_gateway.fleet.arrivals import marks as marks_module
-from edge_gateway.fleet.arrivals.boot_mark import (
-    BELOW,
-    CONFLICT,
-    DUPLICATE,
-    FIRST,
-    HIGHEST,
-    NEW,
-    NOT_KNOWN,
-)
+from edge_gateway.fleet.arrivals.boot_mark import BELOW, CONFLICT, DUPLICATE, FIRST, HIGHEST, NEW, NOT_KNOWN
 from edge_gateway.fleet.arrivals.sequences import Sequences
 from edge_gateway.fleet.timestamps import NO_TIME
 from tests.gateway.fleet.arrivals.plain_sequences import BEFORE_ALL, PlainSequences
@@ -49,14 +41,6 @@ def accept(sequences: Sequences, rows: list[Message]) -> tuple[list[int], list[i
     verdict = verdicts.verdict.tolist()
     standing = dict(zip(verdicts.order.tolist(), verdicts.standing.tolist(), strict=True))
     return verdict, [standing[place] for place in range(len(rows))]
-
-
-def in_plain_words(verdicts: list[int], standings: list[int]) -> list[tuple[str, str]]:
-    """What `accept` returns, in the words of the plain model."""
-    return [
-        (IN_PLAIN_WORDS[verdict], PLAIN_PLACES[standing])
-        for verdict, standing in zip(verdicts, standings, strict=True)
-    ]
 
 
 def apply_floors(sequences: Sequences, rows: list[tuple[int, int, int]]) -> None:
@@ -92,7 +76,9 @@ def test_any_traffic_is_judged_as_the_plain_model_does(batches: list[Any]) -> No
             plain.message(device, boot, seq, BEFORE_ALL if time == NO_TIME else time)
             for device, boot, seq, time in rows
         ]
-        assert in_plain_words(*accept(sequences, rows)) == expected
+        verdicts, standings = accept(sequences, rows)
+        assert [IN_PLAIN_WORDS[verdict] for verdict in verdicts] == [verdict for verdict, _ in expected]
+        assert [PLAIN_PLACES[standing] for standing in standings] == [place for _, place in expected]
         for floor_row in said:
             if floor_row[0] in plain.devices:
                 plain.floor(*floor_row)
