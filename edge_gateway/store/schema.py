@@ -44,7 +44,6 @@ _REFUSALS: Final = frozenset(
         sqlite3.SQLITE_FULL,
         sqlite3.SQLITE_IOERR,
         sqlite3.SQLITE_LOCKED,
-        sqlite3.SQLITE_NOMEM,
         sqlite3.SQLITE_READONLY,
     }
 )
@@ -233,9 +232,9 @@ def is_damage(error: BaseException) -> bool:
 
 
 def is_refusal(error: BaseException) -> bool:
-    """Whether an error comes from the disk or from another process, so that trying again may succeed."""
+    """Whether an error comes from the disk, from another process or from lack of memory: trying again may succeed."""
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    return isinstance(error, OSError) or code in _REFUSALS
+    return isinstance(error, OSError | MemoryError) or code in _REFUSALS
 
 
 def set_aside(path: Path, at: int) -> str:
