@@ -1,6 +1,7 @@
 """`edge-gateway spool`: what lies on a stopped gateway's disk, checked, exported, and put back."""
 
 import base64
+import errno
 import json
 import sqlite3
 from pathlib import Path
@@ -231,7 +232,48 @@ def test_values_beyond_a_limit_are_lost_alone_and_nothing_of_theirs_waits_in_qua
     recovered.store.close()
 
 
-@pytest.mark.parametrize("command", [["inspect"], ["verify"], ["export", "messages"], ["replay-quarantine"]])
+COMMANDS = [["inspect"], ["verify"], ["export", "messages"], ["replay-quarantine"]]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_directory_without_a_spool_is_told_and_left_as_it_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], command: list[str]
+) -> None:
+    one = Place(tmp_path, capsys)
+    one.spool.mkdir()
+    (one.spool / "holiday.jpg").touch()
+    assert "there is no spool" in one.run(*command, status=2)
+    assert [path.name for path in one.spool.iterdir()] == ["holiday.jpg"]
+
+
+def test_a_replay_tells_what_it_finds_damaged(place: Place) -> None:
+    """Else an empty quarantine would look as if there had been nothing in it."""
+    place.spool.joinpath("store.sqlite").write_bytes(b"x" * 8_192)
+    told = place.run("replay-quarantine")
+    assert "store.sqlite.corrupt-" in told
+    assert "tried" in told
+
+
+def test_a_replay_that_cannot_write_says_why_and_that_a_second_run_goes_on(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place.configure(devices=100)
+    with monkeypatch.context() as patch:
+        patch.setattr("edge_gateway.recovery.quarantine_replay.write_checkpoint", full_disk)
+        told = place.run("replay-quarantine", status=2)
+    assert "No space left on device" in told
+    assert "run it again" in told
+    assert place.json("replay-quarantine")["taken"] == 0, "they count already"
+    recovered = recover_spool(place.spool, place.config, "gw", MachineClock())
+    assert recovered.state.pipeline.admission.accounting.totals()["new"] == 2 * DEVICES
+    recovered.store.close()
+
+
+def full_disk(*_: object) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
 def test_while_the_gateway_runs_the_commands_say_so(place: Place, command: list[str]) -> None:
     with spool.held(place.spool):
         assert "the gateway is running and holds the spool" in place.run(*command, status=2)
