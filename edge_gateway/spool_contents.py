@@ -1,4 +1,4 @@
-"""Inspect, verify and export a spool without changing it: `edge-gateway spool`."""
+"""Inspect, verify and export a spool whose lock this process holds, without changing it: `edge-gateway spool`."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def waiting_lines(place: Path) -> Iterator[Row]:
 
     chunks = "SELECT sink, bucket, at, block, skip, body FROM outbox ORDER BY id"
     try:
-        with closing(schema.connect_reader(place / spool.STORE)) as db:
+        with closing(schema.connect_reader(place / spool.STORE, held=True)) as db:
             for sink, bucket, at, block, skip, body in db.execute(chunks):
                 text = codec.decompress(body) if block is None else lines_of_block(db, block, skip)
                 for line in (
@@ -164,7 +164,7 @@ def _journal_facts(directory: Path) -> Row:
 
 def _rows(place: Path, select: str) -> Iterator[tuple[Any, ...]]:
     try:
-        with closing(schema.connect_reader(place / spool.STORE)) as db:
+        with closing(schema.connect_reader(place / spool.STORE, held=True)) as db:
             yield from db.execute(select)
     except schema.READ_ERRORS as error:
         raise _unreadable(error) from error
@@ -179,7 +179,7 @@ def _store_facts(path: Path) -> Row:
         return {"bytes": 0}
     facts: Row = {"bytes": path.stat().st_size}
     try:
-        with closing(schema.connect_reader(path)) as db:
+        with closing(schema.connect_reader(path, held=True)) as db:
             meta = dict(db.execute("SELECT key, value FROM meta"))
             facts |= {name: meta.get(name) for name in ("applied", "floor", "frozen")}
             facts["salvaging"] = "salvage" in meta
@@ -262,7 +262,7 @@ def _store_findings(place: Path) -> Iterator[SpoolCheck]:
         yield SpoolCheck("store", False, "missing; the gateway will make a new one, without the history")
         return
     try:
-        with closing(schema.connect_reader(path)) as db:
+        with closing(schema.connect_reader(path, held=True)) as db:
             answer = db.execute("PRAGMA integrity_check(1)").fetchone()[0]
             yield SpoolCheck("store integrity", answer == "ok", answer)
             for table in ("window", "state_window"):

@@ -167,13 +167,13 @@ class _Server:
         except ConnectionError:
             raise
         except Exception as problem:  # noqa: BLE001 - the edge of the process: an error is an answer
+            text = str(problem) or type(problem).__name__
             if not isinstance(problem, RequestFailed | ValueError | OSError):
+                text = f"{type(problem).__name__}: {problem}"
                 details = problem if _log.isEnabledFor(logging.DEBUG) else None
-                _log.error(
-                    "a local request failed: %s: %s", type(problem).__name__, problem, exc_info=details
-                )
+                _log.error("a local request failed: %s", text, exc_info=details)
             refused = {"refused": True} if isinstance(problem, ValueError) else {}
-            await _send(writer, {"ok": False, "error": str(problem) or type(problem).__name__, **refused})
+            await _send(writer, {"ok": False, "error": text, **refused})
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if len(self._clients) > MOST_CLIENTS:

@@ -2,6 +2,8 @@
 
 import ast
 import re
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Iterable
 from graphlib import CycleError
@@ -257,3 +259,31 @@ def test_no_module_has_a_name_that_says_nothing(package: str) -> None:
 def test_no_module_repeats_the_name_of_its_folder(package: str) -> None:
     named = [path for path in files_of(package) if path.stem == path.parent.name]
     assert not named, "name a module for what it adds to its folder's name"
+
+
+ORACLES = sorted(
+    path.relative_to(ROOT)
+    for path in (ROOT / "tests").rglob("*.py")
+    if path.stem == "oracle" or path.stem.startswith("plain_")
+)
+
+
+def loaded_by(*modules: str) -> set[str]:
+    """The packages of the product that are loaded when these modules are imported, by whatever they import."""
+    names = f"sys.modules.keys() & {set(MAY_IMPORT)}"
+    script = f"import sys\nfor module in {modules}: __import__(module)\nprint(*{names})"
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
+    )
+    return set(done.stdout.split())
+
+
+def test_an_oracle_shares_no_code_with_what_it_judges() -> None:
+    """Types may be imported for type checking; `fleet_config` only reads what people write, such as `match`."""
+    assert len(ORACLES) >= 4
+    modules = [".".join(path.with_suffix("").parts) for path in ORACLES]
+    assert loaded_by(*modules) <= {"fleet_config"}
+
+
+def test_code_shared_with_an_oracle_is_seen() -> None:
+    assert "edge_gateway" in loaded_by("tests.gateway.fleet.imbalance")

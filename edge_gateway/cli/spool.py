@@ -37,7 +37,7 @@ def _held(config: GatewayConfig) -> Iterator[Path]:
 
     os.umask(UMASK)
     place = config.spool.path
-    if not place.is_dir():
+    if not any((place / part).exists() for part in (spool.JOURNAL, spool.CHECKPOINTS, spool.STORE)):
         raise BadInput(f"there is no spool at {place}; has this gateway run yet?")
     try:
         with spool.held(place):
@@ -90,10 +90,20 @@ def export(part: SpoolPart, config: ConfigOption = None) -> None:
 @app.command("replay-quarantine")
 def replay_quarantine(config: ConfigOption = None, *, as_json: JsonOption = False) -> None:
     """Process quarantined messages again, after their cause has been fixed; what is still bad stays."""
+    import sqlite3
+
     from edge_gateway.cli.tables import rows_table
     from edge_gateway.recovery import quarantine_replay
+    from fleet_console.failures import in_words
+    from fleet_console.terminal import complain
 
     settings = find_config(config)
     with _held(settings) as place:
-        done: dict[str, Any] = asdict(quarantine_replay.replay_quarantine(place, settings))
+        try:
+            done: dict[str, Any] = asdict(quarantine_replay.replay_quarantine(place, settings, complain))
+        except (OSError, sqlite3.Error) as error:
+            raise BadInput(
+                f"the spool {place} cannot be read or written: {in_words(error)}. Messages done so far count"
+                " once; mend it and run it again"
+            ) from error
     show(done, as_json=as_json, table=lambda row: rows_table([row]))

@@ -1,5 +1,6 @@
 """Columns that grow with the number of devices or series."""
 
+from collections.abc import Mapping
 from typing import TypeVar
 
 import numpy as np
@@ -33,3 +34,15 @@ def with_room(column: NDArray[Item], size: int, fill: float) -> NDArray[Item]:
         held = np.flatnonzero(bits)
         longer[held] = column[held]
     return longer
+
+
+def grow_columns(owner: object, size: int, fills: Mapping[str, float]) -> None:
+    """Give each of these attributes, a column, room for `size` items (`with_room`).
+
+    Args:
+        owner: whose attributes they are.
+        size: items.
+        fills: what new room holds, by the column's name.
+    """
+    for name, fill in fills.items():
+        setattr(owner, name, with_room(getattr(owner, name), size, fill))

@@ -23,14 +23,14 @@ from edge_gateway.columns.frame import BoolColumn, Frame, IntColumn
 from edge_gateway.fleet.accounting import NO_DEVICE, Accounting, bad_text
 from edge_gateway.fleet.arrivals.boot_mark import CONFLICT, DUPLICATE, NEW, NO_BOOT, NOT_KNOWN
 from edge_gateway.fleet.arrivals.clocks import Clocks
-from edge_gateway.fleet.arrivals.contents import content_of, digest
+from edge_gateway.fleet.arrivals.contents import digest, digests
 from edge_gateway.fleet.arrivals.receipts import Due, Receipts
-from edge_gateway.fleet.arrivals.sequences import Sequences
+from edge_gateway.fleet.arrivals.sequences import Sequences, Verdicts
 from edge_gateway.fleet.decoders import native
 from edge_gateway.fleet.decoders.bad_values import BadValues, joined
-from edge_gateway.fleet.decoders.decoded import NO_FLOOR, Decoded, Messages, only
+from edge_gateway.fleet.decoders.decoded import NO_FLOOR, Decoded, Messages, only, renumbered
 from edge_gateway.fleet.devices.reclaiming import Reclaimed
-from edge_gateway.fleet.laps import Lap, cut_laps, follow_clocks, settle_stamps
+from edge_gateway.fleet.laps import ClockSteps, Lap, cut_laps, follow_clocks
 from edge_gateway.fleet.limits import Refusal
 from edge_gateway.fleet.registry import Registry
 from edge_gateway.fleet.stamp_clock import StampClock
@@ -103,42 +103,51 @@ class Admission:
     def admit(self, batch: Batch, positions: Sequence[int] | None = None) -> Admitted:
         """Admit the telemetry of a batch; `positions`, ascending, says where it is (None: everywhere)."""
         at = range(len(batch.topics)) if positions is None else positions
-        topics = [batch.topics[position] for position in at]
-        payloads = [batch.payloads[position] for position in at]
-        decoded = native.decode(self.registry, topics, payloads)
-        _renumber(decoded, at)
-        believed_now = self._believes_clock(decoded.messages, batch.moment)
-        held, decoded = ([], decoded) if believed_now else self._hold(decoded, batch)
+        topics, payloads = [batch.topics[place] for place in at], [batch.payloads[place] for place in at]
+        decoded = renumbered(native.decode(self.registry, topics, payloads), at)
+        trusted = self._believes_clock(decoded.messages, batch.moment)
+        held, decoded = ([], decoded) if trusted else self._hold(decoded, batch)
+        message, wall = decoded.samples.message, batch.moment.wall
+        times = stamp(decoded.samples.ts, wall, self.policy.time, trusted=trusted)
+        own = believed(times, message)
+        verdicts = self._judge(batch, decoded, own)
+        self.registry.presence.seen(decoded.messages.device, wall)
+        fate = _fates(decoded, verdicts)
+        self._count_messages(decoded, fate, batch.qos0)
+        new = fate == NEW
+        times, clocks = self._follow_clocks(batch, decoded, verdicts, new, times)
+        frame, bad, stamped = self._frame(decoded, new, times, clocks.at, wall)
+        self._count_values(frame, bad)
+        self.accounting.count("stamped", frame.device[stamped])
+        laps = cut_laps(frame, decoded.messages.device, message[new[message]], clocks)
+        quarantined = _quarantined(decoded, fate)
+        self.watch.observe(batch, decoded, fate, own, quarantined)
+        not_known = self._not_known(decoded, fate == NOT_KNOWN, times, wall)
+        return Admitted(frame, quarantined, held, laps, stamped, not_known)
+
+    def _judge(self, batch: Batch, decoded: Decoded, own: IntColumn) -> Verdicts:
+        """Tell new messages from repeats; `own` is the newest time of its own that each has."""
         messages = decoded.messages
         self._recall(messages.device)
-        times = stamp(decoded.samples.ts, batch.moment.wall, self.policy.time, trusted=believed_now)
-        own = believed(times, decoded.samples.message)
-        said = _said(batch.payloads, decoded, own)
+        said = digests(batch.payloads, messages.index, own == NO_TIME)
         verdicts = self.sequences.accept(messages.device, messages.boot, messages.seq, own, said)
         if batch.again:
             again = np.isin(messages.index, batch.again)
             verdicts.verdict[again & np.isin(verdicts.verdict, (DUPLICATE, NOT_KNOWN))] = NEW
         self.receipts.note(messages.device, messages.boot, verdicts)
         self._apply_floors(messages, verdicts.verdict)
-        self.registry.presence.seen(messages.device, batch.moment.wall)
-        fate = verdicts.verdict.copy()
-        fate[[message for message in decoded.refused if fate[message] in {NEW, NOT_KNOWN}]] = REFUSED
-        self._count_messages(decoded, fate, batch.qos0)
-        new = fate == NEW
-        message = decoded.samples.message
+        return verdicts
+
+    def _follow_clocks(
+        self, batch: Batch, decoded: Decoded, verdicts: Verdicts, new: BoolColumn, times: Stamped
+    ) -> tuple[Stamped, ClockSteps]:
+        """Return the times with their final stamps, and where devices' clocks stepped back."""
+        messages, message, moment = decoded.messages, decoded.samples.message, batch.moment
         live = new & ~np.isin(messages.index, batch.again) if batch.again else new
-        times, begin = settle_stamps(self.stamps, times, live, messages.device, message, moment=batch.moment)
-        clocks = follow_clocks(
-            self.clocks, verdicts, new, times, message, begin=begin, listening=batch.moment.listening
+        times, begin = self.stamps.settle(times, message, live, messages.device, moment)
+        return times, follow_clocks(
+            self.clocks, verdicts, new, times, message, begin=begin, listening=moment.listening
         )
-        frame, bad, stamped = self._frame(decoded, new, times, clocks.at, batch.moment.wall)
-        self._count_values(frame, bad)
-        self.accounting.count("stamped", frame.device[stamped])
-        laps = cut_laps(frame, messages.device, message[new[message]], clocks)
-        quarantined = _quarantined(decoded, fate)
-        self.watch.observe(batch, decoded, fate, own, quarantined)
-        not_known = self._not_known(decoded, fate == NOT_KNOWN, times, batch.moment.wall)
-        return Admitted(frame, quarantined, held, laps, stamped, not_known)
 
     def refuse_foreign(self, batch: Batch, positions: Sequence[int]) -> None:
         """Count deliveries of sites this gateway does not own; statuses and acks do not count as messages."""
@@ -366,20 +375,11 @@ class Admission:
 _PARTS = ("sequences", "clocks", "receipts", "stamps", "values", "accounting", "mostly_bad", "watch", "vote")
 
 
-def _renumber(decoded: Decoded, at: Sequence[int]) -> None:
-    """Replace positions among the telemetry by positions in the whole batch."""
-    decoded.messages.index = np.array(at, np.int64)[decoded.messages.index]
-    for one in decoded.rejected:
-        one.index = at[one.index]
-
-
-def _said(payloads: Sequence[bytes], decoded: Decoded, own: IntColumn) -> Mapping[int, int]:
-    """Return digests of the contents of messages without a time of their own, by message."""
-    found = {}
-    for message in np.flatnonzero(own == NO_TIME).tolist():
-        payload = payloads[decoded.messages.index[message]]
-        found[message] = digest(content_of(payload))
-    return found
+def _fates(decoded: Decoded, verdicts: Verdicts) -> NDArray[np.int8]:
+    """Return what becomes of each message: its verdict, or REFUSED."""
+    fate = verdicts.verdict.copy()
+    fate[[message for message in decoded.refused if fate[message] in {NEW, NOT_KNOWN}]] = REFUSED
+    return fate
 
 
 def _quarantined(decoded: Decoded, fate: NDArray[np.int8]) -> list[RefusedDelivery]:

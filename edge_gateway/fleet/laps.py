@@ -7,11 +7,7 @@ import numpy as np
 from edge_gateway.columns.frame import BoolColumn, Frame, IntColumn, part
 from edge_gateway.fleet.arrivals.clocks import STEADY, Clocks, NewMessages, times_for_rules
 from edge_gateway.fleet.arrivals.sequences import Verdicts
-from edge_gateway.fleet.stamp_clock import StampClock
 from edge_gateway.fleet.timestamps import NO_TIME, Stamped, newest
-from edge_gateway.records.inputs import Moment
-
-_NONE: IntColumn = np.empty(0, np.int64)
 
 
 class Lap(NamedTuple):
@@ -29,32 +25,6 @@ class ClockSteps(NamedTuple):
     steps: IntColumn
     back_to: IntColumn
     """The time of each of those messages, ms."""
-
-
-def settle_stamps(
-    stamps: StampClock,
-    times: Stamped,
-    live: BoolColumn,
-    device: IntColumn,
-    message: IntColumn,
-    *,
-    moment: Moment,
-) -> tuple[Stamped, IntColumn]:
-    """Return the times with their final stamps, and the messages with which a device begins again, ascending.
-
-    Args:
-        stamps: the clock of devices that have none.
-        times: time of each sample.
-        live: which messages count, but those out of the quarantine: they keep their arrival, which says nothing about
-            the clock now.
-        device: device of each message.
-        message: message of each sample.
-        moment: of the arrival.
-    """
-    if not times.stamped.any():
-        return times, _NONE
-    final, begin = stamps.settle(times, live[message], device[message], moment)
-    return final, np.sort(message[begin])
 
 
 def follow_clocks(

@@ -19,6 +19,7 @@ ADJUSTED: Final = 5_000
 DRIFT: Final = 1_000
 """… and 1 in so many more, because a clock that is slewed runs faster or slower."""
 _NEVER: Final = -(1 << 62)
+_NONE: Final[IntColumn] = np.empty(0, np.int64)
 
 
 class Stamps(NamedTuple):
@@ -37,26 +38,30 @@ class StampClock:
         self._at = np.empty(0, np.int64)
 
     def settle(
-        self, times: Stamped, chosen: BoolColumn, device: IntColumn, moment: Moment
+        self, times: Stamped, message: IntColumn, live: BoolColumn, device: IntColumn, moment: Moment
     ) -> tuple[Stamped, IntColumn]:
-        """Give chosen times that are the arrival their final stamp.
+        """Give times that are the arrival their final stamp.
 
         Args:
-            times: in arrival order.
-            chosen: which times count.
-            device: of each time.
+            times: of each sample, in arrival order.
+            message: message of each sample.
+            live: which messages count, but those out of the quarantine: they keep their arrival, which says nothing
+                about the clock now.
+            device: device of each message.
             moment: of the arrival.
 
         Returns:
-            All times, and the places of those with which a device begins again, one a device.
+            All times, and the messages with which a device begins again, one a device, ascending.
         """
-        rows = np.flatnonzero(times.stamped & chosen)
-        stamps = self.stamp(device[rows], moment.wall, moment.monotonic)
+        if not times.stamped.any():
+            return times, _NONE
+        rows = np.flatnonzero(times.stamped & live[message])
+        stamps = self.stamp(device[message[rows]], moment.wall, moment.monotonic)
         ts = times.ts.copy()
         ts[rows] = stamps.ts
-        stepped = rows[stamps.stepped]
-        _, first = np.unique(device[stepped], return_index=True)
-        return Stamped(ts, times.stamped), stepped[first]
+        begin = message[rows[stamps.stepped]]
+        _, first = np.unique(device[begin], return_index=True)
+        return Stamped(ts, times.stamped), np.sort(begin[first])
 
     def stamp(self, device: IntColumn, arrival: int, monotonic: int) -> Stamps:
         """Stamp readings, given by device, that arrived at wall time `arrival` (ms)."""

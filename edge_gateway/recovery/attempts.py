@@ -10,6 +10,7 @@ times the program died is set aside whole: once or twice the power may have fail
 """
 
 import json
+import sqlite3
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -162,7 +163,8 @@ def recover(
         files: the file operations to use.
 
     Raises:
-        Exception: whatever `fold.replay` raises, on the first attempt only.
+        OSError, sqlite3.Error: the disk refuses.
+        Exception: whatever `fold.replay` raises, on the first attempt only; whatever `fold.apply` raises.
     """
     files.make_directory(spool)
     attempts_file = AttemptsFile(spool, files)
@@ -179,10 +181,13 @@ def recover(
         suspect = replay.run(journal, start)
         if suspect is None:
             break
-        attempts = replace(attempts, raised=(*attempts.raised, suspect[0]))
+        number, error = suspect
+        if number in attempts.raised:  # it was bisected, so none of its inputs raised
+            raise error
+        attempts = replace(attempts, raised=(*attempts.raised, number))
         attempts_file.write(attempts)
         if attempts.attempt < TAKE_APART_FROM:
-            raise suspect[1]
+            raise error
     for culprit in replay.aside:
         fold.set_aside(*culprit)
     attempts_file.forget()
@@ -223,10 +228,15 @@ class _Replay:
         self.unreadable: tuple[int, ...] = ()
 
     def run(self, journal: Journal, after: int) -> tuple[int, Exception] | None:
-        """Replay the records after `after`; return the first that raised unexpectedly, with its error."""
+        """Replay the records after `after`; return the first that raised unexpectedly, with its error.
+
+        An error of the disk or of SQLite is raised: no record is to blame.
+        """
         for number, body in journal.read(after + 1):
             try:
                 self._take(number, body)
+            except (OSError, sqlite3.Error):
+                raise
             except Exception as error:  # noqa: BLE001 - the caller writes down which record it was
                 return number, error
             self.last = number

@@ -5,6 +5,7 @@ started spool ─▶ telemetry in quarantine ─▶ a journal record ─▶ stor
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -45,11 +46,21 @@ class QuarantineReplay:
         return QuarantineReplay(*(getattr(self, name) + getattr(more, name) for name in self.__slots__))
 
 
-def replay_quarantine(place: Path, config: GatewayConfig) -> QuarantineReplay:
-    """Fold the quarantined telemetry of a spool whose lock this process holds."""
+def replay_quarantine(
+    place: Path, config: GatewayConfig, tell: Callable[[str], None] = lambda _: None
+) -> QuarantineReplay:
+    """Fold the quarantined telemetry of a spool whose lock this process holds.
+
+    Args:
+        place: the spool.
+        config: of its gateway.
+        tell: called with each thing that is damaged or lost: the quarantine may have been, too.
+    """
     clock = MachineClock()
     startup = recover_spool(place, config, gateway_id.resolve(config.gateway.id), clock)
     try:
+        for problem, detail in startup.findings:
+            tell(f"{problem.code}: {problem.entry.text.format(detail)}")
         return _replay_all(startup, clock, place)
     finally:
         startup.journal.close()

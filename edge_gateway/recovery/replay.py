@@ -10,7 +10,6 @@ record ─┬─ inputs, and what left with each ─▶ fold ─▶ state
 from __future__ import annotations
 
 import logging
-import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
@@ -234,7 +233,7 @@ class Replay:
                 self.store.close()
                 self._store = self.open_store(str(error))
                 self.store.apply([(number, effects)])
-            elif isinstance(error, sqlite3.Error) or is_refusal(error):
+            elif is_refusal(error):
                 raise
             else:
                 self._skip(number, effects, error)

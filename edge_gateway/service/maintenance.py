@@ -47,19 +47,19 @@ OWN_POINT_EVERY = 60.0
 MOST_IDLE = 3
 """Most idle rules that the problem describes."""
 FAILURES = {
-    "status": Problem.UPKEEP_STATUS,
-    "checkpoint": Problem.UPKEEP_CHECKPOINT,
-    "trim": Problem.UPKEEP_TRIM,
-    "own point": Problem.UPKEEP_SELF,
-    "disk": Problem.UPKEEP_ROOM,
+    "status": Problem.MAINTENANCE_STATUS,
+    "checkpoint": Problem.MAINTENANCE_CHECKPOINT,
+    "trim": Problem.MAINTENANCE_TRIM,
+    "own point": Problem.MAINTENANCE_OWN_POINT,
+    "disk": Problem.MAINTENANCE_DISK,
 }
 """Problem by task, when disk or store refuses it."""
 PARTS = {
     "status": Problem.PART_STATUS,
     "checkpoint": Problem.PART_CHECKPOINT,
     "trim": Problem.PART_TRIM,
-    "own point": Problem.PART_SELF,
-    "disk": Problem.PART_ROOM,
+    "own point": Problem.PART_OWN_POINT,
+    "disk": Problem.PART_DISK,
 }
 """Problem by task, when it fails in any other way."""
 

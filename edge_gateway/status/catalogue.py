@@ -36,7 +36,7 @@ def _refused(kind: str, entry: Gravity, action: str) -> Entry:
     return Entry((entry,), f"the broker refuses {kind}: {{}}", f"the broker refuses {kind}", over, action)
 
 
-def _chore(what: str) -> Entry:
+def _maintenance(what: str) -> Entry:
     """A periodic job of the gateway that the disk or the store refused."""
     action = "see the text for what failed; the gateway keeps trying"
     return _failure("{}; it is tried again", f"{what} failed", Clears("the next try succeeds"), action)
@@ -284,14 +284,14 @@ class Problem(Enum):
     PART_STATUS = _part("publishing the status")
     PART_CHECKPOINT = _part("writing checkpoints")
     PART_TRIM = _part("trimming the history")
-    PART_SELF = _part("recording the gateway's own point")
-    PART_ROOM = _part("watching the disk")
+    PART_OWN_POINT = _part("recording the gateway's own point")
+    PART_DISK = _part("watching the disk")
     PART_PROBLEMS = _part("keeping problems for the next start")
-    UPKEEP_STATUS = _chore("publishing the status")
-    UPKEEP_CHECKPOINT = _chore("writing a checkpoint")
-    UPKEEP_TRIM = _chore("trimming the history")
-    UPKEEP_SELF = _chore("recording the gateway's own point")
-    UPKEEP_ROOM = _chore("checking the disk")
+    MAINTENANCE_STATUS = _maintenance("publishing the status")
+    MAINTENANCE_CHECKPOINT = _maintenance("writing a checkpoint")
+    MAINTENANCE_TRIM = _maintenance("trimming the history")
+    MAINTENANCE_OWN_POINT = _maintenance("recording the gateway's own point")
+    MAINTENANCE_DISK = _maintenance("checking the disk")
     # InfluxDB
     SINK_INFLUX = _failure(
         "{}",

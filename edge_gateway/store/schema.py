@@ -44,7 +44,6 @@ _REFUSALS: Final = frozenset(
         sqlite3.SQLITE_FULL,
         sqlite3.SQLITE_IOERR,
         sqlite3.SQLITE_LOCKED,
-        sqlite3.SQLITE_NOMEM,
         sqlite3.SQLITE_READONLY,
     }
 )
@@ -123,11 +122,32 @@ def read_only(path: Path) -> str:
     return f"file:{quote(os.fsencode(path))}?mode=ro"
 
 
-def connect_reader(path: Path) -> sqlite3.Connection:
-    """Open a read-only connection; sqlite3.OperationalError if there is no store."""
-    db = sqlite3.connect(read_only(path), uri=True, isolation_level=None, timeout=10)
+def connect_reader(path: Path, *, held: bool = False) -> sqlite3.Connection:
+    """Open a read-only connection; sqlite3.OperationalError if there is no store.
+
+    `mode=ro` alone writes: SQLite makes or rebuilds the -shm file, its index of the log. With `held` nothing is
+    written, unless a log lacks its index, as in an incomplete copy.
+
+    Args:
+        path: the store.
+        held: this process holds the lock of the spool, so that no gateway writes meanwhile. Beside one that does, a
+            reader that may not mend the index fails now and then.
+    """
+    how = _without_writing(path) if held else ""
+    db = sqlite3.connect(f"{read_only(path)}{how}", uri=True, isolation_level=None, timeout=10)
     db.execute("PRAGMA query_only=ON")
     return db
+
+
+def _without_writing(path: Path) -> str:
+    """Return how to open a store that nobody writes to.
+
+    With `readonly_shm` SQLite rebuilds the index in memory, as is needed after a kill. Without a log, as after a clean
+    stop, the file alone is the store, as `immutable` takes it.
+    """
+    if path.with_name(f"{path.name}-shm").exists():
+        return "&readonly_shm=1"
+    return "" if path.with_name(f"{path.name}-wal").exists() else "&immutable=1"
 
 
 def open_store(path: Path) -> tuple[sqlite3.Connection, bool]:
@@ -212,9 +232,9 @@ def is_damage(error: BaseException) -> bool:
 
 
 def is_refusal(error: BaseException) -> bool:
-    """Whether an error comes from the disk or from another process, so that trying again may succeed."""
+    """Whether an error comes from the disk, from another process or from lack of memory: trying again may succeed."""
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    return isinstance(error, OSError) or code in _REFUSALS
+    return isinstance(error, OSError | MemoryError) or code in _REFUSALS
 
 
 def set_aside(path: Path, at: int) -> str:

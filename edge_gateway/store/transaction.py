@@ -22,8 +22,10 @@ def transaction(db: sqlite3.Connection, parts: Sequence[Restorable]) -> Iterator
         yield
         db.execute("COMMIT")
     except BaseException:
-        if db.in_transaction:
-            db.execute("ROLLBACK")
-        for part, snapshot in zip(parts, snapshots, strict=True):
-            part.restore(snapshot)
+        try:
+            if db.in_transaction:
+                db.execute("ROLLBACK")
+        finally:  # some parts read the tables again
+            for part, snapshot in zip(parts, snapshots, strict=True):
+                part.restore(snapshot)
         raise

@@ -20,7 +20,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_gateway.columns.growing import with_room
+from edge_gateway.columns.growing import grow_columns
 from edge_gateway.records.window_block import NEVER, WindowBlock
 
 Ints = NDArray[np.int64]
@@ -29,6 +29,7 @@ Bools = NDArray[np.bool_]
 REMEMBERED: Final = 10_000
 """Retired devices that are remembered by name; of the others, only the newest end of all."""
 _COLUMNS: Final = ("_ends", "_gone_to", "_silent_to", "_ends_before", "_gone_before")
+_FILLS: Final = dict.fromkeys(_COLUMNS, NEVER)
 
 
 class EverClosed:
@@ -60,8 +61,7 @@ class EverClosed:
 
     def grow(self, count: int) -> None:
         """Make room for device numbers below `count`."""
-        for name in _COLUMNS:
-            setattr(self, name, with_room(getattr(self, name), count, NEVER))
+        grow_columns(self, count, _FILLS)
 
     def silence(self, device: Ints, until: Ints) -> None:
         """Know windows of these devices that end by `until` (ms) apart: they were silent before it."""

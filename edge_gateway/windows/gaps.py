@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_gateway.columns.growing import with_room
+from edge_gateway.columns.growing import grow_columns
 from edge_gateway.records.window_block import NEVER
 
 Ints = NDArray[np.int64]
@@ -20,6 +20,7 @@ _TIME_BITS: Final = 43
 """Times up to the year 2248 fit."""
 _NONE_NOTED: Final = np.empty(0, np.int64), np.empty(0, np.int64)
 _COLUMNS: Final = ("begin", "since", "until", "newest", "due_to", "heard")
+_FILLS: Final = dict.fromkeys(_COLUMNS, NEVER)
 
 
 class TimeGaps:
@@ -53,8 +54,7 @@ class TimeGaps:
 
     def grow(self, count: int) -> None:
         """Extend the columns to hold device numbers below `count`."""
-        for name in _COLUMNS:
-            setattr(self, name, with_room(getattr(self, name), count, NEVER))
+        grow_columns(self, count, _FILLS)
         self._count = count
 
     def take(self, device: Ints, ts: Ints, furthest: Ints, listening: int) -> bool:

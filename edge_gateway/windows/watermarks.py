@@ -6,7 +6,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_gateway.columns.growing import with_room
+from edge_gateway.columns.growing import grow_columns
 from edge_gateway.records.window_block import NEVER
 from edge_gateway.windows.gaps import TimeGaps
 
@@ -15,6 +15,7 @@ Bools = NDArray[np.bool_]
 
 FOREVER: Final = 1 << 62
 _COLUMNS: Final = ("newest", "furthest", "due_to", "closed_to", "heard")
+_FILLS: Final = dict.fromkeys(_COLUMNS, NEVER)
 
 
 class Watermarks:
@@ -48,8 +49,7 @@ class Watermarks:
     def grow(self, count: int) -> None:
         """Extend the columns to hold device numbers below `count`."""
         if count > self.count:
-            for name in _COLUMNS:
-                setattr(self, name, with_room(getattr(self, name), count, NEVER))
+            grow_columns(self, count, _FILLS)
             self.gaps.grow(count)
             self.count = count
 

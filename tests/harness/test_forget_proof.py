@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.proofs.forget.lives import START, Birth, Message, Reading, life
+from tests.proofs.forget.lives import Birth, Message, Reading, life
 from tests.proofs.forget.oracle import NOTHING, Counters, Place, Point, Told, Truth
 from tests.proofs.forget.trial import EVERY, Trial
+from tests.proofs.ground.plain_messages import START
 from tests.proofs.proof import Findings
 
 BASE, _, LONGEST = EVERY

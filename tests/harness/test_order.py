@@ -17,7 +17,8 @@ from edge_gateway.status.clock import MachineClock
 from edge_gateway.store import late_job
 from tests.proofs.ground.far_past import send_back
 from tests.proofs.ground.inside import rules_of
-from tests.proofs.order.histories import START, Arrival, History, Reading, history
+from tests.proofs.ground.plain_messages import START
+from tests.proofs.order.histories import Arrival, History, Reading, history
 from tests.proofs.order.oracle import Oracle, WindowId
 from tests.proofs.order.trial import ORACLE_SETTINGS, RULES, Trial
 from tests.proofs.proof import Findings

@@ -5,7 +5,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from edge_gateway.columns.frame import BoolColumn, IntColumn
-from edge_gateway.columns.growing import with_room
+from edge_gateway.columns.growing import grow_columns
 from edge_gateway.fleet.arrivals.boot_mark import BELOW, NO_BOOT
 from edge_gateway.fleet.arrivals.device_clock import ClockVerdict, DeviceClock, Heard, Run
 from edge_gateway.fleet.timestamps import NO_TIME, Stamped
@@ -19,6 +19,11 @@ _COUNTED: Final = {
     "clock_steps": "steps",
     "small_clock_steps": "small_steps",
     "messages_of_other_boots": "set_aside",
+}
+_FILLS: Final = {
+    **{name: getattr(_NEW, name) for name in _STATE},
+    **dict.fromkeys(_COUNTED.values(), 0),
+    "_settled": NO_BOOT,
 }
 
 
@@ -82,14 +87,9 @@ class Clocks:
 
     def make_room(self, devices: int) -> None:
         """Extend the columns to hold device numbers below `devices`."""
-        if devices <= self._size:
-            return
-        self._size = devices
-        for name in _STATE:
-            setattr(self, name, with_room(getattr(self, name), devices, getattr(_NEW, name)))
-        self._settled = with_room(self._settled, devices, NO_BOOT)
-        for name in _COUNTED.values():
-            setattr(self, name, with_room(getattr(self, name), devices, 0))
+        if devices > self._size:
+            self._size = devices
+            grow_columns(self, devices, _FILLS)
 
     def follow(self, messages: NewMessages, listening: int) -> ClockCourse:
         """Follow the clocks through the new messages of a batch; `listening` is the listening clock, ms."""

@@ -4,13 +4,14 @@ A time tells a repeat from a new message under an old number. Without one only t
 another content comes from a device that counts anew under the same boot.
 """
 
+from collections.abc import Sequence
 from hashlib import blake2b
 from typing import Any, Final
 
 import msgspec
 import numpy as np
 
-from edge_gateway.columns.frame import IntColumn
+from edge_gateway.columns.frame import BoolColumn, IntColumn
 from fleet_wire.telemetry import TELEMETRY_DECODER
 
 FIRST: Final = 8
@@ -44,6 +45,14 @@ def content_of(payload: bytes) -> bytes:
     except (ValueError, RecursionError):  # what msgspec raises for a payload that is no message
         return payload
     return _encode((said.ts, said.m, said.q, said.s))
+
+
+def digests(payloads: Sequence[bytes], position: IntColumn, untimed: BoolColumn) -> dict[int, int]:
+    """Return digests of the contents of the `untimed` messages, by message; `position` is each one's payload."""
+    return {
+        message: digest(content_of(payloads[position[message]]))
+        for message in np.flatnonzero(untimed).tolist()
+    }
 
 
 class Contents:

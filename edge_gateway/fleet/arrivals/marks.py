@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_gateway.columns.frame import IntColumn
-from edge_gateway.columns.growing import with_room
+from edge_gateway.columns.growing import grow_columns
 from edge_gateway.fleet.arrivals.boot_mark import MOST_MISSING, NO_BOOT, BootMark, missing
 from edge_gateway.fleet.arrivals.contents import Contents
 from edge_gateway.fleet.arrivals.forgotten import Forgotten
@@ -17,6 +17,10 @@ _MARK = ("boot", "top", "newest", "judged_from", "unsure_to", "untimed", "born",
 """Columns of the current boot's mark, by their names in `BootMark`."""
 _EMPTY = BootMark(NO_BOOT)
 _COUNTS = ("opened", "lost", "given_up", "claimed")
+_FILLS = {
+    **{name: getattr(_EMPTY, name) for name in _MARK},
+    **dict.fromkeys((*_COUNTS, "holed", "conflicted"), 0),
+}
 
 
 class StoredRange(NamedTuple):
@@ -74,15 +78,9 @@ class Marks:
 
     def make_room(self, devices: int) -> None:
         """Extend the columns to hold device numbers below `devices`."""
-        if devices <= self._size:
-            return
-        self._size = devices
-        for name in _MARK:
-            setattr(self, name, with_room(getattr(self, name), devices, getattr(_EMPTY, name)))
-        for name in _COUNTS:
-            setattr(self, name, with_room(getattr(self, name), devices, 0))
-        self.holed = with_room(self.holed, devices, fill=False)
-        self.conflicted = with_room(self.conflicted, devices, fill=False)
+        if devices > self._size:
+            self._size = devices
+            grow_columns(self, devices, _FILLS)
 
     # --- one mark at a time
 

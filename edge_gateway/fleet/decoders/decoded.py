@@ -1,5 +1,6 @@
 """One decoded batch as columns, independent of the wire format."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -86,6 +87,14 @@ class Decoded:
 def no_states() -> States:
     none = np.empty(0, np.int64)
     return States(none, none, none, np.empty(0, np.uint16))
+
+
+def renumbered(decoded: Decoded, position: Sequence[int]) -> Decoded:
+    """Number what was decoded from a part of a batch, in place, by where in the batch it was (`position`)."""
+    decoded.messages.index = np.array(position, np.int64)[decoded.messages.index]
+    for one in decoded.rejected:
+        one.index = position[one.index]
+    return decoded
 
 
 def only(decoded: Decoded, keep: BoolColumn) -> Decoded:

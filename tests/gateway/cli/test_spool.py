@@ -1,6 +1,7 @@
 """`edge-gateway spool`: what lies on a stopped gateway's disk, checked, exported, and put back."""
 
 import base64
+import errno
 import json
 import sqlite3
 from pathlib import Path
@@ -105,14 +106,41 @@ def test_inspect_tells_what_is_there(place: Place) -> None:
     assert "set aside" in place.run("inspect")
 
 
-def test_a_sound_spool_is_verified_and_nothing_of_it_is_changed(place: Place) -> None:
+def store_as_killed(place: Place) -> None:
+    """Leave the store's file as a killed gateway does: what it wrote last is in the log beside it only."""
+    store = place.spool / "store.sqlite"
+    writing = sqlite3.connect(store, isolation_level=None)
+    writing.execute("PRAGMA wal_autocheckpoint=0")
+    writing.execute(
+        "INSERT INTO quarantine(at, topic, reason, payload) SELECT at, 'last', reason, payload FROM quarantine LIMIT 1"
+    )
+    killed = {path: path.read_bytes() for path in place.spool.glob("store.sqlite*")}
+    assert len(killed) == 3
+    writing.close()
+    for path, data in killed.items():
+        path.write_bytes(data)
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_looking_at_a_sound_spool_finds_all_of_it_and_changes_nothing(place: Place, killed: bool) -> None:
+    (place.spool / spool.LOCK).touch()  # as the gateway left it
+    if killed:
+        store_as_killed(place)
     before = place.files()
     findings = place.json("verify")
     assert all(finding["ok"] for finding in findings)
-    place.run("inspect")
-    place.export("messages")
-    for path, data in before.items():
-        assert path.name.endswith("-shm") or path.read_bytes() == data, path
+    assert place.json("inspect")["store"]["rows"]["quarantine"] == 5 + killed
+    for part in ("messages", "quarantine", "outbox"):
+        place.export(part)
+    assert _check_stored(place.spool).ok
+    assert place.files() == before
+
+
+def test_a_log_without_its_index_is_read_too(place: Place) -> None:
+    """As in a copy of a spool; SQLite makes the index anew."""
+    store_as_killed(place)
+    (place.spool / "store.sqlite-shm").unlink()
+    assert place.json("inspect")["store"]["rows"]["quarantine"] == 6
 
 
 @pytest.mark.parametrize("command", [["spool", "replay-quarantine"], ["run"]])
@@ -204,7 +232,48 @@ def test_values_beyond_a_limit_are_lost_alone_and_nothing_of_theirs_waits_in_qua
     recovered.store.close()
 
 
-@pytest.mark.parametrize("command", [["inspect"], ["verify"], ["export", "messages"], ["replay-quarantine"]])
+COMMANDS = [["inspect"], ["verify"], ["export", "messages"], ["replay-quarantine"]]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_directory_without_a_spool_is_told_and_left_as_it_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], command: list[str]
+) -> None:
+    one = Place(tmp_path, capsys)
+    one.spool.mkdir()
+    (one.spool / "holiday.jpg").touch()
+    assert "there is no spool" in one.run(*command, status=2)
+    assert [path.name for path in one.spool.iterdir()] == ["holiday.jpg"]
+
+
+def test_a_replay_tells_what_it_finds_damaged(place: Place) -> None:
+    """Else an empty quarantine would look as if there had been nothing in it."""
+    place.spool.joinpath("store.sqlite").write_bytes(b"x" * 8_192)
+    told = place.run("replay-quarantine")
+    assert "store.sqlite.corrupt-" in told
+    assert "tried" in told
+
+
+def test_a_replay_that_cannot_write_says_why_and_that_a_second_run_goes_on(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place.configure(devices=100)
+    with monkeypatch.context() as patch:
+        patch.setattr("edge_gateway.recovery.quarantine_replay.write_checkpoint", full_disk)
+        told = place.run("replay-quarantine", status=2)
+    assert "No space left on device" in told
+    assert "run it again" in told
+    assert place.json("replay-quarantine")["taken"] == 0, "they count already"
+    recovered = recover_spool(place.spool, place.config, "gw", MachineClock())
+    assert recovered.state.pipeline.admission.accounting.totals()["new"] == 2 * DEVICES
+    recovered.store.close()
+
+
+def full_disk(*_: object) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
 def test_while_the_gateway_runs_the_commands_say_so(place: Place, command: list[str]) -> None:
     with spool.held(place.spool):
         assert "the gateway is running and holds the spool" in place.run(*command, status=2)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from edge_gateway.columns.growing import with_room
+from edge_gateway.columns.growing import grow_columns, with_room
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
 DTYPES = (np.bool_, np.int8, np.uint16, np.int64, np.float64)
@@ -44,6 +44,16 @@ def test_a_column_with_room_is_not_copied() -> None:
 def test_a_column_doubles_unless_more_is_asked_for(have: int, size: int, room: int, fill: int) -> None:
     longer = with_room(np.ones(have, np.int64), size, fill)
     assert longer.tolist() == [1] * have + [fill] * (room - have)
+
+
+def test_columns_of_one_owner_grow_each_with_its_fill() -> None:
+    class Owner:
+        seen = np.array([True])
+        newest = np.array([5])
+
+    owner = Owner()
+    grow_columns(owner, 2, {"seen": False, "newest": -1})
+    assert (owner.seen[:3].tolist(), owner.newest[:3].tolist()) == ([True, False, False], [5, -1, -1])
 
 
 @pytest.mark.parametrize("written", [0, 3])

@@ -25,15 +25,24 @@ def test_a_stamp_is_the_arrival() -> None:
 
 def test_times_are_settled_where_they_are_the_arrival_and_count() -> None:
     clock = StampClock()
-    device = np.array([0, 1, 1, 0, 1, 2], np.int64)
+    message = np.array([0, 1, 2, 2, 3, 4], np.int64)
+    device = np.array([0, 1, 0, 1, 2], np.int64)
     stamped_rows = np.array([True, True, True, True, True, False])
     times = Stamped(np.array([T] * 5 + [7], np.int64), stamped_rows)
-    chosen = np.array([False, True, True, True, True, True])
-    clock.settle(times, chosen, device, Moment(T, 0, monotonic=0))
+    live = np.array([False, True, True, True, True])
+    clock.settle(times, message, live, device, Moment(T, 0, monotonic=0))
     back = Stamped(np.where(stamped_rows, T - HOUR, 7), stamped_rows)
-    final, begin = clock.settle(back, chosen, device, Moment(T - HOUR, 0, monotonic=0))
+    final, begin = clock.settle(back, message, live, device, Moment(T - HOUR, 0, monotonic=0))
     assert final.ts.tolist() == [T - HOUR] * 5 + [7]
-    assert begin.tolist() == [3, 1]
+    assert begin.tolist() == [1, 2]
+
+
+def test_where_no_time_is_the_arrival_nothing_is_settled() -> None:
+    one = np.zeros(1, np.int64)
+    times = Stamped(one, np.array([False]))
+    final, begin = StampClock().settle(times, one, np.array([True]), one, Moment(T, 0))
+    assert final is times
+    assert begin.tolist() == []
 
 
 @pytest.mark.parametrize("by", [HOUR, -HOUR, ADJUSTED + 3, -ADJUSTED - 3])

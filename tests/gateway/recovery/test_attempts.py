@@ -1,4 +1,6 @@
 import copy
+import errno
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -163,6 +165,47 @@ def test_any_number_of_culprits_leaves_exactly_the_rest(
     assert fold.state["sum"] == sum(fold.state["seen"])
     assert [culprit for _, (culprit,) in fold.aside] == [value for value in flat if value in poison]
     assert found.culprits == len(fold.aside)
+
+
+class Unstorable(Fold):
+    """A fold whose store does not take record 3."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self.error = error
+        self.tried = 0
+
+    def apply(self, number: int, record: Any) -> None:
+        if number == 3:
+            self.tried += 1
+            if self.tried > 9:
+                raise Killed
+            raise self.error
+        super().apply(number, record)
+
+
+@pytest.mark.parametrize(
+    "error", [OSError(errno.ENOSPC, "full"), sqlite3.OperationalError("disk full")], ids=["file", "store"]
+)
+def test_a_disk_that_refuses_is_no_fault_of_the_record(tmp_path: Path, error: Exception) -> None:
+    journal_of(tmp_path, RECORDS)
+    for _ in range(3):
+        fold = Unstorable(error)
+        with pytest.raises(type(error)):
+            run(tmp_path, fold)
+        assert (fold.tried, fold.aside) == (1, [])
+        assert AttemptsFile(tmp_path).read().raised == ()
+    assert run(tmp_path, Fold()).last == 5
+
+
+def test_a_record_that_still_raises_when_bisected_is_told(tmp_path: Path) -> None:
+    """It is not its inputs that raise, and to try again without end would hide it."""
+    journal_of(tmp_path, RECORDS)
+    for _ in range(3):
+        fold = Unstorable(KeyError("effects"))
+        with pytest.raises(KeyError, match="effects"):
+            run(tmp_path, fold)
+        assert (fold.tried, fold.aside) == (1, [])
 
 
 def test_a_record_that_kills_the_program_is_put_aside_whole_in_the_end(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from edge_gateway.records.store_effects import ClosedWindows, Kind, SeriesName, 
 from edge_gateway.recovery.attempts import Attempts, AttemptsFile
 from edge_gateway.recovery.startup import Startup
 from edge_gateway.status.catalogue import Problem
+from edge_gateway.store.database import Store
 from edge_gateway.windows.closed import TierBlock
 from tests.gateway.recovery.journaled import DEVICES, SECONDS, START, journal, opened, second
 
@@ -138,6 +139,47 @@ def test_a_record_of_another_fold_that_is_met_late_counts_as_lost(tmp_path: Path
     with opened(place) as life:
         assert Problem.CHECKPOINT_CORRUPT in dict(life.findings)
         assert not life.whole
+
+
+def refusing(monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+    """The store raises this error of SQLite for the effects of record 5."""
+    apply = Store.apply
+
+    def applied(self: Store, records: Any) -> None:
+        if any(number == 5 and not effects[0].events for number, effects in records):
+            error = sqlite3.IntegrityError("refused")
+            error.sqlite_errorcode = code
+            raise error
+        apply(self, records)
+
+    monkeypatch.setattr(Store, "apply", applied)
+
+
+def test_a_record_that_the_store_cannot_hold_is_passed_over_and_noted_as_in_operation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / "spool"
+    lived(place, apply=False)
+    with monkeypatch.context() as patch:
+        refusing(patch, sqlite3.SQLITE_CONSTRAINT)
+        with opened(place) as life:
+            assert life.number == SECONDS - 1
+    assert told(place) == [("record_refused", "record 5: IntegrityError: refused")]
+
+
+def test_a_disk_that_is_full_ends_the_replay_and_the_next_one_stores_everything(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / "spool"
+    lived(place, apply=False)
+    with monkeypatch.context() as patch:
+        refusing(patch, sqlite3.SQLITE_FULL)
+        for _ in range(3):
+            with pytest.raises(sqlite3.Error, match="refused"), opened(place):
+                pass
+    with opened(place) as life:
+        assert (life.number, life.findings) == (SECONDS - 1, [])
+    assert told(place) == []
 
 
 # --- a message that cannot be folded

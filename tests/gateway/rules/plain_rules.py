@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
-from edge_gateway.rules.language.ruleset import Level, Override, Rule
 from fleet_config.match import Match
+
+if TYPE_CHECKING:
+    from edge_gateway.rules.language.ruleset import Level, Override, Rule
 
 RANKS = ("info", "warning", "critical")
 LOOKBACK_MS = 300_000
@@ -90,7 +92,7 @@ class PlainRules:
                     limit = limit if change.limit is None else change.limit
                     clear = clear if change.clear is None else change.clear
                     for_ms = for_ms if change.for_ms is None else change.for_ms
-            levels.append(Level(level.level, level.above, limit, clear, for_ms))
+            levels.append(replace(level, limit=limit, clear=clear, for_ms=for_ms))
         return levels
 
     def _keep(self, rule: Rule, device: Device) -> int:

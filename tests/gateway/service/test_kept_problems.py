@@ -174,11 +174,16 @@ async def until(holds: Callable[[], bool]) -> None:
             await asyncio.sleep(0.01)
 
 
+def kept_in(place: Path, clock: Clock, files: Files) -> tuple[Problems, KeptProblems]:
+    problems = Problems(clock, timer=clock)
+    kept = KeptProblems(place / "problems.json", problems, clock, files)
+    problems.changed = kept.changed
+    return problems, kept
+
+
 async def test_a_disk_that_stalls_does_not_hold_up_the_loop(tmp_path: Path, clock: Clock) -> None:
     files = HeldFiles()
-    problems = Problems(clock, timer=clock)
-    kept = KeptProblems(tmp_path / "problems.json", problems, clock, files)
-    problems.changed = kept.changed
+    problems, kept = kept_in(tmp_path, clock, files)
     running = asyncio.create_task(kept.run())
     problems.raise_(Problem.SESSION_LOST, "first")
     await until(lambda: len(files.threads) == 1)
@@ -195,9 +200,7 @@ async def test_a_disk_that_stalls_does_not_hold_up_the_loop(tmp_path: Path, cloc
 
 async def test_changes_during_a_write_are_written_after_it(tmp_path: Path, clock: Clock) -> None:
     files = HeldFiles()
-    problems = Problems(clock, timer=clock)
-    kept = KeptProblems(tmp_path / "problems.json", problems, clock, files)
-    problems.changed = kept.changed
+    problems, kept = kept_in(tmp_path, clock, files)
     running = asyncio.create_task(kept.run())
     problems.raise_(Problem.SESSION_LOST, "first")
     await until(lambda: len(files.threads) == 1)
@@ -215,7 +218,7 @@ async def test_a_full_disk_is_only_logged(
 ) -> None:
     files = HeldFiles(full=True)
     files.go_on.set()
-    problems = Problems(clock, timer=clock)
+    problems, kept = kept_in(tmp_path, clock, files)
     problems.raise_(Problem.SESSION_LOST, "first")
-    await KeptProblems(tmp_path / "problems.json", problems, clock, files).save()
+    await kept.save()
     assert "cannot keep problems for the next start: No space left on device" in caplog.text

@@ -163,7 +163,7 @@ async def test_a_requested_task_runs_soon_and_is_retried_after_a_failure() -> No
     async with asyncio.timeout(60 * LOOK_EVERY):
         await done.wait()
     task.cancel()
-    assert Problem.UPKEEP_CHECKPOINT in maintenance.problems
+    assert Problem.MAINTENANCE_CHECKPOINT in maintenance.problems
     assert isinstance(refused[0], OSError)
 
 
@@ -171,10 +171,20 @@ TASKS = ("status", "checkpoint", "trim", "own point", "disk")
 
 
 @pytest.mark.problem(
-    "raises", "upkeep_status", "upkeep_checkpoint", "upkeep_trim", "upkeep_self", "upkeep_room"
+    "raises",
+    "maintenance_status",
+    "maintenance_checkpoint",
+    "maintenance_trim",
+    "maintenance_own_point",
+    "maintenance_disk",
 )
 @pytest.mark.problem(
-    "clears", "upkeep_status", "upkeep_checkpoint", "upkeep_trim", "upkeep_self", "upkeep_room"
+    "clears",
+    "maintenance_status",
+    "maintenance_checkpoint",
+    "maintenance_trim",
+    "maintenance_own_point",
+    "maintenance_disk",
 )
 async def test_a_failed_task_is_a_problem_until_it_succeeds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "LOOK_EVERY", 0.0)

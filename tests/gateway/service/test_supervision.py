@@ -89,11 +89,11 @@ PARTS = [problem for problem in Problem if problem.code.startswith("part_")]
 
 @pytest.mark.problem(
     "raises", "part_control", "part_rules", "part_credentials", "part_sink_influx", "part_status", "part_checkpoint",
-    "part_trim", "part_self", "part_room", "part_problems",
+    "part_trim", "part_own_point", "part_disk", "part_problems",
 )  # fmt: skip
 @pytest.mark.problem(
     "clears", "part_control", "part_rules", "part_credentials", "part_sink_influx", "part_status", "part_checkpoint",
-    "part_trim", "part_self", "part_room", "part_problems",
+    "part_trim", "part_own_point", "part_disk", "part_problems",
 )  # fmt: skip
 async def test_every_part_has_a_problem_of_its_own() -> None:
     problems = Problems(lambda: 0)

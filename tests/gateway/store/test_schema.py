@@ -143,6 +143,7 @@ def error_of(code: int) -> sqlite3.Error:
         (error_of(sqlite3.SQLITE_READONLY_DBMOVED), False, True),
         (error_of(sqlite3.SQLITE_CONSTRAINT), False, False),
         (OSError(), False, True),
+        (MemoryError(), False, True),
         (schema.StoreDamaged("checksum"), True, False),
         (ValueError(), False, False),
     ],

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import random
 import shutil
+import struct
 import time
+import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,7 +22,6 @@ from edge_gateway.configuration.model import GatewayConfig
 from edge_gateway.errors import OtherSpool
 from edge_gateway.fold.pipeline import Pipeline
 from edge_gateway.journal import spool
-from edge_gateway.journal.framing import RECORD, scan
 from edge_gateway.journal.segments import parse_name
 from edge_gateway.records.inputs import Batch
 from edge_gateway.recovery.replay import effects_in
@@ -35,6 +36,8 @@ from tests.proofs.proof import Findings
 
 UP_WITHIN = 10.0
 NAME = "corrupted"
+MAGIC = b"EGJ\x01"
+_FRAME = struct.Struct("<4sB3xIQQI")
 Key = tuple[Any, ...]
 
 
@@ -176,7 +179,7 @@ class Judge:
                     break
         self._timed(started, f"a record that raises, {seed}")
         aside = recovered.store.facts().counters.get("quarantined", 0)
-        if not aside or not any(problem is Problem.RECORDS_QUARANTINED for problem, _ in recovered.findings):
+        if not aside or not any(problem.code == "records_quarantined" for problem, _ in recovered.findings):
             self.findings.forbid("loss not reported", f"a record that raises, {seed}: {recovered.findings}")
         self._compare(recovered, f"a record that raises, {seed}")
 
@@ -314,15 +317,33 @@ def _lines(store: Store) -> dict[Key, str]:
 
 def _readable_records(place: Path) -> set[int]:
     """Return the numbers of readable records before the last group, in files that have a segment's name."""
-    frames = [
-        frame
+    found = [
+        record
         for path in (place / spool.JOURNAL).iterdir()
         if parse_name(path.name) is not None
-        for frame in scan(path.read_bytes()).frames
-        if frame.kind == RECORD
+        for record in _records_in(path.read_bytes())
     ]
-    group = max((frame.base for frame in frames), default=0)
-    return {frame.number for frame in frames if frame.number < group}
+    group = max((base for _, base in found), default=0)
+    return {number for number, _ in found if number < group}
+
+
+def _records_in(data: bytes) -> Iterator[tuple[int, int]]:
+    """Yield number and first number of the commit group of every record with a right CRC.
+
+    The frame, as `edge_gateway.journal.framing` documents it, is read here again, so that no record is judged lost or
+    kept by the code under test.
+    """
+    at = data.find(MAGIC)
+    while at >= 0:
+        end = at + 4
+        with suppress(struct.error):
+            _, kind, length, number, base, check = _FRAME.unpack_from(data, at)
+            body = data[at + _FRAME.size : at + _FRAME.size + length]
+            if zlib.crc32(body, zlib.crc32(data[at : at + _FRAME.size - 4])) == check:
+                end = at + _FRAME.size + len(body)
+                if kind == 0:
+                    yield number, base
+        at = data.find(MAGIC, end)
 
 
 def _set_aside_names(recovered: Startup) -> list[str]:

@@ -23,7 +23,6 @@ from typing import Any, Final
 
 import aiomqtt
 
-from edge_gateway.status.catalogue import Problem
 from fleet_wire.topics import GATEWAY_SUBJECT, NO_SITE, alert_topic
 from tests.proofs.disk.full_disk import MIB, fill, small_disk
 from tests.proofs.disk.full_inside import FullDiskRun, live
@@ -168,7 +167,7 @@ def _fill_once(setting: Setting, broker: Broker, service: Service, disk: Path) -
 
 def disk_is_full(report: dict[str, Any]) -> bool:
     """Whether the gateway reports that the disk is full."""
-    return any(one["code"] == Problem.DISK.code for one in report["problems"])
+    return any(one["code"] == "disk" for one in report["problems"])
 
 
 def works_normally(report: dict[str, Any]) -> bool:
@@ -187,7 +186,7 @@ def _judge_checkpoint(findings: Findings, gateway: Gateway, before: int) -> None
 def _judge_alarm(findings: Findings, broker: Broker, gateway: Gateway, *, stands: bool) -> None:
     """Check that the gateway's own alert is retained at the broker as long as the problem lasts."""
     name = gateway.ask(do="status")["gateway"]
-    topic = alert_topic(name, NO_SITE, GATEWAY_SUBJECT, Problem.DISK.code)
+    topic = alert_topic(name, NO_SITE, GATEWAY_SUBJECT, "disk")
     if asyncio.run(_retained(broker, topic, stands=stands)) != stands:
         findings.forbid("alarm not at the broker" if stands else "alarm stands for ever", topic)
 

@@ -11,11 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-import msgpack
+from tests.proofs.ground.plain_messages import HOUR, MINUTE, SECOND, SITE, START, status, telemetry
 
-START = 1_760_000_000_000
-SITE = "town"
-SECOND, MINUTE, HOUR = 1_000, 60_000, 3_600_000
 RETIRE_AFTER = 2 * HOUR
 BITS = 45
 """Values of a metric in a window that can be told apart: sums of as many powers of two are exact in a double."""
@@ -53,11 +50,8 @@ class Message:
         return (self.device, self.boot, self.seq, self.ts, self.reading)
 
     def delivery(self) -> tuple[str, bytes]:
-        body: dict[str, Any] = {"v": 1, "boot": self.boot, "seq": self.seq}
-        if self.ts is not None:
-            body["ts"] = self.ts
-        body["m"] = {self.reading.metric: self.reading.value}
-        return f"fleet/v1/{SITE}/{self.device}/telemetry", msgpack.packb(body)
+        values = {self.reading.metric: self.reading.value}
+        return telemetry(SITE, self.device, boot=self.boot, seq=self.seq, ts=self.ts, m=values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +65,14 @@ class Birth:
     floor: int = 0
 
     def delivery(self) -> tuple[str, bytes]:
-        body: dict[str, Any] = {"state": "online", "type": "probe", "boot": self.boot}
-        body |= {"floor": self.floor, "next": self.following}
-        if self.ts is not None:
-            body["ts"] = self.ts
-        return f"fleet/v1/{SITE}/{self.device}/status", msgpack.packb(body)
+        said = {
+            "type": "probe",
+            "boot": self.boot,
+            "floor": self.floor,
+            "next": self.following,
+            "ts": self.ts,
+        }
+        return status(SITE, self.device, "online", **said)
 
 
 class Pause(NamedTuple):

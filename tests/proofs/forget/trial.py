@@ -14,7 +14,6 @@ from edge_gateway.records.inputs import Moment
 from edge_gateway.recovery.startup import INFLUX
 from tests.proofs.forget.lives import (
     RETIRE_AFTER,
-    START,
     Birth,
     Message,
     Pause,
@@ -25,6 +24,7 @@ from tests.proofs.forget.lives import (
 )
 from tests.proofs.forget.oracle import Counters, Place, Point, Told, Truth
 from tests.proofs.ground.inside import Inside, configuration
+from tests.proofs.ground.plain_messages import START
 from tests.proofs.proof import Findings
 
 EVERY = (2_000, 6_000, 18_000)

@@ -11,9 +11,10 @@ from typing import Any
 
 from tests.proofs.ground.field import RULES, Fleet, scenario_text, settled, wait_settled
 from tests.proofs.ground.judging import judge_devices, judge_history, judge_identities, judge_log
+from tests.proofs.ground.plain_messages import START
 from tests.proofs.ground.raw_client import RawClient
 from tests.proofs.ground.sections import FAST_COMMANDS
-from tests.proofs.order.histories import START, Arrival, Birth, History, Reading, Will, history
+from tests.proofs.order.histories import Arrival, Birth, History, Reading, Will, history
 from tests.proofs.order.oracle import Oracle
 from tests.proofs.order.trial import ORACLE_SETTINGS, SECTIONS, stored_windows
 from tests.proofs.proof import Findings, Setting, Unavailable

@@ -10,12 +10,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import msgpack
+from tests.proofs.ground.plain_messages import HOUR, MINUTE, SITE, START, status, telemetry
 
-START = 1_760_000_000_000
-SITE = "town"
 OTHER_SITE = "village"
-SECOND, MINUTE, HOUR = 1_000, 60_000, 3_600_000
 BEFORE_ALL = 1_000_000_000
 """A device time of 1970."""
 BEYOND_SKEW = 10 * MINUTE
@@ -42,18 +39,9 @@ class Reading:
     further: tuple[tuple[int, Mapping[str, Any]], ...] = ()
 
     def delivery(self) -> tuple[str, bytes]:
-        told = {
-            "v": 1,
-            "boot": self.boot,
-            "seq": self.seq,
-            "ts": self.ts,
-            "floor": self.floor,
-            "m": self.values,
-        }
-        body: dict[str, Any] = {key: value for key, value in told.items() if value is not None}
-        if self.further:
-            body["s"] = [list(sample) for sample in self.further]
-        return f"fleet/v1/{self.site}/{self.device}/telemetry", msgpack.packb(body)
+        further = [list(sample) for sample in self.further] or None
+        said = {"boot": self.boot, "seq": self.seq, "ts": self.ts, "floor": self.floor, "m": self.values}
+        return telemetry(self.site, self.device, **said, s=further)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +58,8 @@ class Birth:
     floor: int = 0
 
     def delivery(self) -> tuple[str, bytes]:
-        body = {"state": "online", "type": self.type, "tags": self.tags, "boot": self.boot, "floor": self.floor,
-                "next": self.following, "ts": self.ts}  # fmt: skip
-        kept = {key: value for key, value in body.items() if value is not None}
-        return f"fleet/v1/{self.site}/{self.device}/status", msgpack.packb(kept)
+        said = {"boot": self.boot, "floor": self.floor, "next": self.following, "ts": self.ts}
+        return status(self.site, self.device, "online", type=self.type, tags=self.tags, **said)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +70,7 @@ class Will:
     site: str
 
     def delivery(self) -> tuple[str, bytes]:
-        return f"fleet/v1/{self.site}/{self.device}/status", msgpack.packb({"state": "offline"})
+        return status(self.site, self.device, "offline")
 
 
 Message = Reading | Birth | Will

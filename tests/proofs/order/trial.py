@@ -11,6 +11,7 @@ import random
 import sqlite3
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from fractions import Fraction
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -22,10 +23,10 @@ from edge_gateway.fold.effects import Effects
 from edge_gateway.journal.spool import STORE
 from edge_gateway.records.inputs import Moment
 from edge_gateway.records.window_block import STATE_ROW, WINDOW_ROW
-from edge_gateway.windows.merge import sums
 from tests.gateway.fleet.imbalance import imbalance
 from tests.proofs.ground.inside import Inside, configuration
-from tests.proofs.order.histories import HOUR, SITE, START, Arrival, History, Reading
+from tests.proofs.ground.plain_messages import HOUR, SITE, START
+from tests.proofs.order.histories import Arrival, History, Reading
 from tests.proofs.order.oracle import Oracle, OracleSettings, WindowId
 from tests.proofs.proof import Findings
 from tests.stored_rows import named_rows
@@ -289,7 +290,7 @@ def stored_windows(place: Path) -> Iterator[tuple[WindowId, tuple[str, str], int
         row = np.frombuffer(data[: WINDOW_ROW.itemsize], WINDOW_ROW)
         ends = tuple(float(row[0][name]) for name in ("min", "max", "first", "last"))
         labels = (kind, json.loads(tags)["line"])
-        facts = (int(row[0]["count"]), float(sums(row)[0]), *ends)
+        facts = (int(row[0]["count"]), _sum(row[0]), *ends)
         yield WindowId(device, metric, EVERY[tier], start), labels, revision, facts
     texts: dict[int, str] = dict(db.execute("SELECT id, text FROM text"))
     for tier, start, revision, data, device, metric, _, kind, tags in named_rows(db, "state_window"):
@@ -305,3 +306,9 @@ def stored_windows(place: Path) -> Iterator[tuple[WindowId, tuple[str, str], int
             ),
         )
     db.close()
+
+
+def _sum(row: Any) -> float:
+    """Return the sum that a row states in three parts; Python rounds a fraction to the nearest double."""
+    parts = zip(("high", "mid", "low"), (16, 61, 106), strict=True)
+    return float(sum(Fraction(int(row[name]), 1 << bits) for name, bits in parts))

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from edge_gateway.configuration.gateway_id import client_id
 from fleet_sim.devices.endpoint import LISTENER, Endpoint
 from tests.proofs.proof import Setting
 from tests.proofs.refuse.trial import DEVICES, honest_fleet, judge_fleet, make_gateway, wait_accepted
@@ -39,7 +38,7 @@ def run(setting: Setting, name: str) -> None:
         password=PASSWORD.encode(),
         tls=broker.tls(),
     )
-    wanted_ids = [client_id(name), client_id(name, "control"), *setting.rng.sample(devices, 3)]
+    wanted_ids = [f"edge:{name}", f"edge:{name}:control", *setting.rng.sample(devices, 3)]
     with honest_fleet(setting, endpoint, site) as fleet:
         wait_accepted(gateway)
         with stealing_client(setting, broker, wanted_ids):

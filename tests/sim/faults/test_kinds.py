@@ -9,8 +9,13 @@ from pathlib import Path
 import pytest
 
 from fleet_config.validation import Strict
+from fleet_sim.faults.clock import ClockFault
+from fleet_sim.faults.content import ContentFault
 from fleet_sim.faults.fault import Fault
 from fleet_sim.faults.kinds import PhaseActions
+from fleet_sim.faults.link import BadLink
+from fleet_sim.faults.sending import DamagingFault
+from fleet_sim.faults.sensor import SensorFault, ValueFault
 from fleet_sim.kinds import kinds_of
 from fleet_sim.signals.metric import Metric
 
@@ -70,3 +75,20 @@ def test_the_words_of_a_family_are_sorted_and_unique() -> None:
         kinds: dict[str, type[Strict]] = kinds_of(base, key)
         assert list(kinds) == sorted(kinds)
         assert len(set(kinds.values())) == len(kinds)
+
+
+HOOKS = (
+    (SensorFault, "disturbance"),
+    (ValueFault, "reported"),
+    (ClockFault, "ahead_ms"),
+    (ContentFault, "corrupt"),
+    (DamagingFault, "damaged"),
+    (BadLink, "conditions"),
+)
+
+
+@pytest.mark.parametrize(("level", "hook"), HOOKS, ids=lambda each: getattr(each, "__name__", each))
+def test_every_kind_does_what_its_level_asks_for(level: type[Fault], hook: str) -> None:
+    kinds = kinds_of(level, "kind")
+    assert kinds
+    assert [word for word, kind in kinds.items() if getattr(kind, hook) is getattr(level, hook)] == []

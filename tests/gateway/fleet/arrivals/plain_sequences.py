@@ -1,24 +1,22 @@
 """Sequences as plainly as they can be said: sets of seqs and sorted lists, one message at a time."""
 
+import math
 from dataclasses import dataclass, field
+from typing import Final
 
-from edge_gateway.fleet.arrivals.boot_mark import (
-    BELOW,
-    CONFLICT,
-    DUPLICATE,
-    FIRST,
-    HIGHEST,
-    NEW,
-    NOT_KNOWN,
-)
-from edge_gateway.fleet.timestamps import NO_TIME
+Verdict = str
+"""`new`, `duplicate`, `conflict` or `not known`."""
+Place = str
+"""Where a message stands in its boot: `first` of all, `highest` so far, or `below` the highest."""
+BEFORE_ALL: Final = -math.inf
+"""The time of a message that has none."""
 
 
 @dataclass
 class PlainBoot:
     top: int = -1
     missing: set[int] = field(default_factory=set)
-    newest: int = NO_TIME
+    newest: float = BEFORE_ALL
     doubtful_to: int = -1
     """No repeat of a message up to this seq is known to be one."""
 
@@ -64,11 +62,10 @@ class PlainSequences:
             known.boots[boot] = known.boots.pop(boot)
         return known.boots[boot]
 
-    def message(self, device: int, boot: int, seq: int, time: int) -> tuple[int, int]:
-        """Its verdict, and where it stands in its boot."""
-        mark, standing = self.boot(device, boot), BELOW
+    def message(self, device: int, boot: int, seq: int, time: float) -> tuple[Verdict, Place]:
+        mark, place = self.boot(device, boot), "below"
         if seq > mark.top:
-            standing = HIGHEST if mark.top >= 0 else FIRST
+            place = "highest" if mark.top >= 0 else "first"
             mark.missing |= set(range(mark.top + 1, seq))
             mark.top = seq
         elif seq in mark.missing:
@@ -76,10 +73,10 @@ class PlainSequences:
         else:
             known = self.devices[device]
             known.conflicted |= time > mark.newest
-            repeat = NOT_KNOWN if known.conflicted or seq <= mark.doubtful_to else DUPLICATE
-            return (CONFLICT if time > mark.newest else repeat), standing
+            repeat = "not known" if known.conflicted or seq <= mark.doubtful_to else "duplicate"
+            return ("conflict" if time > mark.newest else repeat), place
         mark.newest = max(mark.newest, time)
-        return NEW, standing
+        return "new", place
 
     def floor(self, device: int, boot: int, floor: int) -> None:
         if boot not in self.devices[device].boots:

@@ -1,6 +1,16 @@
 """What messages without a time said."""
 
-from edge_gateway.fleet.arrivals.contents import FIRST, MOST_SEQ, NEWEST, Contents, content_of, digest
+import numpy as np
+
+from edge_gateway.fleet.arrivals.contents import (
+    FIRST,
+    MOST_SEQ,
+    NEWEST,
+    Contents,
+    content_of,
+    digest,
+    digests,
+)
 from fleet_wire.telemetry import encode_telemetry
 from tests.gateway.fleet.states import packed, unpacked
 
@@ -26,6 +36,11 @@ def test_a_content_is_what_a_message_says_and_not_which_one_it_is() -> None:
     not_text = encode_telemetry(1, 0, None, {"t": 1.0}).replace(b"\xa1t", b"\xa1\xff")
     for payload in (not_text, b"\xc1", b"\x91" * 100_000):
         assert content_of(payload) == payload
+
+
+def test_only_messages_without_a_time_have_a_digest() -> None:
+    payloads = [b"\xc1", b"a", b"b"]
+    assert digests(payloads, np.array([1, 2]), np.array([True, False])) == {0: digest(b"a")}
 
 
 def test_the_first_and_the_newest_are_remembered_and_nothing_else() -> None:

@@ -9,22 +9,16 @@ from hypothesis import strategies as st
 
 from edge_gateway.fleet.arrivals import boot_mark as mark_module
 from edge_gateway.fleet.arrivals import marks as marks_module
-from edge_gateway.fleet.arrivals.boot_mark import (
-    BELOW,
-    CONFLICT,
-    DUPLICATE,
-    FIRST,
-    HIGHEST,
-    NEW,
-    NOT_KNOWN,
-)
+from edge_gateway.fleet.arrivals.boot_mark import BELOW, CONFLICT, DUPLICATE, FIRST, HIGHEST, NEW, NOT_KNOWN
 from edge_gateway.fleet.arrivals.sequences import Sequences
 from edge_gateway.fleet.timestamps import NO_TIME
-from tests.gateway.fleet.arrivals.plain_sequences import PlainSequences
+from tests.gateway.fleet.arrivals.plain_sequences import BEFORE_ALL, PlainSequences
 from tests.gateway.fleet.states import packed, unpacked
 
 Message = tuple[int, int, int, int]
 LARGEST = 2**63 - 1
+IN_PLAIN_WORDS = {NEW: "new", DUPLICATE: "duplicate", CONFLICT: "conflict", NOT_KNOWN: "not known"}
+PLAIN_PLACES = {BELOW: "below", HIGHEST: "highest", FIRST: "first"}
 
 messages = st.tuples(
     st.integers(0, 2),
@@ -78,9 +72,13 @@ def test_any_traffic_is_judged_as_the_plain_model_does(batches: list[Any]) -> No
         for device, boot, floor, following in born:
             sequences.birth(device, boot, floor, following)
             plain.birth(device, boot, floor, following)
-        expected = [plain.message(*row) for row in rows]
-        verdicts, standings = ([each[part] for each in expected] for part in (0, 1))
-        assert accept(sequences, rows) == (verdicts, standings)
+        expected = [
+            plain.message(device, boot, seq, BEFORE_ALL if time == NO_TIME else time)
+            for device, boot, seq, time in rows
+        ]
+        verdicts, standings = accept(sequences, rows)
+        assert [IN_PLAIN_WORDS[verdict] for verdict in verdicts] == [verdict for verdict, _ in expected]
+        assert [PLAIN_PLACES[standing] for standing in standings] == [place for _, place in expected]
         for floor_row in said:
             if floor_row[0] in plain.devices:
                 plain.floor(*floor_row)

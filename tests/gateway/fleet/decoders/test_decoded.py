@@ -12,6 +12,7 @@ from edge_gateway.fleet.decoders.decoded import (
     States,
     no_states,
     only,
+    renumbered,
 )
 
 
@@ -33,6 +34,12 @@ def decoded() -> Decoded:
         {1: "one", 2: "two"},
         [Rejected(1, -1, "no")],
     )
+
+
+def test_positions_in_a_part_become_those_in_the_whole() -> None:
+    found = renumbered(decoded(), [10, 11, 12, 13])
+    assert found.messages.index.tolist() == [10, 12, 13]
+    assert [one.index for one in found.rejected] == [11]
 
 
 def test_what_is_kept_is_renumbered_with_its_samples_and_values() -> None:

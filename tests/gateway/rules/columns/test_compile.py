@@ -7,12 +7,15 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from edge_gateway.columns.frame import FloatColumn
 from edge_gateway.columns.strings import StringTable
 from edge_gateway.rules.columns.compile import Symbols, compile_tree
-from edge_gateway.rules.language.analysis import Range
+from edge_gateway.rules.language.analysis import Range, analyse
 from edge_gateway.rules.language.expression import parse
+from edge_gateway.rules.language.tokens import ExpressionError
 
 NAN = math.nan
 
@@ -45,6 +48,35 @@ def computed(text: str, **columns: list[float]) -> list[float]:
     inputs = [np.array(columns[name]) for name, _ in names.inputs]
     rows = len(next(iter(columns.values())))
     return np.broadcast_to(operation(Columns(inputs)), (rows,)).tolist()  # type: ignore[no-any-return]
+
+
+parts = st.recursive(
+    st.sampled_from(["x", "y", "2", "30s", '"a"', "tag.line", "0"]),
+    lambda part: st.one_of(
+        st.builds(
+            "{} {} {}".format,
+            part,
+            st.sampled_from(["+", "/", "and", "or", "<", "==", "!=", ">="]),
+            part,
+        ),
+        st.builds("({})".format, part),
+        st.builds("{} {}".format, st.sampled_from(["-", "not"]), part),
+        st.builds("{}({}, {})".format, st.sampled_from(["min", "max", "delta", "avg_over_time"]), part, part),
+        st.builds("{} in ({}, {})".format, part, part, part),
+    ),
+    max_leaves=6,
+)
+
+
+@settings(max_examples=600, deadline=None)
+@given(parts)
+def test_what_passes_the_check_of_types_can_be_compiled(text: str) -> None:
+    """So that no rule file meets the assertions of the compiler."""
+    try:
+        tree = analyse(text).tree
+    except ExpressionError:
+        return
+    compile_tree(tree, symbols())
 
 
 @pytest.mark.parametrize(
