@@ -27,6 +27,7 @@ from typing import Any, Final
 import numpy as np
 
 from edge_gateway.columns.frame import Frame, IntColumn
+from edge_gateway.columns.point_number import point_numbers
 from edge_gateway.fleet.admission import Admission
 from edge_gateway.fleet.arrivals.receipts import Due
 from edge_gateway.fleet.decoders.diagnosis import diagnosed
@@ -201,7 +202,7 @@ class Pipeline:
         """Hand readings to windows and rules; return their number. No device's clock steps back within `part`."""
         frame = self.rules.add_records(part)
         late, closed = self.windows.add(frame, listening_ms=moment.listening, trusted=moment.trusted)
-        self._late(late, effects)
+        self._late(late, frame, effects)
         self._store(closed, effects)
         self._take_transitions(self.rules.evaluate(frame, moment.listening), moment, effects)
         return len(frame.row) + len(frame.state_row)
@@ -243,11 +244,12 @@ class Pipeline:
         self.admission.watch.quarantined(*topic, reason)
         effects.quarantine(device_topic(*topic), payload, reason)
 
-    def _late(self, late: Late, effects: Effects) -> None:
+    def _late(self, late: Late, frame: Frame, effects: Effects) -> None:
         """Leave readings of closed windows to the store, which corrects the stored rows."""
         if len(late.numbers):
             found, versions = late.numbers, self._late_versions(late.numbers)
-            values = (found.series, versions, found.ts, found.value, found.quality, found.tiers)
+            nth = point_numbers(frame)[found.row]
+            values = (found.series, versions, found.ts, found.value, found.quality, found.tiers, nth)
             effects.late = stored.both(effects.late, stored.LateValues(*values))
         if len(late.states):
             found, versions = late.states, self._late_versions(late.states)
@@ -258,7 +260,8 @@ class Pipeline:
         """Return numbers that are merged nowhere, for the store to send apart."""
         ts, nowhere = frame.ts[frame.row], np.zeros(len(frame.row), np.int64)
         versions = self.registry.tag_versions(frame.device[frame.row], ts - ts % self.windows.every_ms[0])
-        return stored.LateValues(frame.series, versions, ts, frame.value, frame.quality, nowhere)
+        nth = point_numbers(frame)[frame.row]
+        return stored.LateValues(frame.series, versions, ts, frame.value, frame.quality, nowhere, nth)
 
     def _late_versions(self, late: LateReadings) -> IntColumn:
         """Count late readings, but for derived ones; return the tag version of each one's base window."""

@@ -96,6 +96,7 @@ class LateValues:
         quality: thousandths.
         tiers: bit i is set where the value must be merged into the stored window of tier i. OVER_SHARE or BEHIND: the
             value is merged nowhere.
+        nth: number of the value within its ms (`point_numbers`), int64, for the point of a value merged nowhere.
     """
 
     series: Array
@@ -104,6 +105,7 @@ class LateValues:
     value: Array
     quality: Array
     tiers: Array
+    nth: Array
 
     def rows(self, chosen: Array) -> "LateValues":
         """Return some of the readings."""

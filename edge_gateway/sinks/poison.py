@@ -124,4 +124,4 @@ def probe(line: bytes, now: float) -> bytes:
     """Return a point of our own at the line's time, and so in its shard; at wall time `now` (s) if it has none."""
     at = line.rpartition(b" ")[2].strip()
     digits = at.removeprefix(b"-")
-    return b"%b ok=true %b\n" % (MEASUREMENT.encode(), at if digits.isdigit() else b"%d" % int(now * 1000))
+    return b"%b ok=true %b\n" % (MEASUREMENT.encode(), at if digits.isdigit() else b"%d" % int(now * 1e9))

@@ -177,7 +177,7 @@ class Applier:
         kept = late.rows(merged)
         ids = self._ids(kept.series, kept.versions)
         known = ids != UNKNOWN
-        columns = (kept.ts, kept.value, kept.quality, kept.tiers)
+        columns = (kept.ts, kept.value, kept.quality, kept.tiers, kept.nth)
         self._numbers.add(at, [ids[known], *(column[known] for column in columns)])
         for fate, why in ((OVER_SHARE, SHARE), (BEHIND, TOO_LATE)) if not merged.all() else ():
             self._send_late(late.rows(late.tiers == fate), at, lines, why=why)
@@ -187,14 +187,14 @@ class Applier:
         ids = self._ids(late.series, late.versions)
         known = ids != UNKNOWN
         readings = Readings(ids[known], late.ts[known], late.value[known], late.quality[known])
-        lines.late(readings.series, readings, at, why)
+        lines.late(readings.series, readings, late.nth[known], at, why)
 
     def _keep_late_states(self, late: LateStates, at: int) -> None:
         ids = self._ids(late.series, late.versions)
         kept = (ids != UNKNOWN) & (late.tiers > 0)
-        quality = np.zeros(int(kept.sum()), np.int64)
+        nothing = np.zeros(int(kept.sum()), np.int64)
         texts = self._text_ids(late.code[kept])
-        self._texts.add(at, [ids[kept], late.ts[kept], texts, quality, late.tiers[kept]])
+        self._texts.add(at, [ids[kept], late.ts[kept], texts, nothing, late.tiers[kept], nothing])
 
     def _ids(self, series: Array, versions: Array) -> Array:
         ids = self._names.ids(series, versions)

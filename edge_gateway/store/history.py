@@ -14,7 +14,7 @@ from itertools import chain, islice
 from operator import itemgetter
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, NamedTuple, Self
 
 from edge_gateway.errors import BadInput
 from edge_gateway.journal.spool import STORE
@@ -26,7 +26,9 @@ AT_ONCE: Final = 2_000
 FEW_SERIES: Final = 50
 """Up to this many series are looked up start by start; for more, the whole range is read."""
 LAST_SPAN: Final = 86_400_000
-"""Last values are searched in the newest day (ms) of windows."""
+"""Last values are searched in the newest day (ms) of windows first, then in twice as much before, and so on."""
+USE_MARGIN: Final = 3 * 86_400_000
+"""How far behind (ms) an entry of `series_use` may be: MARGIN there, which needs numpy."""
 
 _IN_TOPIC: Final = "instr('/' || topic || '/', '/' || ? || '/')"
 """The value is a level of the topic."""
@@ -47,6 +49,14 @@ class RowSelection:
     since: int | None = None
     until: int | None = None
     limit: int = 0
+
+
+class _Sought(NamedTuple):
+    """A series whose newest window is sought: it starts from `least` on, and before `stop` (ms)."""
+
+    names: Row
+    least: int
+    stop: int
 
 
 class History:
@@ -173,15 +183,57 @@ class History:
         return islice(rows, selection.limit or None)
 
     def _last(self, tier: int, selection: RowSelection) -> Iterator[Row]:
-        """Yield the newest window of each series that has one in the newest day, by device and metric."""
-        (newest,) = self._db.execute(
-            "SELECT MAX(start) FROM (SELECT MAX(start) AS start FROM window WHERE tier=?1 UNION ALL"
-            " SELECT MAX(last_start) FROM block WHERE kind='window' AND tier=?1 AND first_start<=last_start)",
-            (tier,),
-        ).fetchone()
-        recent = replace(selection, since=max(selection.since or 0, (newest or 0) - LAST_SPAN))
-        last = {(row["device"], row["metric"]): row for row in self.windows(tier, recent)}
+        """Yield the newest window of each series, by device and metric.
+
+        A stamp in the far future takes one series out of the search, and the others are looked for where they are.
+        """
+        last: dict[tuple[str, str], Row] = {}
+        wanted = self._sought(tier, selection)
+        stop, reach = LARGEST if selection.until is None else selection.until, LAST_SPAN
+        since = -LARGEST if selection.since is None else selection.since
+        while wanted and (newest := self._newest_start(tier, stop)) is not None and newest >= since:
+            first = newest - reach
+            part = replace(selection, since=max(first, since), until=stop)
+            last |= {(row["device"], row["metric"]): row for row in self._windows_of(tier, part, wanted)}
+            wanted = {
+                number: one
+                for number, one in wanted.items()
+                if one.least < first and (one.names["device"], one.names["metric"]) not in last
+            }
+            stop, reach = min(first, max((one.stop for one in wanted.values()), default=first)), 2 * reach
         return islice((last[key] for key in sorted(last)), selection.limit or None)
+
+    def _windows_of(self, tier: int, selection: RowSelection, wanted: dict[int, _Sought]) -> Iterator[Row]:
+        """Yield the windows of these series, by start."""
+        from edge_gateway.store.window_rows import window_rows  # noqa: PLC0415 - numpy, which other subjects need not
+
+        names = {number: one.names for number, one in wanted.items()}
+        for part in self._pieces("window", tier, selection, names):
+            yield from window_rows(part, names, self._every[tier])
+
+    def _sought(self, tier: int, selection: RowSelection) -> dict[int, _Sought]:
+        """Return the selected series with what is known of where their newest windows are.
+
+        The newest base window is at the entry in `series_use` or later. A coarser one may be long before it.
+        """
+        used: dict[int, int] = dict(self._db.execute("SELECT id, upto FROM series_use"))
+        ends = LARGEST if selection.until is None else selection.until
+        sought = {}
+        for number, names in self._series(selection).items():
+            upto = used.get(number)
+            least = -LARGEST if upto is None or tier or upto >= ends else upto
+            sought[number] = _Sought(names, least, LARGEST if upto is None else upto + USE_MARGIN)
+        return sought
+
+    def _newest_start(self, tier: int, stop: int) -> int | None:
+        """Return where to look for the newest window that starts before `stop` (ms); None if there is none."""
+        (newest,) = self._db.execute(
+            "SELECT MAX(start) FROM (SELECT MAX(start) AS start FROM window WHERE tier=?1 AND start<?2 UNION ALL"
+            " SELECT MAX(MIN(last_start, ?2-1)) FROM block"
+            " WHERE kind='window' AND tier=?1 AND first_start<=last_start AND first_start<?2)",
+            (tier, stop),
+        ).fetchone()
+        return None if newest is None else int(newest)
 
     def _newest(
         self, table: str, columns: str, order: str, where: dict[str, str | None], selection: RowSelection

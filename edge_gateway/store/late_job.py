@@ -34,7 +34,7 @@ class LateLines(Protocol):
     """Receives corrected windows, and readings that came too late."""
 
     def windows(self, tier: int, windows: WindowBlock, at: int) -> None: ...
-    def late(self, series: Ints, readings: Readings, at: int, why: str) -> None: ...
+    def late(self, series: Ints, readings: Readings, nth: Ints, at: int, why: str) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +47,7 @@ class LatePiece:
         series: the store's series numbers.
         readings: the same readings, with the number of the family as their series, counted from 0.
         tiers: bit mask of the tiers each reading must be merged in.
+        nth: number of each reading within its ms.
         p95: of each family, whether its windows have a p95.
         upto: id of the last reading.
         at: wall time in ms of the last reading's record.
@@ -55,6 +56,7 @@ class LatePiece:
     series: Ints
     readings: Readings
     tiers: Ints
+    nth: Ints
     p95: Bools
     upto: int
     at: int
@@ -96,10 +98,10 @@ class LateJob:
         self.pending = snapshot
 
     def add(self, at: int, columns: Sequence[np.ndarray[Any, Any]]) -> None:
-        """Add readings for a later run: columns series (the store's), ts, value, quality and tiers; `at` in ms."""
+        """Add readings for a later run: columns series (the store's), ts, value, quality, tiers and nth; `at` in ms."""
         rows = [(*row, at) for row in zip(*(column.tolist() for column in columns), strict=True)]
-        into = f"INSERT INTO {self._kind.late}(series, ts, value, quality, tiers, at)"
-        self.pending += insert_many(self._db, into, 6, rows)
+        into = f"INSERT INTO {self._kind.late}(series, ts, value, quality, tiers, nth, at)"
+        self.pending += insert_many(self._db, into, 7, rows)
 
     def run(self, coverage: Coverage, lines: LateLines, *, each_tier: bool = False) -> int:
         """Merge the oldest readings; return how many were taken from the table.
@@ -118,19 +120,20 @@ class LateJob:
         return len(piece)
 
     def _oldest(self) -> LatePiece | None:
-        columns = "SELECT id, series, ts, value, quality, tiers, at"
+        columns = "SELECT id, series, ts, value, quality, tiers, nth, at"
         rows = self._db.execute(
             f"{columns} FROM {self._kind.late} ORDER BY id LIMIT ?", (AT_ONCE,)
         ).fetchall()
         if not rows:
             return None
-        ids, series, ts, value, quality, tiers, at = zip(*rows, strict=True)
+        ids, series, ts, value, quality, tiers, nth, at = zip(*rows, strict=True)
         numbers = np.array(series, np.int64)
         places, p95 = self._families(numbers)
         readings = Readings(
             places, np.array(ts, np.int64), np.array(value, np.float64), np.array(quality, np.uint16)
         )
-        return LatePiece(numbers, readings, np.array(tiers, np.int64), p95, ids[-1], at[-1])
+        masks, within = np.array(tiers, np.int64), np.array(nth, np.int64)
+        return LatePiece(numbers, readings, masks, within, p95, ids[-1], at[-1])
 
     def _families(self, series: Ints) -> tuple[Ints, Bools]:
         """Return the family of each reading, counted from 0, and whether each family has a p95."""
@@ -180,4 +183,5 @@ class LateJob:
         self._counters.add("late_merged", len(piece) - len(refused))
         self._counters.add("late_too_late", len(refused))
         if len(refused):
-            lines.late(piece.series[refused], piece.readings.rows(refused), piece.at, TOO_LATE)
+            series, nth = piece.series[refused], piece.nth[refused]
+            lines.late(series, piece.readings.rows(refused), nth, piece.at, TOO_LATE)

@@ -1,10 +1,10 @@
-r"""InfluxDB line protocol, rendered in columns. Times are ms, every line ends with a line feed.
+r"""InfluxDB line protocol, rendered in columns. Times are ns, every line ends with a line feed.
 
     sensor,<tags> count=…i,first=…,last=…,max=…,mean=…,min=…[,p95=…],quality=…,sum=… <start>
     sensor_state,<tags> last="…",changes=…i <start>
     sensor_partial,<tags>,why=… <fields as of sensor> <time of the first reading>
-    sensor_late,<tags>,why=… value=… <time>
-    alert,device=…,rule=…,site=… level="…",state="…"[,value=…] <time>
+    sensor_late,<tags>,why=… value=… <time, and a number within its ms>
+    alert,device=…,rule=…,site=… level="…",state="…"[,value=…] <time, and a number within its ms>
     gateway,gateway=… received=…i,… <time>
 
 Format: https://docs.influxdata.com/influxdb/v2/reference/syntax/line-protocol/. `count` and `changes` are
@@ -12,16 +12,20 @@ integers, all other numbers floats, even when whole. What the format cannot hold
 feed becomes the two characters `\n`; a tag value that ends in a backslash gets a `_` appended; a tag without a
 value and a field that is not a finite number are left out; a tag key that the database reserves, or that is the name
 of a field, gets the prefix `tag_`.
+
+The gateway's own times are ms. A window has one point, at a whole ms. Of one series in `sensor_late`, or one alert,
+several points may have the same ms, and the database keeps one point for equal tags and time: there the ns are a number
+that follows from what the point stands for, so that rendered again it is the same point.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_gateway.records.alerts import Transition
+from edge_gateway.records.alerts import Cause, Transition
 from edge_gateway.records.window_block import Rows, WindowBlock
 from edge_gateway.windows.merge import sums
 
@@ -32,6 +36,12 @@ FIELDS: Final = frozenset(
 WHY: Final = "why"
 """The tag of late readings and partial windows that says why they are merged nowhere."""
 _PERFECT: Final = 1000.0
+_NS: Final = 10**6
+"""In a ms."""
+_WHOLE_MS: Final = b"000000"
+"""Behind a time in ms, makes it one in ns."""
+_CAUSES: Final[tuple[Cause, ...]] = get_args(Cause)
+_SEQS: Final = _NS // len(_CAUSES)
 _BARE_SECTIONS: Final = ("messages", "values", "counters")
 _NAMED_SECTIONS: Final = ("alerts", "broker", "commands", "fleet", "gaps", "sinks", "spool", "store")
 _ONE_LINE: Final = str.maketrans({"\n": "\\n", "\r": "\\r"})
@@ -88,7 +98,7 @@ def render_windows(prefixes: Sequence[bytes], block: WindowBlock, *, time: str =
         *(*texts.where_finite(b",mean=", total / count), b",min=", texts.of(rows["min"])),
         *texts.where_finite(b",p95=", rows["p95"]),
         *(b",quality=", texts.of(rows["quality"] / (count * _PERFECT))),
-        *(*texts.where_finite(b",sum=", total), b" ", texts.of(rows[time])),
+        *(*texts.where_finite(b",sum=", total), b" ", texts.of(rows[time]), _WHOLE_MS),
     )
 
 
@@ -98,7 +108,7 @@ def render_states(prefixes: Sequence[bytes], rows: Rows, last: Sequence[str]) ->
         return b""
     values, texts = [field_text(text).encode("utf-8", "replace") for text in last], _Texts()
     changes, start = texts.of(rows["changes"]), texts.of(rows["start"])
-    return _lines(prefixes, b' last="', values, b'",changes=', changes, b"i ", start)
+    return _lines(prefixes, b' last="', values, b'",changes=', changes, b"i ", start, _WHOLE_MS)
 
 
 Column = bytes | Sequence[bytes]
@@ -150,9 +160,16 @@ def _lines(prefixes: Sequence[bytes], *columns: Column) -> bytes:
 # --- single points
 
 
-def render_late(before: bytes, value: float, ts: int) -> bytes:
-    """Render a reading that came too late for its window; `before` is its prefix, `ts` in ms."""
-    return b"%b value=%b %d\n" % (before, _encode(float(value)), ts)
+def render_late(before: bytes, value: float, ts: int, nth: int) -> bytes:
+    """Render a reading that came too late for its window.
+
+    Args:
+        before: its measurement and tags, rendered.
+        value: the reading.
+        ts: its time in ms.
+        nth: its number within this ms, below 10^6.
+    """
+    return b"%b value=%b %d\n" % (before, _encode(float(value)), ts * _NS + nth)
 
 
 def render_alert(alert: Transition) -> bytes:
@@ -162,7 +179,16 @@ def render_alert(alert: Transition) -> bytes:
     value = alert.value
     if value is not None and np.isfinite(value):
         fields += f",value={_encode(float(value)).decode()}"
-    return b"%b %b %d\n" % (before, fields.encode("utf-8", "replace"), alert.at)
+    time = alert.at * _NS + _within_ms(alert)
+    return b"%b %b %d\n" % (before, fields.encode("utf-8", "replace"), time)
+
+
+def _within_ms(alert: Transition) -> int:
+    """Return a number below 10^6 that keeps the changes of one alert in one ms apart, the later ones behind.
+
+    While a device's clock is corrected, many of its readings count at one time. Each is followed by its own changes.
+    """
+    return alert.seq % _SEQS * len(_CAUSES) + _CAUSES.index(alert.cause)
 
 
 def render_gateway(gateway: str, report: Mapping[str, Any], at: int) -> bytes:
@@ -176,7 +202,8 @@ def render_gateway(gateway: str, report: Mapping[str, Any], at: int) -> bytes:
     if not fields:
         return b""
     rendered = ",".join(f"{tag_text(name)}={text}" for name, text in sorted(fields.items()))
-    return b"%b %b %d\n" % (prefix("gateway", {"gateway": gateway}), rendered.encode("utf-8", "replace"), at)
+    before = prefix("gateway", {"gateway": gateway})
+    return b"%b %b %d\n" % (before, rendered.encode("utf-8", "replace"), at * _NS)
 
 
 def _fields(section: Any) -> Iterator[tuple[str, str]]:

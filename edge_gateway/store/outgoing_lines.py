@@ -108,12 +108,13 @@ class OutgoingLines:
             lines = render_windows(prefixes, sent, time="first_at")
             self._outbox.put(self._tiers[tier].bucket, NOT_CARRIED, lines, len(sent), at)
 
-    def late(self, series: Ints, readings: Readings, at: int, why: str) -> None:
+    def late(self, series: Ints, readings: Readings, nth: Ints, at: int, why: str) -> None:
         """Send readings that are merged nowhere to `sensor_late`.
 
         Args:
             series: the store's numbers.
             readings: as many; their own series are not used.
+            nth: the number of each within its ms, which keeps readings of one time apart.
             at: wall time in ms.
             why: one of TOO_LATE, SHARE, NOT_KNOWN.
         """
@@ -122,8 +123,8 @@ class OutgoingLines:
         sent = np.flatnonzero(readings.ts >= self._tiers[0].oldest(at))
         self._counters.add("points_beyond_retention", len(readings) - len(sent))
         prefixes = self.prefixes("sensor_late", series[sent], why=why)
-        values, times = readings.value[sent].tolist(), readings.ts[sent].tolist()
-        lines = b"".join(map(render_late, prefixes, values, times))
+        columns = (column[sent].tolist() for column in (readings.value, readings.ts, nth))
+        lines = b"".join(map(render_late, prefixes, *columns))
         self._outbox.put(self._tiers[0].bucket, NOT_CARRIED, lines, len(sent), at)
 
     def alerts(self, transitions: Sequence[Transition], at: int) -> None:
@@ -202,7 +203,7 @@ class TextLines:
     def partial(self, tier: int, windows: WindowBlock, at: int, why: str) -> None:
         """Send nothing: `sensor_partial` holds numbers, so windows of texts are only counted."""
 
-    def late(self, series: Ints, readings: Readings, at: int, why: str) -> None:
+    def late(self, series: Ints, readings: Readings, nth: Ints, at: int, why: str) -> None:
         """Send nothing: a text that came too late is only counted, because `sensor_late` holds numbers."""
 
 

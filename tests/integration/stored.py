@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 from tests.integration.recorded import Key, Window
 from tests.servers.influx import Influx
@@ -23,7 +23,7 @@ def points(influx: Influx, bucket: str, measurement: str) -> list[dict[str, str]
 
 
 def _ms(text: str) -> int:
-    return round(datetime.fromisoformat(text).timestamp() * 1000)
+    return (datetime.fromisoformat(text) - datetime.fromtimestamp(0, UTC)) // timedelta(milliseconds=1)
 
 
 def stored_windows(influx: Influx, bucket: str) -> dict[Key, Window]:

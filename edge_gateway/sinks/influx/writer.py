@@ -63,10 +63,10 @@ class InfluxWriter:
         await self._session.close()
 
     async def write(self, bucket: str, body: bytes) -> Outcome:
-        """Write lines with millisecond times to a bucket. Network and server errors are returned, never raised."""
+        """Write lines with times in ns to a bucket. Network and server errors are returned, never raised."""
         packed = await asyncio.to_thread(gzip.compress, body, _GZIP_LEVEL)
         headers = {"Authorization": f"Token {self._token()}"}
-        query = {"org": self._org, "bucket": bucket, "precision": "ms"}
+        query = {"org": self._org, "bucket": bucket, "precision": "ns"}
         try:
             # Following a redirect would turn the POST into a GET, whose answer would count as success.
             async with self._session.post(

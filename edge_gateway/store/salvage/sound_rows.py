@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
+from edge_gateway.columns.point_number import PER_MS
 from edge_gateway.records import codec
 from edge_gateway.records.window_block import STATE_ROW, WINDOW_ROW
 from edge_gateway.store.block_body import Revised, decoded, decoded_marks
@@ -133,16 +134,16 @@ def _block(row: Row, known: Known) -> Row:
 
 
 def _late(row: Row, known: Known) -> Row:
-    number, series, ts, value, quality, tiers, at = row
-    _whole(ts, quality, tiers, at)
+    number, series, ts, value, quality, tiers, nth, at = row
+    _whole(ts, quality, tiers, nth, at)
     _need(series in known.series and isinstance(value, float) and math.isfinite(value))
-    _need(0 <= quality <= 1000 and 0 < tiers < 1 << known.tiers)  # noqa: PLR2004 - thousandths
+    _need(0 <= quality <= 1000 and 0 < tiers < 1 << known.tiers and 0 <= nth < PER_MS)  # noqa: PLR2004 - thousandths
     return (number - EARLIER, *row[1:])
 
 
 def _late_state(row: Row, known: Known) -> Row:
-    number, series, ts, value, quality, tiers, at = row
-    _whole(ts, quality, tiers, at)
+    number, series, ts, value, quality, tiers, nth, at = row
+    _whole(ts, quality, tiers, nth, at)
     _need(series in known.series and value in known.texts and 0 < tiers < 1 << known.tiers)
     return (number - EARLIER, *row[1:])
 
@@ -202,7 +203,7 @@ SERIES: Final = _kept("series", ("id",), _ID, "device metric site type tags", _s
 NUMBER: Final = _kept("number", ("series", "version"), (64, 32), "id tags", _number)
 TEXT: Final = _kept("text", ("id",), _ID, "text", _text)
 CODE: Final = _kept("code", ("code",), _ID, "id", _code)
-_TAKEN: Final = "series ts value quality tiers at"
+_TAKEN: Final = "series ts value quality tiers nth at"
 LATE: Final = _kept("late", ("id",), _ID, _TAKEN, _late)
 LATE_STATE: Final = _kept("late_state", ("id",), _ID, _TAKEN, _late_state)
 OUTBOX: Final = _kept("outbox", ("id",), _ID, "sink bucket rank lines size at block skip body", _chunk)

@@ -54,7 +54,7 @@ def test_every_series_and_text_in_the_effects_is_named_once() -> None:
         at=5,
         windows=[ClosedWindows(0, WindowBlock(of_series(0, 0, kind=WINDOW_ROW)), ints(0, 0))],
         states=[ClosedWindows(0, WindowBlock(states), ints(0))],
-        late=LateValues(ints(2), ints(0), ints(1), np.ones(1), ints(1_000), ints(1)),
+        late=LateValues(ints(2), ints(0), ints(1), np.ones(1), ints(1_000), ints(1), ints(0)),
         late_states=LateStates(ints(3), ints(0), ints(1), ints(codes[2]), ints(1)),
     )
     stored = effects.for_store(names)

@@ -288,6 +288,27 @@ def test_readings_of_messages_that_are_not_known_go_to_the_store_apart_and_to_no
     assert (totals["accepted"], totals["not_known"], totals["values_not_known"]) == (1, 1, 2)
 
 
+def test_readings_of_one_time_that_no_window_takes_are_told_apart_however_they_come() -> None:
+    """Messages that are not known and have no time get that of their batch."""
+    numbered = []
+    for batches in ([range(12)], [range(5), range(5, 12)]):
+        pipeline = build_pipeline("gw", settings())
+        topic = topics.device_topic("berlin", "f1", topics.STATUS)
+        pipeline.fold(batch(0, *(reading("f1", seq, 1_000, temperature=1.0) for seq in range(12))))
+        for boot in range(9):
+            birth = control_messages.Birth(type="freezer", boot=boot)
+            pipeline.fold(batch(0, (topic, control_messages.encode_birth(birth))))
+        told = [
+            pipeline.fold(
+                batch(2_000, *(reading("f1", seq, 1_000, temperature=1.0) for seq in seqs))
+            ).not_known
+            for seqs in batches
+        ]
+        numbered.append([number for one in told if one is not None for number in one.nth.tolist()])
+    assert len(set(numbered[0])) == 12
+    assert numbered[0] == numbered[1]
+
+
 def test_a_flood_of_late_readings_is_merged_up_to_the_device_s_share() -> None:
     """One device sends newest first what it kept; the rest of the fleet's late readings are none of its business."""
     pipeline = build_pipeline("gw", settings(spool={"max_bytes": "16KiB"}))

@@ -46,7 +46,7 @@ def texts(*held: tuple[int, int]) -> ClosedWindows:
 def late(*held: tuple[int, int, int]) -> LateValues:
     """Late readings of (series, ts, tiers)."""
     series, ts, tiers = (ints(*column) for column in zip(*held, strict=True))
-    return LateValues(series, ts, ts, ts, ts, tiers)
+    return LateValues(series, ts, ts, ts, ts, tiers, ts)
 
 
 def late_texts(*held: tuple[int, int, int]) -> LateStates:

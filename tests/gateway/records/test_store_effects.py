@@ -30,7 +30,7 @@ def ints(*numbers: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
 
 def late(*ts: int) -> LateValues:
     every = ints(*ts)
-    return LateValues(every % 3, every % 2, every, every / 8, every % 1_000, every % 4)
+    return LateValues(every % 3, every % 2, every, every / 8, every % 1_000, every % 4, every)
 
 
 def test_everything_survives_the_journal() -> None:

@@ -58,7 +58,8 @@ def closed_states(tier: int, readings: Sequence[Reading]) -> ClosedWindows:
 def late(readings: Sequence[Reading], tiers: int = 0b111, version: int = 0) -> LateValues:
     given = columns(readings)
     versions, bits = np.full(len(given), version, np.int64), np.full(len(given), tiers, np.int64)
-    return LateValues(given.series, versions, given.ts, given.value, given.quality, bits)
+    nth = np.arange(len(given))
+    return LateValues(given.series, versions, given.ts, given.value, given.quality, bits, nth)
 
 
 def late_states(readings: Sequence[Reading], tiers: int = 0b1) -> LateStates:

@@ -46,6 +46,6 @@ def test_texts_are_stored_under_numbers_of_the_store(store: Store) -> None:
     other = named([4], texts=texts("closed", "open"), states=(closed_states(0, [(4, T0 + 20, 0)]),))
     store.apply([(2, [other])])
     assert [line.partition(" ")[2] for line in lines(store)] == [
-        f'last="closed",changes=1i {T0}',
-        f'last="closed",changes=1i {T0}',
+        f'last="closed",changes=1i {T0}000000',
+        f'last="closed",changes=1i {T0}000000',
     ]

@@ -175,7 +175,7 @@ class Life:
             for line in parcel.body.decode().splitlines():
                 head, fields, at = line.split(" ")
                 device = dict(tag.split("=") for tag in head.split(",")[1:])["device"]
-                self.points[parcel.bucket, device, int(at)] = fields
+                self.points[parcel.bucket, device, int(at) // 10**6] = fields
             self.store.done(parcel)
 
     # --- what must be equal

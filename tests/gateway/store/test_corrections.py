@@ -127,7 +127,7 @@ def test_a_window_that_is_not_stored_any_more_or_too_old_for_its_bucket_is_left(
         db.execute("DELETE FROM window WHERE tier=0")
     assert repeat(store, 1_000 + REPEAT_AFTER, unknown=0, at=T0 + 365 * DAY) == len(TIERS)
     (line,) = lines(store)
-    assert line.endswith(f" {T0 - T0 % HOUR}")
+    assert line.endswith(f" {T0 - T0 % HOUR}000000")
 
 
 def test_only_the_sink_that_had_no_answer_gets_it_again(tmp_path: Path) -> None:

@@ -187,17 +187,54 @@ def test_last_values_are_the_newest_of_each_series(tmp_path: Path) -> None:
         }
 
 
-def test_last_values_are_those_of_the_newest_day_by_device(tmp_path: Path) -> None:
+def test_last_values_are_found_wherever_they_are_by_device(tmp_path: Path) -> None:
     store = filled(tmp_path, minutes=1)
     newest = T0 + DAY
     for number, start in enumerate((newest, newest + MINUTE), 2):
         store.apply([(number, [StoreEffects(T0, windows=(closed(0, [(number - 2, start, 9.0)]),))])])
     with History.open(tmp_path, EVERY) as history:
-        assert [row["device"] for row in history.query("last")] == ["dev-0", "dev-1"], "dev-2 is a day older"
+        assert [row["device"] for row in history.query("last")] == ["dev-0", "dev-1", "dev-2"]
         assert [row["device"] for row in history.query("last", limit=1)] == ["dev-0"]
         assert [row["device"] for row in history.query("last", since=newest + 1)] == ["dev-1"]
-        assert [row["device"] for row in history.query("last", until=newest + 1)] == ["dev-0"]
+        assert [row["start"] for row in history.query("last", until=newest + 1)] == [newest, T0, T0]
         assert [row["device"] for row in history.query("last", tier=1)] == ["dev-0", "dev-1", "dev-2"]
+
+
+@pytest.mark.parametrize("noted", [True, False], ids=["the store noted its series", "it has not yet"])
+def test_a_stamp_far_ahead_hides_no_other_device(tmp_path: Path, noted: bool) -> None:
+    """Also not where its window shares a block with others."""
+    far, many = T0 + 27_000 * DAY, 100
+    store = filled(tmp_path, minutes=3, series=many)
+    store.apply([(9, [StoreEffects(T0, windows=(closed(0, [(1, far, 5.0), (2, T0 + 9 * MINUTE, 7.0)]),))])])
+    if noted:
+        store.trim(T0)
+    with History.open(tmp_path, EVERY) as history:
+        found = {row["device"]: (row["start"], row["last"]) for row in history.query("last")}
+        before = {row["device"]: row["start"] for row in history.query("last", until=far)}
+    newest = T0 + 2 * MINUTE
+    expected = {f"dev-{one}": (newest, one + 2.0) for one in range(many)}
+    assert found == expected | {"dev-1": (far, 5.0), "dev-2": (T0 + 9 * MINUTE, 7.0)}
+    assert before == dict.fromkeys(expected, newest) | {"dev-2": T0 + 9 * MINUTE}
+
+
+def test_looking_for_a_device_that_is_gone_does_not_read_the_history_of_others(tmp_path: Path) -> None:
+    """A device that left a year ago is looked for where it was."""
+    store = filled(tmp_path, minutes=1, series=2)
+    for day in range(1, 40):
+        store.apply([(day + 1, [StoreEffects(T0, windows=(closed(0, [(1, T0 + day * DAY, 1.0)]),))])])
+    store.trim(T0)
+    read: list[int] = []
+    with History.open(tmp_path, EVERY) as history:
+        pieces = history._pieces
+
+        def counted(*given: Any) -> Any:
+            for part in pieces(*given):
+                read.extend(series for series, _, _ in part)
+                yield part
+
+        history._pieces = counted  # type: ignore[method-assign, assignment]
+        assert [row["device"] for row in history.query("last")] == ["dev-0", "dev-1"]
+    assert len(read) == 3, "a day of dev-1, and the window of dev-0"
 
 
 def test_corrections_percentiles_and_huge_sums_are_read_exactly(tmp_path: Path) -> None:

@@ -117,7 +117,7 @@ def test_a_correction_is_a_new_revision_in_every_tier_that_is_told(store: Store)
     assert revisions == {0: 1, 1: 0, 2: 1}
     sent = lines(store)
     assert len(sent) == 2
-    assert all("count=2i" in line and line.endswith(str(H0)) for line in sent)
+    assert all("count=2i" in line and line.endswith(f" {H0}000000") for line in sent)
 
 
 def test_no_row_at_or_after_the_floor_becomes_a_new_one_and_before_it_a_late_line(store: Store) -> None:
@@ -128,7 +128,7 @@ def test_no_row_at_or_after_the_floor_becomes_a_new_one_and_before_it_a_late_lin
     counters = store.facts().counters
     assert (counters["late_merged"], counters["late_too_late"]) == (2, 1)
     (too_late,) = [line for line in lines(store) if line.startswith("sensor_late")]
-    assert too_late.endswith(f",why=late value=2.0 {H0 - 1}")
+    assert too_late.endswith(f",why=late value=2.0 {H0 - 1}000001"), "the second of its record"
 
 
 def test_what_is_over_its_device_s_share_is_sent_as_it_is_and_merged_nowhere(store: Store) -> None:
@@ -141,7 +141,7 @@ def test_what_is_over_its_device_s_share_is_sent_as_it_is_and_merged_nowhere(sto
     merge_all(store)
     sent = lines(store)
     (over,) = [line for line in sent if line.startswith("sensor_late")]
-    assert over.endswith(f",why=share value=8.0 {H0 + 6}")
+    assert over.endswith(f",why=share value=8.0 {H0 + 6}000000")
     assert all("count=2i" in line for line in sent if line is not over)
 
 
@@ -212,8 +212,8 @@ def test_late_texts_are_merged_too_and_texts_too_late_only_counted(store: Store)
     store.apply([(1, [one])])
     assert merge_all(store) == 2
     assert [line.partition(" ")[2] for line in lines(store)] == [
-        f'last="open",changes=0i {H0}',
-        f'last="closed",changes=1i {H0}',
+        f'last="open",changes=0i {H0}000000',
+        f'last="closed",changes=1i {H0}000000',
     ]
     assert store.facts().counters["late_too_late"] == 1
 
@@ -246,8 +246,10 @@ class Sent:
     def windows(self, tier: int, windows: WindowBlock, at: int) -> None:
         self.corrected += [(tier, row["start"], row["count"], at) for row in windows.rows]
 
-    def late(self, series: np.ndarray[Any, Any], readings: Readings, at: int, why: str) -> None:
-        assert (len(series), why) == (len(readings), TOO_LATE)
+    def late(
+        self, series: np.ndarray[Any, Any], readings: Readings, nth: np.ndarray[Any, Any], at: int, why: str
+    ) -> None:
+        assert (len(series), len(nth), why) == (len(readings), len(readings), TOO_LATE)
         self.too_late += [(ts, at) for ts in readings.ts.tolist()]
 
 
@@ -271,10 +273,8 @@ class Job:
 
     def add(self, *ts: int, tiers: int, at: int = T0) -> None:
         many = len(ts)
-        quality = np.full(many, 1000)
-        self.job.add(
-            at, [np.full(many, self.series), np.array(ts), np.ones(many), quality, np.full(many, tiers)]
-        )
+        series, quality, masks = (np.full(many, value) for value in (self.series, 1000, tiers))
+        self.job.add(at, [series, np.array(ts), np.ones(many), quality, masks, np.arange(many)])
 
     def run(self, floor: int = H0, frozen: int = 0) -> int:
         return self.job.run(Coverage(floor, frozen), self.sent)

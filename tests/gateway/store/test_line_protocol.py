@@ -64,7 +64,7 @@ def plain_line(before: str, row: np.void, total: float) -> str:
     first, last, low, high = (plain_number(float(row[name])) for name in ("first", "last", "min", "max"))
     return (
         f"{before} count={row['count']}i,first={first},last={last},max={high},mean={plain_number(float(mean))}"
-        f",min={low}{p95},quality={plain_number(float(quality))},sum={plain_number(total)} {row['start']}\n"
+        f",min={low}{p95},quality={plain_number(float(quality))},sum={plain_number(total)} {row['start']}000000\n"
     )
 
 
@@ -84,14 +84,14 @@ def test_a_window_as_it_stands_in_the_schema() -> None:
     labels = {"type": "freezer", "site": "berlin", "metric": "temperature", "device": "frz-00042"}
     assert render_windows([prefix("sensor", labels)], block) == (
         b"sensor,device=frz-00042,metric=temperature,site=berlin,type=freezer "
-        b"count=3i,first=1.0,last=0.0,max=2.0,mean=1.0,min=0.0,quality=0.5,sum=3.0 %d\n" % T0
+        b"count=3i,first=1.0,last=0.0,max=2.0,mean=1.0,min=0.0,quality=0.5,sum=3.0 %d000000\n" % T0
     )
 
 
 def test_a_sum_beyond_all_doubles_is_left_out_with_its_mean() -> None:
     block = block_of([(0, 0, 1.7e308, 1000), (0, 1, 1.7e308, 1000), (1, 0, 1.0, 1000)], p95=False)
     first, second = render_windows([b"a", b"b"], block).splitlines()
-    assert first == b"a count=2i,first=1.7e308,last=1.7e308,max=1.7e308,min=1.7e308,quality=1.0 %d" % T0
+    assert first == b"a count=2i,first=1.7e308,last=1.7e308,max=1.7e308,min=1.7e308,quality=1.0 %d000000" % T0
     assert b",p95=1.0," in second
 
 
@@ -106,7 +106,7 @@ def test_states_name_the_last_text_and_count_changes() -> None:
     readings = Readings(np.zeros(3, np.int64), ts, np.array([1.0, 2.0, 1.0]), np.zeros(3, np.uint16))
     rows = rows_of_states(EVERY, readings).rows
     line = render_states([b"sensor_state,device=a"], rows, ['say "open"\n\\'])
-    assert line == b'sensor_state,device=a last="say \\"open\\"\\\\n\\\\",changes=2i %d\n' % T0
+    assert line == b'sensor_state,device=a last="say \\"open\\"\\\\n\\\\",changes=2i %d000000\n' % T0
 
 
 def unescaped(text: str) -> str:
@@ -160,12 +160,14 @@ def test_a_tag_key_is_escaped_like_a_value() -> None:
 
 
 def test_alerts() -> None:
+    time = time_of(render_alert(too_warm(at=T0)))
+    assert time // 10**6 == T0
     assert render_alert(too_warm(at=T0)) == (
-        b'alert,device=frz-1,rule=TooWarm,site=berlin level="critical",state="firing",value=-9.5 %d\n' % T0
+        b'alert,device=frz-1,rule=TooWarm,site=berlin level="critical",state="firing",value=-9.5 %d\n' % time
     )
     for nothing in (None, math.nan):
         line = render_alert(too_warm(at=T0, value=nothing, site=""))
-        assert line == b'alert,device=frz-1,rule=TooWarm level="critical",state="firing" %d\n' % T0
+        assert line == b'alert,device=frz-1,rule=TooWarm level="critical",state="firing" %d\n' % time
 
 
 def test_a_character_that_no_encoding_has_is_replaced() -> None:
@@ -174,7 +176,25 @@ def test_a_character_that_no_encoding_has_is_replaced() -> None:
 
 
 def test_a_late_reading() -> None:
-    assert render_late(b"sensor_late,device=a", 3, T0) == b"sensor_late,device=a value=3.0 %d\n" % T0
+    line = render_late(b"sensor_late,device=a", 3, T0, 45)
+    assert line == b"sensor_late,device=a value=3.0 %d000045\n" % T0
+
+
+def time_of(line: bytes) -> int:
+    return int(line.rsplit(b" ", 1)[1])
+
+
+def test_changes_of_one_alert_in_one_ms_are_points_of_their_own_the_latest_last() -> None:
+    """Until a clock that was corrected has caught up, many readings count at one time."""
+    changes = [
+        too_warm(at=T0, seq=seq, cause=cause)
+        for seq in (110_000, 110_001)
+        for cause in ("pending", "firing", "escalated", "resolved", "removed")
+    ]
+    times = [time_of(render_alert(change)) for change in changes]
+    assert times == sorted(set(times))
+    assert {time // 10**6 for time in times} == {T0}
+    assert [time_of(render_alert(change)) for change in changes] == times, "rendered again, the same points"
 
 
 def test_the_gateway_tells_its_numbers() -> None:
@@ -190,6 +210,6 @@ def test_the_gateway_tells_its_numbers() -> None:
     }
     assert render_gateway("gw 1", report, T0) == (
         b"gateway,gateway=gw\\ 1 accepted=5i,late=0i,received=7i,sinks_influx_down=true,sinks_influx_full=false,"
-        b"sinks_influx_lag=0.5,sinks_influx_lines=2i %d\n" % T0
+        b"sinks_influx_lag=0.5,sinks_influx_lines=2i %d000000\n" % T0
     )
     assert render_gateway("gw", {"version": "1"}, T0) == b""

@@ -52,7 +52,7 @@ class Database:
         for line in lines.splitlines():
             head, fields, at = line.split(" ")
             measurement, *tags = head.split(",")
-            key = bucket, dict(tag.split("=") for tag in tags)["device"], int(at)
+            key = bucket, dict(tag.split("=") for tag in tags)["device"], int(at) // 10**6
             count = int(dict(field.split("=") for field in fields.split(",")).get("count", "0i")[:-1])
             if measurement == "sensor":
                 assert count >= self.points[key], f"{key}: {self.points[key]} readings became {count}"

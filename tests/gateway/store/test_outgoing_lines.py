@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from msgspec import structs
 
-from edge_gateway.records.store_effects import Kind, StoreEffects
+from edge_gateway.records.store_effects import OVER_SHARE, Kind, StoreEffects, both
 from edge_gateway.store import outgoing_lines
 from edge_gateway.store.database import Store
 from edge_gateway.store.outbox import SinkBudget
@@ -22,7 +22,7 @@ from tests.gateway.store.fleet import (
     named,
     texts,
 )
-from tests.gateway.store.stored import ALERT, lines, opened, table
+from tests.gateway.store.stored import ALERT, lines, merge_all, opened, table
 
 
 def test_partial_windows_are_sent_to_their_own_measurement_and_not_stored(store: Store) -> None:
@@ -56,7 +56,7 @@ def test_a_refused_window_is_sent_apart_with_the_reason_in_the_bucket_of_its_tie
 def test_parts_of_one_window_that_are_sent_apart_do_not_overwrite_one_another(store: Store) -> None:
     parts = [closed(1, [(1, T0 + at, 1.0)], kind=Kind.GONE) for at in (MINUTE, 2 * MINUTE)]
     store.apply([(number, [named(windows=(part,))]) for number, part in enumerate(parts, start=1)])
-    times = [int(line.rsplit(" ", 1)[1]) for line in lines(store)]
+    times = [int(line.rsplit(" ", 1)[1]) // 10**6 for line in lines(store)]
     assert times == [T0 + MINUTE, T0 + 2 * MINUTE], "the first reading of each"
 
 
@@ -82,7 +82,7 @@ def test_a_point_exactly_as_old_as_its_bucket_keeps_is_sent(store: Store) -> Non
     store.apply([(1, [one])])
     sent = lines(store)
     assert sorted(line.split(",")[0] for line in sent) == ["alert", "sensor", "sensor_late"]
-    assert all(line.endswith(f" {oldest}") for line in sent)
+    assert all(line.rpartition(" ")[2].startswith(str(oldest)) for line in sent)
     assert any("sum=1e300" in line and "dev-2" in line for line in sent)
     assert store.facts().counters["points_beyond_retention"] == 3
 
@@ -92,8 +92,27 @@ def test_readings_of_messages_that_are_not_known_are_sent_as_such_and_merged_now
     sent, apart = sorted(lines(store), key=lambda line: line.startswith("sensor_late"))
     assert "sum=1.0" in sent
     assert apart.startswith("sensor_late,device=dev-1,")
-    assert apart.endswith(f",why=unknown value=5.0 {T0}")
+    assert apart.endswith(f",why=unknown value=5.0 {T0}000000")
     assert store.facts().late_pending == 0
+
+
+def test_readings_of_one_time_that_are_merged_nowhere_are_points_of_their_own(tmp_path: Path) -> None:
+    """By all three ways; and a store that is made again sends the same points."""
+    same = [(1, T0, 5.0)] * 4
+    waited = late([(1, T0 - DAY, 5.0)] * 4, tiers=0b1)
+    told = named(late=both(late(same, tiers=OVER_SHARE), waited), not_known=late(same, tiers=0))
+    found = []
+    for place in ("first", "again"):
+        (tmp_path / place).mkdir()
+        store = opened(tmp_path / place)
+        store.apply([(1, [told])])
+        merge_all(store)
+        found.append([line for line in lines(store) if line.startswith("sensor_late")])
+        store.close()
+    points = {(line.split(" ")[0], line.rpartition(" ")[2]) for line in found[0]}
+    assert len(points) == 12
+    assert {int(time) // 10**6 for _, time in points} == {T0, T0 - DAY}
+    assert sorted(found[0]) == sorted(found[1])
 
 
 def test_partial_windows_older_than_their_bucket_keeps_are_not_sent(store: Store) -> None:
@@ -104,7 +123,7 @@ def test_partial_windows_older_than_their_bucket_keeps_are_not_sent(store: Store
     )
     store.apply([(1, [named(windows=partial)])])
     (line,) = lines(store)
-    assert line.endswith(f" {oldest}")
+    assert line.rpartition(" ")[2].startswith(str(oldest))
 
 
 def test_a_bucket_that_keeps_for_ever_is_sent_points_of_any_age(tmp_path: Path) -> None:
@@ -170,7 +189,7 @@ def test_of_a_block_only_what_its_bucket_keeps_is_sent(store: Store) -> None:
     assert store.facts().counters["points_beyond_retention"] == 100
     assert [row[-3:-1] for row in table(store, "outbox")] == [(1, 100)]
     assert len(table(store, "window")) == 300
-    assert {line.rsplit(" ", 1)[1] for line in lines(store)} == {str(T0), str(T0 + kept)}
+    assert {line.rsplit(" ", 1)[1] for line in lines(store)} == {f"{at}000000" for at in (T0, T0 + kept)}
 
 
 def test_a_block_whose_lines_may_be_more_than_a_request_carries_is_sent_as_lines(tmp_path: Path) -> None:

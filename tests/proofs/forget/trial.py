@@ -184,15 +184,16 @@ def point_of(values: Mapping[str, str]) -> Point:
 
 def take_line(truth: Truth, bucket: str, line: str) -> None:
     """Take one line of line protocol; nothing in it is escaped."""
-    head, fields, time = line.split(" ")
+    head, fields, at = line.split(" ")
+    time = int(at) // 10**6
     measurement, *labels = head.split(",")
     tags = dict(label.split("=") for label in labels)
     values = dict(pair.split("=") for pair in fields.split(","))
     device, metric = tags.get("device", ""), tags.get("metric", "")
     if measurement == "sensor":
-        truth.write(Place(device, metric, int(bucket[1:]), int(time)), point_of(values))
+        truth.write(Place(device, metric, int(bucket[1:]), time), point_of(values))
     elif measurement == "sensor_late":
-        truth.tell(Told(device, metric, int(time), float(values["value"]), tags["why"]))
+        truth.tell(Told(device, metric, time, float(values["value"]), tags["why"]))
     elif measurement == "sensor_partial":
         every = int(bucket[1:])
-        truth.write_part(Place(device, metric, every, int(time) - int(time) % every), point_of(values))
+        truth.write_part(Place(device, metric, every, time - time % every), point_of(values))

@@ -28,7 +28,7 @@ async def test_parcels_arrive_whole_gzipped_in_order_one_request_at_a_time(serve
         p.body for p in parcels
     ]
     assert [written.bucket for written in server.requests] == ["b0", "b1"] * 3
-    assert {(w.precision, w.token) for w in server.requests} == {("ms", "Token secret")}
+    assert {(w.precision, w.token) for w in server.requests} == {("ns", "Token secret")}
     assert server.most_open_requests == 1
     assert (sink.facts.lines, sink.facts.requests, sink.facts.problem, sleeps) == (30, 6, "", [])
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_gateway.records.store_effects import SeriesName, StoreEffects
+from edge_gateway.records.store_effects import BEHIND, SeriesName, StoreEffects
 from edge_gateway.sinks.influx.sink import InfluxSink
 from edge_gateway.sinks.influx.writer import InfluxWriter
 from edge_gateway.store.database import Store
@@ -18,7 +18,7 @@ from edge_gateway.store.line_protocol import prefix, render_late, render_windows
 from edge_gateway.store.outbox import SinkBudget
 from edge_gateway.store.settings import StoredTier, StoreSettings
 from edge_gateway.store.store_thread import StoreThread
-from tests.gateway.store.fleet import closed
+from tests.gateway.store.fleet import closed, late, named
 from tests.servers.influx import Influx
 
 PATIENCE = 60.0
@@ -27,7 +27,7 @@ NOW = int(time.time() * 1000)
 
 
 def point(number: int, *, value: str = "1.5", at: int = NOW) -> bytes:
-    return f"sensor,device=d{number},metric=m,site=s value={value} {at - number}\n".encode()
+    return f"sensor,device=d{number},metric=m,site=s value={value} {at - number}000000\n".encode()
 
 
 def short_delays() -> Iterator[float]:
@@ -102,7 +102,7 @@ async def test_points_of_another_type_or_outside_retention_are_put_aside_and_the
     influx: Influx, tmp_path: Path
 ) -> None:
     bucket = influx.fresh_bucket(retention_s=7 * 86_400)
-    influx.write(bucket, point(0).decode())
+    influx.write(bucket, point(0).decode(), precision="ns")
     bench = Bench(tmp_path, bucket)
     clash, old = point(1, value='"text"'), point(2, at=NOW - 10 * DAY)
     await bench.put(point(3), clash, point(4), old, point(5))
@@ -117,7 +117,7 @@ async def test_points_of_another_type_or_outside_retention_are_put_aside_and_the
 
 async def test_lines_that_are_all_refused_are_told_with_what_to_do(influx: Influx, tmp_path: Path) -> None:
     clash, short = influx.fresh_bucket(), influx.fresh_bucket(retention_s=86_400)
-    influx.write(clash, point(0, value='"text"').decode())
+    influx.write(clash, point(0, value='"text"').decode(), precision="ns")
     told = []
     for bucket, at in ((clash, NOW), (short, NOW - 10 * DAY)):
         bench = Bench(tmp_path / bucket, bucket)
@@ -191,7 +191,7 @@ async def test_no_value_of_a_device_makes_a_conflict_of_types_for_others(influx:
             window = closed(0, [(0, start, value), (0, start + 1, value)])
             before = prefix("sensor", {"device": f"d{number}", "metric": "m", "site": "s"})
             rows = render_windows([before], window.block) + render_late(
-                prefix("sensor_late", {"device": f"d{number}"}), value, start
+                prefix("sensor_late", {"device": f"d{number}"}), value, start, 0
             )
             assert (await writer.write(bucket, rows)).status == 204, value
     counted = [
@@ -200,6 +200,23 @@ async def test_no_value_of_a_device_makes_a_conflict_of_types_for_others(influx:
         if row["_field"] == "last"
     ]
     assert {float(row["_value"]) for row in counted} == set(VALUES)
+
+
+async def test_late_readings_of_one_time_are_all_stored_and_none_twice_when_a_store_sends_again(
+    influx: Influx, tmp_path: Path
+) -> None:
+    """A batch that is written again, and a store that is made again from the same records, add no point."""
+    bucket = influx.fresh_bucket()
+    at = NOW - 600_000
+    told = late([(1, at, float(number)) for number in range(50)], tiers=BEHIND)
+    for place in ("first", "made again"):
+        bench = Bench(tmp_path / place, bucket)
+        await bench.thread.call(lambda store: store.apply([(1, [named([1], at=NOW, late=told)])]))
+        await bench.deliver(influx)
+        await bench.thread.stop(5)
+    rows = influx.query(f'from(bucket: "{bucket}") |> range(start: -1h)')
+    assert sorted(float(row["_value"]) for row in rows) == [float(number) for number in range(50)]
+    assert {row["_measurement"] for row in rows} == {"sensor_late"}
 
 
 async def test_a_server_that_is_killed_and_comes_back_gets_everything_once(

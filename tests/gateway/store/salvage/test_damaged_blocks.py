@@ -33,7 +33,9 @@ def test_windows_in_blocks_whose_lines_are_lost_are_sent_again(tmp_path: Path) -
 def points(waiting: list[str]) -> dict[tuple[str, str], str]:
     """The last line of each point of windows."""
     split = [line.split(" ") for line in waiting if line.startswith("sensor,")]
-    fine = [one for one in split if int(one[2]) % (10 * MINUTE)]  # the others are points of two buckets
+    fine = [
+        one for one in split if int(one[2]) // 10**6 % (10 * MINUTE)
+    ]  # the others are points of two buckets
     return {(head, at): fields for head, fields, at in fine}
 
 
