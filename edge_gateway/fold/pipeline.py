@@ -183,7 +183,10 @@ class Pipeline:
     def _telemetry(self, batch: Batch, positions: list[int], effects: Effects) -> int:
         """Take in telemetry; return the number of its readings."""
         admitted = self.admission.admit(batch, positions)
-        effects.held = admitted.held
+        if admitted.needy is not None:
+            effects.held = admitted.needy.held
+            self.windows.hear(admitted.needy.heard, batch.moment.listening)
+            self.rules.hear(admitted.needy.heard, batch.moment.listening)
         self.windows.begin(admitted.frame.device, self.registry.device_name)
         if admitted.not_known is not None:
             effects.not_known = self._set_aside(admitted.not_known)
