@@ -21,7 +21,7 @@ leave, and in which pieces. So that is an input of a replay, and no other state 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
@@ -37,22 +37,24 @@ from edge_gateway.fleet.registry import Registry
 from edge_gateway.fleet.value_checks import units_of
 from edge_gateway.fold.by_topic import by_topic
 from edge_gateway.fold.closed_windows import for_store
-from edge_gateway.fold.command_queue import CommandQueue, CommandWork
+from edge_gateway.fold.command_queue import CommandQueue
 from edge_gateway.fold.completeness import Completeness, note_history
 from edge_gateway.fold.effects import Effects
 from edge_gateway.fold.messages import (
     Message,
     alert_messages,
-    command_message,
+    command_messages,
     notice_message,
     receipt_message,
 )
+from edge_gateway.fold.pending_command import CommandWork
 from edge_gateway.records import store_effects as stored
 from edge_gateway.records.alerts import Transition
 from edge_gateway.records.closings import Closings
 from edge_gateway.records.inputs import (
     Batch,
     ClockConfirmed,
+    ClockUnsure,
     ClockUntrusted,
     Forget,
     Input,
@@ -131,6 +133,8 @@ class Pipeline:
                 effects.urgent = True
             case ClockUntrusted():
                 self._take_commands(self.commands.expire_unknown(given.moment.wall), effects)
+            case ClockUnsure():
+                effects.changed = self.commands.doubt(given.moment)
             case ClockConfirmed() | StateLost() | Trim():
                 note_history(given, self.completeness, self.windows.ever, effects)
             case Undelivered():
@@ -343,9 +347,7 @@ class Pipeline:
             if transition.state in PUBLISHED:
                 effects.outgoing.extend(alert_messages(self.gateway, transition))
         own = [transition for transition in transitions if self.registry.owns(transition.site)]
-        for transition in own:
-            if transition.notify:
-                effects.outgoing.append(notice_message(transition))
+        effects.outgoing.extend(notice_message(transition) for transition in own if transition.notify)
         self._take_commands(self.commands.add(own, moment), effects)
         self._advance_commands(moment, effects)
 
@@ -358,7 +360,7 @@ class Pipeline:
         if work:
             effects.urgent = True
             effects.commands.extend(work.changes)
-            effects.outgoing.extend(map(command_message, work.send))
+            effects.outgoing.extend(command_messages(work))
 
     def _undelivered(self, given: Undelivered, effects: Effects) -> None:
         """Take note of a refused command; the device's next one may go."""
@@ -382,8 +384,8 @@ class Pipeline:
     def restart_messages(self) -> list[Message]:
         """Return what may not have reached the broker before a crash: firing alerts and unconfirmed commands."""
         alerts = [message for alert in self.rules.firing() for message in alert_messages(self.gateway, alert)]
-        own = [sent for sent in self.commands.unconfirmed() if self.registry.owns(sent.site)]
-        return [*alerts, *(replace(command_message(sent), doubtful=True) for sent in own)]
+        own = [sent for sent in self.commands.to_send_again() if self.registry.owns(sent.site)]
+        return [*alerts, *command_messages(CommandWork(again=own))]
 
     def snapshot(self) -> dict[str, Any]:
         """Return the whole state as a tree of copies, for a checkpoint."""
