@@ -95,11 +95,19 @@ def test_a_loss_in_a_life_years_ahead_is_moved_to_the_right_time_when_it_is_know
     assert unknown.tolist() == [True, False]
 
 
-def doubtful(seed: int) -> list[Input]:
+@pytest.fixture
+def silence(tmp_path: Path) -> dict[str, Any]:
+    file = tmp_path / "rules.yaml"
+    file.write_text(SILENCE_RULES)
+    return load_rules(file).to_plain()
+
+
+def doubtful(seed: int, rules: dict[str, Any]) -> list[Input]:
     """A fleet with and without clocks, one of them wrong, under a clock that is off and changes its standing."""
     chance = random.Random(seed)
     off = chance.choice((-10 * HOUR, YEARS, 0))
-    given: list[Input] = [batch(unsure(0, off), *(birth(device) for device in DEVICES))]
+    born = batch(unsure(0, off), *(birth(device) for device in DEVICES))
+    given: list[Input] = [Reload(unsure(0, off), rules), born]
     for step in range(120):
         ms = step * 700
         moment = unsure(ms, off, trusted=chance.random() < 0.8)
@@ -117,8 +125,8 @@ def doubtful(seed: int) -> list[Input]:
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_a_replay_holds_refuses_and_stamps_the_same_messages(seed: int) -> None:
-    given = doubtful(seed)
+def test_a_replay_holds_refuses_and_stamps_the_same_messages(seed: int, silence: dict[str, Any]) -> None:
+    given = doubtful(seed, silence)
     cut = random.Random(seed).randrange(len(given))
     state, saved, effects = State.new("gw", settings()), b"", list[Any]()
     for position, one in enumerate(given):
@@ -133,6 +141,7 @@ def test_a_replay_holds_refuses_and_stamps_the_same_messages(seed: int) -> None:
     ):
         found = again.pipeline.fold(one)
         assert (list(found.held), plain(found, again.pipeline)) == before
+    assert codec.pack(again.pipeline.snapshot()) == codec.pack(state.pipeline.snapshot())
     assert imbalance(state.pipeline.admission.accounting) == []
 
 
@@ -159,12 +168,10 @@ class TestHeardWithoutATime:
     """A device whose messages wait, or have no time and no room to wait, is heard: it is not silent."""
 
     @pytest.fixture
-    def pipeline(self, tmp_path: Path) -> Pipeline:
+    def pipeline(self, silence: dict[str, Any]) -> Pipeline:
         """A fold with one reading of a device without a clock, taken in while the clock was right."""
-        file = tmp_path / "rules.yaml"
-        file.write_text(SILENCE_RULES)
         pipeline = build_pipeline("gw", settings(time={"allowed_lateness": "1s", "idle_close": "2s"}))
-        pipeline.fold(Reload(Moment(START, 0), load_rules(file).to_plain()))
+        pipeline.fold(Reload(Moment(START, 0), silence))
         pipeline.fold(batch(Moment(START, 0), said("clockless", 0, None)))
         return pipeline
 
