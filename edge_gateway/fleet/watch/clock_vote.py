@@ -134,9 +134,10 @@ class ClockVote:
             return False
         poll = self.poll(moment, online)
         self.disputed = bool(poll.dissent)
-        if poll.agreed or not (self.disputed or (room and self._in_time(moment))):
+        disputed = self.disputed and poll.undecided
+        if not disputed and (poll.agreed or not room or not self._in_time(moment)):
             self._asked_at = None
-        elif self._asked_at is None and poll.undecided:
+        elif self._asked_at is None:
             self._asked_at = moment.listening
         return poll.undecided and self._in_time(moment)
 

@@ -184,6 +184,9 @@ class TestWaiting:
     def test_a_fleet_too_small_for_a_vote_calls_for_none(self) -> None:
         fleet = Fleet()
         assert not fleet.vote.asks(fleet.say(0, {0: HOUR, 1: 0}), 2)
+        late = ASKED_FOR // 1000
+        assert not fleet.vote.asks(fleet.say(late, {0: HOUR, 1: late}), 2)
+        assert fleet.vote.asks(fleet.say(late + 1, {0: HOUR}), 6), "it has grown"
 
     def test_a_vote_that_is_not_decided_ends(self) -> None:
         fleet = Fleet()
