@@ -33,9 +33,8 @@ def point_numbers(frame: Frame) -> IntColumn:
 def _sample(frame: Frame) -> IntColumn:
     """Return the place of each row in its message, whose rows are next to each other."""
     rows = np.arange(frame.rows)
-    begins = np.ones(frame.rows, np.bool_)
-    begins[1:] = np.any(
-        [column[1:] != column[:-1] for column in (frame.device, frame.boot, frame.seq)], axis=0
-    )
+    begins = rows == 0
+    for column in (frame.device, frame.boot, frame.seq):
+        begins[1:] |= column[1:] != column[:-1]
     place: IntColumn = rows - np.maximum.accumulate(np.where(begins, rows, 0))
     return place

@@ -6,7 +6,7 @@
                           │        │        │        │        └─ steps back (counted): the frame is cut there
                           │        │        │        └─ duplicates (counted), conflicts (quarantined), not known
                           │        │        └─ stamped (counted)
-                          │        └─ held until the gateway's clock is trusted, at most as many as may be
+                          │        └─ held until the gateway's clock is trusted, at most as many as may be: heard
                           └─ quarantined
 
 Everything here depends only on earlier calls and the arguments: no clock, no socket, no file.
@@ -32,15 +32,15 @@ from edge_gateway.fleet.decoders.decoded import NO_FLOOR, Decoded, Messages, onl
 from edge_gateway.fleet.devices.reclaiming import Reclaimed
 from edge_gateway.fleet.laps import ClockSteps, Lap, cut_laps, follow_clocks
 from edge_gateway.fleet.limits import Refusal
+from edge_gateway.fleet.needy import Needy, set_aside
 from edge_gateway.fleet.registry import Registry
 from edge_gateway.fleet.stamp_clock import StampClock
-from edge_gateway.fleet.timestamps import NO_TIME, Stamped, TimeLimits, believed, needs_stamp, stamp
+from edge_gateway.fleet.timestamps import NO_TIME, Stamped, TimeLimits, believed, stamp
 from edge_gateway.fleet.value_checks import MetricPolicy, ValueChecks
 from edge_gateway.fleet.watch.clock_vote import ClockVote, Poll
 from edge_gateway.fleet.watch.deliveries import DeliveryWatch
 from edge_gateway.fleet.watch.mostly_bad import MostlyBad
 from edge_gateway.records.inputs import Batch, Moment
-from edge_gateway.records.store_effects import WITHOUT_TIME
 from fleet_wire.control_messages import Birth, encode_birth
 from fleet_wire.topics import ACK, STATUS
 
@@ -63,8 +63,8 @@ class Admitted:
     frame: Frame
     quarantined: list[RefusedDelivery]
     """In arrival order."""
-    held: list[int]
-    """Positions of deliveries that wait for a trusted clock. They left no trace: admit them again."""
+    needy: Needy | None
+    """Messages that got no time; None while the gateway's clock is believed."""
     laps: list[Lap]
     """The frame, cut where device clocks stepped back."""
     stamped: BoolColumn
@@ -105,13 +105,14 @@ class Admission:
         at = range(len(batch.topics)) if positions is None else positions
         topics, payloads = [batch.topics[place] for place in at], [batch.payloads[place] for place in at]
         decoded = renumbered(native.decode(self.registry, topics, payloads), at)
-        trusted = self._believes_clock(decoded.messages, batch.moment)
-        held, decoded = ([], decoded) if trusted else self._hold(decoded, batch)
+        needy, decoded = self._without_needy(decoded, batch)
         message, wall = decoded.samples.message, batch.moment.wall
-        times = stamp(decoded.samples.ts, wall, self.policy.time, trusted=trusted)
+        times = stamp(decoded.samples.ts, wall, self.policy.time, trusted=needy is None)
         own = believed(times, message)
         verdicts = self._judge(batch, decoded, own)
         self.registry.presence.seen(decoded.messages.device, wall)
+        if needy is not None:
+            self.registry.presence.seen(needy.heard, wall)
         fate = _fates(decoded, verdicts)
         self._count_messages(decoded, fate, batch.qos0)
         new = fate == NEW
@@ -123,7 +124,7 @@ class Admission:
         quarantined = _quarantined(decoded, fate)
         self.watch.observe(batch, decoded, fate, own, quarantined)
         not_known = self._not_known(decoded, fate == NOT_KNOWN, times, wall)
-        return Admitted(frame, quarantined, held, laps, stamped, not_known)
+        return Admitted(frame, quarantined, needy, laps, stamped, not_known)
 
     def _judge(self, batch: Batch, decoded: Decoded, own: IntColumn) -> Verdicts:
         """Tell new messages from repeats; `own` is the newest time of its own that each has."""
@@ -162,33 +163,19 @@ class Admission:
         """Return what the fleet's clocks say of the gateway's."""
         return self.vote.poll(moment, self.registry.presence.online_devices)
 
-    def _believes_clock(self, messages: Messages, moment: Moment) -> bool:
-        """Return whether the clock may stamp messages: it is trusted, and no device's time calls for a vote."""
-        self.vote.observe(messages.device, messages.ts, moment)
-        return moment.trusted and not self.vote.asks(moment, self.registry.presence.online_devices)
+    def votes(self, moment: Moment) -> bool:
+        """Return whether messages that need the gateway's time wait for the outcome of a vote."""
+        return self.vote.is_open(moment, self.registry.presence.online_devices)
 
-    def _hold(self, decoded: Decoded, batch: Batch) -> tuple[list[int], Decoded]:
-        """Set aside messages that need the arrival as time; refuse those without a time if too many wait already.
-
-        While the fleet votes on the clock, a time that is too far ahead of it needs the outcome too.
-        """
-        timeless = self._needy(decoded, needs_stamp(decoded.samples.ts, self.policy.time))
-        wait = timeless.copy()
-        if batch.moment.trusted:
-            latest = batch.moment.wall + self.policy.time.max_future_skew
-            wait |= self._needy(decoded, decoded.samples.ts > latest)
-        wait[np.flatnonzero(wait)[batch.may_hold :]] = False
-        too_many = np.flatnonzero(timeless & ~wait).tolist()
-        decoded.refused.update(dict.fromkeys(too_many, WITHOUT_TIME))
-        return decoded.messages.index[wait].tolist(), only(decoded, ~wait)
-
-    @staticmethod
-    def _needy(decoded: Decoded, samples: BoolColumn) -> BoolColumn:
-        """Return which messages have one of these samples; those that are refused anyway have not."""
-        wait = np.zeros(len(decoded.messages.index), np.bool_)
-        wait[decoded.samples.message[samples]] = True
-        wait[list(decoded.refused)] = False
-        return wait
+    def _without_needy(self, decoded: Decoded, batch: Batch) -> tuple[Needy | None, Decoded]:
+        """Set aside messages that need a clock which is not believed: not trusted, or voted on; None if it is."""
+        moment = batch.moment
+        self.vote.observe(decoded.messages.device, decoded.messages.ts, moment)
+        asks = self.vote.asks(moment, self.registry.presence.online_devices, room=batch.may_hold > 0)
+        if moment.trusted and not asks:
+            return None, decoded
+        refuse = self.vote.disputed or not moment.trusted
+        return set_aside(decoded, batch, self.policy.time, refuse=refuse)
 
     def _apply_floors(self, messages: Messages, verdict: NDArray[np.int8]) -> None:
         """Close holes below the floors that messages carry.

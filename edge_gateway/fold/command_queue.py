@@ -10,19 +10,21 @@ executes it once. A command that the broker refused was never delivered, and one
 device holds was never executed: it goes back to waiting, and is sent with a new n until it expires.
 
 Expiry counts from the reading, whose age is taken once, on arrival; from then on everything waits by monotonic time.
+After a start under a clock that nobody has confirmed, what is pending may be older than it seems, since such a clock
+may have stood still: it waits until the clock is sure, and then its age is taken again.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import msgspec
 
-from edge_gateway.records.alerts import LEVELS, CommandChange, CommandIntent, CommandState, Transition
+from edge_gateway.fold.pending_command import CommandWork, PendingCommand, expiry
+from edge_gateway.records.alerts import CommandChange, Transition
 from edge_gateway.records.inputs import Moment
 from fleet_config.durations import RateSpec
 from fleet_wire.control_messages import Ack
@@ -34,88 +36,10 @@ MOST_WAITING_A_DEVICE = 20
 LEAST_BUCKETS = 64
 """Buckets are first searched for full ones at this number, then each time it doubles."""
 SITE_LEFT = "its site is not this gateway's any more"
-REFUSED_FIRST, REFUSED_MOST = 5_000, 60_000
-"""Milliseconds before a refused command is sent again: the wait doubles from the first to the second."""
-MOST_DOUBLINGS = 7
+DOUBTED_FOR = 15_000
+"""Milliseconds of the listening clock for which commands of an earlier start wait until the wall clock is sure."""
 MOST_N = 1 << 62
 """A device that claims to hold a higher number is not believed: numbers end at twice that."""
-
-
-@dataclass(slots=True)
-class PendingCommand:
-    """A command that has not ended: what was asked, and how far it got.
-
-    A record of its own beside `CommandChange`: a change is an event and never altered, this is the state behind it.
-
-    Attributes:
-        alert: the transition that caused the command.
-        expires_at: monotonic ms.
-        n: 0 until it is first sent.
-        sent_at: when it was last sent, as the device is told: wall ms.
-        tried_at: the same in monotonic ms, by which it is sent again.
-        attempts: how often it was sent with this n.
-        refusals, refused: how often it was refused, and why it was last.
-    """
-
-    id: str
-    intent: CommandIntent
-    alert: Transition
-    expires_at: int
-    n: int = 0
-    sent_at: int = 0
-    tried_at: int = 0
-    attempts: int = 0
-    refusals: int = 0
-    refused: str = ""
-
-    @classmethod
-    def of(cls, alert: Transition, intent: CommandIntent, moment: Moment) -> PendingCommand:
-        """Return the command that `intent` of `alert` asks for; a replay gives it the same id.
-
-        A reading is taken to be as old as it says only where the wall clock is trusted, and never to be of the future.
-        """
-        name = f"{alert.id}\0{intent.name}\0{alert.cause}\0{alert.at}"
-        age = max(0, moment.wall - alert.at) if moment.trusted else 0
-        expires_at = moment.monotonic - age + intent.expires_ms
-        return cls(hashlib.blake2b(name.encode(), digest_size=8).hexdigest(), intent, alert, expires_at)
-
-    @property
-    def device(self) -> str:
-        return self.alert.subject
-
-    @property
-    def site(self) -> str:
-        return self.alert.site
-
-    @property
-    def order(self) -> tuple[int, int, str]:
-        """Sort key among the commands of a device: the most severe first, then the oldest."""
-        return -LEVELS.index(self.alert.level), self.alert.at, self.id
-
-    def may_be_sent(self, now: int) -> bool:
-        """Whether the wait after a refusal is over at `now`, in monotonic ms."""
-        if not self.refusals:
-            return True
-        wait = min(REFUSED_FIRST << min(self.refusals - 1, MOST_DOUBLINGS), REFUSED_MOST)
-        return now >= self.tried_at + wait
-
-    def change(self, state: CommandState, wall: int, detail: str = "") -> CommandChange:
-        """Return the record that the command is in `state` from `wall` on."""
-        intent = self.intent
-        return CommandChange(
-            self.id, self.n or None, self.device, intent.name, intent.args, state, wall, detail
-        )
-
-
-@dataclass(slots=True)
-class CommandWork:
-    """What a call to the queue leads to: commands to send, and changes to journal."""
-
-    send: list[PendingCommand] = field(default_factory=list)
-    changes: list[CommandChange] = field(default_factory=list)
-
-    def __bool__(self) -> bool:
-        return bool(self.send or self.changes)
 
 
 @dataclass(slots=True)
@@ -161,6 +85,8 @@ class CommandQueue:
         self._last_n: dict[str, int] = {}
         self._buckets: dict[str, Bucket] = {}
         self._total = Bucket.full(total, 0)
+        self._doubted_to = 0
+        """The latest `doubted_to` of any command, 0 for none."""
 
     def __len__(self) -> int:
         return len(self._sent) + sum(map(len, self._waiting.values()))
@@ -175,8 +101,12 @@ class CommandQueue:
         return bool(self._sent or self._waiting)
 
     def unconfirmed(self) -> list[PendingCommand]:
-        """Return the commands that were sent and not acknowledged; a restart sends them again."""
+        """Return the commands that were sent and not acknowledged."""
         return list(self._sent.values())
+
+    def to_send_again(self) -> list[PendingCommand]:
+        """Return the unconfirmed commands that a restart sends at once: those whose age is not doubted."""
+        return [sent for sent in self._sent.values() if not sent.doubted_to]
 
     def add(self, transitions: Iterable[Transition], moment: Moment) -> CommandWork:
         """Queue the commands that `transitions` ask for; `advance` sends them."""
@@ -226,6 +156,8 @@ class CommandQueue:
     def advance(self, moment: Moment) -> CommandWork:
         """Retry, expire and send what is due."""
         work = CommandWork()
+        if self._doubted_to:
+            self._settle_doubt(moment, work)
         for sent in list(self._sent.values()):
             self._retry_or_give_up(sent, moment, work)
         for device in list(self._waiting):
@@ -254,6 +186,38 @@ class CommandQueue:
         self._sent.clear()
         self._waiting.clear()
         return work
+
+    def doubt(self, moment: Moment) -> bool:
+        """Let every pending command wait until its age is known, or has not been called in question for a while.
+
+        Returns whether there are any.
+        """
+        for command in self._pending():
+            self._doubted_to = command.doubted_to = moment.listening + DOUBTED_FOR
+        return self._doubted_to > 0
+
+    def _settle_doubt(self, moment: Moment, work: CommandWork) -> None:
+        """End or release doubted commands, once there is more to say of the wall clock or they waited long enough."""
+        if moment.trusted and moment.least is not None and moment.listening < self._doubted_to:
+            return
+        self._doubted_to = 0
+        for command in [command for command in self._pending() if command.doubted_to]:
+            command.doubted_to = 0
+            if not moment.trusted:
+                self._drop(command)
+                work.changes.append(command.change("expired_unknown", moment.wall))
+            elif moment.least is None:
+                by_now = expiry(command.alert, command.intent, moment)
+                command.expires_at = min(command.expires_at, by_now)
+            if self._sent.get(command.device) is command and moment.monotonic < command.expires_at:
+                command.sent_at, command.tried_at = moment.wall, moment.monotonic
+                work.again.append(command)
+
+    def _drop(self, command: PendingCommand) -> None:
+        if self._sent.get(command.device) is command:
+            del self._sent[command.device]
+        else:
+            self._remove(command.device, lambda one: one is command)
 
     def _pending(self) -> Iterator[PendingCommand]:
         yield from self._sent.values()
@@ -284,7 +248,7 @@ class CommandQueue:
         if now >= sent.expires_at or (overdue and sent.attempts > sent.intent.retries):
             del self._sent[sent.device]
             work.changes.append(sent.change("unconfirmed", moment.wall, f"sent {_times(sent.attempts)}"))
-        elif overdue:
+        elif overdue and not sent.doubted_to:
             sent.sent_at, sent.tried_at = moment.wall, now
             sent.attempts += 1
             work.send.append(sent)
@@ -365,3 +329,4 @@ class CommandQueue:
         self._buckets = {device: Bucket(*level) for device, level in state["buckets"].items()}
         self._total = Bucket(*state["total"])
         self.refused = state["refused"]
+        self._doubted_to = max((command.doubted_to for command in self._pending()), default=0)

@@ -11,7 +11,7 @@ from enum import StrEnum
 from msgspec import structs
 
 from edge_gateway.fleet.arrivals.marks import StoredRange
-from edge_gateway.fold.command_queue import PendingCommand
+from edge_gateway.fold.pending_command import CommandWork, PendingCommand
 from edge_gateway.records.alerts import Transition
 from fleet_wire import control_messages, topics
 
@@ -90,8 +90,8 @@ def notice_message(transition: Transition) -> Message:
     return Message(topic, control_messages.encode_command(notice), correlation=transition.id.encode())
 
 
-def command_message(pending: PendingCommand) -> Message:
-    """Return a numbered command, which the broker drops when it expires."""
+def command_message(pending: PendingCommand, *, doubtful: bool = False) -> Message:
+    """Return a numbered command, which the broker drops when it expires; `doubtful`: an earlier start sent it."""
     command = control_messages.Command(
         id=pending.id,
         n=pending.n,
@@ -106,7 +106,14 @@ def command_message(pending: PendingCommand) -> Message:
         control_messages.encode_command(command),
         expires_at=pending.expires_at,
         correlation=pending.id.encode(),
+        doubtful=doubtful,
     )
+
+
+def command_messages(work: CommandWork) -> list[Message]:
+    """Return the commands that a step of the queue sends."""
+    again = [command_message(pending, doubtful=True) for pending in work.again]
+    return [*map(command_message, work.send), *again]
 
 
 def receipt_message(site: str, device: str, boot: int, stored: StoredRange) -> Message:

@@ -21,13 +21,12 @@ leave, and in which pieces. So that is an input of a replay, and no other state 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
 
 from edge_gateway.columns.frame import Frame, IntColumn
-from edge_gateway.columns.point_number import point_numbers
 from edge_gateway.fleet.admission import Admission
 from edge_gateway.fleet.arrivals.receipts import Due
 from edge_gateway.fleet.decoders.diagnosis import diagnosed
@@ -38,22 +37,25 @@ from edge_gateway.fleet.registry import Registry
 from edge_gateway.fleet.value_checks import units_of
 from edge_gateway.fold.by_topic import by_topic
 from edge_gateway.fold.closed_windows import for_store
-from edge_gateway.fold.command_queue import CommandQueue, CommandWork
+from edge_gateway.fold.command_queue import CommandQueue
 from edge_gateway.fold.completeness import Completeness, note_history
 from edge_gateway.fold.effects import Effects
+from edge_gateway.fold.late_values import late_states, late_values, merged_nowhere
 from edge_gateway.fold.messages import (
     Message,
     alert_messages,
-    command_message,
+    command_messages,
     notice_message,
     receipt_message,
 )
+from edge_gateway.fold.pending_command import CommandWork
 from edge_gateway.records import store_effects as stored
 from edge_gateway.records.alerts import Transition
 from edge_gateway.records.closings import Closings
 from edge_gateway.records.inputs import (
     Batch,
     ClockConfirmed,
+    ClockUnsure,
     ClockUntrusted,
     Forget,
     Input,
@@ -132,6 +134,8 @@ class Pipeline:
                 effects.urgent = True
             case ClockUntrusted():
                 self._take_commands(self.commands.expire_unknown(given.moment.wall), effects)
+            case ClockUnsure():
+                effects.changed = self.commands.doubt(given.moment)
             case ClockConfirmed() | StateLost() | Trim():
                 note_history(given, self.completeness, self.windows.ever, effects)
             case Undelivered():
@@ -184,10 +188,13 @@ class Pipeline:
     def _telemetry(self, batch: Batch, positions: list[int], effects: Effects) -> int:
         """Take in telemetry; return the number of its readings."""
         admitted = self.admission.admit(batch, positions)
-        effects.held = admitted.held
+        if admitted.needy is not None:
+            effects.held = admitted.needy.held
+            self.windows.hear(admitted.needy.heard, batch.moment.listening)
+            self.rules.hear(admitted.needy.heard, batch.moment.listening)
         self.windows.begin(admitted.frame.device, self.registry.device_name)
         if admitted.not_known is not None:
-            effects.not_known = self._set_aside(admitted.not_known)
+            effects.not_known = merged_nowhere(admitted.not_known, self.registry, self.windows.every_ms[0])
         for position, reason in admitted.quarantined:
             effects.quarantine(batch.topics[position], batch.payloads[position], reason)
         arrived = 0
@@ -247,21 +254,11 @@ class Pipeline:
     def _late(self, late: Late, frame: Frame, effects: Effects) -> None:
         """Leave readings of closed windows to the store, which corrects the stored rows."""
         if len(late.numbers):
-            found, versions = late.numbers, self._late_versions(late.numbers)
-            nth = point_numbers(frame)[found.row]
-            values = (found.series, versions, found.ts, found.value, found.quality, found.tiers, nth)
-            effects.late = stored.both(effects.late, stored.LateValues(*values))
+            numbers = late_values(late.numbers, self._late_versions(late.numbers), frame)
+            effects.late = stored.both(effects.late, numbers)
         if len(late.states):
-            found, versions = late.states, self._late_versions(late.states)
-            states = (found.series, versions, found.ts, found.code, found.tiers)
-            effects.late_states = stored.both(effects.late_states, stored.LateStates(*states))
-
-    def _set_aside(self, frame: Frame) -> stored.LateValues:
-        """Return numbers that are merged nowhere, for the store to send apart."""
-        ts, nowhere = frame.ts[frame.row], np.zeros(len(frame.row), np.int64)
-        versions = self.registry.tag_versions(frame.device[frame.row], ts - ts % self.windows.every_ms[0])
-        nth = point_numbers(frame)[frame.row]
-        return stored.LateValues(frame.series, versions, ts, frame.value, frame.quality, nowhere, nth)
+            states = late_states(late.states, self._late_versions(late.states))
+            effects.late_states = stored.both(effects.late_states, states)
 
     def _late_versions(self, late: LateReadings) -> IntColumn:
         """Count late readings, but for derived ones; return the tag version of each one's base window."""
@@ -343,9 +340,7 @@ class Pipeline:
             if transition.state in PUBLISHED:
                 effects.outgoing.extend(alert_messages(self.gateway, transition))
         own = [transition for transition in transitions if self.registry.owns(transition.site)]
-        for transition in own:
-            if transition.notify:
-                effects.outgoing.append(notice_message(transition))
+        effects.outgoing.extend(notice_message(transition) for transition in own if transition.notify)
         self._take_commands(self.commands.add(own, moment), effects)
         self._advance_commands(moment, effects)
 
@@ -358,7 +353,7 @@ class Pipeline:
         if work:
             effects.urgent = True
             effects.commands.extend(work.changes)
-            effects.outgoing.extend(map(command_message, work.send))
+            effects.outgoing.extend(command_messages(work))
 
     def _undelivered(self, given: Undelivered, effects: Effects) -> None:
         """Take note of a refused command; the device's next one may go."""
@@ -382,8 +377,8 @@ class Pipeline:
     def restart_messages(self) -> list[Message]:
         """Return what may not have reached the broker before a crash: firing alerts and unconfirmed commands."""
         alerts = [message for alert in self.rules.firing() for message in alert_messages(self.gateway, alert)]
-        own = [sent for sent in self.commands.unconfirmed() if self.registry.owns(sent.site)]
-        return [*alerts, *(replace(command_message(sent), doubtful=True) for sent in own)]
+        own = [sent for sent in self.commands.to_send_again() if self.registry.owns(sent.site)]
+        return [*alerts, *command_messages(CommandWork(again=own))]
 
     def snapshot(self) -> dict[str, Any]:
         """Return the whole state as a tree of copies, for a checkpoint."""

@@ -77,6 +77,12 @@ class ClockUntrusted(msgspec.Struct, frozen=True, tag="clock_untrusted"):
     moment: Moment
 
 
+class ClockUnsure(msgspec.Struct, frozen=True, tag="clock_unsure"):
+    """For how long the gateway was stopped is known from a clock that nobody has confirmed since."""
+
+    moment: Moment
+
+
 class ClockConfirmed(msgspec.Struct, frozen=True, tag="clock_confirmed"):
     """The wall clock became sure: `moment.wall` is the time at which `moment.least` was the least it could be."""
 
@@ -114,7 +120,18 @@ class Trim(msgspec.Struct, frozen=True, tag="trim"):
     cuts: list[int]
 
 
-Input = Batch | Tick | Reload | ClockUntrusted | ClockConfirmed | StateLost | Undelivered | Forget | Trim
+Input = (
+    Batch
+    | Tick
+    | Reload
+    | ClockUntrusted
+    | ClockUnsure
+    | ClockConfirmed
+    | StateLost
+    | Undelivered
+    | Forget
+    | Trim
+)
 
 
 def runs(topics: Sequence[str]) -> list[slice]:

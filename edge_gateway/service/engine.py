@@ -285,7 +285,7 @@ class Engine:
         return kept
 
     def _clock_in_question(self, moment: Moment) -> tuple[bool, bool]:
-        return moment.trusted, self.pipeline.admission.vote.is_open(moment)
+        return moment.trusted, self.pipeline.admission.votes(moment)
 
     def _release_held(self, moment: Moment) -> None:
         """Fold what was held again when the clock is trusted, or doubted for another reason than before."""

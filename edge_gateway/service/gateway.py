@@ -23,7 +23,7 @@ from edge_gateway.mqtt.ownership import Ownership
 from edge_gateway.mqtt.source import Source
 from edge_gateway.mqtt.subscriptions import FilterList, Subscriptions
 from edge_gateway.records.alerts import alert_row, by_urgency
-from edge_gateway.records.inputs import ClockUntrusted, Reload, StateLost, Undelivered
+from edge_gateway.records.inputs import ClockUnsure, ClockUntrusted, Reload, StateLost, Undelivered
 from edge_gateway.recovery.replay import effects_in
 from edge_gateway.recovery.startup import INFLUX, Startup, lost_floor, open_store
 from edge_gateway.rules.language.ruleset import RuleSet
@@ -179,8 +179,11 @@ class Gateway:
             self._declare_lost(Problem.STATE_LOST)
         if not self.clock.trusted():
             self.problems.raise_(Problem.CLOCK, BEHIND)
+        moment = self._engine.moment()
         if self._startup.stopped_for is None:
-            self._engine.fold(ClockUntrusted(self._engine.moment()))
+            self._engine.fold(ClockUntrusted(moment))
+        elif moment.least is not None:
+            self._engine.fold(ClockUnsure(moment))
 
     def _make_disk_guard(self) -> DiskGuard:
         return DiskGuard(

@@ -202,6 +202,10 @@ class Windows:
 
     # --- time
 
+    def hear(self, devices: Ints, listening_ms: int) -> None:
+        """Note that devices sent readings that cannot be added yet, as their times are not known."""
+        self._watermarks.hear(devices, listening_ms)
+
     def tick(self, listening_ms: int) -> bool:
         """Make windows of silent devices due; return whether anything changed, or will when `close` is called."""
         silent = self._watermarks.expire_silent(listening_ms)

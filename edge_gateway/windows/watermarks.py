@@ -26,7 +26,7 @@ class Watermarks:
         furthest: newest device time as sent; no open window starts later.
         due_to: windows that end at this time or before are due: they wait for nothing more.
         closed_to: readings of windows that end at this time or before are late.
-        heard: when the last reading arrived, in ms of the listening clock.
+        heard: when the last reading arrived, in ms of the listening clock, or another one that has no time yet.
 
     Args:
         base: length of a base window, ms.
@@ -73,6 +73,12 @@ class Watermarks:
         if more:
             self.due_to[device] = np.maximum(self.due_to[device], due)
         return more or kept
+
+    def hear(self, devices: Ints, listening: int) -> None:
+        """Note that devices sent readings whose times are not known yet; those without any reading stay so."""
+        known = devices[devices < self.count]
+        known = known[self.heard[known] > NEVER]
+        self.heard[known] = listening
 
     def are_late(self, device: Ints, start: Ints) -> Bools:
         """Return which readings come after their window closed, by the start of each one's window."""

@@ -25,7 +25,7 @@ NO_PROBLEM: dict[str, Any] = {"problems": []}
 class Said:
     """What a gateway that did everything right says of a fleet, to be sabotaged.
 
-    Its clock was an hour ahead from the beginning, and outvoted after two readings of each device.
+    Its clock was an hour ahead from the beginning, and outvoted.
     """
 
     def __init__(self) -> None:
@@ -46,8 +46,7 @@ class Said:
         for number in range(ROUNDS):
             device.send(HOT if number % 2 else COLD)
             made = device.sent[-1]
-            off = AHEAD.ahead if number < 2 else 0
-            at = made.ts if device.kind in BY_DEVICE_TIME else made.taken + off
+            at = made.ts if device.kind in BY_DEVICE_TIME else made.taken
             assert at is not None
             self.starts[device.name, number] = [at - at % EVERY]
 
@@ -89,8 +88,8 @@ def declared_silent(said: Said) -> None:
     said.fired["Silent", said.of("right").name] = 1
 
 
-def declared_silent_twice(said: Said) -> None:
-    said.fired["Silent", said.of("no clock").name] = 2
+def declared_silent_while_its_readings_wait(said: Said) -> None:
+    said.fired["Silent", said.of("no clock").name] = 1
 
 
 def silence_missed(said: Said) -> None:
@@ -110,12 +109,8 @@ def stamp_replaced(said: Said) -> None:
     said.starts["behind", 3] = [made.taken - made.taken % EVERY]
 
 
-def stamps_of_a_strange_clock(said: Said) -> None:
-    said.starts["no-clock", 1] = [said.starts["no-clock", 1][0] + 10 * HOUR]
-
-
-def stamps_off_again(said: Said) -> None:
-    said.starts["no-clock", 5] = [said.starts["no-clock", 5][0] + AHEAD.ahead]
+def stamp_of_the_wrong_clock(said: Said) -> None:
+    said.starts["no-clock", 0] = [said.starts["no-clock", 0][0] + AHEAD.ahead]
 
 
 def stamps_of_the_past(said: Said) -> None:
@@ -152,13 +147,12 @@ def withheld(said: Said) -> None:
     ("sabotage", "sentence"),
     [
         (declared_silent, "right: silent 1 times"),
-        (declared_silent_twice, "no clock: silent 2 times"),
+        (declared_silent_while_its_readings_wait, "no clock: silent 1 times"),
         (silence_missed, "falls silent: silent 0 times"),
         (alert_missed, "reboots behind: hot 0 times"),
         (alert_repeated, "jitter: hot 2 times"),
         (stamp_replaced, "behind: 1 readings at a wrong time"),
-        (stamps_of_a_strange_clock, "no clock: 1 readings at a wrong time"),
-        (stamps_off_again, "no clock: 1 readings at a wrong time"),
+        (stamp_of_the_wrong_clock, "no clock: 1 readings at a wrong time"),
         (stamps_of_the_past, "years ahead: 1 readings at a wrong time"),
         (lost, "no clock: 1 readings in no window, and not in quarantine"),
         (put_aside, "ahead: 1 readings in quarantine"),

@@ -86,6 +86,19 @@ def timeless(device: Device) -> None:
     )
 
 
+RULES = """\
+version: 1
+groups:
+- name: cold
+  rules:
+  - alert: TooWarm
+    expr: temperature
+    above: 50
+    severity: critical
+    commands: [{name: compressor, args: {value: -22}, on: [firing], expires: 10m}]
+"""
+
+
 def codes(report: dict[str, Any]) -> set[str]:
     return {one["code"] for one in report["problems"]}
 
@@ -169,6 +182,31 @@ def test_a_gateway_whose_clock_is_behind_after_a_power_cut_knows_its_own_status(
     assert "taken_over" not in codes(report)
     assert report["counters"].get("taken_over", 0) == 0
     assert report["counters"].get("broker_connections_lost", 0) == 0
+
+
+def test_a_command_that_expired_while_the_machine_was_off_is_not_sent_by_a_clock_that_stood_still(
+    broker: Broker, gateways: GatewayFactory
+) -> None:
+    """A machine without a clock of its own begins again at the time at which it stopped, ten hours ago."""
+    machine = Shifted(gateways(broker, "gw-still"))
+    machine.gateway.write_rules(RULES)
+    with fleet(broker, "gw-still-site") as devices:
+        machine.start(-10 * HOUR)
+        hot, topic = devices[0], devices[0].topic("command")
+        for device in devices:
+            device.measure(at=now_ms() - 10 * HOUR, temperature=60.0 if device is hot else 4.0)
+        command = hot.command().body
+        machine.gateway.wait_for(lambda report: report["commands"]["pending"] == 1)
+        machine.gateway.kill()
+        heard = len(hot.heard)
+        machine.start(-10 * HOUR)
+        machine.report(
+            lambda report: outvoted(report) and report["commands"]["pending"] == 0, lambda: measure(devices)
+        )
+        again = [one.body["id"] for one in hot.heard[heard:] if one.topic == topic]
+        assert command["id"] not in again
+        states = {row["id"]: row["state"] for row in machine.gateway.query("commands")}
+        assert states[command["id"]] == "expired_unknown"
 
 
 def test_devices_without_a_clock_do_not_hold_up_those_with_one(

@@ -3,6 +3,9 @@
 A device whose time is ahead of the gateway's cannot be sending backlog: one of the two clocks is wrong. A device whose
 time is behind may be. So its time counts only once it was seen to advance as fast as the listening clock does, which
 stands still while the gateway itself works off the broker's queue.
+
+A clock that nobody has judged may be ahead. So it is voted on from the first message on after a start, after it stopped
+being sure, and after it was not trusted, as well as when a device says another time.
 """
 
 from __future__ import annotations
@@ -55,9 +58,14 @@ class Poll(NamedTuple):
         return True if self._carries(self.live) and self.live > self.differ else None
 
     @property
-    def open(self) -> bool:
-        """Whether a device disagrees, and the others have not outvoted it."""
-        return bool(self.dissent) and self.voters >= LEAST_VOTES and not self._carries(self.agree)
+    def agreed(self) -> bool:
+        """Whether the gateway's time carries; backlog that happens to say the same counts too."""
+        return self._carries(self.agree)
+
+    @property
+    def undecided(self) -> bool:
+        """Whether the fleet is large enough for a vote, and the gateway's time has not carried."""
+        return self.voters >= LEAST_VOTES and not self.agreed
 
     def _carries(self, votes: int) -> bool:
         return votes >= LEAST_VOTES and 2 * votes >= self.voters
@@ -73,9 +81,11 @@ class ClockVote:
         self._limits = limits
         self._columns: dict[str, IntColumn] = {}
         self._asked_at: int | None = None
-        """The listening clock when the first device disagreed; None while none does."""
+        """The listening clock when the vote was asked for; None if none is wanted."""
         self._doubtful = False
         """Whether the newest batch has a time that is not the gateway's."""
+        self.disputed = False
+        """Whether a device disagrees, as of the newest call of `asks`."""
         self.begin()
 
     def begin(self) -> None:
@@ -92,6 +102,8 @@ class ClockVote:
             return
         if not len(device):
             return
+        if not len(self._columns["at"]):
+            self._asked_at = moment.listening
         self._make_room(int(device.max()) + 1)
         said = np.where(needs_stamp(ts, self._limits), NEVER, ts)
         self._note(device, said, moment.listening)
@@ -108,21 +120,32 @@ class ClockVote:
         columns["live"][due] = in_step & (said != NEVER) & (anchor != NEVER)
         columns["anchor"][due], columns["anchor_at"][due] = said, now
 
-    def asks(self, moment: Moment, online: int) -> bool:
+    def asks(self, moment: Moment, online: int, *, room: bool = True) -> bool:
         """Return whether messages that need the gateway's time must wait for the outcome; call it after `observe`.
 
-        `online`: number of devices that are.
+        `online`: number of devices that are. `room`: whether any more messages may wait; without it a clock is
+        believed with which no device disagrees.
         """
-        wanted = self._doubtful or self._asked_at is not None
-        if not (wanted and moment.trusted and self.poll(moment, online).open):
-            self._asked_at = None
+        self.disputed = False
+        if not moment.trusted:
+            self._asked_at = None if moment.least is None else moment.listening
             return False
-        if self._asked_at is None:
+        if not self._doubtful and self._asked_at is None:
+            return False
+        poll = self.poll(moment, online)
+        self.disputed = bool(poll.dissent)
+        disputed = self.disputed and poll.undecided
+        if not disputed and (poll.agreed or not room or not self._in_time(moment)):
+            self._asked_at = None
+        elif self._asked_at is None:
             self._asked_at = moment.listening
-        return self.is_open(moment)
+        return poll.undecided and self._in_time(moment)
 
-    def is_open(self, moment: Moment) -> bool:
+    def is_open(self, moment: Moment, online: int) -> bool:
         """Return whether messages wait for the outcome, without asking again."""
+        return self._in_time(moment) and self.poll(moment, online).undecided
+
+    def _in_time(self, moment: Moment) -> bool:
         asked = self._asked_at is not None and moment.least is not None and moment.trusted
         return asked and moment.listening - (self._asked_at or 0) < ASKED_FOR
 

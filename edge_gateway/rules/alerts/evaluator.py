@@ -7,7 +7,7 @@
 
 A cell at rest and below its threshold costs nothing; Python objects are made only for alerts that change. Several
 readings of a device in one frame give the same transitions as one frame each. No clock is read: `tick` is given the
-listening clock, and a device's now is its newest accepted time plus the listening time since then.
+listening clock, and a device's now is its newest accepted time plus the listening time since it was last heard.
 """
 
 from __future__ import annotations
@@ -96,6 +96,14 @@ class Evaluator:
         self._ticked = max(self._ticked, listening_ms)
         events = advance_time(self._state, self._ticked)
         return moved + transitions_from_time(self._state, self._builder, events)
+
+    def hear(self, devices: IntColumn, listening_ms: int) -> None:
+        """Note that devices sent readings whose times are not known yet.
+
+        Their now stays at the newest reading, so that they are not silent, and no wait ends that those may end.
+        """
+        self._state.make_room()
+        self._state.newest.heard[devices] = listening_ms
 
     def rewind(self, devices: IntColumn, back_to: IntColumn, listening_ms: int) -> None:
         """Follow clocks that stepped back: the devices' now at `listening_ms` becomes `back_to` (ms).

@@ -28,7 +28,10 @@ AlertKey = tuple[int, int]
 
 @dataclass(slots=True)
 class NewestReadings:
-    """The newest reading of each device: boot, seq, backlog, and the listening clock at its arrival (ms)."""
+    """The newest reading of each device: boot, seq, backlog.
+
+    `heard` is the listening clock (ms) when it arrived, or when a later one arrived whose time is not known yet.
+    """
 
     boot: IntColumn
     seq: IntColumn
@@ -115,7 +118,7 @@ class RuleState:
                 active.notified_at += of[device]
 
     def now(self, listening_ms: int) -> IntColumn:
-        """Each device's now in ms: its newest accepted time plus the listening time since then."""
+        """Each device's now in ms: its newest accepted time plus the listening time since it was last heard."""
         return self.inputs.cursor + np.maximum(listening_ms - self.newest.heard, 0)
 
     def levels(self, device: int, rule: int) -> tuple[LevelState, ...]:

@@ -133,7 +133,8 @@ class TestTime:
             message(3),
         ]
         admitted = admission.admit(batch(*payloads, trusted=False), [0, 1, 2, 3])
-        assert admitted.held == [1, 2]
+        assert admitted.needy is not None
+        assert admitted.needy.held == [1, 2]
         assert admitted.frame.seq.tolist() == [0, 3]
         assert balanced(admission)["received"] == 2
         again = admission.admit(batch(payloads[1], payloads[2], wall=T + 5))
@@ -145,7 +146,8 @@ class TestTime:
         admission = fresh()
         payloads = [message(seq, ts=None) for seq in range(4)] + [message(4)]
         admitted = admission.admit(batch(*payloads, trusted=False, may_hold=2))
-        assert admitted.held == [0, 1]
+        assert admitted.needy is not None
+        assert admitted.needy.held == [0, 1]
         assert admitted.quarantined == [(2, "no_time"), (3, "no_time")]
         assert admitted.frame.seq.tolist() == [4]
         assert {name: balanced(admission)[name] for name in ("received", "new", "quarantined")} == {
@@ -176,7 +178,8 @@ class TestTime:
         topics = [topic(device) for device in (1, 2, 3)]
         payloads = [message(0, ts=T + DAY), message(0, ts=None), message(0)]
         admitted = admission.admit(Batch(unsure, topics, payloads))
-        assert admitted.held == [0, 1]
+        assert admitted.needy is not None
+        assert admitted.needy.held == [0, 1]
         assert admitted.frame.ts.tolist() == [T]
         admitted = admission.admit(Batch(unsure, topics, payloads, may_hold=0))
         assert admitted.quarantined == [(1, "no_time")]
@@ -188,7 +191,23 @@ class TestTime:
         topics = [topic(device) for device in (1, 2, 3, 4)]
         payloads = [message(0), message(0), message(0), message(0, ts=T + DAY)]
         admitted = admission.admit(Batch(unsure, topics, payloads))
-        assert (admitted.held, admitted.frame.ts.tolist()) == ([], [T] * 4)
+        assert (admitted.needy, admitted.frame.ts.tolist()) == (None, [T] * 4)
+
+    def test_a_message_without_a_time_waits_for_the_first_vote_on_a_clock_but_is_not_refused(self) -> None:
+        admission = fresh()
+        for device in range(4):
+            number = admission.registry.device("site", f"device-{device}")
+            assert isinstance(number, int)
+            admission.registry.presence.born(number)
+        unsure = Moment(T, 0, trusted=True, least=T - DAY)
+        clockless = [message(seq, ts=None) for seq in range(4)]
+        admitted = admission.admit(Batch(unsure, [topic(3)] * 2, clockless[:2], may_hold=1))
+        assert admitted.needy is not None
+        assert (admitted.needy.held, admitted.quarantined) == ([0], [])
+        assert admission.votes(unsure)
+        admitted = admission.admit(Batch(unsure, [topic(3)], clockless[2:3], may_hold=0))
+        assert (admitted.needy, admitted.frame.ts.tolist()) == (None, [T])
+        assert not admission.votes(unsure)
 
     def test_a_stamped_duplicate_is_no_conflict(self) -> None:
         admission = fresh()

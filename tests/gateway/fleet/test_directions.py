@@ -20,6 +20,7 @@ ORDER = (
     "accounting",
     "watch",
     "laps",
+    "needy",
     "admission",
 )
 PACKAGE = "edge_gateway.fleet."

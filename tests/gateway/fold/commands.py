@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from edge_gateway.fold.command_queue import CommandQueue, CommandWork, Mode
+from edge_gateway.fold.command_queue import CommandQueue, Mode
+from edge_gateway.fold.pending_command import CommandWork
 from edge_gateway.records.alerts import CommandIntent, Transition
 from edge_gateway.records.inputs import Moment
 from fleet_config.durations import RateSpec

@@ -2,31 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
-
 import pytest
 from msgspec.structs import replace
 
 from edge_gateway.fold import command_queue as module
 from edge_gateway.fold.command_queue import (
+    DOUBTED_FOR,
     LEAST_BUCKETS,
     MOST_WAITING_A_DEVICE,
     Bucket,
+    CommandQueue,
     Mode,
-    PendingCommand,
 )
 from edge_gateway.records import codec
+from edge_gateway.records.inputs import Moment
 from fleet_config.durations import RateSpec
 from fleet_wire.control_messages import Ack
 from tests.gateway.fold.commands import HOUR, INTENT, moment, queue, states, transition
 from tests.gateway.records.transitions import WALL, too_warm
-
-
-def test_an_id_is_made_of_the_alert_its_cause_its_time_and_the_commands_name() -> None:
-    """A replay by another version must send the command under the same id: its device executes it once."""
-    name = f"a1\0compressor\0firing\0{WALL}".encode()
-    expected = hashlib.blake2b(name, digest_size=8).hexdigest()
-    assert PendingCommand.of(too_warm(), INTENT, moment(WALL)).id == expected
 
 
 def test_buckets_that_are_full_again_are_forgotten() -> None:
@@ -183,16 +176,6 @@ def test_numbers_grow_when_the_wall_clock_steps_back() -> None:
     assert commands.advance(earlier).send[0].n == first.n + 1
 
 
-@pytest.mark.parametrize(
-    ("age", "trusted", "left"),
-    [(59_000, True, 1_000), (-HOUR, True, 60_000), (HOUR, False, 60_000)],
-    ids=["of its reading", "of a reading from the future", "while the clock is not trusted"],
-)
-def test_expiry_counts_from_the_reading(age: int, left: int, *, trusted: bool) -> None:
-    first = PendingCommand.of(transition(at=WALL - age), INTENT, moment(WALL, trusted=trusted))
-    assert first.expires_at == left
-
-
 def test_a_command_that_expires_before_it_can_be_sent_is_never_sent() -> None:
     commands = queue()
     commands.add([transition(at=WALL - 59_000)], moment(WALL))
@@ -206,6 +189,68 @@ def test_a_start_after_an_unknown_time_ends_everything() -> None:
     assert commands.waiting() == {"frz-1": 1}
     assert states(commands.expire_unknown(WALL)) == ["expired_unknown"] * 3
     assert not commands.busy
+
+
+class TestDoubt:
+    """After a start under a clock that nobody has confirmed, what was pending waits for what is said of the clock."""
+
+    @staticmethod
+    def doubted() -> CommandQueue:
+        """One command that was sent and one that waits, both ten seconds old as it seems."""
+        commands = queue()
+        commands.add([transition(), transition(device="other")], moment(WALL))
+        commands.advance(moment(WALL))
+        commands.acknowledge("other", Ack(id=commands.unconfirmed()[1].id, outcome="done"), WALL)
+        commands.add([transition(at=WALL - 1, level="warning")], moment(WALL))
+        assert commands.doubt(TestDoubt.unsure(WALL + 9_000))
+        return commands
+
+    @staticmethod
+    def unsure(wall: int, *, trusted: bool = True, listening: int = 0) -> Moment:
+        return Moment(wall, listening, trusted, least=wall, monotonic=wall - WALL)
+
+    def test_nothing_is_sent_that_may_have_expired(self) -> None:
+        commands = self.doubted()
+        assert commands.to_send_again() == []
+        assert not commands.advance(self.unsure(WALL + 11_000, listening=DOUBTED_FOR - 1))
+        assert len(commands) == 2
+
+    def test_a_command_of_this_start_is_not_doubted(self) -> None:
+        commands = self.doubted()
+        new = self.unsure(WALL + 11_000)
+        commands.add([transition(device="other", at=WALL + 11_000)], new)
+        assert [sent.device for sent in commands.advance(new).send] == ["other"]
+
+    def test_a_clock_that_the_fleet_outvotes_ends_them(self) -> None:
+        commands = self.doubted()
+        work = commands.advance(self.unsure(WALL + 11_000, trusted=False))
+        assert (states(work), work.send, work.again) == (["expired_unknown"] * 2, [], [])
+        assert not commands.busy
+
+    def test_a_clock_that_turns_out_to_have_stood_still_expires_them(self) -> None:
+        commands = self.doubted()
+        right = Moment(WALL + 10 * HOUR, 5_000, monotonic=11_000)
+        work = commands.advance(right)
+        assert (states(work), work.send, work.again) == (["unconfirmed", "expired"], [], [])
+
+    @pytest.mark.parametrize("sure", [True, False])
+    def test_they_go_on_where_the_clock_was_right_or_nobody_said_otherwise(self, *, sure: bool) -> None:
+        commands = self.doubted()
+        first = commands.unconfirmed()[0]
+        after = self.unsure(WALL + 11_000, listening=DOUBTED_FOR)
+        work = commands.advance(replace(after, least=None) if sure else after)
+        assert ([again.id for again in work.again], work.send, work.changes) == ([first.id], [], [])
+        commands.acknowledge("frz-1", Ack(id=first.id, outcome="done"), WALL + 12_000)
+        assert states(commands.advance(moment(WALL + 12_000))) == ["sent"]
+
+    def test_the_doubt_survives_as_bytes(self) -> None:
+        again = queue()
+        again.restore(codec.unpack(codec.pack(self.doubted().snapshot())))
+        assert not again.advance(self.unsure(WALL + 11_000, listening=DOUBTED_FOR - 1))
+        assert len(again.advance(self.unsure(WALL + 11_000, listening=DOUBTED_FOR)).again) == 1
+
+    def test_where_nothing_is_pending_nothing_is_doubted(self) -> None:
+        assert not queue().doubt(self.unsure(WALL))
 
 
 @pytest.mark.parametrize(("mode", "told"), [("dry_run", ["dry_run"]), ("off", [])])

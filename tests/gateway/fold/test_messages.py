@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from edge_gateway.fleet.arrivals.marks import StoredRange
-from edge_gateway.fold.command_queue import PendingCommand
 from edge_gateway.fold.messages import (
     Message,
     MessageKind,
@@ -17,6 +16,7 @@ from edge_gateway.fold.messages import (
     notice_message,
     receipt_message,
 )
+from edge_gateway.fold.pending_command import PendingCommand
 from edge_gateway.records.alerts import CommandIntent
 from edge_gateway.records.inputs import Moment
 from fleet_wire import control_messages, topics

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from edge_gateway.fold.command_queue import MOST_N, REFUSED_FIRST, PendingCommand
+from edge_gateway.fold.command_queue import MOST_N
+from edge_gateway.fold.pending_command import REFUSED_FIRST, PendingCommand
 from edge_gateway.records import codec
 from fleet_wire.control_messages import Ack
 from tests.gateway.fold.commands import HOUR, INTENT, moment, queue, states, transition

@@ -13,7 +13,7 @@ from edge_gateway.fold.effects import Effects
 from edge_gateway.fold.settings import build_pipeline
 from edge_gateway.records import codec
 from edge_gateway.records.closings import Closings
-from edge_gateway.records.inputs import ClockUntrusted, Input, Reload, Tick, Undelivered
+from edge_gateway.records.inputs import ClockUnsure, ClockUntrusted, Input, Reload, Tick, Undelivered
 from edge_gateway.recovery.state import State
 from fleet_wire import control_messages
 from tests.gateway.fleet.imbalance import imbalance
@@ -77,7 +77,8 @@ def test_messages_that_a_restart_repeats_are_marked_doubtful(rules: dict[str, An
 def test_a_replay_from_any_snapshot_gives_the_same_effects_and_state(
     rules: dict[str, Any], seed: int
 ) -> None:
-    given: list[Input] = [Reload(moment(0), rules), *scenario(seed), ClockUntrusted(moment(130_000))]
+    given: list[Input] = [Reload(moment(0), rules), *scenario(seed)]
+    given += [ClockUnsure(moment(125_000)), Tick(moment(126_000)), ClockUntrusted(moment(130_000))]
     retiring = msgspec.structs.replace(settings(), retire_after=10_000) if seed % 2 else settings()
     state = State.new("gw", retiring)
     cut = random.Random(seed).randrange(len(given))

@@ -9,7 +9,15 @@ import pytest
 from edge_gateway.fold.effects import Effects
 from edge_gateway.fold.pipeline import Pipeline
 from edge_gateway.fold.settings import build_pipeline
-from edge_gateway.records.inputs import ClockUntrusted, Forget, Reload, StateLost, Tick, Undelivered
+from edge_gateway.records.inputs import (
+    ClockUnsure,
+    ClockUntrusted,
+    Forget,
+    Reload,
+    StateLost,
+    Tick,
+    Undelivered,
+)
 from fleet_wire import control_messages, topics
 from tests.gateway.fold.given import batch, birth, moment, reading, settings
 from tests.gateway.records.transitions import WALL
@@ -77,6 +85,17 @@ def test_commands_of_unknown_age_end_urgently(hot: Pipeline) -> None:
     assert [one.state for one in effects.commands] == ["expired_unknown"]
     assert is_so(effects) == (True, True)
     assert is_so(hot.fold(ClockUntrusted(moment(3_000)))) == (True, False)
+
+
+def test_a_doubt_is_recorded_only_where_a_command_is_pending_and_keeps_it_from_being_sent(
+    hot: Pipeline,
+) -> None:
+    assert is_so(build_pipeline("gw", settings()).fold(ClockUnsure(moment(3_000)))) == (False, False)
+    assert is_so(hot.fold(ClockUnsure(moment(3_000)))) == (True, False)
+    assert [one for one in hot.restart_messages() if one.topic.endswith(topics.COMMAND)] == []
+    released = hot.fold(Tick(moment(4_000)))
+    assert [one.doubtful for one in released.outgoing if one.topic.endswith(topics.COMMAND)] == [True]
+    assert is_so(released) == (True, True)
 
 
 def test_lost_state_is_recorded() -> None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from edge_gateway.records import codec
 from edge_gateway.records.inputs import (
     Batch,
+    ClockUnsure,
     ClockUntrusted,
     Forget,
     Input,
@@ -36,6 +37,7 @@ def test_every_input_comes_back_from_the_journal_as_it_was() -> None:
         Tick(now),
         Reload(now, {"format": 1, "rules": []}),
         ClockUntrusted(now),
+        ClockUnsure(now),
         StateLost(now),
         Undelivered(now, "frz-1", "c1", "too large", for_good=True),
         Forget(now, "frz-1", "temperature"),

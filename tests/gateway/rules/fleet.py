@@ -104,6 +104,10 @@ class Stage:
         frame = self.evaluator.add_records(self.fleet.frame([row]))
         return self.evaluator.evaluate(frame, int(second * 1000))
 
+    def hear(self, second: float) -> None:
+        """Hear every device, without knowing yet what it says."""
+        self.evaluator.hear(np.arange(self.fleet.registry.devices), int(second * 1000))
+
     def tick(self, second: float) -> list[Transition]:
         return self.evaluator.tick(int(second * 1000))
 

@@ -169,7 +169,7 @@ async def test_what_waited_for_another_reason_is_folded_again(monkeypatch: pytes
     monkeypatch.setattr(bench.source, "put_back", returned.extend, raising=False)
     monkeypatch.setattr(bench.fold, "fold", lambda given: Effects(given.moment.wall, held=[0]))
     asked = True
-    monkeypatch.setattr(bench.fold.admission.vote, "is_open", lambda _: asked)
+    monkeypatch.setattr(bench.fold.admission, "votes", lambda _: asked)
     packets = [cast("PublishPacket", Packet("fleet/v1/s/d/telemetry", body)) for body in (b"1", b"2")]
     bench.engine.fold_arrivals([Arrivals.of(1, packets[:1])])
     bench.engine._release_held(bench.engine.moment())

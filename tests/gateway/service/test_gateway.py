@@ -11,6 +11,7 @@ import pytest
 
 from edge_gateway.configuration.credentials import Credentials
 from edge_gateway.configuration.model import GatewayConfig
+from edge_gateway.records.inputs import Moment
 from edge_gateway.recovery.startup import _findings, _store_findings
 from edge_gateway.service.gateway import Gateway
 from edge_gateway.service.watchdog import ServiceManager, Watchdog
@@ -33,7 +34,7 @@ class Bare:
         self.gateway._store = SimpleNamespace(refusal=refusal)
         self.gateway._disk_guard = SimpleNamespace(write_failed=self.refused.append)
         self.gateway._engine = SimpleNamespace(
-            fold=lambda given: self.folded.append(type(given).__name__), moment=lambda: None
+            fold=lambda given: self.folded.append(type(given).__name__), moment=lambda: Moment(0, 0)
         )
         self.gateway.counters = Counters()
         self.gateway._startup = SimpleNamespace(
@@ -122,6 +123,13 @@ def test_a_start_after_an_unknown_time_ends_pending_commands_though_the_clock_is
     bare.gateway._report_start()
     assert not bare.texts
     assert bare.folded == ["ClockUntrusted"]
+
+
+def test_a_start_under_a_clock_that_nobody_has_confirmed_lets_pending_commands_wait() -> None:
+    bare = Bare()
+    bare.gateway._engine.moment = lambda: Moment(5, 0, least=4)
+    bare.gateway._report_start()
+    assert bare.folded == ["ClockUnsure"]
 
 
 @pytest.mark.problem("raises", "spool_lost")

@@ -52,6 +52,14 @@ def test_a_silent_device_s_open_windows_become_due(marks: Watermarks) -> None:
     assert marks.due_to[0] == 30
 
 
+def test_a_device_that_is_heard_without_a_time_is_not_silent(marks: Watermarks) -> None:
+    observe(marks, (0, 12), listening=7)
+    marks.hear(ints(0, 1, 1, 99), 100)
+    assert not marks.expire_silent(199)
+    assert marks.expire_silent(200)
+    assert marks.unheard(ints(0, 1)) == [1], "its first reading is still to come"
+
+
 def test_time_goes_on_for_a_silent_device_with_nothing_open(marks: Watermarks) -> None:
     observe(marks, (0, 12), (1, 12), listening=7)
     marks.close_to(ints(0), 20)

@@ -1,14 +1,12 @@
 """What a gateway stored and raised, judged by true time and by what each device sent.
 
     windows     each reading is in one, at its device's time where that counts, else at the time it was taken
-    alerts      each device was hot once; the one that fell silent was silent once, and no other but those whose
-                readings wait for the time
+    alerts      each device was hot once; the one that fell silent was silent once, and no other
     problems    the clock is one while the fleet knows that it is wrong, and none once it is right
     withheld    no point is too old
 
-While the gateway's clock is not believed, a time that is years ahead is taken as it is; and a clock that is ahead is
-believed until the fleet has outvoted it. So stamps may be wrong by as much as the clock was, but not any more once one
-was right again.
+While the gateway's clock is not believed, a time that is years ahead is taken as it is. A clock that is not sure is
+voted on before it stamps a reading, so no other time is wrong.
 """
 
 from __future__ import annotations
@@ -57,7 +55,6 @@ class Judge:
         self.misfortune = misfortune
         self.devices = devices
         self._unsure = not all(clock.synchronised for clock in clocks)
-        self._offsets = {clock.ahead for clock in clocks}
         self.wrong: list[str] = []
 
     def judge(self, answers: Answers) -> list[str]:
@@ -86,16 +83,12 @@ class Judge:
             sleeps = device.kind == "falls silent"
             if hot != (not sleeps) and not self._may_be_cold(device, hot):
                 self.wrong.append(f"{device.kind}: hot {hot} times")
-            if silent != sleeps and not was_silent(device) and not self._may_be_silent(device, silent):
+            if silent != sleeps and not was_silent(device):
                 self.wrong.append(f"{device.kind}: silent {silent} times")
 
     def _may_be_cold(self, device: Device, hot: int) -> bool:
         """Readings without a time of their own wait while nobody knows the time, and may be too old then."""
         return hot == 0 and device.kind in WITHOUT_TIME and self.misfortune.wrong
-
-    def _may_be_silent(self, device: Device, silent: int) -> bool:
-        """Nothing is known of readings that wait, so their device may count as silent meanwhile."""
-        return silent == 1 and device.kind in WITHOUT_TIME and self.misfortune.wrong
 
     # --- windows
 
@@ -135,19 +128,11 @@ class Judge:
         yield from self._wrong_stamps(stamps)
 
     def _wrong_stamps(self, stamps: Iterable[tuple[Sent, int]]) -> Iterable[str]:
-        """Yield what is wrong with the starts of the windows that hold these readings, in the order they were taken."""
-        was_off = over = False
+        """Yield what is wrong with the starts of the windows that hold these readings."""
         for one, start in stamps:
-            if _is_at(start, one.taken):
-                over = was_off
-            elif not self._may_be_off(one, start) or over:
+            as_it_is = self._unsure and one.ts is not None and start == one.ts - one.ts % EVERY
+            if not (as_it_is or _is_at(start, one.taken)):
                 yield f"at a wrong time, by about {(start - one.taken) // 1000} s"
-            else:
-                was_off = True
-
-    def _may_be_off(self, one: Sent, start: int) -> bool:
-        as_it_is = self._unsure and one.ts is not None and start == one.ts - one.ts % EVERY
-        return as_it_is or any(_is_at(start, one.taken + ahead) for ahead in self._offsets)
 
 
 def _is_at(start: int, taken: int) -> bool:

@@ -121,7 +121,56 @@ def test_a_clock_that_is_sure_is_not_voted_on() -> None:
 
 
 class TestWaiting:
-    """Messages that need the time wait while a device disagrees and the others have not said that it is wrong."""
+    """Messages that need the time wait for the first vote on a clock, and while a device disagrees and may be right."""
+
+    def test_a_clock_is_voted_on_before_any_device_disagrees(self) -> None:
+        fleet = Fleet()
+        assert fleet.vote.asks(fleet.say(0, {0: None}), 6)
+        assert fleet.vote.asks(fleet.say(1, {1: 1, 2: 1}), 6)
+        assert not fleet.vote.asks(fleet.say(2, {3: 2}), 6)
+        assert not fleet.vote.asks(fleet.say(3, {0: None}), 6)
+
+    def test_a_clock_that_is_ahead_stamps_nothing_until_the_fleet_outvotes_it(self) -> None:
+        fleet = Fleet(late=-HOUR)
+        for second in range(6):
+            said = {0: None} | dict.fromkeys(range(1, 4), second)
+            assert fleet.vote.asks(fleet.say(second, said), 4)
+            assert fleet.verdict(second) is None or second == 5
+        assert fleet.verdict(5) is False
+
+    def test_a_first_vote_that_nobody_decides_ends_and_a_device_that_disagrees_later_calls_for_another(
+        self,
+    ) -> None:
+        fleet = Fleet()
+        assert fleet.vote.asks(fleet.say(0, {0: None}), 6)
+        late = ASKED_FOR // 1000
+        assert not fleet.vote.is_open(fleet.moment(late), 6)
+        assert not fleet.vote.asks(fleet.say(late, {0: None}), 6)
+        assert fleet.vote.asks(fleet.say(late + 1, {1: HOUR}), 6)
+
+    def test_a_first_vote_ends_where_no_more_messages_may_wait(self) -> None:
+        fleet = Fleet()
+        assert fleet.vote.asks(fleet.say(0, {0: None}), 6)
+        assert not fleet.vote.asks(fleet.say(1, {0: None}), 6, room=False)
+        assert not fleet.vote.is_open(fleet.moment(1), 6)
+        fleet.say(2, {1: HOUR})
+        assert fleet.vote.asks(fleet.moment(2), 6, room=False)
+        assert fleet.vote.disputed
+
+    def test_a_fleet_without_clocks_votes_on_nothing_once_that_is_known(self) -> None:
+        fleet = Fleet()
+        assert fleet.vote.asks(fleet.say(0, {0: None, 1: None}), 5)
+        assert fleet.vote.is_open(fleet.moment(0), 5)
+        assert not fleet.vote.asks(fleet.say(1, {2: None}), 5)
+        assert not fleet.vote.is_open(fleet.moment(1), 5)
+
+    def test_a_clock_that_was_not_trusted_is_voted_on_when_it_is_again(self) -> None:
+        fleet = Fleet()
+        fleet.say(0, dict.fromkeys(range(3), 0))
+        assert not fleet.vote.asks(fleet.moment(100, trusted=False), 3)
+        fleet.late = -10 * HOUR
+        fleet.say(101, {3: None})
+        assert fleet.vote.asks(fleet.moment(101), 4)
 
     def test_one_device_of_three_calls_for_a_vote_until_the_others_agree(self) -> None:
         fleet = Fleet()
@@ -135,13 +184,16 @@ class TestWaiting:
     def test_a_fleet_too_small_for_a_vote_calls_for_none(self) -> None:
         fleet = Fleet()
         assert not fleet.vote.asks(fleet.say(0, {0: HOUR, 1: 0}), 2)
+        late = ASKED_FOR // 1000
+        assert not fleet.vote.asks(fleet.say(late, {0: HOUR, 1: late}), 2)
+        assert fleet.vote.asks(fleet.say(late + 1, {0: HOUR}), 6), "it has grown"
 
     def test_a_vote_that_is_not_decided_ends(self) -> None:
         fleet = Fleet()
         moment = fleet.say(0, {0: HOUR})
         assert fleet.vote.asks(moment, 6)
-        assert fleet.vote.is_open(fleet.moment(ASKED_FOR // 1000 - 1))
-        assert not fleet.vote.is_open(fleet.moment(ASKED_FOR // 1000))
+        assert fleet.vote.is_open(fleet.moment(ASKED_FOR // 1000 - 1), 6)
+        assert not fleet.vote.is_open(fleet.moment(ASKED_FOR // 1000), 6)
         assert not fleet.vote.asks(fleet.say(ASKED_FOR // 1000, {0: HOUR}), 6)
 
     def test_nothing_waits_for_a_vote_on_a_clock_that_is_not_trusted_anyway(self) -> None:
@@ -151,7 +203,9 @@ class TestWaiting:
 
     def test_backlog_calls_for_no_vote(self) -> None:
         fleet = Fleet()
-        assert not fleet.vote.asks(fleet.say(0, dict.fromkeys(range(3), -40_000)), 3)
+        assert not fleet.vote.asks(fleet.say(0, dict.fromkeys(range(3), 0)), 3)
+        later = HEARD_FOR // 1000 + 1
+        assert not fleet.vote.asks(fleet.say(later, dict.fromkeys(range(3), -40_000)), 3)
 
 
 @pytest.mark.parametrize("gone", ["retired", "start"])
@@ -169,7 +223,7 @@ def test_a_vote_goes_on_where_a_checkpoint_left_it() -> None:
     fleet, again = Fleet(late=10 * HOUR), Fleet(late=10 * HOUR)
     fleet.vote.asks(fleet.say(0, {0: 0}), 6)
     again.vote.restore(fleet.vote.snapshot())
-    assert again.vote.is_open(again.moment(ASKED_FOR // 1000 - 1))
+    assert again.vote.is_open(again.moment(ASKED_FOR // 1000 - 1), 6)
     for one in (fleet, again):
         one.say(2, {1: 2, 2: 2})
         assert one.verdict(2) is False

@@ -61,6 +61,25 @@ def test_data_that_stops_again_while_the_alert_is_about_to_resolve() -> None:
     assert [each.rule for each in stage.evaluator.firing()] == ["Silent"]
 
 
+def test_a_device_whose_readings_wait_for_their_time_is_not_silent_and_no_wait_of_its_ends() -> None:
+    stage = Stage(SILENT, replace(HOT, levels=(Level("warning", limit=10.0, for_ms=40_000),)))
+    stage.read(0, t=15)
+    for second in range(20, 300, 20):
+        stage.hear(second)
+        assert ticked(stage, second + 19) == []
+    assert ticked(stage, 309) == []
+    assert ticked(stage, 310) == [("d", "Silent", "no_data", 30)]
+
+
+def test_a_device_that_was_silent_is_found_again_by_a_reading_only() -> None:
+    stage = Stage(SILENT)
+    stage.read(0, t=1)
+    assert ticked(stage, 30) == [("d", "Silent", "no_data", 30)]
+    stage.hear(100)
+    assert ticked(stage, 200) == []
+    assert [each.cause for each in stage.read(201, t=1)] == ["resolved"]
+
+
 @pytest.mark.parametrize(("warmup", "at"), [(0, 30), (50_000, 50)])
 def test_a_young_device_is_not_missed(warmup: int, at: int) -> None:
     stage = Stage(replace(SILENT, warmup_ms=warmup))
