@@ -86,8 +86,8 @@ class OutgoingLines:
         sent = self.within_retention(tier, windows, at)
         if sent is None:
             return
-        prefixes = self.prefixes("sensor", sent.rows["series"])
-        if sum(map(len, prefixes)) + FIELDS_BYTES * len(sent) > MOST_BYTES:
+        series = sent.rows["series"]
+        if self._with_prefixes("sensor", series).total_bytes(series) + FIELDS_BYTES * len(sent) > MOST_BYTES:
             self.put(tier, self.rendered(sent), len(sent), at)
             return
         first = what.skip + len(windows) - len(sent)
@@ -155,6 +155,10 @@ class OutgoingLines:
 
     def prefixes(self, measurement: str, series: Ints, *, why: str = "") -> list[bytes]:
         """Return measurement and tags of each row, rendered; `why` is a tag more."""
+        return self._with_prefixes(measurement, series, why).texts(series)
+
+    def _with_prefixes(self, measurement: str, series: Ints, why: str = "") -> PrefixCache:
+        """Return the cache of a measurement, with the prefixes of these series in it."""
         known = self._prefixes.setdefault((measurement, why), PrefixCache())
         missing = known.missing(series)
         if len(known) + len(missing) > MOST_PREFIXES:
@@ -163,7 +167,7 @@ class OutgoingLines:
         tag = f",{WHY}={why}".encode() if why else b""
         for number, identity in (self._names.identities(missing) if missing else {}).items():
             known.put(number, prefix(measurement, identity.labels()) + tag)
-        return known.texts(series)
+        return known
 
     def texts(self, numbers: Ints) -> list[str]:
         """Return the texts behind the store's text numbers."""

@@ -44,14 +44,23 @@ class PrefixCache:
 
     def texts(self, series: Ints) -> list[bytes]:
         """Return the text of each series; KeyError if one has none."""
-        self._make_room(int(series.max(initial=-1)) + 1)
-        end = self._end[series]
-        without = (end == 0) | (series < 0)
-        if without.any():
-            raise KeyError(int(series[without][0]))
+        end = self._ends(series)
         begin = end - self._length[series]
         held = self._texts
         return [bytes(held[one:other]) for one, other in zip(begin.tolist(), end.tolist(), strict=True)]
+
+    def total_bytes(self, series: Ints) -> int:
+        """Return how long the texts of all these rows are together; KeyError if a series has none."""
+        self._ends(series)
+        return int(self._length[series].sum())
+
+    def _ends(self, series: Ints) -> Ints:
+        self._make_room(int(series.max(initial=-1)) + 1)
+        end: Ints = self._end[series]
+        without = (end == 0) | (series < 0)
+        if without.any():
+            raise KeyError(int(series[without][0]))
+        return end
 
     def _make_room(self, series: int) -> None:
         self._end = with_room(self._end, series, 0)

@@ -29,15 +29,18 @@ def test_what_was_put_is_returned_and_the_rest_is_missing(
     assert len(cache) == len(held)
     assert cache.missing(numbers) == sorted(set(asked) - held.keys())
     known = [one for one in asked if one in held]
-    assert cache.texts(np.array(known, np.int64)) == [held[one] for one in known]
+    texts = [held[one] for one in known]
+    assert cache.texts(np.array(known, np.int64)) == texts
+    assert cache.total_bytes(np.array(known, np.int64)) == len(b"".join(texts))
 
 
 @pytest.mark.parametrize("series", [1, 1_000, -1])
 def test_a_series_without_a_text_is_an_error(series: int) -> None:
     cache = PrefixCache()
     cache.put(2, b"sensor,device=a")
-    with pytest.raises(KeyError, match=str(series)):
-        cache.texts(np.array([2, series]))
+    for read in (cache.texts, cache.total_bytes):
+        with pytest.raises(KeyError, match=str(series)):
+            read(np.array([2, series]))
 
 
 def test_cleared_it_holds_nothing() -> None:
