@@ -84,5 +84,5 @@ class SeriesNames:
         identity = self._registry.tags_of(version)
         metric = self._registry.metric_names[int(self._registry.series_metric[series])]
         return SeriesName(
-            series, version, identity.device, metric, identity.site, identity.type, dict(identity.tags)
+            series, version, identity.device, metric, identity.site, identity.type, identity.tags
         )

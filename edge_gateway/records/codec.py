@@ -6,6 +6,7 @@ extension types: an array as it lies in memory, an array with its bytes shuffled
 elements, then all second bytes, …), which compresses better, and an integer beyond 64 bits.
 """
 
+import struct
 import threading
 from collections.abc import Iterator
 from typing import Any, Final
@@ -23,11 +24,18 @@ _LEVEL: Final = 1
 _LARGEST: Final = 1 << 30
 _PIECE: Final = 4_096
 """Compressed bytes decompressed together, so that the plain ones are counted before they fill the memory."""
-_MOST_IN_FIXMAP: Final = 15
 _MOST_PIECES: Final = 1_000
 """A dict with more keys is encoded in one piece."""
-_MAP_HEADER_BYTES: Final = (1, 3)
-"""Length of a MessagePack map's header: with up to 15 keys, and with up to 65,535."""
+_MOST_IN_FIXED: Final = 15
+_HEADER_BYTES: Final = (1, 3)
+"""Length of a MessagePack map's header: with up to 15 keys, and with up to 65,535. A list's is as long."""
+_LARGE_ARRAY: Final = 1 << 16
+"""From so many bytes on an array is encoded in pieces; its headers in MessagePack then have 32 bits."""
+_EXT_HEADER: Final = struct.Struct(">BIb")
+_EXT_OF_32_BITS: Final = 0xC9
+_BYTES_HEADER: Final = struct.Struct(">BI")
+_BYTES_OF_32_BITS: Final = 0xC6
+_EMPTY_BYTES: Final = b"\xc4\x00"
 _BEYOND_64_BITS: Final = 1 << 64
 
 _plain = msgspec.msgpack.Encoder()
@@ -102,7 +110,7 @@ def encode(tree: Any, *, shuffle: bool = False) -> bytes:
 def encode_piecewise(tree: dict[str, Any]) -> bytes:
     """Encode a tree shuffled, piece by piece, emptying it on the way: it is never in memory twice.
 
-    The tree's dicts are empty afterwards, so they must be the caller's own.
+    The tree's dicts are empty afterwards, but for those in its lists, so they must be the caller's own.
     """
     compressor = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True).compressobj()
     parts = [compressor.compress(piece) for piece in _pieces(tree)]
@@ -110,14 +118,41 @@ def encode_piecewise(tree: dict[str, Any]) -> bytes:
 
 
 def _pieces(tree: dict[str, Any]) -> Iterator[bytes]:
-    yield _plain.encode(dict.fromkeys(tree))[: _MAP_HEADER_BYTES[len(tree) > _MOST_IN_FIXMAP]]
+    yield _plain.encode(dict.fromkeys(tree))[: _HEADER_BYTES[len(tree) > _MOST_IN_FIXED]]
     for key in list(tree):
         value = tree.pop(key)
         yield _plain.encode(key)
         if isinstance(value, dict) and len(value) <= _MOST_PIECES:
             yield from _pieces(value)
         else:
-            yield pack(value, shuffle=True)
+            yield from _kept_pieces(value)
+
+
+def _kept_pieces(value: Any) -> Iterator[bytes]:
+    """Encode what may not be emptied: only large arrays are taken apart, also those in short lists."""
+    if isinstance(value, np.ndarray) and value.itemsize > 1 and value.nbytes >= _LARGE_ARRAY:
+        yield from _planes(value)
+    elif isinstance(value, list) and len(value) <= _MOST_IN_FIXED:
+        yield _plain.encode([None] * len(value))[:1]
+        for item in value:
+            yield from _kept_pieces(item)
+    elif isinstance(value, dict) and len(value) <= _MOST_IN_FIXED:
+        yield _plain.encode(dict.fromkeys(value))[:1]
+        for key, item in value.items():
+            yield pack(key)
+            yield from _kept_pieces(item)
+    else:
+        yield pack(value, shuffle=True)
+
+
+def _planes(array: np.ndarray[Any, Any]) -> Iterator[bytes]:
+    """Encode a large array as `_array_ext` does, shuffled, without a copy of all its bytes."""
+    described = _plain.encode([_describe(array.dtype), list(array.shape), b""])[: -len(_EMPTY_BYTES)]
+    start = described + _BYTES_HEADER.pack(_BYTES_OF_32_BITS, array.nbytes)
+    yield _EXT_HEADER.pack(_EXT_OF_32_BITS, len(start) + array.nbytes, _SHUFFLED)
+    yield start
+    for plane in _as_bytes(array).T:
+        yield plane.tobytes()
 
 
 def decode(data: bytes) -> Any:
@@ -126,8 +161,12 @@ def decode(data: bytes) -> Any:
 
 
 def _shuffled(array: np.ndarray[Any, Any]) -> bytes:
-    flat = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
-    return np.ascontiguousarray(flat.reshape(array.size, array.itemsize).T).tobytes()
+    return np.ascontiguousarray(_as_bytes(array).T).tobytes()
+
+
+def _as_bytes(array: np.ndarray[Any, Any]) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """Return the bytes of each element, one element a row."""
+    return np.ascontiguousarray(array).reshape(-1).view(np.uint8).reshape(array.size, array.itemsize)
 
 
 def _unshuffled(raw: bytes, dtype: np.dtype[Any]) -> bytes:

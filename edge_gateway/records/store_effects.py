@@ -5,6 +5,7 @@ texts likewise. The store translates both to numbers of its own.
 """
 
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from enum import IntEnum
 from typing import Any, Final, TypeVar
@@ -43,7 +44,7 @@ class Kind(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class SeriesName:
-    """The definition of a (series, tag version) pair; `tags` are the forwarded ones."""
+    """The definition of a (series, tag version) pair; `tags` are the forwarded ones, shared by many series."""
 
     series: int
     version: int
@@ -51,7 +52,7 @@ class SeriesName:
     metric: str
     site: str
     type: str
-    tags: dict[str, str]
+    tags: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,10 +11,6 @@ import os
 import sys
 from typing import Final, Literal
 
-from rich.console import Console
-from rich.logging import RichHandler
-from rich.text import Text
-
 from edge_gateway.status.log_filters import RATE_LIMIT, REPEATS
 from fleet_console.log_lines import LONGEST_LINE, TextLines, in_a_line, iso, said
 from fleet_wire.printable import json_line
@@ -45,13 +41,7 @@ def set_up_logs(level: str, form: Literal["auto", "text", "json"]) -> None:
     elif form == "auto" and "JOURNAL_STREAM" in os.environ:
         handler.setFormatter(JournalLines())
     elif form == "auto" and sys.stderr.isatty():
-        handler = RichHandler(
-            console=Console(stderr=True),
-            show_path=False,
-            markup=False,
-            log_time_format=lambda at: Text(iso(at)),
-        )
-        handler.setFormatter(TextLines("%(message)s"))
+        handler = _on_a_terminal()
     else:
         handler.setFormatter(TextLines("%(asctime)s %(levelname)-7s %(name)s: %(message)s"))
     handler.addFilter(REPEATS)
@@ -60,3 +50,19 @@ def set_up_logs(level: str, form: Literal["auto", "text", "json"]) -> None:
     logging.getLogger("mqtt").setLevel(
         logging.CRITICAL
     )  # its errors are those of connections, which become problems
+
+
+def _on_a_terminal() -> logging.Handler:
+    """Return a handler that prints in colour. Its imports take 2 MB, which a service does without."""
+    from rich.console import Console  # noqa: PLC0415
+    from rich.logging import RichHandler  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    handler = RichHandler(
+        console=Console(stderr=True),
+        show_path=False,
+        markup=False,
+        log_time_format=lambda at: Text(iso(at)),
+    )
+    handler.setFormatter(TextLines("%(message)s"))
+    return handler

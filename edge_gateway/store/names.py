@@ -7,7 +7,7 @@ and windows keep the tags they were opened with.
 
 import json
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain, islice
 from typing import Any, Final, NamedTuple
 
@@ -50,7 +50,7 @@ class StoredSeries(NamedTuple):
         }
 
 
-def _tags_text(tags: dict[str, str]) -> str:
+def _tags_text(tags: Mapping[str, str]) -> str:
     return json.dumps(tags, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
 
 

@@ -23,6 +23,7 @@ from edge_gateway.store.line_protocol import (
 from edge_gateway.store.names import Ids as Ints
 from edge_gateway.store.names import NameTables
 from edge_gateway.store.outbox import MOST_BYTES, NOT_CARRIED, Outbox, Reference, Render
+from edge_gateway.store.prefix_cache import PrefixCache
 from edge_gateway.store.settings import StoredTier
 from edge_gateway.windows.reduce import Readings
 
@@ -61,7 +62,7 @@ class OutgoingLines:
         self._names = names
         self._counters = counters
         self._tiers = tiers
-        self._prefixes: dict[tuple[str, str], dict[int, bytes]] = {}
+        self._prefixes: dict[tuple[str, str], PrefixCache] = {}
         self._texts: dict[int, str] = {}
         self.of_texts = TextLines(self)
 
@@ -85,8 +86,8 @@ class OutgoingLines:
         sent = self.within_retention(tier, windows, at)
         if sent is None:
             return
-        prefixes = self.prefixes("sensor", sent.rows["series"])
-        if sum(map(len, prefixes)) + FIELDS_BYTES * len(sent) > MOST_BYTES:
+        series = sent.rows["series"]
+        if self._with_prefixes("sensor", series).total_bytes(series) + FIELDS_BYTES * len(sent) > MOST_BYTES:
             self.put(tier, self.rendered(sent), len(sent), at)
             return
         first = what.skip + len(windows) - len(sent)
@@ -155,19 +156,19 @@ class OutgoingLines:
 
     def prefixes(self, measurement: str, series: Ints, *, why: str = "") -> list[bytes]:
         """Return measurement and tags of each row, rendered; `why` is a tag more."""
-        numbers = series.tolist()
-        known, tag = (
-            self._prefixes.setdefault((measurement, why), {}),
-            f",{WHY}={why}".encode() if why else b"",
-        )
-        missing = [number for number in set(numbers) if number not in known]
-        if missing:
-            if len(known) >= MOST_PREFIXES:
-                known.clear()
-                missing = list(set(numbers))
-            for number, identity in self._names.identities(sorted(missing)).items():
-                known[number] = prefix(measurement, identity.labels()) + tag
-        return [known[number] for number in numbers]
+        return self._with_prefixes(measurement, series, why).texts(series)
+
+    def _with_prefixes(self, measurement: str, series: Ints, why: str = "") -> PrefixCache:
+        """Return the cache of a measurement, with the prefixes of these series in it."""
+        known = self._prefixes.setdefault((measurement, why), PrefixCache())
+        missing = known.missing(series)
+        if len(known) + len(missing) > MOST_PREFIXES:
+            known.clear()
+            missing = known.missing(series)
+        tag = f",{WHY}={why}".encode() if why else b""
+        for number, identity in (self._names.identities(missing) if missing else {}).items():
+            known.put(number, prefix(measurement, identity.labels()) + tag)
+        return known
 
     def texts(self, numbers: Ints) -> list[str]:
         """Return the texts behind the store's text numbers."""

@@ -20,7 +20,7 @@ from edge_gateway.journal.files import FILES
 from edge_gateway.store.eviction import SENDER
 
 VERSION: Final = 5
-ROWS_A_STATEMENT: Final = 1_024
+ROWS_A_STATEMENT: Final = 256
 """Most rows in one statement. Statements have this length or it divided by a power of four, so that few are prepared:
 each takes 0.7 KB a row, and one of every length would take a hundred megabytes."""
 STATEMENTS_KEPT: Final = 64

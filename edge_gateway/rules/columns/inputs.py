@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
-from edge_gateway.columns.growing import with_room
+from edge_gateway.columns.growing import room_for, with_room
 from edge_gateway.rules.columns.runs import run_start_mask
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ class Inputs:
         have = len(self.cursor)
         if devices <= have:
             return
-        size = max(devices, 2 * have, 64)
+        size = room_for(devices, have)
         self.cursor = with_room(self.cursor, size, 0)
         self.first_seen = with_room(self.first_seen, size, 0)
         self.last = np.concatenate([self.last, np.full((size - have, len(self.wanted)), np.nan)])

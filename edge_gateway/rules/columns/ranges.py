@@ -17,6 +17,7 @@ from typing import Any, Final
 import numpy as np
 
 from edge_gateway.columns.frame import BoolColumn, FloatColumn, IntColumn
+from edge_gateway.columns.growing import room_for
 from edge_gateway.rules.columns.runs import Runs, expand_runs, run_starts
 
 PANES: Final = 120
@@ -75,19 +76,17 @@ class Ring:
         """Make room for `count` more devices; the first new slot."""
         first, self._slots = self._slots, self._slots + count
         if self._slots > len(self._head):
-            self._grow_slots(max(self._slots, 2 * len(self._head), 16))
+            self._grow_slots(room_for(self._slots, len(self._head)))
         return first
 
     def _grow_slots(self, size: int) -> None:
-        more = size - len(self._head)
-        for name, cells in self._cells.items():
-            self._cells[name] = np.concatenate([cells, np.zeros((more, self._capacity), cells.dtype)])
-        for name, total in self._total.items():
-            self._total[name] = np.concatenate([total, np.zeros(more, np.int64)])
-        self._head = np.concatenate([self._head, np.zeros(more, np.int64)])
-        self._pane = np.concatenate([self._pane, np.full(more, _NO_PANE)])
-        self._last = np.concatenate([self._last, np.zeros(more)])
-        self._last_at = np.concatenate([self._last_at, np.zeros(more, np.int64)])
+        for columns in (self._cells, self._total):
+            for name, column in columns.items():
+                columns[name] = _longer(column, size)
+        self._head, self._last, self._last_at = (
+            _longer(column, size) for column in (self._head, self._last, self._last_at)
+        )
+        self._pane = np.append(self._pane, np.full(size - len(self._pane), _NO_PANE))
 
     def forget(self, slots: IntColumn) -> None:
         """Empty these histories."""
@@ -153,12 +152,11 @@ class Ring:
 
     def _double(self) -> None:
         old, self._capacity = self._capacity, 2 * self._capacity
-        kept = np.arange(old)
+        kept, rows = np.arange(old), np.arange(self._slots)[:, None]
+        # pane p is stored at p & (capacity - 1); the last `old` panes of each slot are copied
+        pane = (self._head[: self._slots, None] - 1 - kept[None, :]).clip(min=0)
         for name, cells in self._cells.items():
             wider = np.zeros((len(cells), self._capacity), cells.dtype)
-            # pane p is stored at p & (capacity - 1); the last `old` panes of each slot are copied
-            pane = (self._head[:, None] - 1 - kept[None, :]).clip(min=0)
-            rows = np.arange(len(cells))[:, None]
             wider[rows, pane & (self._capacity - 1)] = cells[rows, pane & (old - 1)]
             self._cells[name] = wider
 
@@ -334,6 +332,13 @@ class Ring:
         ring._head, ring._pane = np.array(state["head"]), np.array(state["pane"])
         ring._last, ring._last_at = np.array(state["last"]), np.array(state["last_at"])
         return ring
+
+
+def _longer(column: np.ndarray[Any, Any], size: int) -> np.ndarray[Any, Any]:
+    """Return a copy with `size` rows. The system allocates pages for the new ones only when they are written."""
+    longer = np.zeros((size, *column.shape[1:]), column.dtype)
+    longer[: len(column)] = column
+    return longer
 
 
 def _limbs(value: FloatColumn) -> tuple[IntColumn, IntColumn]:

@@ -38,10 +38,12 @@ def test_a_column_with_room_is_not_copied() -> None:
 
 @pytest.mark.parametrize(
     ("have", "size", "room"),
-    [(0, 1, 64), (31, 32, 64), (32, 33, 64), (33, 34, 66), (100, 101, 200), (100, 200, 200), (100, 201, 201)],
+    [(0, 1, 64), (51, 52, 64), (52, 53, 65), (100, 101, 125), (100, 125, 125), (100, 126, 126)],
 )
 @pytest.mark.parametrize("fill", [0, 7])
-def test_a_column_doubles_unless_more_is_asked_for(have: int, size: int, room: int, fill: int) -> None:
+def test_a_column_grows_by_a_quarter_unless_more_is_asked_for(
+    have: int, size: int, room: int, fill: int
+) -> None:
     longer = with_room(np.ones(have, np.int64), size, fill)
     assert longer.tolist() == [1] * have + [fill] * (room - have)
 

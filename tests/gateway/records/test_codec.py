@@ -1,4 +1,5 @@
 import random
+import tracemalloc
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from edge_gateway.records import codec
+from edge_gateway.records.window_block import WINDOW_ROW
 
 leaves = (
     st.none()
@@ -125,6 +127,56 @@ def test_a_tree_that_is_encoded_piece_by_piece_gives_the_same_bytes(tree: dict[s
     whole = codec.pack(tree, shuffle=True)
     assert codec.decompress(codec.encode_piecewise(tree)) == whole
     assert tree == {}
+
+
+LARGE = (
+    np.arange(8_191),
+    np.arange(8_192),
+    np.arange(40_000)[::2],
+    np.arange(60_000, dtype=np.float32).reshape(3, 4, 5_000),
+    np.zeros(70_000, np.uint8),
+    np.full(1_000, 7, WINDOW_ROW),
+)
+"""Arrays of about the size from which on they are encoded in pieces, and of all kinds."""
+
+
+@pytest.mark.parametrize("array", LARGE, ids=lambda array: f"{array.dtype.kind}{array.shape}")
+@pytest.mark.parametrize(
+    "around",
+    [
+        lambda array: array,
+        lambda array: [array, 1, [array]],
+        lambda array: [{"rows": array, "tails": {}}, [], {}],
+        lambda array: [array] * 16,
+        lambda array: {str(number): array for number in range(16)},
+        lambda array: [{str(number): array for number in range(16)}],
+        lambda array: (array, {"a": array}),
+    ],
+)
+def test_large_arrays_are_encoded_in_pieces_to_the_same_bytes(
+    array: np.ndarray[Any, Any], around: Callable[[Any], Any]
+) -> None:
+    tree = {"a": around(array), "b": 1}
+    whole = codec.pack(tree, shuffle=True)
+    assert codec.decompress(codec.encode_piecewise(tree)) == whole
+
+
+@pytest.mark.parametrize("around", [lambda array: array, lambda array: [array], lambda array: [{"a": array}]])
+def test_a_large_array_is_not_copied_whole_to_be_encoded(around: Callable[[Any], Any]) -> None:
+    rows = np.zeros(50_000, WINDOW_ROW)
+    codec.encode_piecewise({"a": 1})
+    tracemalloc.start()
+    codec.encode_piecewise({"a": around(rows)})
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < rows.nbytes / 8
+
+
+def test_what_lists_hold_is_not_emptied() -> None:
+    held = {"a": np.arange(20_000), "b": {"c": 1}}
+    codec.encode_piecewise({"list": [held]})
+    assert held.keys() == {"a", "b"}
+    assert held["b"] == {"c": 1}
 
 
 @pytest.mark.parametrize("keys", [0, 1, 15, 16, 255, 999, 1_000, 1_001, 65_535])

@@ -7,6 +7,7 @@ import logging
 import os
 import pty
 import re
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -128,3 +129,13 @@ def test_a_record_is_named_for_its_subject_wherever_the_code_stands() -> None:
     subjects = {name.removeprefix('"edge_gateway.').removesuffix('"') for name in found - {'"mqtt"', ""}}
     (listed,) = re.findall(r"`edge_gateway\.` and one of ([^;]*);", (ROOT / "docs/operate.md").read_text())
     assert subjects == set(re.findall(r"`([a-z_]+)`", listed))
+
+
+@pytest.mark.parametrize("form", ["auto", "text", "json"])
+def test_a_service_does_not_load_what_draws_on_a_terminal(form: str) -> None:
+    program = (
+        f"import sys; from edge_gateway.status.logs import set_up_logs; set_up_logs('info', {form!r});"
+        " print('rich' in sys.modules)"
+    )
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert ran.stdout == "False\n"

@@ -105,8 +105,8 @@ def test_another_format_is_refused_before_the_file_is_opened_as_a_database(
         (4, [4]),
         (7, [4, 1, 1, 1]),
         (1_023, [256] * 3 + [64] * 3 + [16] * 3 + [4] * 3 + [1] * 3),
-        (1_024, [1_024]),
-        (2_049, [1_024, 1_024, 1]),
+        (1_024, [256] * 4),
+        (513, [256, 256, 1]),
     ],
 )
 def test_rows_are_split_into_statements_of_few_lengths(rows: int, lengths: list[int]) -> None:

@@ -156,3 +156,18 @@ def test_huge_values_do_not_enter() -> None:
         for step, value in ((0, 1.0), (1000, 1e300))
     ]
     assert [float(each["avg_over_time"][0]) for each in found] == [1.0, 1.0]
+
+
+@pytest.mark.parametrize("function", sorted(FAMILY))
+def test_histories_stay_when_room_is_made_for_more_devices_and_samples(function: str) -> None:
+    random, begin = Random(2), 1_767_225_600_000
+    grown, roomy = Ring(60_000, FAMILY[function]), Ring(60_000, FAMILY[function])
+    roomy.add_slots(300)
+    held = 0
+    for step, more in enumerate((1, 70, 0, 120, 0, 0, 109) + (0,) * 20):
+        held += len(range(grown.add_slots(more), held + more))
+        slot = np.arange(held)
+        at = np.full(held, begin + 1_000 * step)
+        value = np.array([random.random() for _ in slot])
+        one, other = (ring.feed(slot, at, value, [function])[function] for ring in (grown, roomy))
+        np.testing.assert_array_equal(one, other)
