@@ -19,7 +19,7 @@ from edge_gateway.errors import OtherSpool
 from edge_gateway.journal.files import FILES
 from edge_gateway.store.eviction import SENDER
 
-VERSION: Final = 4
+VERSION: Final = 5
 ROWS_A_STATEMENT: Final = 1_024
 """Most rows in one statement. Statements have this length or it divided by a power of four, so that few are prepared:
 each takes 0.7 KB a row, and one of every length would take a hundred megabytes."""
@@ -65,9 +65,10 @@ CREATE TABLE window(tier INTEGER, start INTEGER, series INTEGER, revision INTEGE
 CREATE TABLE state_window(tier INTEGER, start INTEGER, series INTEGER, revision INTEGER, row BLOB,
   PRIMARY KEY(tier, start, series)) WITHOUT ROWID;
 CREATE TABLE block(id INTEGER PRIMARY KEY,kind,tier,span,first_start,last_start,first_series,last_series,rows,size,
-  corrected);
+  loose,corrected);
 CREATE TABLE block_body(id INTEGER PRIMARY KEY,keys,body);
 CREATE INDEX block_time ON block(kind,tier,span,last_start);
+CREATE INDEX block_loose ON block(kind,tier,loose,last_start) WHERE loose;
 CREATE INDEX block_gone ON block(id) WHERE first_start>last_start;
 CREATE TABLE late(id INTEGER PRIMARY KEY, series, ts, value, quality, tiers, at);
 CREATE TABLE late_state(id INTEGER PRIMARY KEY, series, ts, value, quality, tiers, at);
