@@ -53,11 +53,11 @@ class _Piece(NamedTuple):
     number: Ints
 
     @classmethod
-    def of_blocks(cls, blocks: Iterable[tuple[int, int, int]]) -> "_Piece":
-        """Blocks as (number, start, weight), no more than make a piece."""
+    def of_blocks(cls, blocks: Iterable[tuple[int, int, int]], most: int) -> "_Piece":
+        """Blocks as (number, start, weight), no more than weigh `most`."""
         taken, weight = [], 0
         for block in blocks:
-            if weight >= MOST:
+            if weight >= most:
                 break
             taken.append(block)
             weight += block[2]
@@ -67,11 +67,11 @@ class _Piece(NamedTuple):
     def take(self, chosen: slice | Ints) -> "_Piece":
         return _Piece(*(column[chosen] for column in self))
 
-    def oldest(self) -> "_Piece":
-        """Return the first ones by start, as many as make a piece."""
+    def oldest(self, most: int) -> "_Piece":
+        """Return the first ones by start, no more than weigh `most`."""
         ordered = self.take(np.argsort(self.start, kind="stable"))
         before = np.cumsum(ordered.weight) - ordered.weight
-        return ordered.take(slice(int(np.searchsorted(before, MOST))))
+        return ordered.take(slice(int(np.searchsorted(before, most))))
 
     def densest(self) -> "_Piece":
         """Return those between the strays; where there are more of these, before or behind the others, return them.
@@ -107,36 +107,36 @@ class Compaction:
     def step(self) -> int:
         """Cut one piece anew; return how many windows it has, 0 if nowhere enough stand loose."""
         (series,) = self._db.execute("SELECT COALESCE(MAX(id), 0) FROM series").fetchone()
-        least = min(max(series * STARTS, LEAST), MOST)
+        size = min(max(series * STARTS, LEAST), MOST)
         for _ in range(len(self._turns)):
             cut = self._turns[0]
             self._turns.rotate(-1)
-            if done := cut(least):
+            if done := cut(size):
                 return done
         return 0
 
 
-def _cut_fresh(table: WindowTable, tier: int, least: int) -> int:
-    """Cut rows and fresh blocks of a tier anew if there are `least`; return how many windows."""
+def _cut_fresh(table: WindowTable, tier: int, size: int) -> int:
+    """Cut rows and fresh blocks of a tier anew if they make a piece of this size; return how many windows."""
     weight = max(1, round(table.row_bytes() / ROW_BYTES))
-    count = table.count(tier, -(-MOST // weight))
-    blocks = _Piece.of_blocks(table.blocks.loose(tier, Loose.FRESH))
-    if count * weight + int(blocks.weight.sum()) < least:
+    count = table.count(tier, -(-size // weight))
+    blocks = _Piece.of_blocks(table.blocks.loose(tier, Loose.FRESH), size)
+    if count * weight + int(blocks.weight.sum()) < size:
         return 0
     keys = table.keys(tier, count)
     rows = _Piece(keys[:, 0], np.full(count, weight), -1 - np.arange(count))
     every = _Piece(*map(np.concatenate, zip(rows, blocks, strict=True)))
-    return _cut(table, tier, every.oldest().densest(), keys, again=True)
+    return _cut(table, tier, every.oldest(size).densest(), keys, again=True)
 
 
-def _cut_wide(table: WindowTable, tier: int, least: int) -> int:
-    """Cut wide blocks of the fullest cell of a tier anew if they have `least`; return how many windows."""
+def _cut_wide(table: WindowTable, tier: int, size: int) -> int:
+    """Cut wide blocks of the fullest cell of a tier anew if they make a piece; return how many windows."""
     cell, weight = table.blocks.fullest(tier, CELL)
-    if weight < least:
+    if weight < size:
         return 0
     series = cell * CELL, (cell + 1) * CELL - 1
-    blocks = _Piece.of_blocks(table.blocks.loose(tier, Loose.WIDE, series))
-    return _cut(table, tier, blocks.oldest().densest(), np.empty((0, 2), np.int64), again=False)
+    blocks = _Piece.of_blocks(table.blocks.loose(tier, Loose.WIDE, series), size)
+    return _cut(table, tier, blocks.oldest(size).densest(), np.empty((0, 2), np.int64), again=False)
 
 
 def _cut(table: WindowTable, tier: int, piece: _Piece, keys: Ints, *, again: bool) -> int:
