@@ -1,7 +1,7 @@
 """The store's tables, and opening its file.
 
 Windows are rows of bytes with the key (tier, start, series), or in blocks: many that close together, found by the
-times and series they span. A row counts in place of the same window in a block. Transactions are not synced:
+times and series they span. Each window counts in one place. Transactions are not synced:
 the journal is the commit point, and `synced` runs before its segments are unlinked.
 """
 
