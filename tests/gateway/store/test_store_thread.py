@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from edge_gateway.records.store_effects import Event, StoreEffects
-from edge_gateway.store import compaction, store_thread
+from edge_gateway.store import store_thread
 from edge_gateway.store.database import Record, Store
 from edge_gateway.store.schema import set_aside
 from edge_gateway.store.store_thread import GROUPED, ROOM, StoreThread
@@ -211,51 +211,6 @@ async def test_a_window_that_is_not_what_was_stored_is_found_though_nobody_asks_
     start(opened(tmp_path), on_event=told)
     await told.until("store_lost")
     assert "checksum mismatch in table window: series 2, start " in told.texts[0]
-
-
-async def test_windows_are_cut_anew_in_spare_time(
-    start: Starts, store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(store_thread, "COMPACTION_LOOK", 0.01)
-    monkeypatch.setattr(store_thread, "COMPACTION_PAUSE", 0.01)
-    for name, value in {"LEAST": 3, "MOST": 3, "STARTS": 1}.items():
-        monkeypatch.setattr(compaction, name, value)
-    cut, compact, both = [], store.compact, asyncio.Event()
-    loop = asyncio.get_running_loop()
-
-    def noted() -> int:
-        cut.append(compact())
-        if sum(cut) == 6:
-            loop.call_soon_threadsafe(both.set)
-        return cut[-1]
-
-    monkeypatch.setattr(store, "compact", noted)
-    thread = start(store)
-    for number in range(1, 8):
-        thread.apply(number, [named(windows=(closed(0, [(1, T0 + number * MINUTE, 1.0)]),))])
-    await both.wait()
-    assert len(await thread.call(lambda store: table(store, "window"))) == 7
-    await thread.stop(60)
-
-
-async def test_an_attempt_to_cut_anew_that_the_disk_refuses_waits_like_one_with_nothing_to_do(
-    start: Starts, store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    tries = []
-
-    def full() -> int:
-        tries.append(1)
-        raise sqlite3.OperationalError("disk is full")
-
-    monkeypatch.setattr(store, "compact", full)
-    told = Told()
-    thread = start(store, on_event=told, retry_delay=0.01)
-    await told.until("store_stalled")
-    thread.apply(1, [named(windows=(closed(0, [(1, T0, 1.0)]),))])
-    await thread.applied(1)
-    await told.until("store_resumed")
-    assert len(tries) == 1
-    await thread.stop(60)
 
 
 async def test_damage_met_by_a_call_reaches_the_caller_and_the_store_is_replaced(
