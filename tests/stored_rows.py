@@ -4,28 +4,30 @@ import sqlite3
 from typing import Any
 
 from edge_gateway.records.window_block import STATE_ROW, WINDOW_ROW
-from edge_gateway.store.block_body import decoded
+from edge_gateway.store.block_body import decoded, decoded_marks
 from edge_gateway.store.row_checksum import with_checksum
 
 
 def stored_rows(db: sqlite3.Connection, kind: str) -> list[tuple[Any, ...]]:
     """Return tier, start, series, revision and row of the windows of a kind, `window` or `state_window`, in order.
 
-    A row of the table counts in place of the same window in a block.
+    A window that was corrected counts where it was stored last: not in a block that says so.
     """
     columns = "SELECT tier, start, series, revision, row FROM"
     rows = {row[:3]: row for row in db.execute(f"{columns} {kind}")}
     dtype = WINDOW_ROW if kind == "window" else STATE_ROW
     blocks = (
-        "SELECT tier, first_start, keys, body FROM block JOIN block_body USING(id)"
+        "SELECT tier, first_start, corrected, keys, body FROM block JOIN block_body USING(id)"
         " WHERE kind=? AND first_start<=last_start"
     )
-    for tier, first, keys, body in db.execute(blocks, (kind,)):
+    for tier, first, marks, keys, body in db.execute(blocks, (kind,)):
         windows, revisions = decoded(keys, body, dtype)
-        for row, revision, data in zip(windows.rows, revisions.tolist(), windows.packed(), strict=True):
+        corrected = decoded_marks(marks, len(windows))
+        for at, (row, data) in enumerate(zip(windows.rows, windows.packed(), strict=True)):
             key = (tier, int(row["start"]), int(row["series"]))
-            if key[1] >= first:
-                rows.setdefault(key, (*key, revision, with_checksum(data)))
+            if key[1] >= first and not corrected[at]:
+                assert key not in rows, "a window counts in one place only"
+                rows[key] = (*key, int(revisions[at]), with_checksum(data))
     return [rows[key] for key in sorted(rows)]
 
 

@@ -9,6 +9,7 @@ The modules by what they are for:
     correcting   late_job, corrections
     sending      outgoing_lines ─▶ line_protocol ─▶ outbox (block_lines)
     bounds       retention, series_use, eviction, budget
+    cutting anew compaction: rows and blocks ─▶ blocks of few series over a longer time
     checking     row_checksum, scrub
     reading      history ─▶ block_rows, window_rows
 """

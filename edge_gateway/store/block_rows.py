@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_gateway.records.window_block import STATE_ROW, WINDOW_ROW
-from edge_gateway.store.block_body import Keys, decoded, decoded_keys
+from edge_gateway.store.block_body import Keys, decoded, decoded_keys, decoded_marks
 from edge_gateway.store.block_table import Span, overlapping
 from edge_gateway.store.schema import StoreDamaged
 
@@ -40,22 +40,26 @@ class BlockRows:
     def read(self, first: int, stop: int) -> Iterator[Stored]:
         """Yield the windows that start in [first, stop), ms, by start, then series."""
         held: list[Stored] = []
-        for span in overlapping(self._db, self._kind, self._tier, first, stop - 1):
-            ready = bisect_left(held, (span.first_start,))
-            yield from held[:ready]
-            held = sorted([*held[ready:], *self._chosen(span, max(first, span.first_start), stop)])
-        yield from held
+        series = int(self._series[0]), int(self._series[-1])
+        for span in overlapping(self._db, self._kind, self._tier, first, stop - 1, series):
+            if held and held[0][0] < span.first_start:
+                held.sort()
+                ready = bisect_left(held, (span.first_start,))
+                yield from held[:ready]
+                del held[:ready]
+            held += self._chosen(span, max(first, span.first_start), stop)
+        yield from sorted(held)
 
     def _chosen(self, span: Span, first: int, stop: int) -> list[Stored]:
         ends = np.searchsorted(self._series, [span.first_series, span.last_series + 1])
         if ends[0] == ends[1]:
             return []
-        row = self._db.execute("SELECT keys, body FROM block_body WHERE id=?", (span.id,)).fetchone()
-        if row is None:  # a trim has removed it meanwhile
-            return []
+        held = "SELECT keys, body, corrected FROM block LEFT JOIN block_body USING(id) WHERE id=?"
+        keys, body, marks = self._db.execute(held, (span.id,)).fetchone()
         try:
-            keys, body = row
-            places = self._places(decoded_keys(keys), first, stop)
+            names = decoded_keys(keys)
+            places = self._places(names, first, stop)
+            places = places[~decoded_marks(marks, len(names))[places]]
             if not len(places):
                 return []
             chosen = decoded(keys, body, self._dtype).take(places)

@@ -1,15 +1,19 @@
 """Windows in blocks: many rows of one tier in one row of a table, found by the times and series they span.
 
 A block never changes, so that an outbox can refer to its rows. What changes stands beside it: a trim raises
-`first_start`, and rows that start earlier are gone; `corrected` marks the windows of which a newer version is a row of
-the other table. `rows` counts what is left. A block of which nothing is left stays for as long as an outbox refers to
-it. `span` is the number of bits of the time it spans: with it the blocks that overlap some time are few entries of an
-index, however long others are.
+`first_start`, and rows that start earlier are gone; `corrected` marks the windows of which a newer version stands
+elsewhere. `rows` counts what is left, and each window counts in one place only. A block of which nothing is left stays
+for as long as an outbox refers to it. `loose` is set until its windows are cut anew, over a longer time and fewer
+series (`compaction`). `span` is the number of bits of the time it spans: with it the blocks that overlap some time are
+few entries of an index, however long others are.
 """
 
+import json
 import sqlite3
-from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter, OrderedDict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from enum import IntEnum
+from heapq import heappop, heappush
 from itertools import pairwise
 from typing import Any, Final, NamedTuple
 
@@ -41,6 +45,10 @@ late for few windows."""
 COLUMNS: Final = "id, first_start, last_start, first_series, last_series, rows"
 _LARGEST: Final = 1 << 62
 """Beyond all times in ms, and with room for a span."""
+EVERY_SERIES: Final = (0, _LARGEST)
+WINDOW_BYTES: Final = 64
+_WEIGHT: Final = f"MAX(1, rows, size/{WINDOW_BYTES})"
+_LOOSE: Final = "loose AND kind=?1 AND tier=?2 AND loose=?3 AND first_start<=last_start"
 
 
 class Span(NamedTuple):
@@ -54,20 +62,43 @@ class Span(NamedTuple):
     rows: int
 
 
-def overlapping(
-    db: sqlite3.Connection, kind: str, tier: int, first: int = -_LARGEST, last: int = _LARGEST
+def overlapping(  # noqa: PLR0917 - a range of times
+    db: sqlite3.Connection,
+    kind: str,
+    tier: int,
+    first: int = -_LARGEST,
+    last: int = _LARGEST,
+    series: tuple[int, int] = EVERY_SERIES,
 ) -> Iterator[Span]:
-    """Yield the blocks of a tier with rows that may start from `first` to `last` (ms, both included), by start."""
+    """Yield the blocks of a tier that may have windows of some time and series, by start.
+
+    Args:
+        db: the store.
+        kind: `window` or `state_window`.
+        tier: 0 is the base.
+        first: the first start of a window, ms.
+        last: the last one; it is included.
+        series: the lowest and the highest number of a series.
+    """
     least = "SELECT MIN(span) FROM block WHERE kind=?1 AND tier=?2"
     rows = db.execute(
         f"WITH RECURSIVE length(bits) AS ({least} UNION ALL"  # noqa: S608 - columns from above
         f" SELECT ({least} AND span>bits) FROM length WHERE bits NOT NULL)"
         f" SELECT {COLUMNS} FROM length CROSS JOIN block"
         " ON kind=?1 AND tier=?2 AND span=bits AND last_start>=?3 AND last_start<=?4+(1<<bits)"
-        " WHERE first_start<=?4 AND first_start<=last_start ORDER BY first_start",
-        (kind, tier, first, last),
+        " WHERE first_start<=?4 AND first_start<=last_start AND last_series>=?5 AND first_series<=?6"
+        " ORDER BY first_start",
+        (kind, tier, first, last, *series),
     )
     return map(Span._make, rows)
+
+
+class Loose(IntEnum):
+    """How far the windows of a block have come: they are cut anew while it is not settled."""
+
+    SETTLED = 0
+    FRESH = 1
+    WIDE = 2
 
 
 class StoredBlock(NamedTuple):
@@ -106,7 +137,23 @@ class BlockTable:
         self._bodies.clear()
 
     def insert(self, tier: int, held: Revised) -> int:
-        """Store windows that ascend by (start, series) as a block; return its number."""
+        """Store windows that ascend by (start, series) as a fresh block; return its number."""
+        number = self._insert(tier, held, Loose.FRESH)
+        _keep(self._bodies, number, held, BODIES_KEPT)
+        return number
+
+    def replace(self, tier: int, numbers: Sequence[int], pieces: Iterable[Revised], loose: Loose) -> None:
+        """Store windows as blocks, each by (start, series), in place of the blocks of these numbers."""
+        for piece in pieces:
+            self._insert(tier, piece, loose)
+        chosen = "id IN (SELECT value FROM json_each(?))"
+        for table in ("block_body", "block"):
+            self._db.execute(f"DELETE FROM {table} WHERE {chosen}", (json.dumps(list(numbers)),))  # noqa: S608
+        for number in numbers:
+            self._keys.pop(number, None)
+            self._bodies.pop(number, None)
+
+    def _insert(self, tier: int, held: Revised, loose: Loose) -> int:
         rows = held.windows.rows
         start, series = rows["start"], rows["series"]
         ends = int(start[0]), int(start[-1]), int(series.min()), int(series.max())
@@ -114,12 +161,11 @@ class BlockTable:
         keys, body = encoded(held)
         number = self._db.execute(
             "INSERT INTO block(kind, tier, span, first_start, last_start, first_series, last_series, rows, size,"
-            " corrected) VALUES(?,?,?,?,?,?,?,?,?,?)",
-            (self._kind, tier, span, *ends, len(rows), len(keys) + len(body), NONE_CORRECTED),
+            " loose, corrected) VALUES(?,?,?,?,?,?,?,?,?,?,?)",
+            (self._kind, tier, span, *ends, len(rows), len(keys) + len(body), loose, NONE_CORRECTED),
         ).lastrowid
         assert number is not None
         self._db.execute("INSERT INTO block_body VALUES(?,?,?)", (number, keys, body))
-        _keep(self._bodies, number, held, BODIES_KEPT)
         return number
 
     def read(self, number: int) -> Revised:
@@ -131,17 +177,20 @@ class BlockTable:
         return held
 
     def find(self, tier: int, start: Ints, series: Ints) -> dict[int, tuple[int, int]]:
-        """Return block and row of those windows that are in a block, corrected or not, by their place here."""
+        """Return block and row of those windows that are in a block and not corrected since, by their place here."""
         found: dict[int, tuple[int, int]] = {}
         if not len(start):
             return found
-        for span in overlapping(self._db, self._kind, tier, int(start.min()), int(start.max())):
+        ends = int(start.min()), int(start.max())
+        for span in overlapping(self._db, self._kind, tier, *ends, (int(series.min()), int(series.max()))):
             within = (start >= span.first_start) & (start <= span.last_start)
             within &= (series >= span.first_series) & (series <= span.last_series)
             asked = np.flatnonzero(within)
             if len(asked):
                 rows = self.keys(span.id).places(start[asked], series[asked])
                 held = np.flatnonzero(rows >= 0)
+                if len(held):
+                    held = held[~self._marks(span.id)[rows[held]]]
                 places = zip(asked[held].tolist(), rows[held].tolist(), strict=True)
                 found |= {place: (span.id, row) for place, row in places}
         return found
@@ -175,14 +224,55 @@ class BlockTable:
         _keep(self._keys, number, keys, KEYS_KEPT)
         return keys
 
-    def oldest(self, tier: int, count: int) -> Iterator[Ints]:
-        """Yield the starts of the windows in the oldest blocks of a tier, until there are `count`."""
+    def oldest(self, tier: int, count: int) -> Counter[int]:
+        """Return starts (ms) of a tier with the number of their windows: all of the oldest `count`, and some more."""
+        found: Counter[int] = Counter()
+        waiting: list[int] = []
         for span in overlapping(self._db, self._kind, tier):
+            while waiting and waiting[0] < span.first_start:
+                count -= found[heappop(waiting)]
             if count <= 0:
-                return
+                break
             start = self.keys(span.id).start
-            yield start[start >= span.first_start]
-            count -= len(start)
+            start = start[(start >= span.first_start) & ~self._marks(span.id)]
+            for at, windows in zip(
+                *(column.tolist() for column in np.unique(start, return_counts=True)), strict=True
+            ):
+                if at not in found:
+                    heappush(waiting, at)
+                found[at] += windows
+        return found
+
+    def loose(
+        self, tier: int, loose: Loose, series: tuple[int, int] = EVERY_SERIES
+    ) -> Iterator[tuple[int, int, int]]:
+        """Yield number, last start (ms) and weight of loose blocks that no outbox needs, by that start.
+
+        The weight is in windows; blocks of more than WINDOW_BYTES a window, which have tails, weigh more. `series`: the
+        least and the greatest number that the first series of a block may have.
+        """
+        held = (
+            f"SELECT id, last_start, {_WEIGHT} FROM block WHERE {_LOOSE} AND first_series BETWEEN ?4 AND ?5"  # noqa: S608
+            " AND NOT EXISTS (SELECT 1 FROM outbox WHERE outbox.block=+block.id) ORDER BY last_start"
+        )
+        yield from self._db.execute(held, (self._kind, tier, loose, *series))
+
+    def fullest(self, tier: int, cell: int) -> tuple[int, int]:
+        """Return the cell of `cell` series with most in wide blocks, by its number, and the weight of these."""
+        cells = f"SELECT first_series/?4 AS cell, SUM({_WEIGHT}) FROM block WHERE {_LOOSE} GROUP BY cell"  # noqa: S608
+        row = self._db.execute(
+            f"{cells} ORDER BY 2 DESC LIMIT 1", (self._kind, tier, Loose.WIDE, cell)
+        ).fetchone()
+        return row or (0, 0)
+
+    def valid(self, number: int) -> Revised:
+        """Return the windows of a block that count here, checked."""
+        first, marks = self._db.execute(
+            "SELECT first_start, corrected FROM block WHERE id=?", (number,)
+        ).fetchone()
+        held = read_block(self._db, number, self._dtype)
+        start = held.windows.rows["start"]
+        return held.take(np.flatnonzero((start >= first) & ~decoded_marks(marks, len(start))))
 
     def behind(self, after: int) -> Iterator[StoredBlock]:
         """Yield the blocks with numbers above `after` in order."""

@@ -4,9 +4,8 @@
                       ├─ late readings ───▶ late table ─▶ late job ─▶ corrected rows ─▶ lines
                       └─ alerts, commands, quarantine, events, counters
 
-The effects of a record are applied once, by record number, in one transaction. A damaged store is set aside, and
-a new one takes its place and salvages what can be read. `Store` is used by one thread at a time; `StoreThread` is
-that thread.
+The effects of a record are applied once, by record number, in one transaction. A damaged store is set aside, and a new
+one takes its place and salvages what can be read. One thread at a time uses a `Store`: that of `StoreThread`.
 """
 
 import sqlite3
@@ -18,6 +17,7 @@ from pathlib import Path
 from edge_gateway.records.store_effects import Event, Quarantined, StoreEffects
 from edge_gateway.store import schema
 from edge_gateway.store.apply import Applier, Resolver
+from edge_gateway.store.compaction import Compaction
 from edge_gateway.store.corrections import Corrections
 from edge_gateway.store.counters import StoreCounters
 from edge_gateway.store.coverage import NOTHING_HELD, StoredCoverage
@@ -111,6 +111,7 @@ class Store:
             *(self._numbers.windows.fresh, self._texts.windows.fresh),
             *(part for table in tables for part in (table.blocks, table.newest)),
         )
+        self._compaction = Compaction(db, tables, tiers=len(settings.tiers))
         self._scrub = Scrub(tables, tiers=len(settings.tiers))
         self.applied = self._meta.applied() or 0
 
@@ -181,9 +182,7 @@ class Store:
         with self._transaction():
             for number, effects in records:
                 if number > self.applied:
-                    for part in effects:
-                        self._apply(part)
-                    self.applied = number
+                    self._apply_record(number, effects)
             self._meta.keep_applied(self.applied)
 
     def run_late(self) -> int:
@@ -201,6 +200,11 @@ class Store:
     def scrub(self) -> None:
         """Check the next of these windows. StoreDamaged if a checksum does not match."""
         self._scrub.step()
+
+    def compact(self) -> int:
+        """Cut some of the windows anew in one transaction; return how many, 0 if there are not enough yet."""
+        with self._transaction():
+            return self._compaction.step()
 
     def salvage(self) -> str:
         """Salvage some rows of the damaged store in one transaction; return a summary after the last, else ""."""
@@ -247,10 +251,7 @@ class Store:
         """Apply a record made of quarantined messages, and remove these from the quarantine."""
         with self._transaction():
             self._side_tables.remove_quarantined(ids)
-            number, effects = record
-            for part in effects:
-                self._apply(part)
-            self.applied = number
+            self._apply_record(*record)
             self._meta.keep_applied(self.applied)
 
     def release(self, sink: str) -> None:
@@ -274,8 +275,7 @@ class Store:
         """
         with self._transaction():
             self._side_tables.trim(age_cutoff(now, self._settings.history_keep))
-        not_history = sum(waiting.bytes for waiting in self._outbox.waiting.values())
-        not_history += self._side_tables.quarantine_bytes
+        not_history = self._outbox.bytes_in_file() + self._side_tables.quarantine_bytes
         return self._retention.cuts(now, not_history, self.coverage.now.cuts[0])
 
     def freeze(self, before: int, *, unsure: int | None = None) -> None:
@@ -291,6 +291,11 @@ class Store:
         """Close the file; may be called again."""
         self._salvage.close()
         self._db.close()
+
+    def _apply_record(self, number: int, effects: Sequence[StoreEffects]) -> None:
+        for part in effects:
+            self._apply(part)
+        self.applied = number
 
     def _apply(self, effects: StoreEffects) -> None:
         self._take_times(effects)
@@ -358,10 +363,7 @@ class Store:
         self.coverage.cut(before.cuts)
 
     def _rebuild(self, records: Records, upto: int | None) -> int:
-        """Rebuild windows from the records up to number `upto`; from all records, and all other effects too, if None.
-
-        Returns: the number of the last record.
-        """
+        """Rebuild windows from records up to `upto`, or all effects from all if None; return the last one's number."""
         no_lines, last = NoLines(), 0
         for number, effects in records():
             if upto is not None and number > upto:

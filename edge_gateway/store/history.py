@@ -7,6 +7,7 @@ It uses a read-only connection of its own, whether the gateway runs or not. Rows
 import json
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from heapq import merge
@@ -67,6 +68,7 @@ class History:
         self._every = tuple(every)
         self.damaged = 0
         """Windows that were left out because their checksum does not match."""
+        self._readers = 0
 
     @classmethod
     def open(cls, spool: Path, every: Sequence[int]) -> Self:
@@ -134,18 +136,20 @@ class History:
         """Yield windows of numbers of a tier, by start, then series."""
         from edge_gateway.store.window_rows import window_rows  # noqa: PLC0415 - numpy, which other subjects need not
 
-        names = self._series(selection)
-        for part in self._pieces("window", tier, selection, names):
-            yield from window_rows(part, names, self._every[tier])
+        with self._one_state():
+            names = self._series(selection)
+            for part in self._pieces("window", tier, selection, names):
+                yield from window_rows(part, names, self._every[tier])
 
     def states(self, tier: int, selection: RowSelection) -> Iterator[Row]:
         """Yield windows of texts of a tier, by start, then series."""
         from edge_gateway.store.window_rows import state_rows  # noqa: PLC0415 - numpy, which other subjects need not
 
-        names = self._series(selection)
-        texts: dict[int, str] = dict(self._db.execute("SELECT id, text FROM text"))
-        for part in self._pieces("state_window", tier, selection, names):
-            yield from state_rows(part, names, texts, self._every[tier])
+        with self._one_state():
+            names = self._series(selection)
+            texts: dict[int, str] = dict(self._db.execute("SELECT id, text FROM text"))
+            for part in self._pieces("state_window", tier, selection, names):
+                yield from state_rows(part, names, texts, self._every[tier])
 
     def alerts(self, selection: RowSelection) -> Iterator[Row]:
         """Yield alert transitions, oldest first."""
@@ -174,6 +178,20 @@ class History:
         """Yield events of the gateway itself, oldest first."""
         for at, code, text in self._newest("event", "at, code, text", "id", {}, selection):
             yield {"at": at, "code": code, "text": text}
+
+    @contextmanager
+    def _one_state(self) -> Iterator[None]:
+        """Read one state of the store with all statements: windows move between rows and blocks meanwhile."""
+        if not self._readers:
+            self._db.execute("BEGIN")
+        self._readers += 1
+        try:
+            yield
+        finally:
+            self._readers -= 1
+            if not self._readers:
+                with suppress(sqlite3.ProgrammingError):  # closed before a reader came to its end
+                    self._db.execute("COMMIT")
 
     def _tiers(
         self, one: Callable[[int, RowSelection], Iterator[Row]], tier: int | None, selection: RowSelection
@@ -275,7 +293,7 @@ class History:
         blocks = BlockRows(self._db, table, tier, names)
         first = -LARGEST if selection.since is None else selection.since
         in_blocks = blocks.read(first, LARGEST if selection.until is None else selection.until)
-        merged = self._sound(_first_of_each(merge(alone, in_blocks, key=_KEY)))
+        merged = self._sound(merge(alone, in_blocks, key=_KEY))
         while part := list(islice(merged, AT_ONCE)):
             yield part
         self.damaged += blocks.damaged
@@ -337,15 +355,6 @@ class History:
 def _checked(row: tuple[int, int, int, object]) -> StoredRow:
     start, series, revision, blob = row
     return start, series, revision, checked(blob, start, series)
-
-
-def _first_of_each(rows: Iterable[StoredRow]) -> Iterator[StoredRow]:
-    """Leave out rows of a window that was yielded before: a row counts in place of the one in a block."""
-    last: tuple[int, int] | None = None
-    for row in rows:
-        if row[:2] != last:
-            last = row[:2]
-            yield row
 
 
 def _names(device: str, metric: str, site: str, kind: str) -> Row:

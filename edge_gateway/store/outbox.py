@@ -104,6 +104,13 @@ class Outbox:
         held = "SELECT 1 FROM block WHERE first_start>last_start LIMIT 1"
         return self._db.execute(held).fetchone() is not None
 
+    def bytes_in_file(self) -> int:
+        """Return what waits in bytes; a block that the history let go of counts once, however many sinks need it."""
+        shared = "SELECT COALESCE(SUM(size), 0) FROM outbox WHERE block NOT NULL"
+        once = "SELECT COALESCE(SUM(size), 0) FROM block WHERE first_start>last_start"
+        (more,) = self._db.execute(f"SELECT ({once})-({shared})").fetchone()
+        return sum(waiting.bytes for waiting in self.waiting.values()) + int(more)
+
     @property
     def newest(self) -> int:
         """Id of the newest chunk ever queued; 0 before the first."""

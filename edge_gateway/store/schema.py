@@ -1,7 +1,7 @@
 """The store's tables, and opening its file.
 
 Windows are rows of bytes with the key (tier, start, series), or in blocks: many that close together, found by the
-times and series they span. A row counts in place of the same window in a block. Transactions are not synced:
+times and series they span. Each window counts in one place. Transactions are not synced:
 the journal is the commit point, and `synced` runs before its segments are unlinked.
 """
 
@@ -64,9 +64,10 @@ CREATE TABLE window(tier INTEGER, start INTEGER, series INTEGER, revision INTEGE
 CREATE TABLE state_window(tier INTEGER, start INTEGER, series INTEGER, revision INTEGER, row BLOB,
   PRIMARY KEY(tier, start, series)) WITHOUT ROWID;
 CREATE TABLE block(id INTEGER PRIMARY KEY,kind,tier,span,first_start,last_start,first_series,last_series,rows,size,
-  corrected);
+  loose,corrected);
 CREATE TABLE block_body(id INTEGER PRIMARY KEY,keys,body);
 CREATE INDEX block_time ON block(kind,tier,span,last_start);
+CREATE INDEX block_loose ON block(kind,tier,loose,last_start) WHERE loose;
 CREATE INDEX block_gone ON block(id) WHERE first_start>last_start;
 CREATE TABLE late(id INTEGER PRIMARY KEY, series, ts, value, quality, tiers, nth, at);
 CREATE TABLE late_state(id INTEGER PRIMARY KEY, series, ts, value, quality, tiers, nth, at);

@@ -43,7 +43,7 @@ class SeriesUse:
     def reload(self) -> None:
         """Read the tables again, after rows were inserted by others."""
         newest = [
-            self._db.execute(f"SELECT MAX({start}) FROM {table} WHERE tier=0").fetchone()[0]  # noqa: S608 - from here
+            self._db.execute(f"SELECT MAX({start}) FROM {table}").fetchone()[0]  # noqa: S608 - from here
             for table, start in (("window", "start"), ("state_window", "start"), ("block", "last_start"))
         ]
         unknown = max((start for start in newest if start is not None), default=_NEVER)

@@ -3,7 +3,7 @@
     call(function) ─────────▶ ┐             ┌─ 1. calls of sinks, checkpoint and CLI
     apply(number, effects) ─▶ ├─ one thread ┼─ 2. records, in order, many in one transaction
                               ┘  one store  ├─ 3. salvage of a damaged store, piece by piece
-                                            └─ 4. late readings, then the scrub
+                                            └─ 4. late readings, the scrub, windows cut anew
 
 A disk that refuses stops the records, in order, and nothing else: sinks still take and remove lines, which
 frees space.
@@ -33,6 +33,9 @@ GROUPED: Final = 25
 every transaction writes a few pages however small it is, and SD cards wear by the page."""
 SCRUB_PAUSE: Final = 0.25
 """Seconds between two pieces of the scrub, so that it never keeps an SD card busy."""
+COMPACTION_PAUSE: Final = 1.0
+COMPACTION_LOOK: Final = 60.0
+"""Seconds between two pieces of windows that are cut anew, and until it is looked again whether there are enough."""
 ROOM: Final = 100
 """`room` returns when no more records than this are pending."""
 
@@ -70,6 +73,7 @@ class StoreThread:
         self._news: dict[str, asyncio.Event] = {}
         self._late_at = 0.0
         self._scrub_at = 0.0
+        self._compact_at = 0.0
         self._apply_at = 0.0
         self._damage = ""
         self._marks: list[tuple[int, asyncio.Future[None]]] = []
@@ -168,6 +172,7 @@ class StoreThread:
             yield max(retry_at, self._late_at), self._merge_late
         if self._store.scrub_pending:
             yield max(retry_at, self._scrub_at), self._scrub
+        yield max(retry_at, self._compact_at), self._compact
 
     def _group_until(self) -> float:
         """The monotonic time up to which queued records wait for more, so that one transaction takes them all."""
@@ -252,6 +257,11 @@ class StoreThread:
     def _scrub(self) -> None:
         self._scrub_at = monotonic() + SCRUB_PAUSE
         self._in_spare_time(self._store.scrub)
+
+    def _compact(self) -> None:
+        self._compact_at = monotonic() + COMPACTION_LOOK
+        if self._in_spare_time(self._store.compact):
+            self._compact_at = monotonic() + COMPACTION_PAUSE
 
     def _in_spare_time(self, work: Callable[[], Result]) -> Result | None:
         """Do work of the store's own; None where the disk refused it or the file is damaged.

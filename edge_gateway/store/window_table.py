@@ -6,10 +6,12 @@ the structure of its pages, not their content.
 
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any, Final, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edge_gateway.records.window_block import Rows, WindowBlock, keys
 from edge_gateway.store.block_body import Revised
@@ -18,11 +20,13 @@ from edge_gateway.store.newest_starts import NewestStarts
 from edge_gateway.store.row_checksum import checked, with_checksum
 from edge_gateway.store.schema import ROWS_A_STATEMENT, StoreDamaged, insert_many, looked_up, rows_at_once
 
+Ints = NDArray[np.int64]
 Key = tuple[int, int]
 """(start, series)"""
 
 _LARGEST: Final = 1 << 62
 _COLUMNS: Final = "(tier, start, series, revision, row)"
+_BETWEEN: Final = "tier=? AND (start, series)>=(?, ?) AND (start, series)<=(?, ?)"
 
 
 Merge = Callable[[WindowBlock, WindowBlock], WindowBlock]
@@ -180,6 +184,30 @@ class WindowTable:
             self._checked(blob, start, series)
         return rows[-1][:2] if rows else None
 
+    def keys(self, tier: int, limit: int) -> Ints:
+        """Return start (ms) and series of the first rows of a tier, at most `limit`, in order: an array of pairs."""
+        first = f"SELECT start, series FROM {self._table} WHERE tier=? ORDER BY start, series LIMIT ?"  # noqa: S608
+        numbers = chain.from_iterable(self._db.execute(first, (tier, limit)))
+        return np.fromiter(numbers, np.int64).reshape(-1, 2)
+
+    def count(self, tier: int, limit: int) -> int:
+        """Return how many rows a tier has; `limit` if there are more."""
+        some = f"SELECT 1 FROM {self._table} WHERE tier=? LIMIT ?"  # noqa: S608
+        count: int = self._db.execute(f"SELECT COUNT(*) FROM ({some})", (tier, limit)).fetchone()[0]  # noqa: S608
+        return count
+
+    def between(self, tier: int, first: Key, last: Key) -> Iterator[Revised]:
+        """Yield the rows of a tier with keys from `first` to `last`, checked, in order, some at a time."""
+        select = f"SELECT start, series, revision, row FROM {self._table} WHERE {_BETWEEN}"  # noqa: S608
+        rows = self._db.execute(select, (tier, *first, *last))
+        while some := rows.fetchmany(ROWS_A_STATEMENT):
+            windows = self._packed([self._checked(blob, start, series) for start, series, _, blob in some])
+            yield Revised(windows, np.array([revision for _, _, revision, _ in some], np.int64))
+
+    def delete_between(self, tier: int, first: Key, last: Key) -> None:
+        """Remove these rows."""
+        self._db.execute(f"DELETE FROM {self._table} WHERE {_BETWEEN}", (tier, *first, *last))  # noqa: S608
+
     def delete_before(self, tier: int, start: int) -> int:
         """Remove windows of a tier that start before `start` (ms); return how many."""
         statement = f"DELETE FROM {self._table} WHERE tier=? AND start<?"  # noqa: S608
@@ -193,11 +221,7 @@ class WindowTable:
             found[start] = rows
             if found.total() > count:
                 break
-        for starts in self.blocks.oldest(tier, count):
-            found.update(
-                dict(zip(*(column.tolist() for column in np.unique(starts, return_counts=True)), strict=True))
-            )
-        return found
+        return found + self.blocks.oldest(tier, count)
 
     def row_bytes(self) -> float:
         """Return the average bytes of some windows that are in no block; 0 if there are none."""

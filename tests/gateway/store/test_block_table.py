@@ -98,7 +98,7 @@ def test_a_trim_shortens_a_block_and_removes_what_it_leaves_nothing_of(
     assert blocks.find(0, *asked([(T0 + MINUTE, 2), (T0 + 2 * MINUTE, 1)])) == {1: (2, 1)}
     assert blocks.trim(0, T0 + 2 * MINUTE) == blocks.trim(0, -(1 << 63)) == 0
     assert [block.gone for block in blocks.behind(0)] == [1, 0]
-    assert [starts.tolist() for starts in blocks.oldest(0, 5)] == [[T0 + 2 * MINUTE, T0 + 3 * MINUTE]]
+    assert blocks.oldest(0, 5) == {T0 + 2 * MINUTE: 1, T0 + 3 * MINUTE: 1}
     assert db.execute("SELECT id FROM block_body").fetchall() == [(2,), (3,)]
 
 
@@ -127,7 +127,18 @@ def test_corrected_windows_are_marked_once_and_for_all(blocks: BlockTable) -> No
     (block,) = blocks.behind(0)
     assert np.flatnonzero(~block.valid).tolist() == [3, 4, 17]
     assert blocks.totals()[0] == 17
-    assert blocks.find(0, *asked([(T0, 3)])) == {0: (number, 3)}, "which version counts is known elsewhere"
+    assert blocks.find(0, *asked([(T0, 3), (T0, 5)])) == {1: (number, 5)}, "the others stand elsewhere now"
+    assert blocks.valid(number).windows.rows["series"].tolist() == [*range(3), *range(5, 17), 18, 19]
+
+
+def test_the_oldest_starts_are_all_counted_however_blocks_overlap(blocks: BlockTable) -> None:
+    every = [(T0 + minute * MINUTE, series) for minute in range(50) for series in range(8)]
+    for first in range(0, 8, 2):
+        blocks.insert(0, revised([one for one in every if one[1] in {first, first + 1}]))
+    later = [(start + 60 * MINUTE, series) for start, series in every]
+    blocks.insert(0, revised(later))
+    assert blocks.oldest(0, 100) == dict.fromkeys((start for start, _ in every), 8)
+    assert blocks.oldest(0, 401).total() == 800
 
 
 def test_blocks_are_checked_piece_by_piece(db: sqlite3.Connection, blocks: BlockTable) -> None:

@@ -5,7 +5,9 @@ The model keeps the readings of each window. It knows nothing of blocks, rows, t
 
 import math
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any, NamedTuple
@@ -13,7 +15,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from edge_gateway.records.store_effects import Kind
-from edge_gateway.store import fresh_windows
+from edge_gateway.store import compaction, fresh_windows
 from edge_gateway.store.database import Record, Store
 from edge_gateway.store.history import History
 from tests.gateway.store.fleet import MINUTE, SETTINGS, T0, TIERS, Reading, closed, late, named
@@ -21,6 +23,7 @@ from tests.gateway.store.stored import opened
 
 SERIES = 12
 EVERY = [tier.every for tier in TIERS]
+SMALL_PIECES = {"MOST": 60, "LEAST": 25, "STARTS": 2, "FEW_STARTS": 4, "CELL": 4, "BLOCK_ROWS": 7}
 FOR_EVER = replace(SETTINGS, tiers=tuple(replace(tier, keep=0) for tier in TIERS), history_keep=0)
 
 Key = tuple[int, int, int]
@@ -81,6 +84,7 @@ class Life:
         self.model = Model()
         self.number = 1
         self.now = T0
+        self.compacted = 0
         self.points: dict[tuple[str, str, int], str] = {}
         self.waiting: list[Record] = [(1, [named(range(SERIES))])]
         first = [reading for series in range(SERIES) for reading in self.of_window(0, series, T0)]
@@ -89,7 +93,16 @@ class Life:
 
     def step(self) -> None:
         steps = (self.close, self.close, self.close, self.again, self.lateness, self.commit, self.run_late)
-        rare = (self.trim, self.crash, self.reopen, self.send, self.ask)
+        rare = (
+            self.compact,
+            self.compact,
+            self.trim,
+            self.crash,
+            self.crash,
+            self.reopen,
+            self.send,
+            self.ask,
+        )
         self.chance.choice([*steps, *steps, *rare])()
 
     # --- records
@@ -157,14 +170,30 @@ class Life:
         self.record(cuts=cuts)
         self.commit()
 
+    def compact(self) -> None:
+        """Cut some windows anew, whatever else waits."""
+        for _ in range(self.chance.choice([1, 1, 9])):
+            self.compacted += self.store.compact()
+
     def crash(self) -> None:
-        """Die within a transaction, before its commit."""
+        """Die within a transaction: in the middle of it or at its end, before its commit.
+
+        Other windows may take the numbers of the blocks that it stored and looked up.
+        """
+        for work in (self.close, self.close, self.again):
+            work()
+        works: list[Callable[[], Any]] = [partial(self.store.apply, self.waiting), self.store.compact]
+        work = self.chance.choice(works)
+        half = work is works[0] and self.chance.random() < 0.5
+        part, name = (self.store._meta, "keep_applied") if half else (self.store._corrections, "note")
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(self.store._meta, "keep_applied", lambda _: 1 / 0)
+            patch.setattr(part, name, lambda *_: 1 / 0)
             with pytest.raises(ZeroDivisionError):
-                self.store.apply(self.waiting)
+                work()
         if self.chance.random() < 0.5:
             self.reopen()
+        else:
+            self.compact()
 
     def reopen(self) -> None:
         self.store.close()
@@ -198,7 +227,8 @@ class Life:
         ]
         if asked:
             wanted = [one for one in wanted if since <= one[0] < until]
-        wanted.sort(key=lambda one: one[:2])
+        numbers = dict(self.store._db.execute("SELECT device, id FROM series"))
+        wanted.sort(key=lambda one: (one[0], numbers[f"dev-{one[1]}"]))
         assert found == [
             (start, f"dev-{series}", *window.facts(), window.revision)
             for start, series, window in wanted[: limit or None]
@@ -247,7 +277,9 @@ def test_the_store_is_what_a_dict_would_be(
 ) -> None:
     monkeypatch.setattr(fresh_windows, "FEW", 3)
     monkeypatch.setattr(fresh_windows, "BLOCK_ROWS", 7)
-    monkeypatch.setattr(fresh_windows, "MOST_GATHERED", 60)
+    monkeypatch.setattr(fresh_windows, "MOST_GATHERED", 20)
+    for name, value in SMALL_PIECES.items():
+        monkeypatch.setattr(compaction, name, value)
     life = Life(tmp_path, Random(seed))
     life.commit()
     for _ in range(60):

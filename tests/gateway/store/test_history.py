@@ -10,6 +10,7 @@ from msgspec import structs
 from edge_gateway.errors import BadInput
 from edge_gateway.records.alerts import CommandChange, alert_row
 from edge_gateway.records.store_effects import Event, Quarantined, StoreEffects
+from edge_gateway.store import compaction
 from edge_gateway.store import history as module
 from edge_gateway.store.database import Store
 from edge_gateway.store.history import History
@@ -366,3 +367,30 @@ def test_a_history_is_read_whatever_its_directory_is_called(tmp_path: Path, dire
     filled(tmp_path / directory, minutes=1)
     with History.open(tmp_path / directory, EVERY) as history:
         assert len(list(history.query("windows", tier=0))) == 3
+
+
+@pytest.mark.parametrize("limit", [0, 3])
+def test_windows_that_are_cut_anew_while_they_are_read_are_read_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: int
+) -> None:
+    for bound, value in {"LEAST": 1, "MOST": 1_000, "STARTS": 1}.items():
+        monkeypatch.setattr(compaction, bound, value)
+    monkeypatch.setattr(module, "AT_ONCE", 2)
+    store = filled(tmp_path, series=70)
+    store.apply([(9, [named(range(70), late=late([(s, T0 + 1, 9.0) for s in range(9)], tiers=1))])])
+    store.run_late()
+    while (parcel := store.take("influx")) is not None:
+        store.done(parcel)
+    with History.open(tmp_path, EVERY) as history:
+        before = list(history.query("windows", tier=0))
+        reading = history.query("windows", tier=0, limit=limit)
+        found = [next(reading)]
+        other = list(history.query("windows", tier=0))
+        assert store.compact()
+        found += reading
+        assert found == before[: limit or None]
+        assert list(history.query("windows", tier=0)) == other == before
+        abandoned = history.query("windows", tier=0)
+        next(abandoned)
+    del abandoned
+    store.close()

@@ -233,6 +233,25 @@ def test_a_sink_is_sent_what_the_history_does_not_have_any_more(store: Store) ->
     assert store.facts().waiting["influx"].bytes == 0
 
 
+def test_a_block_that_several_sinks_wait_for_counts_to_each_budget_and_once_in_the_file(
+    tmp_path: Path,
+) -> None:
+    sinks = (SinkBudget("influx", 1 << 30), SinkBudget("other", 1 << 30))
+    store = opened(tmp_path, replace(SETTINGS, sinks=sinks))
+    store.apply([(1, [many(T0)])])
+    assert store._outbox.bytes_in_file() == 0, "the history has it"
+    store.apply([(2, [StoreEffects(T0, cuts=(T0 + MINUTE,) * 3)])])
+    (size,) = store._db.execute("SELECT SUM(size) FROM block").fetchone()
+    waiting = store.facts().waiting
+    assert waiting["influx"].bytes == waiting["other"].bytes == size == store._outbox.bytes_in_file()
+    store.enqueue(b"gateway up=1\n", T0)
+    alone = store.facts().waiting["other"].bytes - size
+    assert store._outbox.bytes_in_file() == size + 2 * alone
+    lines(store)
+    assert store._outbox.bytes_in_file() == size + alone
+    store.close()
+
+
 def test_a_series_is_known_for_as_long_as_a_block_of_it_waits(store: Store) -> None:
     store.apply([(1, [many(T0)])])
     later = T0 + 40 * DAY

@@ -116,3 +116,13 @@ def test_a_series_goes_when_its_entry_cannot_be_behind_and_is_searched_for_once_
     )
     assert devices_after(T0 + margin + hour) == ["dev-2"]
     store.close()
+
+
+def test_series_that_have_only_coarse_windows_left_are_kept_over_a_restart(tmp_path: Path) -> None:
+    store = opened(tmp_path)
+    store.apply([(1, [named([1, 2], windows=(closed(1, [(1, T0, 1.0), (2, T0, 1.0)]),))])])
+    store.close()
+    store = opened(tmp_path)
+    store.apply([(2, [StoreEffects(T0, cuts=(T0 + MINUTE, 0, 0))])])
+    assert [row[1] for row in table(store, "series")] == ["dev-1", "dev-2"]
+    store.close()
