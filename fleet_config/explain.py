@@ -10,6 +10,7 @@ import pydantic
 from pydantic_core import PydanticCustomError
 
 from fleet_config.counting import counted
+from fleet_config.durations import DURATION_PATTERN, format_duration
 from fleet_config.problems import quoted, suggest
 from fleet_config.secrecy import Hidden
 
@@ -119,7 +120,7 @@ def _of_value(details: ErrorDetails) -> str:  # noqa: PLR0911 - one line a kind 
         return f"must be {_wanted(details)}, not {describe(value)}{_hint(kind, value)}"
     if kind in _LIMITS:
         name, text = _LIMITS[kind]
-        return text.format(_limit(kind, context[name])) + f", not {_measured(kind, value, context)}"
+        return text.format(_limit(kind, context[name], value)) + f", not {_measured(kind, value, context)}"
     if kind in ("literal_error", "enum"):
         return _not_one_of(value, _listed(context["expected"]))
     if kind == "union_tag_invalid":
@@ -163,11 +164,13 @@ def _measured(kind: str, value: Any, context: Any) -> str:
     return str(value)
 
 
-def _limit(kind: str, limit: Any) -> Any:
+def _limit(kind: str, limit: Any, value: Any) -> Any:
     if kind.startswith("string"):
         return counted(limit, "character")
     if kind in ("too_short", "too_long"):
         return counted(limit, "entry", "entries")
+    if isinstance(value, str) and re.match(DURATION_PATTERN, value):
+        return format_duration(limit)
     return int(limit) if isinstance(limit, float) and limit.is_integer() else limit
 
 

@@ -123,7 +123,10 @@ class AllCounters(Counters, omit_defaults=True):
         int, total("lines corrected while they waited, so that they were not sent")
     ] = 0
     outbox_merged_lines: Annotated[
-        int, total("lines dropped from a full outbox that coarser windows cover")
+        int,
+        total(
+            "lines of windows dropped from a full outbox, which coarser ones cover unless these are dropped later"
+        ),
     ] = 0
     outbox_dropped_lines: Annotated[
         int, total("lines dropped from a full outbox that nothing else covers")
@@ -132,7 +135,11 @@ class AllCounters(Counters, omit_defaults=True):
         int, total("lines dropped because their sink is no longer configured")
     ] = 0
     corrections_repeated: Annotated[
-        int, total("corrected points sent again, because a write without an answer may have come after them")
+        int,
+        total(
+            "corrected points sent again, because a write without an answer may have come after them, or because"
+            " a full outbox had dropped them"
+        ),
     ] = 0
     corrections_not_repeated: Annotated[
         int, total("corrected points beyond the 200,000 that are remembered for that")

@@ -1,4 +1,4 @@
-"""Send a corrected point once more, where an older version of it may have overtaken the correction.
+"""Send a corrected point once more, where an older version of it may have overtaken or outlasted the correction.
 
     write of the old point ─▶ no answer in time ─▶ sent again, stored ─▶ correction sent, stored
              └── held up on its way ──────────────────────────────────────────▶ stored: the old point is back
@@ -6,6 +6,10 @@
 Nobody can know whether a write without an answer is still on its way. So each corrected row is noted by its key. When
 its line has left the outbox it is forgotten; but if a write had no answer in the ten minutes before, the row is read
 again ten minutes later, and sent as it is stored then. Times are monotonic ms.
+
+A full outbox drops lines, and without a correction the old point would stay for good: it may be stored already, or
+waits in a block, which takes no room. So the note of a dropped correction stays, and the row is sent again, as it is
+stored then, once there is room.
 """
 
 import sqlite3
@@ -13,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from edge_gateway.store.counters import StoreCounters
-from edge_gateway.store.outbox import Outbox
+from edge_gateway.store.outbox import Dropped, Outbox
 from edge_gateway.store.outgoing_lines import OutgoingLines, TextLines
 from edge_gateway.store.schema import insert_many
 from edge_gateway.store.settings import StoredTier
@@ -23,11 +27,15 @@ REPEAT_AFTER: Final = 600_000
 """Milliseconds after which a write without an answer is taken to be lost, and not still on its way."""
 AT_ONCE: Final = 2_000
 """Rows sent again in one transaction."""
+LINE_BYTES: Final = 64
+"""What the line of a row takes of an outbox, compressed, where names are long and values random."""
 MOST_NOTED: Final = 200_000
 """Rows noted; beyond it the oldest notes are dropped and counted."""
 _KEY: Final = "sink, kind, tier, start, series"
 _BEHIND_ALL: Final = 1 << 62
 """Above the id of every chunk of an outbox."""
+_DROPPED: Final = -1
+"""Stands for the time at which a row is due whose correction was dropped: once there is room."""
 
 Kinds = dict[str, tuple[WindowTable, OutgoingLines | TextLines]]
 """By the name under which rows are noted: their table, and what renders them."""
@@ -74,6 +82,15 @@ class Corrections:
                 into = "INSERT OR REPLACE INTO corrected(sink, kind, tier, start, series, upto)"
                 insert_many(self._db, into, 6, rows)
 
+    def keep_dropped(self, dropped: Sequence[Dropped]) -> None:
+        """Keep the notes of the corrections in chunks that an outbox dropped, so that they are sent again."""
+        for sink, tier, number in dropped:
+            noted = "sink=? AND tier=? AND upto"
+            self._db.execute(
+                f"UPDATE corrected SET due=? WHERE {noted}=(SELECT MIN(upto) FROM corrected WHERE {noted}>=?)",  # noqa: S608
+                (_DROPPED, sink, tier, sink, tier, number),
+            )
+
     def repeat(self, now: int, at: int, unknown: Mapping[str, int]) -> int:
         """Send due rows again; return how many, at most AT_ONCE for each sink.
 
@@ -85,8 +102,8 @@ class Corrections:
         repeated = 0
         for sink in self._outbox.sinks:
             self._take_sent(sink, now, unknown[sink])
-            repeated += self._repeat_due(sink, now, at)
-        self._outbox.enforce()
+            repeated += self._repeat_due(sink, now, at) + self._repeat_dropped(sink, at)
+        self.keep_dropped(self._outbox.enforce())
         self._bound()
         self._counters.add("corrections_repeated", repeated)
         return repeated
@@ -107,17 +124,29 @@ class Corrections:
 
     def _repeat_due(self, sink: str, now: int, at: int) -> int:
         """Send due rows; also those of a later time, whose monotonic time began anew with the spool."""
-        rows: list[tuple[Any, ...]] = self._db.execute(
-            f"SELECT {_KEY} FROM corrected WHERE sink=? AND (due<=? OR due>?) LIMIT ?",  # noqa: S608
-            (sink, now, now + REPEAT_AFTER, AT_ONCE),
-        ).fetchall()
+        due = f"SELECT {_KEY} FROM corrected WHERE sink=? AND due>=0 AND (due<=? OR due>?) LIMIT ?"  # noqa: S608
+        keys = self._db.execute(due, (sink, now, now + REPEAT_AFTER, AT_ONCE)).fetchall()
+        self._send(sink, keys, at)
+        self._forget(keys)
+        return len(keys)
+
+    def _repeat_dropped(self, sink: str, at: int) -> int:
+        """Send rows whose corrections were dropped, as many as there is room for; they may be dropped once more."""
+        most = min(self._outbox.room(sink) // LINE_BYTES, AT_ONCE)
+        dropped = f"SELECT {_KEY} FROM corrected WHERE sink=? AND due=? LIMIT ?"  # noqa: S608
+        keys = self._db.execute(dropped, (sink, _DROPPED, most)).fetchall()
+        self._send(sink, keys, at)
+        change = f"UPDATE corrected SET due=NULL, upto=? WHERE ({_KEY}) = (?, ?, ?, ?, ?)"  # noqa: S608
+        self._db.executemany(change, [(self._outbox.newest, *key) for key in keys])
+        return len(keys)
+
+    def _send(self, sink: str, keys: Sequence[tuple[Any, ...]], at: int) -> None:
+        """Queue rows, as they are stored now, for one sink."""
         with self._outbox.only(sink):
-            for name, tier in sorted({row[1:3] for row in rows}):
-                keys = [row[3:5] for row in rows if row[1:3] == (name, tier)]
+            for name, tier in sorted({key[1:3] for key in keys}):
+                chosen = [key[3:5] for key in keys if key[1:3] == (name, tier)]
                 table, lines = self._kinds[name]
-                lines.windows(tier, table.read(tier, keys), at)
-        self._forget(rows)
-        return len(rows)
+                lines.windows(tier, table.read(tier, chosen), at)
 
     def _bound(self) -> None:
         (count,) = self._db.execute("SELECT COUNT(*) FROM corrected").fetchone()

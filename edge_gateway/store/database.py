@@ -391,8 +391,8 @@ class Store:
             with transaction(self._db, self._parts):
                 yield
                 self._applier.store_fresh()
-                self._outbox.enforce()
                 self._corrections.note()
+                self._corrections.keep_dropped(self._outbox.enforce())
         except BaseException:
             self.applied = applied
             raise

@@ -79,6 +79,14 @@ class Waiting:
     oldest: int | None = None
 
 
+class Dropped(NamedTuple):
+    """A chunk that was dropped: its sink, its tier (or NOT_CARRIED) and its id."""
+
+    sink: str
+    rank: int
+    number: int
+
+
 class Outbox:
     """The outboxes of all sinks in one table. Used inside the store's transactions."""
 
@@ -185,12 +193,20 @@ class Outbox:
             self._db.execute(into, (sink, bucket, rank, lines, at, *what))
             self._grow(sink, 1, lines, 0)
 
-    def enforce(self) -> None:
-        """Drop chunks of sinks that are over their budget."""
+    def enforce(self) -> list[Dropped]:
+        """Drop chunks of sinks that are over their budget; return them."""
+        gone = []
         for sink, budget in self._sinks.items():
             while self.waiting[sink].bytes > budget.max_bytes:
-                if not self._drop_one(sink, finest_first=budget.on_full == "merge"):
+                dropped = self._drop_one(sink, finest_first=budget.on_full == "merge")
+                if dropped is None:
                     break
+                gone.append(dropped)
+        return gone
+
+    def room(self, sink: str) -> int:
+        """Return by how many bytes less than half of a sink's budget is taken."""
+        return max(0, self._sinks[sink].max_bytes // 2 - self.waiting[sink].bytes)
 
     def take(self, sink: str, without: frozenset[str] = frozenset()) -> Parcel | None:
         """Return the oldest lines of a sink with those of the same bucket behind them, as many as a request may carry.
@@ -238,7 +254,7 @@ class Outbox:
         """Note that a sink stopped and sends nothing any more."""
         self._taken.pop(sink, None)
 
-    def _drop_one(self, sink: str, *, finest_first: bool) -> bool:
+    def _drop_one(self, sink: str, *, finest_first: bool) -> Dropped | None:
         order = "rank, id" if finest_first else "id"
         where = "sink=? AND size>0 AND NOT (bucket=? AND id<=?)"
         row = self._db.execute(
@@ -246,12 +262,12 @@ class Outbox:
             (sink, *self._taken.get(sink, ("", 0))),
         ).fetchone()
         if row is None:
-            return False
+            return None
         number, rank, lines = row
         carried = finest_first and rank < self._coarsest
         self._remove(sink, "sink=? AND id=?", (sink, number))
         self._counters.add("outbox_merged_lines" if carried else "outbox_dropped_lines", lines)
-        return True
+        return Dropped(sink, rank, number)
 
     def _remove(self, sink: str, where: str, key: tuple[object, ...]) -> None:
         sums = "COUNT(*), COALESCE(SUM(lines), 0), COALESCE(SUM(size), 0)"

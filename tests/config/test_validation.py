@@ -194,3 +194,8 @@ def test_docstrings_of_fields_are_the_descriptions_in_the_schema() -> None:
         "description"
         not in create_model("Made", __base__=Strict, x=(int, 0)).model_json_schema()["properties"]["x"]
     )
+
+
+def test_a_bound_of_a_duration_is_told_as_a_duration() -> None:
+    model = create_model("Waiting", __base__=Strict, keep=(Annotated[Duration, Field(ge=3_600_000)], ...))
+    assert complaints("keep: 5s\n", model) == ["1:7: keep: must be at least 1h, not 5s"]

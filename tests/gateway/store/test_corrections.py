@@ -1,18 +1,21 @@
 """A corrected point is sent once more where an older one may have come after it, and only there."""
 
+import os
+import re
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from edge_gateway.records.store_effects import StoreEffects
 from edge_gateway.store import corrections
 from edge_gateway.store.corrections import REPEAT_AFTER
 from edge_gateway.store.database import Store
-from edge_gateway.store.outbox import Outbox, SinkBudget
+from edge_gateway.store.outbox import OnFull, Outbox, SinkBudget
 from tests.gateway.store.fleet import (
     DAY,
     MINUTE,
@@ -25,7 +28,7 @@ from tests.gateway.store.fleet import (
     named,
     texts,
 )
-from tests.gateway.store.stored import lines, opened, table
+from tests.gateway.store.stored import lines, merge_all, opened, table
 
 HOUR = 3_600_000
 TIERS = range(3)
@@ -211,4 +214,56 @@ def test_without_a_sink_nothing_is_noted(tmp_path: Path) -> None:
     correct(store)
     assert store.repeat_corrections(0, T0, {}) == 0
     assert noted(store) == 0
+    store.close()
+
+
+def counts(rendered: Sequence[str]) -> dict[str, int]:
+    """What a database that keeps the last line of a point holds of the base tier: its count, by point."""
+    held = {}
+    for line in rendered:
+        labels, values, at = line.rsplit(" ", 2)
+        held[f"{labels} {at}"] = int(re.findall(r"count=(\d+)i", values)[0])
+    return held
+
+
+@pytest.mark.parametrize("on_full", ["merge", "drop_oldest"])
+@pytest.mark.parametrize("sent_before", [True, False])
+def test_a_correction_that_a_full_outbox_drops_is_sent_once_there_is_room(
+    tmp_path: Path, on_full: OnFull, *, sent_before: bool
+) -> None:
+    """The first point is stored, or waits in a block: without its correction it would stay for good."""
+    many = 4 * MINUTE * 20
+    store = opened(tmp_path, replace(SETTINGS, sinks=(SinkBudget("influx", 2_000, on_full),)))
+    starts = range(T0, T0 + many, MINUTE)
+    windows = closed(0, [(series, start, 1.0) for start in starts for series in range(5)])
+    store.apply([(1, [named(windows=(windows,))])])
+    held = counts(lines(store)) if sent_before else {}
+    values = np.random.default_rng(1).random(5 * len(starts)).tolist()
+    readings = [(series, start + 1, values.pop()) for start in starts for series in range(5)]
+    store.apply([(2, [StoreEffects(T0, late=late(readings, 0b1))])])
+    merge_all(store)
+    facts = store.facts()
+    assert facts.counters["outbox_merged_lines" if on_full == "merge" else "outbox_dropped_lines"] > 0
+
+    for now in range(1, 200):
+        held |= counts(lines(store))
+        repeat(store, now * 1_000, unknown=-2 * REPEAT_AFTER)
+    assert set(held.values()) == {2}
+    assert len(held) == 5 * len(starts)
+    assert noted(store) == 0
+    store.close()
+
+
+def test_a_dropped_correction_waits_for_room(tmp_path: Path) -> None:
+    store = opened(tmp_path, replace(SETTINGS, sinks=(SinkBudget("influx", 1_000, "drop_oldest"),)))
+    store.apply([(1, [named(windows=(closed(0, [(series, T0, 1.0) for series in range(5)]),))])])
+    lines(store)
+    store.apply([(2, [StoreEffects(T0, late=late([(1, T0 + 1, 5.0)], 0b1))])])
+    merge_all(store)
+    for _ in range(10):
+        store.enqueue(os.urandom(300).hex().encode() + b" a=1 1\n", T0)
+    assert repeat(store, 1_000, unknown=-2 * REPEAT_AFTER) == 0
+    lines(store)
+    assert repeat(store, 2_000, unknown=-2 * REPEAT_AFTER) == 1
+    assert list(counts(lines(store)).values()) == [2]
     store.close()
