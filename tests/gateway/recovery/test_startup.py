@@ -234,6 +234,23 @@ def test_a_store_ahead_of_the_journal_tells_of_lost_records(life: Life) -> None:
         ]
 
 
+def test_after_a_segment_was_removed_later_starts_leave_the_older_ones_alone(life: Life) -> None:
+    with life.living() as found:
+        number = RECORDS + 1
+        life.record(found, number)
+        found.store.apply([(number, [])])
+    journal = life.place / spool.JOURNAL
+    older, newest = sorted(journal.glob("*.journal"))
+    newest.unlink()
+    with life.living() as found:
+        assert [problem for problem, _ in found.findings] == [Problem.RECORDS_LOST]
+        life.record(found, number + 1)
+    with life.living() as found:
+        assert (found.number, found.findings) == (number + 1, [])
+    assert older.exists()
+    assert not list(journal.glob("*.corrupt-*"))
+
+
 def refusing(monkeypatch: pytest.MonkeyPatch, record: int, error: Exception) -> None:
     """Let the store fail once, at a record."""
     apply, errors = Store.apply, [error]
