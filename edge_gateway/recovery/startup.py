@@ -221,6 +221,7 @@ def _open_to_go_on(  # noqa: PLR0917 - where recovery is
 ) -> Store:
     """Open the store; rebuild a lost one from the journal, with the state's names unless records are lost.
 
+    The spool is begun, so a store file that holds nothing has lost it.
     No clock is sure yet: the time now is that of the machine, and at least the newest that the state has seen.
     """
     return open_store(
@@ -231,7 +232,7 @@ def _open_to_go_on(  # noqa: PLR0917 - where recovery is
         unsure=state.least,
         names=None if journal.report.lost else StateNames(state),
         records=lambda: effects_in(journal),
-        damage=damage,
+        damage=damage or schema.emptied(place / spool.STORE),
     )
 
 

@@ -188,6 +188,8 @@ def _opened(path: Path) -> sqlite3.Connection:
     except schema.READ_ERRORS:
         pass
     db.close()
+    if path.stat().st_size < _PAGE:
+        raise sqlite3.DatabaseError("no page of it is whole")
     _replace_schema(path)
     db = _connected(path)
     db.execute("SELECT COUNT(*) FROM sqlite_schema").fetchone()

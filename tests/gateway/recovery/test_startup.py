@@ -198,6 +198,25 @@ def test_a_store_that_is_gone_is_filled_from_the_journal(life: Life) -> None:
         assert (found.whole, windows(found)) == (True, RECORDS - 1)
 
 
+@pytest.mark.parametrize(("left", "said"), [(b"", "is empty"), (b"x", "ends after 1 byte")])
+def test_a_store_that_was_emptied_is_set_aside_and_filled_from_the_journal(
+    life: Life, left: bytes, said: str
+) -> None:
+    with life.living() as found:
+        path = found.store.path
+    path.write_bytes(left)
+    with life.living() as found:
+        ((problem, text),) = found.findings
+        assert problem is Problem.STORE_CORRUPT
+        assert text.startswith(f"store.sqlite {said}; set aside as store.sqlite.corrupt-")
+        while not (told := found.store.salvage()):
+            pass
+        assert told.startswith("nothing of store.sqlite.corrupt-")
+        assert (found.whole, windows(found)) == (True, RECORDS - 1)
+    (aside,) = life.place.glob("store.sqlite.corrupt-*")
+    assert aside.read_bytes() == left
+
+
 def test_a_store_behind_the_checkpoint_catches_up_from_the_journal(life: Life) -> None:
     with life.living() as found:
         life.checkpoint(found, RECORDS)
