@@ -115,7 +115,7 @@ def recover_spool(
         progress: called after each file read and each record replayed.
 
     Raises:
-        BadInput: the configuration does not fit the open windows.
+        BadInput: the configuration has windows of other lengths than the spool.
         OtherSpool: another version wrote it, and this one cannot go on from there.
     """
     started = time.perf_counter()
@@ -280,15 +280,15 @@ def open_store(
 
 
 def _take_over(state: State, settings: FoldSettings) -> None:
-    """Switch to the settings of the configuration; BadInput where windows are open that it does not have."""
+    """Switch to the settings of the configuration; BadInput where it has windows of other lengths."""
     if settings == state.settings:
         return
     if settings.every != state.settings.every:
         held = ", ".join(map(format_duration, state.settings.every))
         wanted = ", ".join(map(format_duration, settings.every))
         raise BadInput(
-            f"the spool holds open windows of {held}, but the configuration says {wanted}: "
-            "restore the old windows, or set a new spool.path"
+            f"the spool was begun with windows of {held}, but the configuration says {wanted}: "
+            "restore the old windows, or set a new spool.path after draining the old one"
         )
     state.take_over(settings)
 

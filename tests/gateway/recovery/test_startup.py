@@ -350,7 +350,7 @@ def test_a_message_that_cannot_be_folded_is_found_and_quarantined(
 
 def test_windows_of_another_length_are_refused_and_nothing_is_changed(life: Life) -> None:
     other = [{"every": "10s", "bucket": "a", "keep": "30d"}]
-    with pytest.raises(BadInput, match="holds open windows of 5s, but the configuration says 10s"):
+    with pytest.raises(BadInput, match="was begun with windows of 5s, but the configuration says 10s"):
         life.opened(windows=other)
     with life.living() as found:
         assert (found.number, new(found)) == (RECORDS, RECORDS)
