@@ -205,6 +205,7 @@ def test_a_store_that_was_emptied_is_set_aside_and_filled_from_the_journal(
     with life.living() as found:
         path = found.store.path
     path.write_bytes(left)
+    path.with_name("store.sqlite-wal").write_bytes(b"what the store wrote last")
     with life.living() as found:
         ((problem, text),) = found.findings
         assert problem is Problem.STORE_CORRUPT
@@ -213,8 +214,8 @@ def test_a_store_that_was_emptied_is_set_aside_and_filled_from_the_journal(
             pass
         assert told.startswith("nothing of store.sqlite.corrupt-")
         assert (found.whole, windows(found)) == (True, RECORDS - 1)
-    (aside,) = life.place.glob("store.sqlite.corrupt-*")
-    assert aside.read_bytes() == left
+    aside, log = sorted(life.place.glob("store.sqlite.corrupt-*"))
+    assert (aside.read_bytes(), log.read_bytes()) == (left, b"what the store wrote last")
 
 
 def test_a_store_behind_the_checkpoint_catches_up_from_the_journal(life: Life) -> None:
