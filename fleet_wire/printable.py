@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import unicodedata
 from typing import Any
 
@@ -32,11 +33,30 @@ def printable_lines(text: object) -> str:
 def json_line(value: Any, *, encoding: str | None = "utf-8") -> str:
     r"""Return `value` as one line of JSON that reads back exactly and holds no control characters.
 
+    JSON has no number that is infinite or NaN: null stands for it.
     JSON itself escapes only the first 32 characters; this also escapes C1 controls, U+2028, directions, lone surrogates
     and what `encoding` cannot write: `json_line(value, encoding=sys.stdout.encoding)`.
     """
-    line = json.dumps(value, ensure_ascii=not _is_unicode(encoding), default=str)
+    try:
+        line = _strict_json(value, encoding)
+    except ValueError:
+        line = _strict_json(_with_finite_numbers(value), encoding)
     return line if line.isprintable() else "".join(map(_escape_in_json, line))
+
+
+def _strict_json(value: Any, encoding: str | None) -> str:
+    return json.dumps(value, ensure_ascii=not _is_unicode(encoding), default=str, allow_nan=False)
+
+
+def _with_finite_numbers(value: Any) -> Any:
+    match value:
+        case float():
+            return value if math.isfinite(value) else None
+        case dict():
+            return {key: _with_finite_numbers(one) for key, one in value.items()}
+        case list() | tuple():
+            return [_with_finite_numbers(one) for one in value]
+    return value
 
 
 def _escaped(text: str) -> str:

@@ -5,6 +5,9 @@ earlier ones from its own first number on: that is how a group whose sync failed
 
 The end of the newest segment may be a group whose write never finished: it is cut off, and loses nothing, since none of
 it was acknowledged. Where its bytes show that they were written whole and damaged later, it is a loss like any other.
+
+Numbers may also be missing between two whole segments, after a file was removed or where the store was ahead of the
+journal: they are lost, but neither file is damaged.
 """
 
 from collections.abc import Sequence
@@ -28,7 +31,7 @@ class SegmentPlan:
 
     Attributes:
         frames: the records that count.
-        lost: inclusive ranges of numbers to write into it as holes.
+        lost: inclusive ranges of numbers that are missing in it, or between it and the next segment.
         corrupt: whether the file must be written anew.
         cut: bytes to cut the file to if it is not corrupt.
     """
@@ -99,7 +102,9 @@ def _plan(
 ) -> SegmentPlan:
     end = frames[-1].end if frames else 0
     broken_inside = any(start < end for start, _ in segment.scan.unreadable)
-    return SegmentPlan(tuple(frames), lost, bool(lost) or broken_inside, end)
+    is_whole = frames and not segment.scan.unreadable
+    lost_inside = any(first < frames[-1].number for first, _ in lost) if is_whole else bool(lost)
+    return SegmentPlan(tuple(frames), lost, lost_inside or broken_inside, end)
 
 
 def _has_damaged_tail(segment: ScannedSegment, frames: Sequence[RecordFrame]) -> bool:

@@ -115,7 +115,7 @@ def recover_spool(
         progress: called after each file read and each record replayed.
 
     Raises:
-        BadInput: the configuration does not fit the open windows.
+        BadInput: the configuration has windows of other lengths than the spool.
         OtherSpool: another version wrote it, and this one cannot go on from there.
     """
     started = time.perf_counter()
@@ -221,6 +221,7 @@ def _open_to_go_on(  # noqa: PLR0917 - where recovery is
 ) -> Store:
     """Open the store; rebuild a lost one from the journal, with the state's names unless records are lost.
 
+    The spool is begun, so a store file that holds nothing has lost it.
     No clock is sure yet: the time now is that of the machine, and at least the newest that the state has seen.
     """
     return open_store(
@@ -231,7 +232,7 @@ def _open_to_go_on(  # noqa: PLR0917 - where recovery is
         unsure=state.least,
         names=None if journal.report.lost else StateNames(state),
         records=lambda: effects_in(journal),
-        damage=damage,
+        damage=damage or schema.emptied(place / spool.STORE),
     )
 
 
@@ -279,15 +280,15 @@ def open_store(
 
 
 def _take_over(state: State, settings: FoldSettings) -> None:
-    """Switch to the settings of the configuration; BadInput where windows are open that it does not have."""
+    """Switch to the settings of the configuration; BadInput where it has windows of other lengths."""
     if settings == state.settings:
         return
     if settings.every != state.settings.every:
         held = ", ".join(map(format_duration, state.settings.every))
         wanted = ", ".join(map(format_duration, settings.every))
         raise BadInput(
-            f"the spool holds open windows of {held}, but the configuration says {wanted}: "
-            "restore the old windows, or set a new spool.path"
+            f"the spool was begun with windows of {held}, but the configuration says {wanted}: "
+            "restore the old windows, or set a new spool.path after draining the old one"
         )
     state.take_over(settings)
 

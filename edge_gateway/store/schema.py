@@ -18,6 +18,7 @@ from urllib.parse import quote
 from edge_gateway.errors import OtherSpool
 from edge_gateway.journal.files import FILES
 from edge_gateway.store.eviction import SENDER
+from fleet_config.counting import counted
 
 VERSION: Final = 5
 ROWS_A_STATEMENT: Final = 256
@@ -200,6 +201,20 @@ def is_begun(path: Path) -> bool:
             return bool(db.execute("SELECT COUNT(*) FROM sqlite_schema").fetchone()[0])
     except READ_ERRORS:
         return True
+
+
+def emptied(path: Path) -> str:
+    """Return what is wrong with a store file that holds nothing; "" where it holds something, or is missing.
+
+    A file too short for a header is not opened: SQLite takes it for a new database, and deletes its log.
+    """
+    try:
+        size = path.stat().st_size
+    except OSError:
+        return ""
+    if size < _HEADER_BYTES:
+        return f"{path.name} ends after {counted(size, 'byte')}" if size else f"{path.name} is empty"
+    return "" if is_begun(path) else f"{path.name} has no tables"
 
 
 def _prepare(db: sqlite3.Connection, path: Path) -> bool:

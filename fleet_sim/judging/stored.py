@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 import shlex
 import subprocess
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -34,6 +35,8 @@ INFLUX_TIMEOUT: Final = 60.0
 CANNOT_REACH: Final = 3
 """Exit status of a query command that cannot reach its gateway; `edge-gateway` has the same."""
 _FIELDS: Final = ("count", "sum", "min", "max", "first", "last")
+_ALWAYS_WRITTEN: Final = frozenset(_FIELDS) - {"sum"}
+"""A point has no sum where that is beyond all doubles."""
 
 
 class StoredUnreadable(Exception):
@@ -154,6 +157,11 @@ def _level(value: Any) -> str:
     return str(value)
 
 
+def _sum(value: Any) -> float:
+    """Read a sum; what is beyond all doubles is null in JSON."""
+    return math.inf if value is None else float(value)
+
+
 _WINDOW: Final[Mapping[str, Callable[[Any], Any]]] = {
     "device": _text,
     "metric": _text,
@@ -161,6 +169,7 @@ _WINDOW: Final[Mapping[str, Callable[[Any], Any]]] = {
     "start": int,
     "count": int,
     **dict.fromkeys(_FIELDS[1:], float),
+    "sum": _sum,
 }
 _ALERT: Final[Mapping[str, Callable[[Any], Any]]] = {
     "id": _text,
@@ -238,7 +247,7 @@ def influx_windows(
             at = round(record["_time"].timestamp() * 1000)
             key = WindowKey(record["device"], record["metric"], every, at)
             fields.setdefault(key, {})[record["_field"]] = record["_value"]
-        return {key: _facts(row) for key, row in fields.items() if all(name in row for name in _FIELDS)}
+        return {key: _facts(row) for key, row in fields.items() if row.keys() >= _ALWAYS_WRITTEN}
     except (csv.Error, LookupError, AttributeError, TypeError, ValueError):
         raise StoredUnreadable(
             f"{place.url} does not answer a query of bucket {bucket} as InfluxDB 2 does; check --influx-url"
@@ -315,7 +324,7 @@ def _cause(problem: BaseException) -> str:
 
 
 def _facts(row: Mapping[str, float]) -> Facts:
-    return Facts(int(row["count"]), *(float(row[name]) for name in _FIELDS[1:]))
+    return Facts(int(row["count"]), _sum(row.get("sum")), *(float(row[name]) for name in _FIELDS[2:]))
 
 
 def _rfc3339(ms: int) -> str:

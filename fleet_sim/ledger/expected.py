@@ -6,7 +6,9 @@ here knows how the gateway computes the same figures.
 
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from fractions import Fraction
 from itertools import combinations
 from typing import Any, NamedTuple, Self
 
@@ -38,7 +40,7 @@ MOST_UNSURE = 8
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """The figures of one window of one series."""
+    """The figures of one window of one series; the sum is infinite, of either sign, where it is beyond all doubles."""
 
     count: int
     sum: float
@@ -154,7 +156,15 @@ def windows(readings: Readouts, every_ms: int) -> list[tuple[int, int, slice]]:
 
 def facts_of(values: Sequence[float]) -> Facts:
     """Return the facts of one window from its values, ordered by (time, value)."""
-    return Facts(len(values), math.fsum(values), min(values), max(values), values[0], values[-1])
+    return Facts(len(values), _sum_of(values), min(values), max(values), values[0], values[-1])
+
+
+def _sum_of(values: Sequence[float]) -> float:
+    with suppress(OverflowError):
+        return math.fsum(values)
+    with suppress(OverflowError):  # `fsum` raises also where only its way to the sum is beyond all doubles
+        return float(sum(map(Fraction, values)))
+    return math.inf
 
 
 def possible(values: Sequence[float], sure: Sequence[bool]) -> list[Facts] | None:

@@ -171,3 +171,32 @@ def test_alerts_windows_and_devices_of_a_site_that_left_are_closed(
         assert not [one for one in watch.heard if one.topic.endswith("/Quiet")]
         assert not [one for one in device.heard if one.body and one.body.get("name") == "Quiet"]
     assert_quiet(gateway)
+
+
+def test_a_device_of_a_site_that_is_back_is_asked_only_for_what_it_sent_meanwhile(
+    broker_factory: BrokerFactory, gateways: GatewayFactory
+) -> None:
+    broker = broker_factory()
+    gateway = gateway_of(gateways, broker, "gw-mv5", "mv5-aa", "mv5-bb")
+    gateway.start()
+    with Device(broker.host, broker.port, "mv5-bb", "mv5-device") as device:
+        device.be_born()
+        for _ in range(50):
+            device.measure(temperature=1.0)
+        gateway.wait_for(lambda report: report["messages"]["new"] == 50)
+        move_to(gateway, "gw-mv5", "mv5-aa")
+        gateway.start()
+        gateway.wait_for(lambda report: report["fleet"]["devices"] == 0)
+        stored = device.wait_for(lambda one: one.topic.endswith("/receipt") and one.body["upto"] == 49).body
+        assert (stored["from"], stored["missing"]) == (0, [])
+        for _ in range(5):
+            device.measure(temperature=2.0)
+        move_to(gateway, "gw-mv5", "mv5-aa", "mv5-bb")
+        gateway.start()
+        for _ in range(10):
+            device.measure(temperature=3.0)
+        report = gateway.wait_for(lambda report: report["messages"]["new"] == 60)
+        asked = device.wait_for(lambda one: one.topic.endswith("/receipt") and one.body["upto"] > 49).body
+        assert (asked["from"], asked["missing"]) == (50, [[50, 54]])
+        assert report["gaps"]["messages"] == 5
+    assert_quiet(gateway)

@@ -7,17 +7,21 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.integration.conftest import GatewayFactory
+from tests.integration.conftest import GatewayFactory, forwarding
+from tests.integration.stored import points
 from tests.integration.stranger import Device, now_ms, pack
 from tests.proofs.ground.field import settled
 from tests.proofs.ground.sabotaged import Sabotage
 from tests.proofs.ground.shifted_clock import WallClock
 from tests.servers.broker import Broker
 from tests.servers.gateway import Gateway
+from tests.servers.influx import Influx
 
 pytestmark = pytest.mark.broker
 
@@ -236,3 +240,40 @@ def test_devices_without_a_clock_do_not_hold_up_those_with_one(
         machine.start(0)
         report = machine.gateway.wait_for(lambda report: report["messages"]["new"] == 1_012)
         assert machine.gateway.query("quarantine") == []
+
+
+@pytest.mark.influx
+def test_windows_of_a_first_start_years_ahead_stay_the_newest_until_they_are_left_out_or_deleted(
+    broker: Broker, gateways: GatewayFactory, influx: Influx, tmp_path: Path
+) -> None:
+    bucket = influx.fresh_bucket()
+    windows = [{"every": "2s", "bucket": bucket, "keep": "30d"}]
+    made = gateways(broker, "gw-first", windows=windows, influx=forwarding(influx, tmp_path))
+    machine = Shifted(made)
+    with fleet(broker, "gw-first-site", 1) as (device,):
+        machine.start(YEARS)
+        timeless(device)
+        machine.report(lambda report: report["messages"]["new"] == 1 and settled(report), lambda: None)
+        assert machine.gateway.stop() == 0
+        machine.start(0)
+        machine.gateway.run("clock", "confirm")
+        timeless(device)
+        machine.report(lambda report: report["messages"]["new"] == 2 and settled(report), lambda: None)
+        machine.report(lambda report: not report["sinks"]["influx"]["waiting"]["lines"], lambda: None)
+
+    def newest(*options: str) -> int:
+        return max(int(row["start"]) for row in machine.gateway.query("last", *options))
+
+    def written() -> list[bool]:
+        """Whether each point is ahead of the right time."""
+        return sorted(int(row["at"]) > now_ms() + HOUR for row in points(influx, bucket, "sensor"))
+
+    assert newest() > now_ms() + HOUR
+    assert newest("--until", "0s") < now_ms()
+    assert written() == [False, True]
+    influx.call(
+        "POST", f"/api/v2/delete?org={influx.org}&bucket={bucket}",
+        {"start": datetime.now(UTC).isoformat(), "stop": "2200-01-01T00:00:00Z",
+         "predicate": f'_measurement="sensor" AND device="{device.name}"'},
+    )  # fmt: skip
+    assert written() == [False]

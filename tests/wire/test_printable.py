@@ -54,7 +54,11 @@ def test_a_text_of_several_lines_keeps_its_line_feeds_alone() -> None:
 
 
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats(allow_nan=False) | st.text(),
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**70), 2**70)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
 )
 
@@ -78,5 +82,10 @@ def test_characters_that_json_does_not_escape_are_escaped(text: str) -> None:
     assert "é" not in json_line("é", encoding="ascii")
 
 
-def test_json_of_nan() -> None:
-    assert json_line([math.nan]) == "[NaN]"
+def test_numbers_that_json_does_not_have_are_null() -> None:
+    line = json_line({"sum": math.inf, "of": [-math.inf, (math.nan, 1.5)], "text": "Infinity\x07"})
+    assert json.loads(line, parse_constant=pytest.fail) == {
+        "sum": None,
+        "of": [None, [None, 1.5]],
+        "text": "Infinity\x07",
+    }

@@ -28,7 +28,8 @@ NO_BIRTH, BIRTH_FORGOTTEN = 0, -1
 class BootMark:
     """Every seq from `judged_from` up to `top` has arrived or lies in a hole.
 
-    Of those below it is only known that none in a hole has arrived.
+    Of those below it is only known that none in a hole has arrived. `judged_from` is above the next seq only where a
+    mark that was forgotten went on to there, and nothing has come since.
 
     Attributes:
         boot: the boot number.
@@ -74,6 +75,11 @@ class BootMark:
             self.doubt(seq)
         return NOT_KNOWN if unsure else NEW
 
+    @property
+    def known_to(self) -> int:
+        """The highest seq so far, in a mark that was forgotten, too."""
+        return max(self.top, self.judged_from - 1)
+
     def doubt(self, seq: int) -> None:
         """Note that no repeat of a message up to `seq` is known to be one."""
         self.judged_from = max(self.judged_from, min(seq + 1, _LARGEST))
@@ -108,21 +114,28 @@ class BootMark:
         return lost
 
     def _raise_to(self, seq: int, *, unsure: bool) -> None:
-        """Move the mark up. Where it may not be the same boot any more, nothing is known below the message."""
+        """Move the mark up. Where it may not be the same boot any more, nothing is known below the message.
+
+        A message newer than all that was forgotten, under a number that was taken then: the device counts anew.
+        """
         if self.denied or (unsure and self.top < 0):
-            self.judged_from, self.holes, self.denied = seq, [], False
+            self.doubt(seq - 1)
+            self.holes, self.denied = [], False
         else:
+            if seq < self.judged_from and not unsure:
+                self.judged_from = self.top + 1
             self._open(seq - 1)
         self.top = seq
 
     def _open(self, last: int) -> None:
-        """Open a hole from above the mark up to `last`."""
-        if last <= self.top:
+        """Open a hole from above the mark up to `last`; not where a forgotten mark had been."""
+        first = self.known_to + 1
+        if last < first:
             return
-        if self.holes and self.holes[-1][1] == self.top:
+        if self.holes and self.holes[-1][1] == first - 1:
             self.holes[-1][1] = last
         else:
-            self.holes.append([self.top + 1, last])
+            self.holes.append([first, last])
 
     def _fill(self, seq: int) -> bool:
         at = bisect_right(self.holes, seq, key=_first) - 1
@@ -135,16 +148,21 @@ class BootMark:
 
     def is_plausible(self, seq: int) -> bool:
         """Whether a seq is plausible: no device sends more than MOST_MISSING messages unseen."""
-        return seq <= self.top + MOST_MISSING
+        return seq <= self.known_to + MOST_MISSING
 
     def expect_next(self, following: int) -> None:
-        """Note that the device's next new message will be `following`: everything missing below it becomes a hole."""
+        """Note that the device's next new message will be `following`: everything missing below it becomes a hole.
+
+        Below where a forgotten mark had been, it says nothing: a birth may be an old one, or leave `next` out.
+        """
+        if following < self.judged_from:
+            return
         self._open(following - 1)
         self.top = max(self.top, following - 1)
 
     def close_below(self, floor: int) -> int:
         """Close holes below `floor`, which the device no longer holds; return how many messages are lost."""
-        lost = missing(self.top + 1, max(self.top, floor - 1))
+        lost = missing(self.known_to + 1, max(self.known_to, floor - 1))
         self.top = max(self.top, floor - 1)
         while self.holes and self.holes[0][0] < floor:
             first, last = self.holes[0]

@@ -1,13 +1,14 @@
 """What stays of boots and devices whose marks were forgotten: enough never to take a repeat for a new message.
 
 Of everything forgotten of a device one time stays: nothing of it was newer. Messages without a time need the number of
-their boot and its highest seq, a tombstone.
+their boot and its highest seq, a tombstone. Of a retired device the boot that it would go on with stays, with its
+highest seq: what is below has arrived, or is not waited for any more, so that no receipt asks for it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
-from edge_gateway.fleet.arrivals.boot_mark import BIRTH_FORGOTTEN, BootMark
+from edge_gateway.fleet.arrivals.boot_mark import BIRTH_FORGOTTEN, NO_BOOT, BootMark
 from edge_gateway.fleet.timestamps import NO_TIME
 
 TOMBSTONES: Final = 64
@@ -17,10 +18,19 @@ RETIRED: Final = 100_000
 
 
 class Trace(NamedTuple):
-    """What stays of one device: the newest time (ms) of anything forgotten, and highest seqs by boot, oldest first."""
+    """What stays of one device.
+
+    Attributes:
+        to: the newest time of anything forgotten, ms.
+        tops: tombstones (boot, highest seq), oldest first.
+        boot: the device's boot when it was retired last.
+        top: that boot's highest seq.
+    """
 
     to: int = NO_TIME
     tops: tuple[tuple[int, int], ...] = ()
+    boot: int = NO_BOOT
+    top: int = -1
 
 
 NOTHING: Final = Trace()
@@ -38,28 +48,32 @@ class Forgotten:
 
     def boot(self, device: int, mark: BootMark) -> None:
         """Note that the mark of a boot is forgotten."""
-        to, tops = self._traces.get(device, NOTHING)
+        before = self._traces.get(device, NOTHING)
+        tops = before.tops
         if mark.untimed:
             tops = (*(one for one in tops if one[0] != mark.boot), (mark.boot, mark.top))
             self.tombstones_dropped += max(0, len(tops) - TOMBSTONES)
-        trace = Trace(max(to, mark.newest), tops[-TOMBSTONES:])
+        trace = before._replace(to=max(before.to, mark.newest), tops=tops[-TOMBSTONES:])
         if trace != NOTHING:
             self._traces[device] = trace
 
     def begin(self, device: int, boot: int) -> BootMark:
         """Return a mark for a boot that has none. What is above a tombstone's seq is new, whatever its time."""
-        to, tops = self._traces.get(device, NOTHING)
-        top = dict(tops).get(boot)
+        trace = self._traces.get(device, NOTHING)
+        top = dict(trace.tops).get(boot)
         if top is None:
-            return BootMark(boot, unsure_to=to)
-        self._traces[device] = Trace(to, tuple(one for one in tops if one[0] != boot))
+            known = trace.top + 1 if boot == trace.boot else 0
+            return BootMark(boot, unsure_to=trace.to, judged_from=known)
+        self._traces[device] = trace._replace(tops=tuple(one for one in trace.tops if one[0] != boot))
         return BootMark(boot, top=top, judged_from=top + 1, untimed=True, born=BIRTH_FORGOTTEN)
 
-    def retire(self, device: int, name: str, marks: Iterable[BootMark]) -> None:
-        """Note that a device is forgotten, with all its marks; its number will stand for another."""
+    def retire(self, device: int, name: str, marks: Sequence[BootMark]) -> None:
+        """Note that a device is forgotten, with all its marks, the current one last; its number is used again."""
         for mark in marks:
             self.boot(device, mark)
         trace = self._traces.pop(device, NOTHING)
+        if marks and marks[-1].known_to >= 0:
+            trace = trace._replace(boot=marks[-1].boot, top=marks[-1].known_to)
         if trace == NOTHING:
             return
         self._retired[name] = trace
@@ -72,8 +86,8 @@ class Forgotten:
         """Take up the trace of a device that was retired and is back, under its new number."""
         if device in self._traces:
             return
-        to, tops = self._retired.pop(name, NOTHING)
-        trace = Trace(max(to, self._others_to), tops)
+        trace = self._retired.pop(name, NOTHING)
+        trace = trace._replace(to=max(trace.to, self._others_to))
         if trace != NOTHING:
             self._traces[device] = trace
 
@@ -92,9 +106,9 @@ class Forgotten:
         self.tombstones_dropped = state["tombstones_dropped"]
 
 
-def _plain(trace: Trace) -> tuple[int, list[list[int]]]:
-    return trace.to, [list(one) for one in trace.tops]
+def _plain(trace: Trace) -> tuple[int, list[list[int]], int, int]:
+    return trace.to, [list(one) for one in trace.tops], trace.boot, trace.top
 
 
-def _trace(to: int, tops: list[list[int]]) -> Trace:
-    return Trace(to, tuple((boot, top) for boot, top in tops))
+def _trace(to: int, tops: list[list[int]], boot: int, top: int) -> Trace:
+    return Trace(to, tuple((one, highest) for one, highest in tops), boot, top)

@@ -252,7 +252,7 @@ class Sequences(Marks):
         mark = self._take(device, boot)
         denies = mark.take_birth(born, following, just_sent=just_sent)
         floor, following = self._believed(device, mark, floor, following)
-        self.opened[device] += following - 1 > max(mark.top, floor - 1)
+        self.opened[device] += following - 1 > max(mark.known_to, floor - 1)
         mark.expect_next(following)
         self.lost[device] += mark.close_below(floor)
         self.given_up[device] += mark.drop_surplus_holes()

@@ -179,7 +179,12 @@ def _text(value: Any) -> Any:
 
 
 def _opened(path: Path) -> sqlite3.Connection:
-    """Open the file for reading; sqlite3.DatabaseError if it is unreadable even with a new first page."""
+    """Open the file for reading; sqlite3.DatabaseError if it is unreadable even with a new first page.
+
+    A file without a whole page is not opened: SQLite would delete its log.
+    """
+    if path.stat().st_size < _PAGE:
+        raise sqlite3.DatabaseError("no page of it is whole")
     db = _connected(path)
     try:
         found = {_text(name) for (name,) in db.execute("SELECT name FROM sqlite_schema")}

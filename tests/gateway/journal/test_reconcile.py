@@ -64,10 +64,28 @@ def test_a_gap_below_the_last_group_is_a_loss() -> None:
 
 
 def test_a_segment_without_its_last_records_lost_them_up_to_the_next_segment() -> None:
-    found = reconcile([segment(1, group(1)), segment(4, group(4))])
+    found = reconcile([segment(1, group(1) + b"?" * 50), segment(4, group(4))])
     assert found.lost == ((2, 3),)
     assert [plan.corrupt for plan in found.plans] == [True, False]
     assert found.plans[0].lost == ((2, 3),)
+
+
+def test_what_is_missing_between_two_whole_segments_is_lost_and_neither_is_damaged() -> None:
+    found = reconcile([segment(1, group(1)), segment(4, group(4))])
+    assert found.lost == ((2, 3),)
+    assert [(plan.cut, plan.corrupt) for plan in found.plans] == [(SIZE, False), (SIZE, False)]
+
+
+@pytest.mark.parametrize("data", [b"", bytes(50)])
+def test_a_segment_without_records_before_another_is_damaged(data: bytes) -> None:
+    found = reconcile([segment(1, data), segment(4, group(4))])
+    assert (found.lost, found.plans[0].corrupt) == (((1, 3),), True)
+
+
+def test_a_whole_segment_with_a_number_missing_inside_is_damaged() -> None:
+    found = reconcile([segment(1, group(1) + group(3)), segment(6, group(6))])
+    assert found.lost == ((2, 2), (4, 5))
+    assert [plan.corrupt for plan in found.plans] == [True, False]
 
 
 def test_an_unreadable_segment_in_the_middle_is_lost_whole() -> None:

@@ -198,6 +198,26 @@ def test_a_store_that_is_gone_is_filled_from_the_journal(life: Life) -> None:
         assert (found.whole, windows(found)) == (True, RECORDS - 1)
 
 
+@pytest.mark.parametrize(("left", "said"), [(b"", "is empty"), (b"x", "ends after 1 byte")])
+def test_a_store_that_was_emptied_is_set_aside_and_filled_from_the_journal(
+    life: Life, left: bytes, said: str
+) -> None:
+    with life.living() as found:
+        path = found.store.path
+    path.write_bytes(left)
+    path.with_name("store.sqlite-wal").write_bytes(b"what the store wrote last")
+    with life.living() as found:
+        ((problem, text),) = found.findings
+        assert problem is Problem.STORE_CORRUPT
+        assert text.startswith(f"store.sqlite {said}; set aside as store.sqlite.corrupt-")
+        while not (told := found.store.salvage()):
+            pass
+        assert told.startswith("nothing of store.sqlite.corrupt-")
+        assert (found.whole, windows(found)) == (True, RECORDS - 1)
+    aside, log = sorted(life.place.glob("store.sqlite.corrupt-*"))
+    assert (aside.read_bytes(), log.read_bytes()) == (left, b"what the store wrote last")
+
+
 def test_a_store_behind_the_checkpoint_catches_up_from_the_journal(life: Life) -> None:
     with life.living() as found:
         life.checkpoint(found, RECORDS)
@@ -232,6 +252,23 @@ def test_a_store_ahead_of_the_journal_tells_of_lost_records(life: Life) -> None:
         assert found.findings == [
             (Problem.RECORDS_LOST, f"the journal ends before record {RECORDS + 2}, which the store has")
         ]
+
+
+def test_after_a_segment_was_removed_later_starts_leave_the_older_ones_alone(life: Life) -> None:
+    with life.living() as found:
+        number = RECORDS + 1
+        life.record(found, number)
+        found.store.apply([(number, [])])
+    journal = life.place / spool.JOURNAL
+    older, newest = sorted(journal.glob("*.journal"))
+    newest.unlink()
+    with life.living() as found:
+        assert [problem for problem, _ in found.findings] == [Problem.RECORDS_LOST]
+        life.record(found, number + 1)
+    with life.living() as found:
+        assert (found.number, found.findings) == (number + 1, [])
+    assert older.exists()
+    assert not list(journal.glob("*.corrupt-*"))
 
 
 def refusing(monkeypatch: pytest.MonkeyPatch, record: int, error: Exception) -> None:
@@ -314,7 +351,7 @@ def test_a_message_that_cannot_be_folded_is_found_and_quarantined(
 
 def test_windows_of_another_length_are_refused_and_nothing_is_changed(life: Life) -> None:
     other = [{"every": "10s", "bucket": "a", "keep": "30d"}]
-    with pytest.raises(BadInput, match="holds open windows of 5s, but the configuration says 10s"):
+    with pytest.raises(BadInput, match="was begun with windows of 5s, but the configuration says 10s"):
         life.opened(windows=other)
     with life.living() as found:
         assert (found.number, new(found)) == (RECORDS, RECORDS)

@@ -10,6 +10,7 @@ from edge_gateway.errors import OtherSpool
 from edge_gateway.store import schema
 from edge_gateway.store.database import Store
 from edge_gateway.store.schema import (
+    emptied,
     in_statements,
     insert_many,
     is_begun,
@@ -81,6 +82,24 @@ def test_a_store_is_begun_once_it_has_tables_or_cannot_be_read(tmp_path: Path) -
     assert list(tmp_path.iterdir()) == []
     path.write_bytes(b"no database" * 100)
     assert is_begun(path)
+
+
+def test_a_store_that_holds_nothing_is_said_to_be_empty(tmp_path: Path) -> None:
+    path, log = tmp_path / "store.sqlite", tmp_path / "store.sqlite-wal"
+    assert emptied(path) == ""
+    log.write_bytes(b"log")
+    for content, said in ((b"", "is empty"), (b"x", "ends after 1 byte"), (b"x" * 99, "ends after 99 bytes")):
+        path.write_bytes(content)
+        assert emptied(path) == f"store.sqlite {said}"
+    assert (path.read_bytes(), log.read_bytes()) == (b"x" * 99, b"log"), "it was not opened"
+    schema.remove(path)
+    schema.connect(path).close()
+    assert emptied(path) == "store.sqlite has no tables"
+    open_store(path)[0].close()
+    assert emptied(path) == ""
+    schema.remove(path)
+    path.mkdir()
+    assert emptied(path) == ""
 
 
 @pytest.mark.parametrize(("version", "other"), [(-1, True), (0, False), (1, True), (99, True), (100, False)])

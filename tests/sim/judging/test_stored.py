@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import socket
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +118,10 @@ def test_windows_are_indexed() -> None:
     assert window_rows([WINDOW]) == {KEY: FACTS}
 
 
+def test_a_sum_that_json_cannot_hold_is_beyond_all_doubles() -> None:
+    assert window_rows([WINDOW | {"sum": None}]) == {KEY: replace(FACTS, sum=math.inf)}
+
+
 def test_the_later_revision_of_a_window_counts() -> None:
     rows = [WINDOW | {"revision": 1}, WINDOW | {"revision": 0, "count": 1}]
     assert window_rows(rows) == window_rows(rows[::-1]) == {KEY: FACTS}
@@ -166,6 +172,9 @@ def asked(url: str) -> dict[WindowKey, Facts]:
 def test_windows_of_a_bucket_are_those_that_have_all_fields() -> None:
     with answering(200, POINTS) as url:
         assert asked(url) == {KEY: FACTS}
+    without_sum = b"".join(line for line in POINTS.splitlines(keepends=True) if b",sum," not in line)
+    with answering(200, without_sum) as url:
+        assert asked(url) == {KEY: replace(FACTS, sum=math.inf)}
     with answering(200, b"") as url:
         assert asked(url) == {}
 

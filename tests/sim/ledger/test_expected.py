@@ -11,6 +11,12 @@ from fleet_sim.ledger.expected import MOST_UNSURE, Facts, Policy, Readouts, fact
 def test_sums_are_exact_in_any_order() -> None:
     assert facts_of([0.1, 0.2, 0.3]) == Facts(3, math.fsum([0.3, 0.1, 0.2]), 0.1, 0.3, 0.1, 0.3)
     assert facts_of([1e16, 1.0, -1e16]).sum == 1.0
+    assert facts_of([1e308, 1e308, -1e308]).sum == 1e308, "only its parts are beyond all doubles"
+
+
+@pytest.mark.parametrize("value", [1e308, -1e308])
+def test_a_sum_beyond_all_doubles_is_infinite(value: float) -> None:
+    assert facts_of([value, value]) == Facts(2, math.inf, value, value, value, value)
 
 
 def test_every_outcome_has_the_sure_values_with_or_without_each_of_the_others() -> None:

@@ -53,6 +53,14 @@ def test_a_device_that_was_retired_is_recalled_by_its_name_under_another_number(
     assert forgotten.begin(3, 5) == BootMark(5), "the number stands for another device"
 
 
+def test_of_a_retired_device_the_boot_that_it_would_go_on_with_stays_with_its_highest_seq() -> None:
+    forgotten = Forgotten()
+    forgotten.retire(3, "pump", [timed(5, 100), timed(6, 200)])
+    forgotten.recall(7, "pump")
+    assert forgotten.begin(7, 6) == BootMark(6, unsure_to=200, judged_from=10)
+    assert forgotten.begin(7, 5) == BootMark(5, unsure_to=200)
+
+
 def test_beyond_their_number_retired_devices_are_remembered_together(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(forgotten_module, "RETIRED", 1)
     forgotten = Forgotten()
@@ -73,3 +81,4 @@ def test_a_snapshot_restores_it() -> None:
     assert packed(second.snapshot()) == packed(first.snapshot())
     second.recall(4, "pump")
     assert (second.begin(4, 5).unsure_to, second.begin(0, 6).top) == (200, 9)
+    assert second.begin(4, 5).judged_from == 10
