@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from decimal import Decimal
 from fractions import Fraction
 from typing import Annotated, Any, Final
 
@@ -106,8 +105,8 @@ class RateSpec:
 
     def __str__(self) -> str:
         unit, size = next((unit, size) for unit, size in _UNIT_MS.items() if self.per_ms % size == 0)
-        count, amount = Decimal(repr(self.count)), self.per_ms // size
-        return f"{f'{count:f}'.removesuffix('.0')}/{amount if amount > 1 else ''}{unit}"
+        count, amount = f"{self.count:.9f}".rstrip("0").rstrip("."), self.per_ms // size
+        return f"{count}/{amount if amount > 1 else ''}{unit}"
 
 
 def parse_rate(value: Any) -> RateSpec:
