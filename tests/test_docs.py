@@ -18,7 +18,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import msgspec
 import pytest
 import yaml
 
@@ -27,8 +26,6 @@ from edge_gateway.rules.files.load import load_rules
 from edge_gateway.rules.testing.runner import run_rule_tests
 from fleet_sim.recordings.mapping import load_mapping
 from fleet_sim.scenario.loading import load_scenario
-from fleet_wire.control_messages import Birth, decode_status
-from fleet_wire.telemetry import Telemetry, decode_telemetry
 from tests.conftest import BrokerFactory
 from tests.servers.gateway import Gateway
 from tests.servers.influx import Influx
@@ -151,33 +148,6 @@ def test_yaml_is_what_the_programs_accept(block: Block, tmp_path: Path) -> None:
         assert load_config(file, environment={}).config.mqtt.url
     else:
         assert load_mapping(str(file)).metrics
-
-
-def keys_on_page(page: str, what: str) -> set[str]:
-    """The keys in the first column of the table below a comment."""
-    _, _, below = page.partition(f"<!-- keys of {what} -->\n")
-    table = below.partition("\n\n")[0].splitlines()[2:]
-    return {key for row in table for key in re.findall(r"`(\w+)`", row.split("|")[1])}
-
-
-def test_the_keys_of_a_device_s_messages_are_those_of_the_wire() -> None:
-    page = (ROOT / "docs" / "delivery.md").read_text()
-    assert keys_on_page(page, "telemetry") == set(Telemetry.__struct_fields__)
-    assert keys_on_page(page, "a birth") == {"state", *Birth.__struct_fields__}
-
-
-def test_the_messages_on_the_page_are_accepted() -> None:
-    [example] = [block for block in BLOCKS if block.language == "python"]
-    said: dict[str, dict[str, object]] = {}
-    exec(example.text, said)
-    telemetry = decode_telemetry(msgspec.msgpack.encode(said["telemetry"]))
-    assert {name: getattr(telemetry, name) for name in ("boot", "seq", "ts", "m", "q")} == {
-        name: said["telemetry"][name] for name in ("boot", "seq", "ts", "m", "q")
-    }
-    assert telemetry.s == [(500, {"temperature": -18.1})]
-    birth = decode_status(msgspec.msgpack.encode(said["birth"]))
-    assert isinstance(birth, Birth)
-    assert msgspec.to_builtins(birth) | {"next": 0, "floor": 0} == said["birth"]
 
 
 class TooSlow(Exception):
