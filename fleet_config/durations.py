@@ -104,8 +104,9 @@ class RateSpec:
         return 1000.0 * self.count / self.per_ms
 
     def __str__(self) -> str:
-        unit = format_duration(self.per_ms)
-        return f"{self.count:g}/{unit.removeprefix('1') if unit[1:].isalpha() else unit}"
+        unit, size = next((unit, size) for unit, size in _UNIT_MS.items() if self.per_ms % size == 0)
+        count, amount = f"{self.count:.9f}".rstrip("0").rstrip("."), self.per_ms // size
+        return f"{count}/{amount if amount > 1 else ''}{unit}"
 
 
 def parse_rate(value: Any) -> RateSpec:
@@ -125,6 +126,14 @@ def parse_size(value: Any) -> int:
     if found is None or found[2] not in _SIZES:
         raise ValueError(f"{quoted(value)} is not a size; write one like 512KiB, 100MiB, 4GiB or 2GB")
     return int(Fraction(found[1]) * _SIZES[found[2]])
+
+
+def format_size(count: int) -> str:
+    """Return the shortest text that parse_size reads back: 2147483648 -> `2GiB`, 1500 -> `1500B`."""
+    unit = min(
+        (unit for unit, size in _SIZES.items() if count % size == 0), key=lambda unit: count // _SIZES[unit]
+    )
+    return f"{count // _SIZES[unit]}{unit}"
 
 
 def parse_percent(value: Any) -> float:
@@ -163,7 +172,12 @@ Rate = Annotated[
     PlainSerializer(str, return_type=str),
     _schema(r"^[0-9]+(\.[0-9]+)?/([1-9][0-9]*)?(ms|[ywdhms])$", "50/s"),
 ]
-Size = Annotated[int, BeforeValidator(parse_size), _schema(r"^[0-9]+(\.[0-9]+)? ?[kKMGT]?i?B$", "4GiB")]
+Size = Annotated[
+    int,
+    BeforeValidator(parse_size),
+    PlainSerializer(format_size, return_type=str),
+    _schema(r"^[0-9]+(\.[0-9]+)? ?[kKMGT]?i?B$", "4GiB"),
+]
 Percent = Annotated[
     float,
     BeforeValidator(parse_percent),

@@ -58,6 +58,9 @@ find_uv() {
     command -v uv || { [ -x "$here/.venv/bin/uv" ] && echo "$here/.venv/bin/uv"; }
 }
 
+# writable DIRECTORY: whether this user may write there, or make it where it is missing.
+writable() { [ -w "$1" ] || { [ ! -e "$1" ] && [ -w "$(dirname "$1")" ]; }; }
+
 # environment LOCK: installs the lock's packages into $here/.venv, hashes checked; sets $python to its Python.
 environment() {
     python=$here/.venv/bin/python
@@ -65,6 +68,7 @@ environment() {
     [ -x "$python" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$(cksum <"$here/$1")" ] && return
     say "environment: .venv from $1"
     uv=$(find_uv) || uv=
+    writable "$here/.venv" || fail "$here/.venv cannot be written by $(id -un): run this as the owner of $here, or copy $here to a directory of your own"
     if [ ! -x "$python" ]; then
         system_python=$(find_python) ||
             fail "needs Python 3.11 or newer, and found none (python3, python3.11 … python3.14); set PYTHON to its path"

@@ -19,7 +19,7 @@ from typing import Generic, TypeVar
 from edge_gateway.configuration.model import GatewayConfig, MqttSection
 from edge_gateway.configuration.secrets import Secret
 from edge_gateway.errors import BadInput
-from fleet_wire.errors import system_text
+from fleet_wire import tls_files
 from fleet_wire.printable import printable
 
 V = TypeVar("V")
@@ -28,28 +28,16 @@ REFRESH_EVERY = 10.0
 """Seconds between two reads of everything, so that a bad file is reported before it is needed."""
 POLL_EVERY = 1.0
 """Seconds between two reads of a token whose replacement is awaited."""
-NO_PASSPHRASE = ""
-"""Without one OpenSSL prompts for the passphrase of an encrypted key on the terminal, and blocks the gateway."""
 
 
 def tls_context(mqtt: MqttSection) -> ssl.SSLContext | None:
     """Return the TLS context for mqtts://, None for mqtt://; BadInput when a file cannot be used."""
     if not mqtt.tls:
         return None
-    for file in (mqtt.ca, mqtt.cert, mqtt.key):
-        if file is not None and file.exists() and not file.is_file():  # reading a FIFO would block
-            raise BadInput(
-                f"the TLS files of 'mqtt' cannot be used: {file} is not a regular file; check ca, cert and key"
-            )
     try:
-        context = ssl.create_default_context(cafile=str(mqtt.ca) if mqtt.ca else None)
-        if mqtt.cert and mqtt.key:
-            context.load_cert_chain(mqtt.cert, mqtt.key, NO_PASSPHRASE)
-    except (OSError, ssl.SSLError) as error:
-        raise BadInput(
-            f"the TLS files of 'mqtt' cannot be used: {system_text(error)}; check ca, cert and key"
-        ) from error
-    return context
+        return tls_files.tls_context(mqtt.ca, mqtt.cert, mqtt.key)
+    except tls_files.BadTlsFile as problem:
+        raise BadInput(f"the TLS files of 'mqtt' cannot be used: {problem.which}: {problem}") from None
 
 
 @dataclass(slots=True)

@@ -14,6 +14,7 @@ from pydantic import (
     AfterValidator,
     BeforeValidator,
     Field,
+    PlainSerializer,
     ValidationInfo,
     WithJsonSchema,
     field_validator,
@@ -21,7 +22,7 @@ from pydantic import (
 )
 
 from edge_gateway.configuration.secrets import Secret
-from edge_gateway.configuration.texts import instant, url_parts
+from edge_gateway.configuration.texts import instant, instant_text, url_parts
 from fleet_config.durations import Duration, Rate, RateSpec, Size, format_duration
 from fleet_config.validation import Strict
 from fleet_wire.topics import is_level
@@ -165,9 +166,11 @@ class TimeSection(Strict):
     idle_close: Duration = 30 * SECOND
     max_future_skew: Duration = 5 * MINUTE
     max_step_back: Duration = 5 * SECOND
-    earliest: Annotated[int, WithJsonSchema({"type": "string", "examples": ["2020-01-01"]})] = (
-        1_577_836_800_000
-    )
+    earliest: Annotated[
+        int,
+        PlainSerializer(instant_text, return_type=str),
+        WithJsonSchema({"type": "string", "examples": ["2020-01-01"]}),
+    ] = 1_577_836_800_000
 
     @field_validator("earliest", mode="before")
     @classmethod

@@ -1,7 +1,11 @@
 """Parse dates and addresses of gateway.yaml."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from typing import Final
 from urllib.parse import SplitResult, urlsplit
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MS: Final = timedelta(milliseconds=1)
 
 
 def instant(value: object) -> object:
@@ -14,7 +18,14 @@ def instant(value: object) -> object:
         raise ValueError(
             f"'{value}' is not a date; write it like 2020-01-01 or 2020-01-01T12:00:00Z"
         ) from error
-    return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
+    return ((moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - _EPOCH) // _MS
+
+
+def instant_text(milliseconds: int) -> str:
+    """Return the shortest text that `instant` reads back, in UTC: `2020-01-01`, `2020-01-01T12:00:00Z`."""
+    moment = (_EPOCH + milliseconds * _MS).replace(tzinfo=None)
+    date, _, time = moment.isoformat(timespec="milliseconds").partition("T")
+    return date if time == "00:00:00.000" else f"{date}T{time.removesuffix('.000')}Z"
 
 
 def url_parts(text: str, schemes: set[str], form: str) -> SplitResult:

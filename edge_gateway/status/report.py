@@ -190,7 +190,9 @@ class BrokerStatus(ReportSection):
 class SpoolParts(ReportSection):
     """What shares the budget of the spool, as of the last second."""
 
-    journal: Annotated[int, gauge("segments of the journal", BYTES)]
+    journal: Annotated[
+        int, gauge("segments of the journal when the budget was last counted, up to a second ago", BYTES)
+    ]
     checkpoints: Annotated[int, gauge("checkpoints", BYTES)]
     late: Annotated[int, gauge("late readings that wait to be merged", BYTES)]
     quarantine: Annotated[int, gauge("messages in quarantine", BYTES)]
@@ -201,7 +203,7 @@ class SpoolStatus(ReportSection):
 
     record: Annotated[int, gauge("number of the newest journal record")]
     committed: Annotated[int, gauge("number of the newest record that is on disk")]
-    journal_bytes: Annotated[int, gauge("segments of the journal now", BYTES)]
+    journal_bytes: Annotated[int, gauge("segments of the journal at the moment of this report", BYTES)]
     checkpoint: Annotated[int, gauge("number of the record behind which the newest checkpoint stands")]
     uncommitted: Annotated[int, gauge("records that are folded and not yet on disk")]
     unstored: Annotated[int, gauge("records that are on disk and not yet in the store")]

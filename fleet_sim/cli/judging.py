@@ -16,6 +16,7 @@ from fleet_sim.cli.commands import INCONCLUSIVE
 from fleet_sim.cli.options import JsonOption, span
 from fleet_sim.devices.pacing import Percentiles
 from fleet_sim.judging.grade import Alert, Grade, grade
+from fleet_sim.judging.moments import at_second
 from fleet_sim.judging.report import check_rows, judged, rows_table
 from fleet_sim.judging.stored import (
     InfluxPlace,
@@ -28,7 +29,7 @@ from fleet_sim.judging.stored import (
     window_rows,
 )
 from fleet_sim.judging.terms import Terms, gateway_terms
-from fleet_sim.judging.verify import MOST_EXAMPLES, NOT_CLOSED, Comparison, at_second, compare
+from fleet_sim.judging.verify import MOST_EXAMPLES, NOT_CLOSED, Comparison, compare
 from fleet_sim.ledger.expected import Facts
 from fleet_sim.ledger.reading import Ledger, StillRunning, read_ledger
 

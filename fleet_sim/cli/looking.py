@@ -6,7 +6,7 @@ import math
 import os
 import resource
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeGuard
 
@@ -108,7 +108,7 @@ def previewed(
 
 
 def chart_rows(messages: Sequence[dict[str, object]]) -> list[tuple[str, str]]:
-    """Draw each metric as one line: numbers as bars between their minimum and maximum, words by their first letter."""
+    """Draw each metric as one line: numbers as bars, with minimum and maximum; words by their first letter."""
     names = dict.fromkeys(name for message in messages for name in message)
     rows = []
     for name in names:
@@ -118,7 +118,9 @@ def chart_rows(messages: Sequence[dict[str, object]]) -> list[tuple[str, str]]:
             low, high = min(numbers), max(numbers)
             rows.append((name, f"{_bars(values, low, high)}  {low:g} … {high:g}"))
         else:
-            rows.append((name, "".join(str(value or " ")[0] for value in values)))
+            letters = "".join(str(value or " ")[0] for value in values)
+            words = dict.fromkeys(str(value) for value in values if value)
+            rows.append((name, f"{letters}  {', '.join(words)}"))
     return rows
 
 
@@ -166,7 +168,30 @@ def plan(
     if as_json:
         say_json(predicted)
     else:
-        say(rows_table(f"plan of {chosen.name}", [(name, f"{value:,}") for name, value in predicted.items()]))
+        say(rows_table(f"plan of {chosen.name}", plan_rows(predicted)))
+
+
+def plan_rows(predicted: Mapping[str, float]) -> list[tuple[str, str]]:
+    """Return the rows of the table of `plan`."""
+    return [
+        ("devices", f"{predicted['devices']:,}"),
+        ("messages", f"{predicted['messages_per_second']:,} a second"),
+        ("network", f"{bytes_in_words(predicted['bytes_per_second'])} a second, MQTT, TCP and IP included"),
+        ("sockets", f"{predicted['sockets']:,}"),
+        ("source addresses", f"{predicted['source_addresses']:,} (--bind gives more than one)"),
+        (
+            "memory",
+            f"{bytes_in_words(predicted['memory_bytes'])}, and what devices keep while they are offline",
+        ),
+    ]
+
+
+def bytes_in_words(count: float) -> str:
+    """Return a number of bytes in the largest unit of which there is at least one: 2000000 -> `2.0 MB`."""
+    for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if count >= size:
+            return f"{count / size:,.1f} {unit}"
+    return f"{count:,.0f} B"
 
 
 def doctor(

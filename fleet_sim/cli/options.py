@@ -268,11 +268,9 @@ def _in_url(host: str) -> str:
 
 
 def endpoint(broker: Broker, password: str | None, bind: str | None) -> Endpoint:
-    """Return where to connect to; a certificate that cannot be read is a usage error."""
-    import ssl
-
+    """Return where to connect to; a certificate or key that cannot be used is a usage error."""
     from fleet_sim.scenario.broker import endpoint_of
-    from fleet_wire.errors import system_text
+    from fleet_wire.tls_files import BadTlsFile
 
     addresses = [each.strip() for each in bind.split(",")] if bind else []
     for each in addresses:
@@ -280,12 +278,9 @@ def endpoint(broker: Broker, password: str | None, bind: str | None) -> Endpoint
             raise typer.BadParameter(f"--bind: '{each}' is no IP address; write IP,IP")
     try:
         return endpoint_of(broker, password=password, bind=addresses)
-    except ssl.SSLError:
-        raise typer.BadParameter(
-            "--cafile, --cert or --key: not a certificate and its key in PEM form"
-        ) from None
-    except OSError as problem:
-        raise typer.BadParameter(f"--cafile, --cert or --key: {system_text(problem)}") from None
+    except BadTlsFile as problem:
+        option = {"ca": "--cafile", "cert": "--cert", "key": "--key"}[problem.which]
+        raise typer.BadParameter(f"{option}, or broker.{problem.which} of the scenario: {problem}") from None
 
 
 def file_to_write(path: Path | None, option: str) -> Path | None:

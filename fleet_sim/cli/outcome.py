@@ -72,6 +72,10 @@ def failures(summary: Mapping[str, Any]) -> list[str]:
         ),
         *(f"{count:,} of {devices} gave up: {why}" for why, count in summary["gave_up"].items()),
         *(
+            f"{count:,} of {devices} had no connection at the end: {why}"
+            for why, count in summary["disconnected"].items()
+        ),
+        *(
             f"{counted(count, 'message was', 'messages were')} refused by the broker: {why}"
             for why, count in summary["refused_messages"].items()
         ),

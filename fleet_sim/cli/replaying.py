@@ -11,7 +11,7 @@ from fleet_console.terminal import say
 from fleet_sim.cli import options as given
 from fleet_sim.cli.outcome import exit_status, judge, show_result
 from fleet_sim.cli.watching import run_watched
-from fleet_sim.recordings.mapping import load_mapping, ready_mappings
+from fleet_sim.recordings.mapping import load_mapping, one_of_the_mappings, ready_mappings
 from fleet_sim.recordings.reading import Recording, read_recording
 from fleet_sim.recordings.replay import ReplayOptions, ReplayRun
 from fleet_sim.runtime.deployment import RunOptions
@@ -22,11 +22,9 @@ def replay(
     file: Annotated[Path, typer.Argument(metavar="FILE.csv")],
     *,
     mapping: Annotated[
-        str,
-        typer.Option(
-            "--mapping", "-m", help="A mapping file, or one of: " + ", ".join(ready_mappings()) + "."
-        ),
-    ],
+        str | None,
+        typer.Option("--mapping", "-m", help=f"Required: a file, or one of {', '.join(ready_mappings())}."),
+    ] = None,
     speed: Annotated[
         str, typer.Option("--speed", help="Recorded seconds in one real second, or max.")
     ] = "max",
@@ -50,6 +48,8 @@ def replay(
 ) -> None:
     """Replay a recorded CSV file as devices."""
     given.check_variables(os.environ)
+    if mapping is None:
+        raise typer.BadParameter(f"--mapping: say which columns are what: {one_of_the_mappings()}")
     chosen = load_mapping(mapping)
     recording = read_recording(file, chosen)
     if not as_json:

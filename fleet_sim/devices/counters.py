@@ -32,6 +32,7 @@ class Snapshot:
     alerts: int
     overruns: int
     gave_up: int
+    connections_lost: int
     ack: Percentiles
     lag: Percentiles
     lag_now: Percentiles
@@ -47,6 +48,7 @@ class Counters:
 
     `missing` counts the messages that receipts named missing. `forgotten` are publishes without a PUBACK to wait for:
     at QoS 0, or of a device that crashed. `refusals` counts those that the broker refused by its reason code.
+    `connections_lost` are the `disconnects` that no fault and no end of the run asked for.
     """
 
     made: int = 0
@@ -61,6 +63,7 @@ class Counters:
     connects: int = 0
     reconnects: int = 0
     disconnects: int = 0
+    connections_lost: int = 0
     receipts: int = 0
     missing: int = 0
     commands: int = 0

@@ -17,7 +17,7 @@ from fleet_wire.topics import STATUS, device_topic
 if TYPE_CHECKING:
     from fleet_sim.devices.world import Identity
 
-__all__ = ["CannotReach", "Endpoint", "TooManySockets", "reserve_sockets", "split_url", "tls_context"]
+__all__ = ["CannotReach", "Endpoint", "TooManySockets", "reserve_sockets", "split_url"]
 
 PORTS = {"mqtt": 1883, "mqtts": 8883}
 SPARE_FILES = 64
@@ -97,14 +97,6 @@ def split_url(url: str) -> tuple[str, int, bool]:
     """Return host, port and whether TLS is meant, of `mqtt://host:1883` or `mqtts://host:8883`."""
     parts = urlsplit(url)
     return parts.hostname or "localhost", parts.port or PORTS[parts.scheme], parts.scheme == "mqtts"
-
-
-def tls_context(ca: str | None, cert: str | None, key: str | None) -> ssl.SSLContext:
-    """Return a context that verifies the broker and presents a certificate; OSError: a file is unreadable."""
-    context = ssl.create_default_context(cafile=ca)
-    if cert:
-        context.load_cert_chain(cert, key)
-    return context
 
 
 def reserve_sockets(connections: int) -> None:

@@ -10,7 +10,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from fleet_config.durations import format_duration
 from fleet_sim.devices.pacing import Percentiles
+from fleet_sim.judging.moments import at_second
 from fleet_sim.ledger.reading import Ledger
 
 __all__ = [
@@ -255,7 +257,8 @@ def _grade_label(
     rule.expected += 1
     if not hit:
         rule.missed += 1
-        _example(result, f"missed: {label.rule} on {label.device} within {label.within} ms of {label.what}")
+        within = format_duration(label.within)
+        _example(result, f"missed: {label.rule} on {label.device} within {within} of {label.what}")
 
 
 def _grade_firings(rule: str, subject: str, spans: list[Firing], labels: list[Label], result: Grade) -> None:
@@ -264,7 +267,7 @@ def _grade_firings(rule: str, subject: str, spans: list[Firing], labels: list[La
         graded.fired += 1
         if not any(label.start <= firing.start <= label.until + label.within for label in labels):
             graded.false += 1
-            _example(result, f"false: {rule} on {subject} at {firing.start}: nothing was wrong")
+            _example(result, f"false: {rule} on {subject} at {at_second(firing.start)}: nothing was wrong")
 
 
 def _example(result: Grade, text: str) -> None:

@@ -7,20 +7,20 @@ import math
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from fleet_config.counting import counted
 from fleet_config.durations import format_duration
+from fleet_sim.judging.moments import at_second
 from fleet_sim.judging.not_proven import OFFLINE, Span, excuse, is_pending, lacks, spans, went_on
 from fleet_sim.judging.stored import WindowKey
 from fleet_sim.judging.terms import Terms, Tier, TimeLimits
 from fleet_sim.ledger.expected import Facts, Policy, Readouts, possible, readouts, windows
 from fleet_sim.ledger.reading import Ledger
 
-__all__ = ["MOST_EXAMPLES", "NOT_CLOSED", "Comparison", "Wrong", "at_second", "compare", "ranges"]
+__all__ = ["MOST_EXAMPLES", "NOT_CLOSED", "Comparison", "Wrong", "compare", "ranges"]
 
 MOST_EXAMPLES = 10
 CLOSING_TAKES_MS = 2_000
@@ -352,11 +352,6 @@ def _difference(expected: Facts | None, stored: Facts | None) -> str:
         for name in stored.__slots__
         if (found := getattr(stored, name)) != (wanted := getattr(expected, name))
     )
-
-
-def at_second(ms: int) -> str:
-    """Write a time in ms since 1970 as `2026-01-01 00:00:05Z`."""
-    return f"{datetime.fromtimestamp(ms / 1000, UTC):%Y-%m-%d %H:%M:%S}Z"
 
 
 def _number(value: float, other: float) -> str:

@@ -8,11 +8,12 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from fleet_config.problems import NOWHERE, Problem, ProblemsFound, suggest
 from fleet_config.validation import Strict, validate
 from fleet_config.yaml_source import load_yaml
 from fleet_sim.signals.metric import MetricName
 
-__all__ = ["Mapping", "legal_name", "load_mapping", "ready_mappings"]
+__all__ = ["Mapping", "legal_name", "load_mapping", "one_of_the_mappings", "ready_mappings"]
 
 CENSORED_QUALITY = 0.5
 
@@ -120,8 +121,16 @@ def ready_mappings() -> list[str]:
     )
 
 
+def one_of_the_mappings() -> str:
+    """Return what a mapping may be, for messages."""
+    return f"one of {', '.join(ready_mappings())}, or the path of a YAML file"
+
+
 def load_mapping(name: str) -> Mapping:
     """Load a ready mapping by its name, or a file; ProblemsFound names everything that is wrong."""
     if name in ready_mappings():
         return validate(Mapping, load_yaml(Path(str(files("fleet_sim") / "recordings" / f"{name}.yaml"))))
+    if re.fullmatch(r"[A-Za-z0-9_-]+", name) and not Path(name).exists():
+        message = f"no such mapping; {one_of_the_mappings()}{suggest(name, ready_mappings())}"
+        raise ProblemsFound([Problem(name, *NOWHERE, message)])
     return validate(Mapping, load_yaml(Path(name)))

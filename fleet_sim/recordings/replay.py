@@ -157,6 +157,7 @@ class ReplayRun:
         self._devices = {device.identity.id: device for device in devices}
         deployment = Deployment(self.options, world, boot, rate=self.options.rate or CONNECT_RATE)
         deployment.on_second = self.on_second
+        deployment.warn = self.warn
         deployment.deploy(devices)
         return deployment
 

@@ -21,6 +21,8 @@ from fleet_sim.devices.pacing import Verdict, judge
 from fleet_sim.devices.sockets import Sockets
 from fleet_sim.judging.observer import Observer
 from fleet_sim.ledger.writing import FLUSH_ROWS, LedgerWriter
+from fleet_sim.runtime.losses import Losses
+from fleet_sim.runtime.measures import measures_of
 from fleet_sim.runtime.settling import Settling
 from fleet_sim.runtime.shared_ids import SharedIds
 from fleet_wire.errors import ConnectionLost, ConnectRefused, meaning
@@ -70,7 +72,8 @@ class RunResult:
 
     `unfinished` messages have no PUBACK or were never sent. `measures` are what a scenario may expect, times in ms; a
     percentile that falls on a message without PUBACK is infinite. By reason are counted: devices that
-    `never_connected` although their turn had come, those that `gave_up` later, and `refused_messages`.
+    `never_connected` although their turn had come, those that `gave_up` later, those that lost the connection and were
+    still `disconnected` at the end, and `refused_messages`.
     """
 
     directory: Path
@@ -82,6 +85,7 @@ class RunResult:
     unfinished: int
     never_connected: Mapping[str, int]
     gave_up: Mapping[str, int]
+    disconnected: Mapping[str, int]
     refused_messages: Mapping[str, int]
     measures: Mapping[str, float]
 
@@ -99,6 +103,7 @@ class RunResult:
             "saturated": self.verdict.reason,
             "never_connected": dict(self.never_connected),
             "gave_up": dict(self.gave_up),
+            "disconnected": dict(self.disconnected),
             "refused_messages": dict(self.refused_messages),
         }
 
@@ -122,7 +127,8 @@ def wall_clock() -> Callable[[], int]:
 class Deployment:
     """Connects devices, counts, writes the ledger every second, and shuts everything down in order.
 
-    `before_flush` is called before each of those writes, and `on_second` after it.
+    `before_flush` is called before each of those writes, and `on_second` after it. `warn` gets what the user must know
+    at once.
     """
 
     def __init__(self, options: RunOptions, world: World, boot: int, *, rate: float) -> None:
@@ -135,6 +141,8 @@ class Deployment:
         self.started = time.monotonic()
         self.before_flush: Callable[[], None] = lambda: None
         self.on_second: Callable[[Snapshot], None] = lambda _snapshot: None
+        self.warn: Callable[[str], None] = lambda _text: None
+        self.losses = Losses(options.endpoint.url)
         self.observer = Observer(world.ledger, world.counters, world.now_us)
         self.sockets = Sockets(world.loop)
         self._links = Links(world.loop, self.sockets.dial)
@@ -186,6 +194,7 @@ class Deployment:
             alerts=counters.alerts,
             overruns=counters.overruns,
             gave_up=len(self.connector.gave_up),
+            connections_lost=counters.connections_lost,
             ack=counters.ack.percentiles(),
             lag=counters.lag.percentiles(),
             lag_now=counters.lag_now,
@@ -197,6 +206,10 @@ class Deployment:
         return sum(
             device.waiting for device in self.devices if not device.online or device.index in self._draining
         )
+
+    def reconnecting(self) -> bool:
+        """Return whether a device has lost its connection and tries to get it back."""
+        return bool(self.losses.trying(self.devices, self.connector.gave_up))
 
     def drain(self) -> None:
         """Let every device with a backlog send as much as its replay rate allows since the last call."""
@@ -221,6 +234,8 @@ class Deployment:
         )
 
     def _lost(self, device: Device, why: ConnectionLost) -> None:
+        self.counters.connections_lost += 1
+        self.losses.lost(device, time.monotonic() - self.started, str(why))
         self.connector.lost(device, why)
         self._shared_ids.lost(device, why)
 
@@ -230,6 +245,7 @@ class Deployment:
         if not up:
             self.counters.disconnects += 1
             return
+        self.losses.back(device)
         self.counters.connects += 1
         self.counters.reconnects += again
         if device.waiting:
@@ -251,6 +267,7 @@ class Deployment:
             self._published_before = self.counters.published
             self.before_flush()
             self.ledger.flush()
+            self.losses.tell(self.up, self.warn)
             self.on_second(self.snapshot())
 
     async def _probe_loop(self) -> None:
@@ -290,7 +307,11 @@ class Deployment:
         for device in self.devices:
             if device.waiting:
                 device.give_up()
-        never_connected, gave_up = self._never_connected(), self._gave_up()
+        never_connected, gave_up, disconnected = (
+            self._never_connected(),
+            self._gave_up(),
+            self._disconnected(),
+        )
         await self.connector.disconnect_all(self.devices)
         await self.observer.leave()
         self.counters.gather()
@@ -317,6 +338,7 @@ class Deployment:
             unfinished=unacked + unsent,
             never_connected=never_connected,
             gave_up=gave_up,
+            disconnected=disconnected,
             refused_messages={meaning(code): count for code, count in counters.refusals.items()},
             measures=measures_of(
                 counters,
@@ -324,7 +346,7 @@ class Deployment:
                 time.monotonic() - self.started,
                 unacked=unacked,
                 unsent=unsent,
-                failed=never_connected.total() + gave_up.total(),
+                failed=never_connected.total() + gave_up.total() + disconnected.total(),
             ),
         )
 
@@ -344,30 +366,10 @@ class Deployment:
             connector.troubles[index] for index in connector.gave_up if self.devices[index].started
         )
 
-
-def measures_of(
-    counters: Counters, devices: int, seconds: float, *, unacked: int = 0, unsent: int = 0, failed: int = 0
-) -> dict[str, float]:
-    """Return the measures of a run that need neither a gateway nor a database; times in ms.
-
-    `unacked` and `unsent` count messages, `failed` devices that never connected or gave up.
-    """
-    found: dict[str, float] = {
-        "connect.failed": failed,
-        "devices.connected": min(devices, counters.connects - counters.reconnects),
-        "publish.rate": counters.published / seconds,
-        "publish.refused": counters.refused,
-        "delivery.unacknowledged": unacked + unsent,
-        "delivery.dropped": counters.lost,
-        "commands.received": counters.commands,
-        "pacing.overruns": counters.overruns,
-    }
-    for name, times, endless in (("publish.ack", counters.ack, unacked), ("pacing.lag", counters.lag, 0)):
-        if times.count:
-            for label, share in (("p50", 0.50), ("p90", 0.90), ("p95", 0.95), ("p99", 0.99)):
-                found[f"{name}.{label}"] = times.percentile(share, endless=endless) / 1000.0
-            found[f"{name}.max"] = math.inf if endless else times.most / 1000.0
-    return found
+    def _disconnected(self) -> Counter[str]:
+        """Count by reason the devices that lost their connection and have not got it back."""
+        trying = self.losses.trying(self.devices, self.connector.gave_up)
+        return self.losses.reasons(trying, self.connector.troubles)
 
 
 async def _wait(event: asyncio.Event, longest: float) -> None:

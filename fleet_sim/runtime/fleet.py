@@ -197,6 +197,7 @@ class FleetRun:
         self._deployment = Deployment(options, world, boot, rate=self._ramps()[0].rate)
         self.deployment.before_flush = self._note_episodes
         self.deployment.on_second = self.on_second
+        self.deployment.warn = self.warn
         keys = device_keys(scenario.seed, [plan.id for plan in self.plans])
         self._injection = FaultInjection(fleet.devices, keys, self.deployment.connector, start_ms)
         self._end_ms = start_ms + (math.inf if scenario.duration_ms is None else scenario.duration_ms)

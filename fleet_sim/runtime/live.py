@@ -8,6 +8,7 @@ from rich.live import Live
 from rich.text import Text
 
 from fleet_sim.devices.counters import Snapshot
+from fleet_sim.devices.pacing import Percentiles
 
 __all__ = ["LiveView", "figures", "line"]
 
@@ -23,14 +24,19 @@ def figures(snapshot: Snapshot) -> str:
         [
             f"{snapshot.up} of {snapshot.devices} connected",
             f"{snapshot.rate:.1f} messages/s",
-            f"PUBACK p99 {snapshot.ack_now.p99 / 1000:.1f} ms",
-            f"lag p99 {max(0.0, snapshot.lag_now.p99) / 1000:.1f} ms",
+            f"PUBACK p99 {_p99(snapshot.ack_now)}",
+            f"lag p99 {_p99(snapshot.lag_now)}",
             *_where_any("commands", snapshot.commands),
             *_where_any("overruns", snapshot.overruns),
             *_where_any("buffered", snapshot.waiting),
+            *_where_any("connections lost", snapshot.connections_lost),
             *_where_any("gave up", snapshot.gave_up),
         ]
     )
+
+
+def _p99(times: Percentiles) -> str:
+    return f"{max(0.0, times.p99) / 1000:.1f} ms" if times.count else "none"
 
 
 def _where_any(what: str, count: int) -> list[str]:

@@ -40,6 +40,8 @@ class Awaited(Protocol):
 
     def waiting(self) -> int: ...
 
+    def reconnecting(self) -> bool: ...
+
     def drain(self) -> None: ...
 
 
@@ -56,7 +58,10 @@ class Settling:
         self._patience = HURRIED if self._patience == math.inf else 0.0
 
     async def wait(self, longest: float) -> None:
-        """Wait, at most `longest` seconds, until messages are sent, acknowledged and, if that matters, receipted."""
+        """Wait, at most `longest` seconds, until messages are sent, acknowledged and, if that matters, receipted.
+
+        Devices that lost their connection have that time to get it back.
+        """
         progress, since = self._progress(), time.monotonic()
         deadline = since + longest
         while time.monotonic() < min(deadline, since + self._patience):
@@ -64,6 +69,7 @@ class Settling:
             if (
                 not self._fleet.counters.in_flight
                 and not self._fleet.waiting()
+                and not self._fleet.reconnecting()
                 and not self._lacks_receipts()
             ):
                 return

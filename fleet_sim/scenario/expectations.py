@@ -44,6 +44,7 @@ _PERCENTILES: Final = ("p50", "p90", "p95", "p99", "max")
 EXPECTABLE: Final = frozenset(
     {
         "connect.failed",
+        "connect.lost",
         "devices.connected",
         "publish.rate",
         "publish.refused",

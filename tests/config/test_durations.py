@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from fleet_config.durations import (
     RateSpec,
     format_duration,
+    format_size,
     parse_duration,
     parse_offset,
     parse_percent,
@@ -57,13 +58,25 @@ def test_bad_durations_are_refused_with_advice(value: Any, text: str) -> None:
 
 @pytest.mark.parametrize(("text", "count", "per_ms", "written"), [
     ("6/m", 6.0, 60_000, "6/m"), ("50/s", 50.0, 1000, "50/s"), ("1/10s", 1.0, 10_000, "1/10s"), ("0.5/s", 0.5, 1000, "0.5/s"),
-    ("5/100ms", 5.0, 100, "5/100ms"), ("3/d", 3.0, 86_400_000, "3/d"),
+    ("5/100ms", 5.0, 100, "5/100ms"), ("3/d", 3.0, 86_400_000, "3/d"), ("1234567/90s", 1234567.0, 90_000, "1234567/90s"),
+    ("0.00001/60m", 0.00001, 3_600_000, "0.00001/h"),
 ])  # fmt: skip
 def test_rates_are_a_count_per_time(text: str, count: float, per_ms: int, written: str) -> None:
     rate = parse_rate(text)
     assert rate == RateSpec(count, per_ms)
     assert str(rate) == written
     assert rate.per_second == pytest.approx(count * 1000 / per_ms)
+
+
+@given(
+    st.integers(1, 10**9),
+    st.integers(0, 9),
+    st.integers(1, 300_000),
+    st.sampled_from(["ms", "s", "m", "h", "d"]),
+)
+def test_a_rate_is_read_back_as_it_was_written(count: int, places: int, amount: int, unit: str) -> None:
+    rate = parse_rate(f"{count / 10**places:.9f}/{amount}{unit}")
+    assert parse_rate(str(rate)) == rate
 
 
 @pytest.mark.parametrize("value", ["6", "6/", "/s", "6/q", "6/0s", "-1/s", 6, None, "6 / s"])
@@ -77,6 +90,18 @@ def test_bad_rates_are_refused_with_advice(value: Any) -> None:
 ])  # fmt: skip
 def test_sizes_are_parsed_into_bytes(text: str, size: int) -> None:
     assert parse_size(text) == size
+
+
+@given(st.integers(0, 10**15 - 1))
+def test_a_size_is_read_back_as_it_was_written(size: int) -> None:
+    assert parse_size(format_size(size)) == size
+
+
+@pytest.mark.parametrize(("size", "text"), [
+    (0, "0B"), (1, "1B"), (1500, "1500B"), (2 << 30, "2GiB"), (2 * 10**9, "2GB"), (1536, "1536B"), (3 << 19, "1536KiB"), (64_000, "64kB"),
+])  # fmt: skip
+def test_sizes_are_formatted_as_the_shortest_text(size: int, text: str) -> None:
+    assert format_size(size) == text
 
 
 @pytest.mark.parametrize("value", [5, 5.5, "5", "5 gib", "GiB", None, True])

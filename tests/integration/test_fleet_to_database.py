@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import yaml
 
-from fleet_sim.judging.verify import at_second
+from fleet_sim.judging.moments import at_second
 from tests.integration.conftest import forwarding
 from tests.integration.field import settled
 from tests.integration.stored import points, stored_windows

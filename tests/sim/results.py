@@ -4,7 +4,8 @@ from pathlib import Path
 
 from fleet_sim.devices.counters import Counters, Snapshot
 from fleet_sim.devices.pacing import Percentiles, Verdict
-from fleet_sim.runtime.deployment import RunResult, measures_of
+from fleet_sim.runtime.deployment import RunResult
+from fleet_sim.runtime.measures import measures_of
 
 
 def snapshot(**changed: object) -> Snapshot:
@@ -15,7 +16,8 @@ def snapshot(**changed: object) -> Snapshot:
     facts: dict[str, object] = {
         "seconds": 12.2, "devices": 1000, "up": 1000, "published": 2400, "rate": 200.0, "acked": 2400, "unacked": 0,
         "waiting": 0, "lost": 0, "resent": 0, "reconnects": 0, "receipts": 0, "commands": 3, "notices": 0,
-        "alerts": 0, "overruns": 0, "gave_up": 0, "ack": ack, "lag": lag, "lag_now": lag, "ack_now": ack,
+        "alerts": 0, "overruns": 0, "gave_up": 0, "connections_lost": 0,
+        "ack": ack, "lag": lag, "lag_now": lag, "ack_now": ack,
     }  # fmt: skip
     return Snapshot(**{**facts, **changed})  # type: ignore[arg-type]
 
@@ -27,6 +29,7 @@ def result(
     refused: int = 0,
     connects: int = 5,
     gave_up: int = 0,
+    disconnected: int = 0,
     refused_messages: int = 0,
     unacked: int = 0,
     unsent: int = 0,
@@ -36,7 +39,7 @@ def result(
     failed = {
         "unacked": unacked,
         "unsent": unsent,
-        "failed": refused + gave_up,
+        "failed": refused + gave_up + disconnected,
     }
     return RunResult(
         directory=Path(),
@@ -48,6 +51,7 @@ def result(
         unfinished=unacked + unsent,
         never_connected={"not authorised": refused} if refused else {},
         gave_up={"taken over": gave_up} if gave_up else {},
+        disconnected={"cannot reach it": disconnected} if disconnected else {},
         refused_messages={"not authorised (0x87)": refused_messages} if refused_messages else {},
         measures=measures_of(counters, 1000, 1.0, **failed),
     )

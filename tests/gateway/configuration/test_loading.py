@@ -68,6 +68,42 @@ def test_every_setting_is_listed_with_its_value_as_text(file: Path) -> None:
     assert (rows["log.level"], rows["mqtt.allow_plain"], rows["mqtt.user"]) == ("debug", "false", "null")
 
 
+WRITTEN = """
+mqtt: {url: mqtt://localhost}
+metrics: {t: {rate: 1234567/90s}}
+time: {earliest: 2021-02-03T04:05:06.789Z, idle_close: 1m30s}
+spool: {max_bytes: 3000000000B, commit_interval: 50ms}
+history: {max_bytes: 2GB}
+"""
+
+
+@pytest.mark.parametrize("text", [MINIMAL, WRITTEN])
+def test_every_setting_is_listed_in_the_units_of_the_file(file: Path, text: str) -> None:
+    file.write_text(text)
+    loaded = load_config(file, environment={})
+    rows = {key: value for key, value, _ in effective(loaded)}
+    again = "version: 1\n"
+    for section in ("mqtt", "time", "spool", "history", "commands", "limits"):
+        keys = {key.partition(".")[2]: rows[key] for key in rows if key.startswith(f"{section}.")}
+        again += f"{section}:\n" + "".join(f"  {key}: {value}\n" for key, value in keys.items())
+    if "metrics.t.rate" in rows:
+        again += f"metrics: {{t: {{rate: {rows['metrics.t.rate']}}}}}\n"
+    file.write_text(again)
+    read = load_config(file, environment={}).config
+    for section in ("time", "spool", "history", "commands", "limits", "metrics"):
+        assert getattr(read, section) == getattr(loaded.config, section), again
+
+
+def test_dates_and_sizes_are_listed_as_people_write_them(file: Path) -> None:
+    rows = {key: value for key, value, _ in effective(load_config(file, environment={}))}
+    assert (rows["time.earliest"], rows["spool.max_bytes"], rows["limits.quarantine"]) == (
+        "2020-01-01",
+        "2GiB",
+        "100MiB",
+    )
+    assert (rows["spool.commit_interval"], rows["commands.per_device"]) == ("250ms", "6/m")
+
+
 def test_secrets_are_read_by_their_keys(file: Path) -> None:
     (file.parent / "password").write_text("s3cret\n")
     file.write_text("mqtt: {url: mqtt://localhost, password: 'file:password'}\n")

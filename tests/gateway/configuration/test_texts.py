@@ -1,8 +1,10 @@
 """Dates and addresses as people write them."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from edge_gateway.configuration.texts import instant, url_parts
+from edge_gateway.configuration.texts import instant, instant_text, url_parts
 
 FORM = "mqtt://host:port"
 
@@ -17,6 +19,23 @@ FORM = "mqtt://host:port"
 )
 def test_a_date_is_utc_unless_it_says_otherwise(text: str, at: int) -> None:
     assert instant(text) == at
+
+
+@given(st.integers(-60_000_000_000_000, 250_000_000_000_000))
+def test_an_instant_is_read_back_as_it_was_written(at: int) -> None:
+    assert instant(instant_text(at)) == at
+
+
+@pytest.mark.parametrize(
+    ("at", "text"),
+    [
+        (1_577_836_800_000, "2020-01-01"),
+        (1_577_880_000_000, "2020-01-01T12:00:00Z"),
+        (1_577_836_800_001, "2020-01-01T00:00:00.001Z"),
+    ],
+)
+def test_an_instant_is_a_date_where_it_is_midnight(at: int, text: str) -> None:
+    assert instant_text(at) == text
 
 
 @pytest.mark.parametrize("value", ["soon", "2020-13-01", 2020, None])

@@ -258,7 +258,7 @@ def test_alerts_of_a_history_are_graded(cli: Cli, tmp_path: Path) -> None:
     status, out, _ = cli("grade", str(tmp_path / "run"))
     assert status == 1, "the run itself heard no alert"
     assert "expected 1, missed 1, fired 0, false 0" in out
-    assert "missed: Hot on d within 5000 ms of heat_up" in out
+    assert "missed: Hot on d within 5s of heat_up" in out
     file.write_text(json.dumps(ALERT | {"level": "severe"}))
     status, _, err = cli("grade", str(tmp_path / "run"), "--alerts", str(file))
     assert (status, f"{file}: row 1 is not an alert row: 'level' is \"severe\"" in err) == (2, True)

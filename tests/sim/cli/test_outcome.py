@@ -32,6 +32,11 @@ def test_exit_statuses() -> None:
         ({"refused": 5}, "connect.failed", "5 of 1,000 devices never connected: not authorised"),
         ({"gave_up": 1}, "connect.failed", "1 of 1,000 devices gave up: taken over"),
         (
+            {"disconnected": 9},
+            "connect.failed",
+            "9 of 1,000 devices had no connection at the end: cannot reach it",
+        ),
+        (
             {"refused_messages": 24},
             "publish.refused",
             "24 messages were refused by the broker: not authorised (0x87)",

@@ -164,6 +164,21 @@ def test_a_broker_that_hangs_fails_the_run(run: Run, broker_factory: Callable[..
     assert "FAILED  expected < 250ms, found messages without PUBACK" in out
 
 
+def test_a_broker_that_dies_in_mid_run_is_named(run: Run, broker_factory: Callable[..., Broker]) -> None:
+    broker = broker_factory()
+    death = threading.Timer(1.5, broker.kill)
+    death.start()
+    try:
+        status, _, err = run("--duration", "4s", "--set", "expect={}", port=broker.port)
+    finally:
+        death.join()
+    url = f"mqtt://127.0.0.1:{broker.port}"
+    assert status == 1
+    assert f"{url}: 3 devices lost the connection " in err
+    assert "3 of 3 devices had no connection at the end: lost " in err
+    assert f"and since then: cannot reach {url}: Connection refused; check that the broker runs" in err
+
+
 def test_without_a_broker_it_is_3(run: Run) -> None:
     status, _, err = run("--quiet", port=free_port())
     assert status == 3

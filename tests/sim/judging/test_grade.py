@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from fleet_sim.judging.grade import Alert, Label, grade, grade_alerts, grade_commands, send_times
+from fleet_sim.judging.moments import at_second
 from fleet_sim.ledger.reading import Ledger, read_ledger
 from fleet_sim.ledger.writing import LedgerWriter
 from fleet_sim.scenario.expectations import EXPECTABLE
@@ -69,7 +70,7 @@ def test_an_alert_of_a_graded_rule_without_any_cause_is_false() -> None:
     result = grade_alerts([HOT], alerts, end_ms=T + 100_000)
     assert result.false == 1
     assert result.rules["TooWarm"].precision == 0.5
-    assert "frz-9" in result.examples[0]
+    assert result.examples == [f"false: TooWarm on frz-9 at {at_second(T + 25_000)}: nothing was wrong"]
 
 
 def test_an_episode_or_another_fault_on_the_device_is_a_cause() -> None:

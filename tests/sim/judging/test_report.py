@@ -20,7 +20,7 @@ from fleet_sim.devices.pacing import Percentiles
 from fleet_sim.judging.grade import CommandGrade, Grade, RuleGrade
 from fleet_sim.judging.report import Check, check_rows, checks_of, judged, rows_table
 from fleet_sim.judging.verify import Comparison
-from fleet_sim.runtime.deployment import measures_of
+from fleet_sim.runtime.measures import measures_of
 from fleet_sim.scenario.expectations import EXPECTABLE, Expectation
 from tests.sim.results import result
 

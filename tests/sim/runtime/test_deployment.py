@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
-import math
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -23,7 +22,6 @@ from fleet_sim.runtime.deployment import (
     Deployment,
     RunOptions,
     collect_rarely,
-    measures_of,
     wall_clock,
 )
 from fleet_wire.control_messages import Receipt, encode_gateway_status, encode_receipt
@@ -260,30 +258,49 @@ async def test_the_observer_is_back_after_its_connection_is_lost(
         await ground.until(lambda: ground.deployment.up == 3)
 
 
-def test_what_was_not_measured_is_no_measure() -> None:
-    counters = Counters(published=10, connects=3, reconnects=1, lost=2)
-    found = measures_of(counters, 2, 5.0, unacked=1, unsent=3)
-    assert found["publish.rate"] == 2.0
-    assert (found["devices.connected"], found["delivery.unacknowledged"], found["delivery.dropped"]) == (
-        2,
-        4,
-        2,
-    )
-    assert not any(name.startswith(("publish.ack", "pacing.lag")) for name in found)
-    counters.ack.add([2_000.0] * 9)
-    found = measures_of(counters, 2, 5.0, unsent=3)
-    assert found["publish.ack.max"] == 2.0
-    assert found["publish.ack.p50"] == pytest.approx(2.0, rel=0.02)
+async def test_devices_that_lose_the_broker_say_so_at_once_and_at_the_end(
+    tmp_path: Path, broker_factory: Callable[[], Broker]
+) -> None:
+    broker = broker_factory()
+    told: list[str] = []
+    async with deployed(broker, tmp_path, "bereft", settle=1.0) as ground:
+        deployment = ground.deployment
+        deployment.warn = told.append
+        await ground.up()
+        await asyncio.to_thread(broker.kill)
+        await ground.until(lambda: bool(told))
+        await ground.until(lambda: len(deployment.connector.troubles) == 3)
+        assert deployment.snapshot().connections_lost == 3
+        assert deployment.reconnecting()
+        await deployment.settle()
+        found = await deployment.finish("finished")
+    url = f"mqtt://127.0.0.1:{broker.port}"
+    assert f"{url}: 3 devices lost the connection " in told[0]
+    assert found.disconnected.keys() == found.summary()["disconnected"].keys()
+    [(why, count)] = found.disconnected.items()
+    assert count == 3
+    assert f"and since then: cannot reach {url}: Connection refused; check that the broker runs" in why
+    assert (found.measures["connect.lost"], found.measures["connect.failed"]) == (3, 3)
 
 
-def test_a_percentile_that_falls_on_a_message_without_puback_has_no_end() -> None:
-    counters = Counters(published=10)
-    counters.ack.add([2_000.0] * 9)
-    found = measures_of(counters, 2, 5.0, unacked=1)
-    assert found["publish.ack.p90"] == pytest.approx(2.0, rel=0.02)
-    assert found["publish.ack.p95"] == found["publish.ack.max"] == math.inf
-    ended = replace(result(), measures=found)
-    assert json.loads(json.dumps(ended.summary(), allow_nan=False))["measures"]["publish.ack.max"] is None
+async def test_devices_that_come_back_are_no_failure(
+    tmp_path: Path, broker_factory: Callable[[], Broker]
+) -> None:
+    broker = broker_factory()
+    told: list[str] = []
+    async with deployed(broker, tmp_path, "returned") as ground:
+        ground.deployment.warn = told.append
+        await ground.up()
+        await asyncio.to_thread(broker.kill)
+        await ground.until(lambda: bool(told))
+        await asyncio.to_thread(broker.start)
+        await ground.until(lambda: len(told) == 2)
+        ground.deployment.connector.hurry()
+        await ground.deployment.settle()
+        found = await ground.deployment.finish("finished")
+    assert f"mqtt://127.0.0.1:{broker.port} answers again; " in told[1]
+    assert found.disconnected == {}
+    assert (found.measures["connect.lost"], found.measures["connect.failed"]) == (3, 0)
 
 
 def test_a_result_says_why_devices_were_refused_and_whether_it_can_be_trusted() -> None:

@@ -5,6 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
+from fleet_sim.devices.pacing import Percentiles
 from fleet_sim.runtime.live import LiveView, figures, line
 from tests.sim.results import snapshot
 
@@ -17,6 +18,10 @@ def test_the_live_line() -> None:
     assert line(snapshot(waiting=7, overruns=2, commands=0, gave_up=1)).endswith(
         "lag p99 0.8 ms  overruns 2  buffered 7  gave up 1"
     )
+    nothing = Percentiles.of(())
+    assert line(snapshot(up=0, ack_now=nothing, lag_now=nothing, connections_lost=9)).endswith(
+        "PUBACK p99 none  lag p99 none  commands 3  connections lost 9"
+    ), "what was not measured is not 0 ms"
     assert line(snapshot()) == f"12s  {figures(snapshot())}", "a program with a clock of its own shows one"
 
 

@@ -25,10 +25,14 @@ class Waiting:
     devices: Sequence[Any] = ()
     observer: Any = field(default_factory=lambda: SimpleNamespace(statuses={}))
     held: int = 1
+    lost: bool = False
     drained: int = 0
 
     def waiting(self) -> int:
         return self.held
+
+    def reconnecting(self) -> bool:
+        return self.lost
 
     def drain(self) -> None:
         self.drained += 1
@@ -43,8 +47,8 @@ async def test_nothing_under_way_is_no_wait() -> None:
     await Settling(Waiting(held=0)).wait(FOREVER)
 
 
-async def test_the_wait_has_an_end() -> None:
-    fleet = Waiting()
+@pytest.mark.parametrize("fleet", [Waiting(), Waiting(held=0, lost=True)])
+async def test_the_wait_has_an_end(fleet: Waiting) -> None:
     await Settling(fleet).wait(0.1)
     assert fleet.drained > 0
 
