@@ -12,6 +12,7 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from edge_gateway.records.store_effects import Stamp
 from edge_gateway.store.counters import StoreCounters
 from edge_gateway.store.outbox import Outbox
 from edge_gateway.store.outgoing_lines import OutgoingLines, TextLines
@@ -74,12 +75,12 @@ class Corrections:
                 into = "INSERT OR REPLACE INTO corrected(sink, kind, tier, start, series, upto)"
                 insert_many(self._db, into, 6, rows)
 
-    def repeat(self, now: int, at: int, unknown: Mapping[str, int]) -> int:
+    def repeat(self, now: int, at: Stamp, unknown: Mapping[str, int]) -> int:
         """Send due rows again; return how many, at most AT_ONCE for each sink.
 
         Args:
             now: monotonic ms.
-            at: wall ms.
+            at: the time now.
             unknown: by sink, when a write last had no answer, or the sink was started, in monotonic ms.
         """
         repeated = 0
@@ -105,7 +106,7 @@ class Corrections:
             else:
                 self._db.execute(f"DELETE FROM corrected WHERE {sent}", key)  # noqa: S608
 
-    def _repeat_due(self, sink: str, now: int, at: int) -> int:
+    def _repeat_due(self, sink: str, now: int, at: Stamp) -> int:
         """Send due rows; also those of a later time, whose monotonic time began anew with the spool."""
         rows: list[tuple[Any, ...]] = self._db.execute(
             f"SELECT {_KEY} FROM corrected WHERE sink=? AND (due<=? OR due>?) LIMIT ?",  # noqa: S608
