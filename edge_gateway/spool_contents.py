@@ -29,7 +29,10 @@ Row = dict[str, Any]
 _ASIDE: Final = re.compile(r"\.corrupt-\d+$")
 BAD_CHECKPOINT: Final = "damaged; the gateway will start from an older one and the journal"
 MENDS: Final = "the gateway will replace the store and recover the rest"
-COUNTED: Final = ("window", "state_window", "late", "late_state", "alert", "command", "quarantine", "event")
+COUNTED: Final = (
+    *("window", "state_window", "late", "late_state", "apart"),
+    *("alert", "command", "quarantine", "event"),
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,6 +38,8 @@ class Subject(StrEnum):
     LAST = "last"
     WINDOWS = "windows"
     STATES = "states"
+    PARTIAL = "partial"
+    LATE = "late"
     ALERTS = "alerts"
     COMMANDS = "commands"
     QUARANTINE = "quarantine"
@@ -132,7 +134,8 @@ def query(
 ) -> None:
     """Query the local history, whether the gateway runs or not.
 
-    `devices` are those of the last checkpoint: at the last stop, or at most a minute ago.
+    `partial` and `late` are what no window takes: parts of windows that may lack readings, and readings that came too
+    late; `why` says the reason. `devices` are those of the last checkpoint: at the last stop, or at most a minute ago.
     """
     from edge_gateway.cli.tables import devices_table, rows_table
     from fleet_console.terminal import complain

@@ -80,7 +80,8 @@ class Effects:
         codes += [self.late_states.code] if self.late_states is not None else []
         names.forget_texts(self.gone_texts)
         return stored.StoreEffects(
-            at=self.at if self.aged is None else self.aged,
+            at=self.at,
+            aged=self.aged,
             series=tuple(names.new_series(columns)),
             texts=tuple(names.new_texts(codes)),
             windows=tuple(self.windows),

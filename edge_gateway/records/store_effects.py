@@ -8,7 +8,7 @@ import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from enum import IntEnum
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
 import numpy as np
@@ -139,6 +139,23 @@ WITHOUT_TIME = "no_time"
 """Reason of messages that need the gateway's time while nobody knows it, and more of them wait than may."""
 
 
+class Stamp(NamedTuple):
+    """When something reached the gateway, in ms.
+
+    Attributes:
+        wall: the machine's wall clock. It is shown to people, and decides nothing.
+        aged: the time by which data may be found too old; None where `wall` is sure. See `Moment`.
+    """
+
+    wall: int
+    aged: int | None = None
+
+    @property
+    def judging(self) -> int:
+        """The time by which points are older than their buckets keep, and are withheld."""
+        return self.wall if self.aged is None else self.aged
+
+
 @dataclass(frozen=True, slots=True)
 class Quarantined:
     """A message that was refused, and why."""
@@ -163,8 +180,8 @@ class StoreEffects:
     """What one input leaves for the store.
 
     Attributes:
-        at: the time, in ms, by which points are older than their buckets keep, and are withheld: the input's wall
-            time, or `Moment.aged` where the clock was not sure.
+        at: the input's wall time, in ms.
+        aged: the time, in ms, by which its points may be too old for their buckets; None if `at` is sure.
         windows: closed windows of numbers.
         states: closed windows of texts.
         frozen: windows that start before this time (ms) must not be corrected any more: which readings they already
@@ -193,6 +210,11 @@ class StoreEffects:
     confirmed: tuple[int, int] | None = None
     gone_texts: tuple[int, ...] = ()
     cuts: tuple[int, ...] = ()
+    aged: int | None = None
+
+    @property
+    def stamp(self) -> Stamp:
+        return Stamp(self.at, self.aged)
 
 
 def effects_from_tree(tree: Any) -> StoreEffects:

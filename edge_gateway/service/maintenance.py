@@ -18,6 +18,7 @@ from edge_gateway.journal.segments import Journal
 from edge_gateway.mqtt.caught_up_clock import CaughtUpClock
 from edge_gateway.mqtt.control_session import Control
 from edge_gateway.records.inputs import Trim
+from edge_gateway.records.store_effects import Stamp
 from edge_gateway.recovery.state import State
 from edge_gateway.service.descriptors import shortage
 from edge_gateway.service.disk_guard import DiskGuard
@@ -172,7 +173,8 @@ class Maintenance:
 
     async def _repeat_corrections(self) -> None:
         """Send corrected points again whose old version may have come later."""
-        at, now = self.clock.read().wall, self.clock.monotonic()
+        clock, now = self.clock.read(), self.clock.monotonic()
+        at = Stamp(clock.wall, clock.aged)
         unknown = {name: now - int(sink.since_unknown() * 1000) for name, sink in self.sinks.items()}
         if unknown:
             while await self.store.call(lambda store: store.repeat_corrections(now, at, unknown)):

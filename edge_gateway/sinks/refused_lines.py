@@ -13,6 +13,14 @@ MOST_KINDS: Final = 50
 """Pairs of bucket and measurement kept; a gateway writes five measurements to each of four buckets."""
 _MOST_REASON: Final = 300
 _SHOWN: Final = "the lines are in the quarantine, `edge-gateway query quarantine` shows them"
+_TOO_OLD: Final = (
+    "the bucket's retention is shorter than gateway.yaml says, which `edge-gateway influx status` shows, or they waited"
+    " here for longer than it keeps"
+)
+_TOO_OLD_UNSURE: Final = (
+    "they came while this machine's clock was not sure, so the gateway could not tell which points are too old for the"
+    " bucket. If its time is right and nothing synchronises it, run `edge-gateway clock confirm`"
+)
 
 Kind = tuple[str, str]
 """Bucket and measurement."""
@@ -22,6 +30,7 @@ Kind = tuple[str, str]
 class _Refusal:
     reason: str
     last: float
+    unsure: bool
 
 
 @dataclass(slots=True)
@@ -34,36 +43,38 @@ class RefusedLines:
 
     _kinds: dict[Kind, _Refusal] = field(default_factory=dict)
 
-    def note(self, bucket: str, lines: Iterable[bytes], reason: str, now: float) -> None:
-        """Note lines that were refused."""
+    def note(
+        self, bucket: str, lines: Iterable[bytes], reason: str, now: float, *, unsure: bool = False
+    ) -> None:
+        """Note lines that were refused; `unsure` as of their `Parcel`."""
         for kind in {(bucket, _measurement(line)) for line in lines}:
             known = self._kinds.get(kind)
             if known is not None:
-                known.last = now
+                known.last, known.unsure = now, known.unsure and unsure
             elif len(self._kinds) < MOST_KINDS:
-                self._kinds[kind] = _Refusal(reason, now)
+                self._kinds[kind] = _Refusal(reason, now, unsure)
 
     def text(self, now: float) -> str:
         """Return a sentence for each of the first kinds, one per line; empty if nothing was refused within `LASTS`."""
         self._kinds = {kind: one for kind, one in self._kinds.items() if now - one.last < LASTS}
         if not self._kinds:
             return ""
-        sentences = [_sentence(kind, one.reason) for kind, one in self._kinds.items()]
+        sentences = [_sentence(kind, one) for kind, one in self._kinds.items()]
         more = len(sentences) - MOST_NAMED
         return "\n".join([*sentences[:MOST_NAMED], *([f"and {more} more"] if more > 0 else []), _SHOWN])
 
 
-def _sentence(kind: Kind, reason: str) -> str:
+def _sentence(kind: Kind, one: _Refusal) -> str:
     bucket, measurement = (printable(text, 100) for text in kind)
-    shown = printable(reason, _MOST_REASON)
-    return f"lines of '{measurement}' for bucket '{bucket}' are refused ({shown}): {_advice(reason)}"
+    shown = printable(one.reason, _MOST_REASON)
+    return f"lines of '{measurement}' for bucket '{bucket}' are refused ({shown}): {_advice(one)}"
 
 
-def _advice(reason: str) -> str:
-    if "type conflict" in reason:
+def _advice(one: _Refusal) -> str:
+    if "type conflict" in one.reason:
         return "another program wrote this field with a different type; give the gateway its own bucket"
-    if "retention" in reason:
-        return "the bucket's retention is shorter than gateway.yaml says; see `edge-gateway influx status`"
+    if "retention" in one.reason:
+        return _TOO_OLD_UNSURE if one.unsure else _TOO_OLD
     return "check what they have in common"
 
 

@@ -172,14 +172,14 @@ class Problem(Enum):
         "the broker knows this gateway but the spool is new: windows in progress are partial",
         "the broker knew this gateway, but its spool is new",
         _PAST,
-        "check whether `spool.path` is on a disk that lasts; windows in progress are in `sensor_partial`",
+        "check whether `spool.path` is on a disk that lasts; `edge-gateway query partial` shows windows in progress",
     )
     STATE_LOST = _failure(
         "a part of the folded state is lost: windows in progress are partial",
         "the start could not bring back every record behind the last checkpoint",
         _PAST,
-        "see `records_lost`, `journal_corrupt`, `checkpoint_corrupt` and `replay_differs`; windows in progress are in"
-        " `sensor_partial`",
+        "see `records_lost`, `journal_corrupt`, `checkpoint_corrupt` and `replay_differs`; `edge-gateway query partial`"
+        " shows windows in progress",
     )
     JOURNAL_CORRUPT = _failure("set aside: {}", "a damaged journal segment was set aside", _FOUND, _FILES)
     CHECKPOINT_CORRUPT = _failure("set aside: {}", "a damaged checkpoint was set aside", _FOUND, _FILES)
@@ -203,14 +203,14 @@ class Problem(Enum):
         "the journal and its replay differ: {}; windows in progress are partial",
         "the start folded a record again and other windows left, or other readings came late, than with the record",
         _FOUND,
-        "the history has what the record says; windows in progress are in `sensor_partial`. Report it as a defect, with"
-        " the journal",
+        "the history has what the record says; `edge-gateway query partial` shows windows in progress. Report it as a"
+        " defect, with the journal",
     )
     STORE_BEHIND = _failure(
         "the store is from an earlier time than the journal: older windows stay as they are",
         "the store is older than the journal, as after a restore of one without the other",
         _FOUND,
-        "restore both from the same time; a late reading for an older window goes to `sensor_late`",
+        "restore both from the same time; `edge-gateway query late` shows late readings for older windows",
     )
     RECORDS_QUARANTINED = _failure(
         "{} could not be folded; they are in quarantine",

@@ -107,6 +107,10 @@ class AllCounters(Counters, omit_defaults=True):
     quarantine_dropped: Annotated[int, total("messages dropped from a full quarantine")] = 0
     alerts_dropped: Annotated[int, total("alert transitions dropped from the history beyond 200,000")] = 0
     commands_dropped: Annotated[int, total("commands dropped from the history beyond 100,000")] = 0
+    apart_dropped: Annotated[
+        int,
+        total("parts of windows and readings that no window takes dropped from the history beyond 100,000"),
+    ] = 0
     partial_windows: Annotated[int, total("windows stored apart because readings may be missing")] = 0
     windows_refused: Annotated[
         int,

@@ -13,6 +13,7 @@ from edge_gateway.records.store_effects import (
     LateStates,
     LateValues,
     SeriesName,
+    Stamp,
     StoreEffects,
     TextName,
 )
@@ -41,6 +42,8 @@ _REFUSED: Final = {
     Kind.AGAIN: ("windows_refused", REPEATED),
 }
 """The counter of refused rows, and why they are sent apart."""
+_UNMERGED: Final = ((OVER_SHARE, SHARE), (BEHIND, TOO_LATE))
+"""Why late readings are merged nowhere, by their `tiers`."""
 
 
 class Resolver(Protocol):
@@ -83,15 +86,15 @@ class Applier:
         self._names.define(effects.series)
         self._names.define_texts(effects.texts)
         for closed in effects.windows:
-            self._close_windows(closed, effects.at, coverage, lines)
+            self._close_windows(closed, effects.stamp, coverage, lines)
         for states in effects.states:
-            self._close_states(states, effects.at, coverage, lines)
+            self._close_states(states, effects.stamp, coverage, lines)
         if effects.late is not None:
-            self._keep_late(effects.late, effects.at, lines)
+            self._keep_late(effects.late, effects.stamp, lines)
         if effects.not_known is not None:
-            self._send_late(effects.not_known, effects.at, lines, why=NOT_KNOWN)
+            self._send_late(effects.not_known, effects.stamp, lines, why=NOT_KNOWN)
         if effects.late_states is not None:
-            self._keep_late_states(effects.late_states, effects.at)
+            self._keep_late_states(effects.late_states, effects.stamp, lines)
         self._names.forget_texts(effects.gone_texts)
 
     def store_fresh(self, lines: OutgoingLines | NoLines | None = None) -> None:
@@ -103,13 +106,13 @@ class Applier:
     def apply_rest(self, effects: StoreEffects) -> None:
         """Apply alerts, commands, quarantine and events."""
         self._side_tables.alerts(effects.alerts)
-        self._lines.alerts(effects.alerts, effects.at)
+        self._lines.alerts(effects.alerts, effects.stamp)
         self._side_tables.commands(effects.commands)
         self._side_tables.quarantine(effects.quarantined)
         self._side_tables.events(effects.events)
 
     def _close_windows(
-        self, closed: ClosedWindows, at: int, coverage: Coverage, lines: OutgoingLines | NoLines
+        self, closed: ClosedWindows, at: Stamp, coverage: Coverage, lines: OutgoingLines | NoLines
     ) -> None:
         ids = self._ids(closed.rows["series"], closed.versions)
         known = np.flatnonzero(ids != UNKNOWN)
@@ -118,7 +121,7 @@ class Applier:
         self._merge(self._windows, closed.tier, block, closed.kind, at, coverage, lines)
 
     def _close_states(
-        self, closed: ClosedWindows, at: int, coverage: Coverage, lines: OutgoingLines | NoLines
+        self, closed: ClosedWindows, at: Stamp, coverage: Coverage, lines: OutgoingLines | NoLines
     ) -> None:
         ids = self._ids(closed.rows["series"], closed.versions)
         known = np.flatnonzero(ids != UNKNOWN)
@@ -134,7 +137,7 @@ class Applier:
         tier: int,
         rows: WindowBlock,
         kind: Kind,
-        at: int,
+        at: Stamp,
         coverage: Coverage,
         lines: WindowLines,
     ) -> None:
@@ -157,7 +160,7 @@ class Applier:
         tier: int,
         rows: WindowBlock,
         kind: Kind,
-        at: int,
+        at: Stamp,
         coverage: Coverage,
         lines: WindowLines,
     ) -> None:
@@ -172,29 +175,36 @@ class Applier:
             for chosen, reason in ((~counted, why), (counted, NOT_KNOWN)):
                 lines.partial(tier, apart.take(chosen), at, reason)
 
-    def _keep_late(self, late: LateValues, at: int, lines: OutgoingLines | NoLines) -> None:
+    def _keep_late(self, late: LateValues, at: Stamp, lines: OutgoingLines | NoLines) -> None:
         merged = late.tiers > 0
         kept = late.rows(merged)
         ids = self._ids(kept.series, kept.versions)
         known = ids != UNKNOWN
         columns = (kept.ts, kept.value, kept.quality, kept.tiers, kept.nth)
         self._numbers.add(at, [ids[known], *(column[known] for column in columns)])
-        for fate, why in ((OVER_SHARE, SHARE), (BEHIND, TOO_LATE)) if not merged.all() else ():
+        for fate, why in _UNMERGED if not merged.all() else ():
             self._send_late(late.rows(late.tiers == fate), at, lines, why=why)
 
-    def _send_late(self, late: LateValues, at: int, lines: OutgoingLines | NoLines, *, why: str) -> None:
+    def _send_late(self, late: LateValues, at: Stamp, lines: OutgoingLines | NoLines, *, why: str) -> None:
         """Send readings that are merged nowhere."""
         ids = self._ids(late.series, late.versions)
         known = ids != UNKNOWN
         readings = Readings(ids[known], late.ts[known], late.value[known], late.quality[known])
         lines.late(readings.series, readings, late.nth[known], at, why)
 
-    def _keep_late_states(self, late: LateStates, at: int) -> None:
+    def _keep_late_states(self, late: LateStates, at: Stamp, lines: OutgoingLines | NoLines) -> None:
         ids = self._ids(late.series, late.versions)
+        texts = self._text_ids(late.code)
         kept = (ids != UNKNOWN) & (late.tiers > 0)
-        nothing = np.zeros(int(kept.sum()), np.int64)
-        texts = self._text_ids(late.code[kept])
-        self._texts.add(at, [ids[kept], late.ts[kept], texts, nothing, late.tiers[kept], nothing])
+        nothing = np.zeros(len(ids), np.int64)
+        columns = (ids, late.ts, texts, nothing, late.tiers, nothing)
+        self._texts.add(at, [column[kept] for column in columns])
+        for fate, why in _UNMERGED:
+            apart = (ids != UNKNOWN) & (late.tiers == fate)
+            if apart.any():
+                values, quality = texts[apart].astype(np.float64), nothing[apart].astype(np.uint16)
+                readings = Readings(ids[apart], late.ts[apart], values, quality)
+                lines.of_texts.late(readings.series, readings, nothing[apart], at, why)
 
     def _ids(self, series: Array, versions: Array) -> Array:
         ids = self._names.ids(series, versions)

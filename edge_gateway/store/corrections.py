@@ -16,6 +16,7 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from edge_gateway.records.store_effects import Stamp
 from edge_gateway.store.counters import StoreCounters
 from edge_gateway.store.outbox import Dropped, Outbox
 from edge_gateway.store.outgoing_lines import OutgoingLines, TextLines
@@ -91,12 +92,12 @@ class Corrections:
                 (_DROPPED, sink, tier, sink, tier, number),
             )
 
-    def repeat(self, now: int, at: int, unknown: Mapping[str, int]) -> int:
+    def repeat(self, now: int, at: Stamp, unknown: Mapping[str, int]) -> int:
         """Send due rows again; return how many, at most AT_ONCE for each sink.
 
         Args:
             now: monotonic ms.
-            at: wall ms.
+            at: the time now.
             unknown: by sink, when a write last had no answer, or the sink was started, in monotonic ms.
         """
         repeated = 0
@@ -122,7 +123,7 @@ class Corrections:
             else:
                 self._db.execute(f"DELETE FROM corrected WHERE {sent}", key)  # noqa: S608
 
-    def _repeat_due(self, sink: str, now: int, at: int) -> int:
+    def _repeat_due(self, sink: str, now: int, at: Stamp) -> int:
         """Send due rows; also those of a later time, whose monotonic time began anew with the spool."""
         due = f"SELECT {_KEY} FROM corrected WHERE sink=? AND due>=0 AND (due<=? OR due>?) LIMIT ?"  # noqa: S608
         keys = self._db.execute(due, (sink, now, now + REPEAT_AFTER, AT_ONCE)).fetchall()
@@ -130,7 +131,7 @@ class Corrections:
         self._forget(keys)
         return len(keys)
 
-    def _repeat_dropped(self, sink: str, at: int) -> int:
+    def _repeat_dropped(self, sink: str, at: Stamp) -> int:
         """Send rows whose corrections were dropped, as many as there is room for; they may be dropped once more."""
         most = min(self._outbox.room(sink) // LINE_BYTES, AT_ONCE)
         dropped = f"SELECT {_KEY} FROM corrected WHERE sink=? AND due=? LIMIT ?"  # noqa: S608
@@ -140,7 +141,7 @@ class Corrections:
         self._db.executemany(change, [(self._outbox.newest, *key) for key in keys])
         return len(keys)
 
-    def _send(self, sink: str, keys: Sequence[tuple[Any, ...]], at: int) -> None:
+    def _send(self, sink: str, keys: Sequence[tuple[Any, ...]], at: Stamp) -> None:
         """Queue rows, as they are stored now, for one sink."""
         with self._outbox.only(sink):
             for name, tier in sorted({key[1:3] for key in keys}):

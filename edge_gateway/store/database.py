@@ -14,19 +14,20 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge_gateway.records.store_effects import Event, Quarantined, StoreEffects
+from edge_gateway.records.store_effects import Event, Quarantined, Stamp, StoreEffects
 from edge_gateway.store import schema
 from edge_gateway.store.apply import Applier, Resolver
 from edge_gateway.store.compaction import Compaction
 from edge_gateway.store.corrections import Corrections
 from edge_gateway.store.counters import StoreCounters
 from edge_gateway.store.coverage import NOTHING_HELD, StoredCoverage
+from edge_gateway.store.kept_apart import KeptApart
 from edge_gateway.store.late_job import LateJob
 from edge_gateway.store.meta_table import MetaTable, applied_in
 from edge_gateway.store.names import NameTables
 from edge_gateway.store.outbox import Outbox, Parcel, Waiting
 from edge_gateway.store.outgoing_lines import OutgoingLines, renderer
-from edge_gateway.store.rebuild import NoLines, Records, merge_all, send_all
+from edge_gateway.store.rebuild import NoLines, Records, clear, merge_all, only_apart, send_all
 from edge_gateway.store.retention import Retention, age_cutoff
 from edge_gateway.store.salvage.stages import Salvage
 from edge_gateway.store.scrub import Scrub
@@ -84,7 +85,8 @@ class Store:
         self._outbox = Outbox(db, self._counters, settings.sinks, tiers=len(settings.tiers))
         self._side_tables = SideTables(db, self._counters, quarantine_max_bytes=settings.quarantine_max_bytes)
         self.quarantine_users = self._side_tables.quarantine_users
-        self._lines = OutgoingLines(self._outbox, self._names, self._counters, settings.tiers)
+        apart = KeptApart(db, self._names)
+        self._lines = OutgoingLines(self._outbox, self._names, self._counters, settings.tiers, apart)
         self._use = SeriesUse(db)
         kinds = (make(db, self._names, self._use) for make in (number_windows, text_windows))
         self._numbers, self._texts = (
@@ -261,9 +263,9 @@ class Store:
     def enqueue(self, lines: bytes, at: int) -> None:
         """Queue complete lines about the gateway itself for the base bucket of every sink."""
         with self._transaction():
-            self._lines.raw(lines, at)
+            self._lines.raw(lines, Stamp(at))
 
-    def repeat_corrections(self, now: int, at: int, unknown: Mapping[str, int]) -> int:
+    def repeat_corrections(self, now: int, at: Stamp, unknown: Mapping[str, int]) -> int:
         """Send corrected points again that an older one may have overwritten; see `Corrections.repeat`."""
         with self._transaction():
             return self._corrections.repeat(now, at, unknown)
@@ -353,7 +355,7 @@ class Store:
         last = self._rebuild(records, applied)
         self._counters.take_over({})
         kinds = ((self._windows, self._lines), (self._states, self._lines.of_texts))
-        self._salvage.take_late(*send_all(self._db, kinds, at if unsure is None else unsure))
+        self._salvage.take_late(*send_all(self._db, kinds, Stamp(at, unsure)))
         for job in (self._numbers, self._texts):
             job.recount()
         self.applied = last if applied is None else applied
@@ -364,17 +366,14 @@ class Store:
 
     def _rebuild(self, records: Records, upto: int | None) -> int:
         """Rebuild windows from records up to `upto`, or all effects from all if None; return the last one's number."""
-        no_lines, last = NoLines(), 0
+        no_lines, last = only_apart(self._lines) if upto is None else NoLines(), 0
         for number, effects in records():
             if upto is not None and number > upto:
                 break
             last = number
             if effects is None:
                 self._applier.store_fresh(no_lines)
-                for table in ("window", "state_window", "block", "block_body", "late", "late_state"):
-                    self._db.execute(f"DELETE FROM {table}")  # noqa: S608 - a name from the line above
-                for blocks in (self._windows.blocks, self._states.blocks):
-                    blocks.forget()
+                clear(self._db, (self._windows, self._states))
             for part in effects or ():
                 self._applier.apply_windows(part, NOTHING_HELD, no_lines)
                 self._take_times(part)

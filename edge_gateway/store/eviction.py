@@ -39,6 +39,7 @@ class OwnedTable(NamedTuple):
 
 QUARANTINE: Final = OwnedTable("quarantine", "id", SENDER, "size")
 ALERTS: Final = OwnedTable("alert", "id", "subject", "1")
+APART: Final = OwnedTable("apart", "id", "device", "1")
 COMMANDS: Final = OwnedTable("command", "rowid", "device", "1")
 
 

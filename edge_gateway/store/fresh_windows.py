@@ -8,6 +8,7 @@ from typing import Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_gateway.records.store_effects import Stamp
 from edge_gateway.records.window_block import WindowBlock
 from edge_gateway.store.block_body import Revised
 from edge_gateway.store.block_table import in_pieces
@@ -25,8 +26,8 @@ MOST_GATHERED: Final = 16_384
 class FreshLines(Protocol):
     """Receives the windows that were stored, as rows or as a block."""
 
-    def windows(self, tier: int, windows: WindowBlock, at: int) -> None: ...
-    def block(self, tier: int, what: Reference, windows: WindowBlock, at: int) -> None: ...
+    def windows(self, tier: int, windows: WindowBlock, at: Stamp) -> None: ...
+    def block(self, tier: int, what: Reference, windows: WindowBlock, at: Stamp) -> None: ...
 
 
 class FreshWindows:
@@ -35,7 +36,7 @@ class FreshWindows:
     def __init__(self, table: WindowTable) -> None:
         self._table = table
         self._gathered: dict[int, list[WindowBlock]] = {}
-        self._at = 0
+        self._at = Stamp(0)
 
     def snapshot(self) -> None:
         """Return nothing: what is gathered belongs to one transaction."""
@@ -44,8 +45,8 @@ class FreshWindows:
         """Drop what the transaction gathered that is rolled back."""
         self._gathered.clear()
 
-    def add(self, tier: int, windows: WindowBlock, at: int, lines: FreshLines) -> None:
-        """Gather windows of a tier; `at` is the wall time in ms."""
+    def add(self, tier: int, windows: WindowBlock, at: Stamp, lines: FreshLines) -> None:
+        """Gather windows of a tier; `at` is when they came."""
         self._gathered.setdefault(tier, []).append(windows)
         self._at = at
         if sum(map(len, self._gathered[tier])) >= MOST_GATHERED:

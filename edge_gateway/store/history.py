@@ -1,4 +1,4 @@
-"""Read the local history: windows, last values, states, alerts, commands, quarantine and events.
+"""Read the local history: windows, states, what no window takes, alerts, commands, quarantine and events.
 
 It uses a read-only connection of its own, whether the gateway runs or not. Rows are plain dicts in the form of
 `edge-gateway query --json`; times and `every` in ms.
@@ -6,7 +6,7 @@ It uses a read-only connection of its own, whether the gateway runs or not. Rows
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -105,8 +105,8 @@ class History:
         """Return the rows of one subject in order of time; KeyError for an unknown subject.
 
         Args:
-            what: last, windows, states, alerts, commands, quarantine or events.
-            tier: only this tier of windows and states; None for all.
+            what: last, windows, states, partial, late, alerts, commands, quarantine or events.
+            tier: only this tier of windows, states and parts of windows; None for all.
             device: only this device; of alerts the subject.
             metric: only this metric.
             since: from this time on, ms.
@@ -117,6 +117,8 @@ class History:
             "last": partial(self._last, tier or 0),
             "windows": partial(self._tiers, self.windows, tier),
             "states": partial(self._tiers, self.states, tier),
+            "partial": partial(self.apart, "partial", tier),
+            "late": partial(self.apart, "late", None),
             "alerts": self.alerts,
             "commands": self.commands,
             "quarantine": self.quarantine,
@@ -150,6 +152,15 @@ class History:
             texts: dict[int, str] = dict(self._db.execute("SELECT id, text FROM text"))
             for part in self._pieces("state_window", tier, selection, names):
                 yield from state_rows(part, names, texts, self._every[tier])
+
+    def apart(self, kind: str, tier: int | None, selection: RowSelection) -> Iterator[Row]:
+        """Yield what no window takes, by time: parts of windows of a tier (`partial`), or readings (`late`)."""
+        every = None if tier is None else self._every[tier]
+        where = {"kind=?": kind, "device=?": selection.device, "metric=?": selection.metric}
+        for (body,) in self._newest(
+            "apart", "body", "at", {**where, "json_extract(body,'$.every')=?": every}, selection
+        ):
+            yield json.loads(body)
 
     def alerts(self, selection: RowSelection) -> Iterator[Row]:
         """Yield alert transitions, oldest first."""
@@ -254,7 +265,12 @@ class History:
         return None if newest is None else int(newest)
 
     def _newest(
-        self, table: str, columns: str, order: str, where: dict[str, str | None], selection: RowSelection
+        self,
+        table: str,
+        columns: str,
+        order: str,
+        where: Mapping[str, str | int | None],
+        selection: RowSelection,
     ) -> list[tuple[Any, ...]]:
         """Return the newest selected rows of a table, oldest first.
 

@@ -12,7 +12,7 @@ from typing import Any, Final, Protocol
 
 import numpy as np
 
-from edge_gateway.records.store_effects import Kind
+from edge_gateway.records.store_effects import Kind, Stamp
 from edge_gateway.records.window_block import WindowBlock, keys
 from edge_gateway.store.counters import StoreCounters
 from edge_gateway.store.coverage import Coverage
@@ -33,8 +33,8 @@ Bools = np.ndarray[Any, np.dtype[np.bool_]]
 class LateLines(Protocol):
     """Receives corrected windows, and readings that came too late."""
 
-    def windows(self, tier: int, windows: WindowBlock, at: int) -> None: ...
-    def late(self, series: Ints, readings: Readings, nth: Ints, at: int, why: str) -> None: ...
+    def windows(self, tier: int, windows: WindowBlock, at: Stamp) -> None: ...
+    def late(self, series: Ints, readings: Readings, nth: Ints, at: Stamp, why: str) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class LatePiece:
         nth: number of each reading within its ms.
         p95: of each family, whether its windows have a p95.
         upto: id of the last reading.
-        at: wall time in ms of the last reading's record.
+        at: when the last reading came.
     """
 
     series: Ints
@@ -59,7 +59,7 @@ class LatePiece:
     nth: Ints
     p95: Bools
     upto: int
-    at: int
+    at: Stamp
 
     def __len__(self) -> int:
         return len(self.series)
@@ -97,11 +97,14 @@ class LateJob:
         """Go back to what was committed."""
         self.pending = snapshot
 
-    def add(self, at: int, columns: Sequence[np.ndarray[Any, Any]]) -> None:
-        """Add readings for a later run: columns series (the store's), ts, value, quality, tiers and nth; `at` in ms."""
-        rows = [(*row, at) for row in zip(*(column.tolist() for column in columns), strict=True)]
-        into = f"INSERT INTO {self._kind.late}(series, ts, value, quality, tiers, nth, at)"
-        self.pending += insert_many(self._db, into, 7, rows)
+    def add(self, at: Stamp, columns: Sequence[np.ndarray[Any, Any]]) -> None:
+        """Add readings for a later run, which came at `at`.
+
+        `columns`: series (the store's), ts, value, quality, tiers and nth.
+        """
+        rows = [(*row, *at) for row in zip(*(column.tolist() for column in columns), strict=True)]
+        into = f"INSERT INTO {self._kind.late}(series, ts, value, quality, tiers, nth, at, aged)"
+        self.pending += insert_many(self._db, into, 8, rows)
 
     def run(self, coverage: Coverage, lines: LateLines, *, each_tier: bool = False) -> int:
         """Merge the oldest readings; return how many were taken from the table.
@@ -120,20 +123,20 @@ class LateJob:
         return len(piece)
 
     def _oldest(self) -> LatePiece | None:
-        columns = "SELECT id, series, ts, value, quality, tiers, nth, at"
+        columns = "SELECT id, series, ts, value, quality, tiers, nth, at, aged"
         rows = self._db.execute(
             f"{columns} FROM {self._kind.late} ORDER BY id LIMIT ?", (AT_ONCE,)
         ).fetchall()
         if not rows:
             return None
-        ids, series, ts, value, quality, tiers, nth, at = zip(*rows, strict=True)
+        ids, series, ts, value, quality, tiers, nth, at, aged = zip(*rows, strict=True)
         numbers = np.array(series, np.int64)
         places, p95 = self._families(numbers)
         readings = Readings(
             places, np.array(ts, np.int64), np.array(value, np.float64), np.array(quality, np.uint16)
         )
         masks, within = np.array(tiers, np.int64), np.array(nth, np.int64)
-        return LatePiece(numbers, readings, masks, within, p95, ids[-1], at[-1])
+        return LatePiece(numbers, readings, masks, within, p95, ids[-1], Stamp(at[-1], aged[-1]))
 
     def _families(self, series: Ints) -> tuple[Ints, Bools]:
         """Return the family of each reading, counted from 0, and whether each family has a p95."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Final, Literal, NamedTuple
 
 from edge_gateway.records import codec
+from edge_gateway.records.store_effects import Stamp
 from edge_gateway.store.block_table import drop_unused
 from edge_gateway.store.counters import StoreCounters
 from edge_gateway.store.schema import StoreDamaged
@@ -56,7 +57,8 @@ class Parcel:
     """What one request carries: the chunks of one bucket with ids `first` to `last`, within the bounds above.
 
     `at` is the wall time in ms of the first chunk. `superseded` lines are left out, because a later line of the parcel
-    has the same point.
+    has the same point. `unsure`: the wall clock was not sure when some of them came, so that points may be among them
+    that are too old for the bucket.
     """
 
     sink: str
@@ -67,6 +69,7 @@ class Parcel:
     lines: int
     at: int
     superseded: int = 0
+    unsure: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +168,7 @@ class Outbox:
                 self._db.execute("DELETE FROM outbox WHERE sink=?", (sink,))
         drop_unused(self._db)
 
-    def put(self, bucket: str, rank: int, body: bytes, lines: int, at: int) -> None:
+    def put(self, bucket: str, rank: int, body: bytes, lines: int, at: Stamp) -> None:
         """Queue lines for every sink.
 
         Args:
@@ -173,7 +176,7 @@ class Outbox:
             rank: their tier, or NOT_CARRIED.
             body: complete lines, each ended by a line feed.
             lines: how many.
-            at: wall time in ms.
+            at: when they came.
         """
         if not lines:
             return
@@ -181,16 +184,17 @@ class Outbox:
             packed = codec.compress(piece)
             for sink in self._sinks:
                 self._db.execute(
-                    "INSERT INTO outbox(sink, bucket, rank, lines, size, at, body) VALUES(?,?,?,?,?,?,?)",
-                    (sink, bucket, rank, count, len(packed), at, packed),
+                    "INSERT INTO outbox(sink, bucket, rank, lines, size, at, aged, body) VALUES(?,?,?,?,?,?,?,?)",
+                    (sink, bucket, rank, count, len(packed), *at, packed),
                 )
                 self._grow(sink, 1, count, len(packed))
 
-    def put_block(self, bucket: str, rank: int, what: Reference, lines: int, at: int) -> None:
+    def put_block(self, bucket: str, rank: int, what: Reference, lines: int, at: Stamp) -> None:
         """Queue a block for every sink; see `put`."""
-        into = "INSERT INTO outbox(sink, bucket, rank, lines, size, at, block, skip, body) VALUES(?,?,?,?,0,?,?,?,X'')"
+        columns = "sink, bucket, rank, lines, size, at, aged, block, skip, body"
+        into = f"INSERT INTO outbox({columns}) VALUES(?,?,?,?,0,?,?,?,?,X'')"
         for sink in self._sinks:
-            self._db.execute(into, (sink, bucket, rank, lines, at, *what))
+            self._db.execute(into, (sink, bucket, rank, lines, *at, *what))
             self._grow(sink, 1, lines, 0)
 
     def enforce(self) -> list[Dropped]:
@@ -215,14 +219,14 @@ class Outbox:
         over. None if there is nothing else.
         """
         others = f"AND bucket NOT IN ({', '.join('?' * len(without))})" if without else ""
-        columns = "id, bucket, lines, at, block, skip, body"
+        columns = "id, bucket, lines, at, aged, block, skip, body"
         rows = self._db.execute(
             f"SELECT {columns} FROM outbox WHERE sink=? {others} ORDER BY id LIMIT {MOST_CHUNKS}",  # noqa: S608
             (sink, *without),
         )
         first = last = lines = at = 0
-        bucket, bodies, size, distinct = None, [], 0, True
-        for number, its_bucket, its_lines, its_at, block, skip, packed in rows:
+        bucket, bodies, size, distinct, unsure = None, [], 0, True, False
+        for number, its_bucket, its_lines, its_at, aged, block, skip, packed in rows:
             if bucket is not None and its_bucket != bucket:
                 continue
             body = _unpacked(packed) if block is None else self.render(Reference(block, skip))
@@ -234,13 +238,15 @@ class Outbox:
             last, lines, size = number, lines + its_lines, size + len(body)
             bodies.append(body)
             distinct &= block is not None
+            unsure |= aged is not None
         if bucket is None:
             return None
         self._taken[sink] = bucket, last
         if distinct or len(bodies) == 1:
-            return Parcel(sink, first, last, bucket, b"".join(bodies), lines, at)
+            return Parcel(sink, first, last, bucket, b"".join(bodies), lines, at, unsure=unsure)
         kept = newest_points(b"".join(bodies))
-        return Parcel(sink, first, last, bucket, b"".join(kept), len(kept), at, lines - len(kept))
+        superseded = lines - len(kept)
+        return Parcel(sink, first, last, bucket, b"".join(kept), len(kept), at, superseded, unsure)
 
     def done(self, parcel: Parcel) -> None:
         """Remove lines that a sink accepted, or that went to the quarantine."""

@@ -1,6 +1,7 @@
 """Render windows, alerts and late readings as lines into the outbox of every sink.
 
-A point older than its bucket's retention is not sent, because the database would refuse it; it is counted.
+A point older than its bucket's retention is not sent, because the database would refuse it; it is counted. What no
+window takes is kept in the store too, of any age and without a sink.
 """
 
 from collections.abc import Sequence
@@ -9,9 +10,11 @@ from typing import Final, Protocol
 import numpy as np
 
 from edge_gateway.records.alerts import Transition
+from edge_gateway.records.store_effects import Stamp
 from edge_gateway.records.window_block import WindowBlock
 from edge_gateway.store.block_table import BlockTable
 from edge_gateway.store.counters import StoreCounters
+from edge_gateway.store.kept_apart import KeptApart
 from edge_gateway.store.line_protocol import (
     WHY,
     prefix,
@@ -47,18 +50,24 @@ MOST_PREFIXES: Final = 400_000
 class WindowLines(Protocol):
     """Receives closed windows of one kind, and those that may lack earlier readings."""
 
-    def windows(self, tier: int, windows: WindowBlock, at: int) -> None: ...
-    def block(self, tier: int, what: Reference, windows: WindowBlock, at: int) -> None: ...
-    def partial(self, tier: int, windows: WindowBlock, at: int, why: str) -> None: ...
+    def windows(self, tier: int, windows: WindowBlock, at: Stamp) -> None: ...
+    def block(self, tier: int, what: Reference, windows: WindowBlock, at: Stamp) -> None: ...
+    def partial(self, tier: int, windows: WindowBlock, at: Stamp, why: str) -> None: ...
 
 
 class OutgoingLines:
-    """Used inside the store's transactions; does nothing if there is no sink."""
+    """Used inside the store's transactions; sends nothing if there is no sink."""
 
     def __init__(
-        self, outbox: Outbox, names: NameTables, counters: StoreCounters, tiers: Sequence[StoredTier]
+        self,
+        outbox: Outbox,
+        names: NameTables,
+        counters: StoreCounters,
+        tiers: Sequence[StoredTier],
+        apart: KeptApart,
     ) -> None:
         self._outbox = outbox
+        self.apart = apart
         self._names = names
         self._counters = counters
         self._tiers = tiers
@@ -66,13 +75,13 @@ class OutgoingLines:
         self._texts: dict[int, str] = {}
         self.of_texts = TextLines(self)
 
-    def windows(self, tier: int, windows: WindowBlock, at: int) -> None:
-        """Send windows of numbers; `at` in ms."""
+    def windows(self, tier: int, windows: WindowBlock, at: Stamp) -> None:
+        """Send windows of numbers; `at` is when they came."""
         sent = self.within_retention(tier, windows, at)
         if sent is not None:
             self.put(tier, self.rendered(sent), len(sent), at)
 
-    def block(self, tier: int, what: Reference, windows: WindowBlock, at: int) -> None:
+    def block(self, tier: int, what: Reference, windows: WindowBlock, at: Stamp) -> None:
         """Send windows of numbers, the last ones of a block, whose lines are rendered when a sink takes them.
 
         They are rendered at once if they may be more than a request carries.
@@ -81,7 +90,7 @@ class OutgoingLines:
             tier: 0 is the base.
             what: where they are.
             windows: the windows themselves, by start.
-            at: wall time in ms.
+            at: when they came.
         """
         sent = self.within_retention(tier, windows, at)
         if sent is None:
@@ -97,60 +106,68 @@ class OutgoingLines:
         """Return the lines of windows of numbers."""
         return render_windows(self.prefixes("sensor", windows.rows["series"]), windows)
 
-    def partial(self, tier: int, windows: WindowBlock, at: int, why: str) -> None:
+    def partial(self, tier: int, windows: WindowBlock, at: Stamp, why: str) -> None:
         """Send windows that may lack earlier readings to `sensor_partial`; `why` is LOST, NOT_KNOWN or REPEATED.
 
         After a loss only base windows are sent: every coarser one in progress lacks readings, which the base tells.
         A window may have several such parts, so the time of a point is that of the first reading in it.
         """
-        sent = self.within_retention(tier, windows, at) if tier == 0 or why == REPEATED else None
+        if not is_told_apart(tier, why):
+            return
+        self.apart.windows(self.every(tier), windows, why)
+        sent = self.within_retention(tier, windows, at)
         if sent is not None:
             prefixes = self.prefixes("sensor_partial", sent.rows["series"], why=why)
             lines = render_windows(prefixes, sent, time="first_at")
             self._outbox.put(self._tiers[tier].bucket, NOT_CARRIED, lines, len(sent), at)
 
-    def late(self, series: Ints, readings: Readings, nth: Ints, at: int, why: str) -> None:
+    def late(self, series: Ints, readings: Readings, nth: Ints, at: Stamp, why: str) -> None:
         """Send readings that are merged nowhere to `sensor_late`.
 
         Args:
             series: the store's numbers.
             readings: as many; their own series are not used.
             nth: the number of each within its ms, which keeps readings of one time apart.
-            at: wall time in ms.
+            at: when they came.
             why: one of TOO_LATE, SHARE, NOT_KNOWN.
         """
+        self.apart.late(series, readings, why)
         if not self._outbox.sinks:
             return
-        sent = np.flatnonzero(readings.ts >= self._tiers[0].oldest(at))
+        sent = np.flatnonzero(readings.ts >= self._tiers[0].oldest(at.judging))
         self._counters.add("points_beyond_retention", len(readings) - len(sent))
         prefixes = self.prefixes("sensor_late", series[sent], why=why)
         columns = (column[sent].tolist() for column in (readings.value, readings.ts, nth))
         lines = b"".join(map(render_late, prefixes, *columns))
         self._outbox.put(self._tiers[0].bucket, NOT_CARRIED, lines, len(sent), at)
 
-    def alerts(self, transitions: Sequence[Transition], at: int) -> None:
+    def alerts(self, transitions: Sequence[Transition], at: Stamp) -> None:
         """Send alert transitions."""
         if self._outbox.sinks:
-            sent = [one for one in transitions if one.at >= self._tiers[0].oldest(at)]
+            sent = [one for one in transitions if one.at >= self._tiers[0].oldest(at.judging)]
             self._counters.add("points_beyond_retention", len(transitions) - len(sent))
             lines = b"".join(map(render_alert, sent))
             self._outbox.put(self._tiers[0].bucket, NOT_CARRIED, lines, len(sent), at)
 
-    def raw(self, lines: bytes, at: int) -> None:
+    def raw(self, lines: bytes, at: Stamp) -> None:
         """Send complete lines about the gateway itself."""
         self._outbox.put(self._tiers[0].bucket, NOT_CARRIED, lines, lines.count(b"\n"), at)
 
-    def within_retention(self, tier: int, windows: WindowBlock, at: int) -> WindowBlock | None:
+    def within_retention(self, tier: int, windows: WindowBlock, at: Stamp) -> WindowBlock | None:
         """Return the windows that their bucket still accepts; None if there is nothing to send."""
         if not self._outbox.sinks or not len(windows):
             return None
-        kept = np.flatnonzero(windows.rows["start"] >= self._tiers[tier].oldest(at))
+        kept = np.flatnonzero(windows.rows["start"] >= self._tiers[tier].oldest(at.judging))
         self._counters.add("points_beyond_retention", len(windows) - len(kept))
         if len(kept) == len(windows):
             return windows
         return windows.take(kept) if len(kept) else None
 
-    def put(self, tier: int, lines: bytes, count: int, at: int) -> None:
+    def every(self, tier: int) -> int:
+        """Return the length of a tier's windows in ms."""
+        return self._tiers[tier].every
+
+    def put(self, tier: int, lines: bytes, count: int, at: Stamp) -> None:
         """Queue lines of a tier's bucket."""
         self._outbox.put(self._tiers[tier].bucket, tier, lines, count, at)
 
@@ -184,13 +201,13 @@ class TextLines:
     def __init__(self, lines: OutgoingLines) -> None:
         self._lines = lines
 
-    def windows(self, tier: int, windows: WindowBlock, at: int) -> None:
-        """Send windows of texts; `at` in ms."""
+    def windows(self, tier: int, windows: WindowBlock, at: Stamp) -> None:
+        """Send windows of texts; `at` is when they came."""
         sent = self._lines.within_retention(tier, windows, at)
         if sent is not None:
             self._lines.put(tier, self.rendered(sent), len(sent), at)
 
-    def block(self, tier: int, what: Reference, windows: WindowBlock, at: int) -> None:  # noqa: ARG002
+    def block(self, tier: int, what: Reference, windows: WindowBlock, at: Stamp) -> None:  # noqa: ARG002
         """Send windows of texts, as lines: texts are few, and of any length."""
         self.windows(tier, windows, at)
 
@@ -201,11 +218,21 @@ class TextLines:
             self._lines.prefixes("sensor_state", windows.rows["series"]), windows.rows, texts
         )
 
-    def partial(self, tier: int, windows: WindowBlock, at: int, why: str) -> None:
-        """Send nothing: `sensor_partial` holds numbers, so windows of texts are only counted."""
+    def partial(self, tier: int, windows: WindowBlock, at: Stamp, why: str) -> None:  # noqa: ARG002
+        """Send nothing, as `sensor_partial` holds numbers; windows of texts are only kept."""
+        if is_told_apart(tier, why):
+            first, last = (self._lines.texts(windows.rows[end]) for end in ("first", "last"))
+            self._lines.apart.states(self._lines.every(tier), windows, first, last, why)
 
-    def late(self, series: Ints, readings: Readings, nth: Ints, at: int, why: str) -> None:
-        """Send nothing: a text that came too late is only counted, because `sensor_late` holds numbers."""
+    def late(self, series: Ints, readings: Readings, nth: Ints, at: Stamp, why: str) -> None:  # noqa: ARG002
+        """Send nothing, as `sensor_late` holds numbers; texts are only kept. A text is the number of its reading."""
+        texts = self._lines.texts(readings.value.astype(np.int64))
+        self._lines.apart.late_texts(series, readings.ts, texts, why)
+
+
+def is_told_apart(tier: int, why: str) -> bool:
+    """Whether a refused window says more than its base windows do: see `OutgoingLines.partial`."""
+    return tier == 0 or why == REPEATED
 
 
 def renderer(lines: OutgoingLines, blocks: BlockTable) -> Render:

@@ -7,16 +7,19 @@ only when complete. Late readings for windows that closed earlier are left to th
 
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
-from edge_gateway.records.store_effects import StoreEffects
+from edge_gateway.records.store_effects import Stamp, StoreEffects
 from edge_gateway.records.window_block import WindowBlock, keys
 from edge_gateway.store.block_table import StoredBlock
 from edge_gateway.store.coverage import Coverage
 from edge_gateway.store.fresh_windows import FreshLines
 from edge_gateway.store.late_job import LateJob
+from edge_gateway.store.names import Ids
 from edge_gateway.store.outbox import Reference
+from edge_gateway.store.outgoing_lines import OutgoingLines
 from edge_gateway.store.window_table import WindowTable
+from edge_gateway.windows.reduce import Readings
 
 Derived = tuple[int, Sequence[StoreEffects] | None]
 """A record's number and effects; None instead of effects: series numbers of earlier records meant something else."""
@@ -25,6 +28,13 @@ Records = Callable[[], Iterator[Derived]]
 AT_ONCE: Final = 2_000
 """Windows whose lines are queued at once."""
 _FIRST_KEY: Final = (-(1 << 62), 0, 0)
+
+
+class LinesApart(Protocol):
+    """Receives what no window takes."""
+
+    def late(self, series: Ids, readings: Readings, nth: Ids, at: Stamp, why: str) -> None: ...
+    def partial(self, tier: int, windows: WindowBlock, at: Stamp, why: str) -> None: ...
 
 
 class NoLines:
@@ -46,6 +56,34 @@ class NoLines:
         """Send no partial window."""
 
 
+class _NoWindows(NoLines):
+    def __init__(self, lines: LinesApart, of_texts: NoLines | None = None) -> None:
+        super().__init__()
+        self._lines = lines
+        self.of_texts = of_texts or self
+
+    def late(self, *reading: Any) -> None:
+        """Send readings."""
+        self._lines.late(*reading)
+
+    def partial(self, *window: Any) -> None:
+        """Send parts of windows."""
+        self._lines.partial(*window)
+
+
+def only_apart(lines: OutgoingLines) -> NoLines:
+    """Return what sends only what no window takes: where nothing is left of the lost store, no table has that."""
+    return _NoWindows(lines, _NoWindows(lines.of_texts))
+
+
+def clear(db: sqlite3.Connection, tables: Iterable[WindowTable]) -> None:
+    """Remove all windows, and the late readings that wait for them."""
+    for name in ("window", "state_window", "block", "block_body", "late", "late_state"):
+        db.execute(f"DELETE FROM {name}")  # noqa: S608 - a name from the line above
+    for table in tables:
+        table.blocks.forget()
+
+
 def merge_all(jobs: Iterable[LateJob], lines: NoLines, coverage: Coverage) -> None:
     """Merge every late reading in the tiers where `coverage` admits it.
 
@@ -57,9 +95,9 @@ def merge_all(jobs: Iterable[LateJob], lines: NoLines, coverage: Coverage) -> No
 
 
 def send_all(
-    db: sqlite3.Connection, kinds: Iterable[tuple[WindowTable, FreshLines]], at: int
+    db: sqlite3.Connection, kinds: Iterable[tuple[WindowTable, FreshLines]], at: Stamp
 ) -> tuple[set[tuple[int, int, int]], dict[int, int]]:
-    """Queue the lines of all windows of these tables, at wall time `at` (ms).
+    """Queue the lines of all windows of these tables, `at` is when they came.
 
     Returns: (tier, start, head of the family) of the windows, and the head of each series' family: its lowest number.
     """
@@ -79,7 +117,7 @@ def send_all(
     return found, heads
 
 
-def send_block(lines: FreshLines, block: StoredBlock, at: int) -> None:
+def send_block(lines: FreshLines, block: StoredBlock, at: Stamp) -> None:
     """Queue the windows of a block but those that were corrected, which are sent as the rows they are now."""
     windows = block.held.windows
     if block.valid.all():

@@ -50,40 +50,42 @@ _REFUSALS: Final = frozenset(
 )
 
 _TABLES: Final = f"""
-CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;
-CREATE TABLE counter(name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
-CREATE TABLE series(id INTEGER PRIMARY KEY, device TEXT NOT NULL, metric TEXT NOT NULL, site TEXT NOT NULL,
-  type TEXT NOT NULL, tags TEXT NOT NULL, UNIQUE(device, metric, site, type, tags));
-CREATE TABLE number(series INTEGER, version INTEGER, id INTEGER NOT NULL, tags TEXT NOT NULL,
-  PRIMARY KEY(series, version)) WITHOUT ROWID;
+CREATE TABLE meta(key TEXT PRIMARY KEY,value)WITHOUT ROWID;
+CREATE TABLE counter(name TEXT PRIMARY KEY,value INTEGER)WITHOUT ROWID;
+CREATE TABLE series(id INTEGER PRIMARY KEY,device TEXT NOT NULL,metric TEXT NOT NULL,site TEXT NOT NULL,
+type TEXT NOT NULL,tags TEXT NOT NULL,UNIQUE(device,metric,site,type,tags));
+CREATE TABLE number(series INTEGER,version INTEGER,id INTEGER,tags TEXT,
+PRIMARY KEY(series,version))WITHOUT ROWID;
 CREATE INDEX number_id ON number(id);
-CREATE TABLE series_use(id INTEGER PRIMARY KEY, upto INTEGER NOT NULL);
-CREATE TABLE text(id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE);
-CREATE TABLE code(code INTEGER PRIMARY KEY, id INTEGER NOT NULL);
-CREATE TABLE window(tier INTEGER, start INTEGER, series INTEGER, revision INTEGER, row BLOB,
-  PRIMARY KEY(tier, start, series)) WITHOUT ROWID;
-CREATE TABLE state_window(tier INTEGER, start INTEGER, series INTEGER, revision INTEGER, row BLOB,
-  PRIMARY KEY(tier, start, series)) WITHOUT ROWID;
+CREATE TABLE series_use(id INTEGER PRIMARY KEY,upto INTEGER);
+CREATE TABLE text(id INTEGER PRIMARY KEY,text TEXT NOT NULL UNIQUE);
+CREATE TABLE code(code INTEGER PRIMARY KEY,id INTEGER);
+CREATE TABLE window(tier INTEGER,start INTEGER,series INTEGER,revision INTEGER,row BLOB,
+PRIMARY KEY(tier,start,series))WITHOUT ROWID;
+CREATE TABLE state_window(tier INTEGER,start INTEGER,series INTEGER,revision INTEGER,row BLOB,
+PRIMARY KEY(tier,start,series))WITHOUT ROWID;
 CREATE TABLE block(id INTEGER PRIMARY KEY,kind,tier,span,first_start,last_start,first_series,last_series,rows,size,
-  loose,corrected);
+loose,corrected);
 CREATE TABLE block_body(id INTEGER PRIMARY KEY,keys,body);
 CREATE INDEX block_time ON block(kind,tier,span,last_start);
 CREATE INDEX block_loose ON block(kind,tier,loose,last_start) WHERE loose;
 CREATE INDEX block_gone ON block(id) WHERE first_start>last_start;
-CREATE TABLE late(id INTEGER PRIMARY KEY, series, ts, value, quality, tiers, nth, at);
-CREATE TABLE late_state(id INTEGER PRIMARY KEY, series, ts, value, quality, tiers, nth, at);
-CREATE TABLE alert(id INTEGER PRIMARY KEY, at, alert, rule, subject, metric, state, body);
+CREATE TABLE late(id INTEGER PRIMARY KEY,series,ts,value,quality,tiers,nth,at,aged);
+CREATE TABLE late_state(id INTEGER PRIMARY KEY,series,ts,value,quality,tiers,nth,at,aged);
+CREATE TABLE alert(id INTEGER PRIMARY KEY,at,alert,rule,subject,metric,state,body);
 CREATE INDEX alert_at ON alert(at);
-CREATE INDEX alert_subject ON alert(subject, id);
-CREATE TABLE command(id TEXT PRIMARY KEY, n, device, name, args, state, at, detail);
+CREATE INDEX alert_subject ON alert(subject,id);
+CREATE TABLE command(id TEXT PRIMARY KEY,n,device,name,args,state,at,detail);
 CREATE INDEX command_at ON command(at);
 CREATE INDEX command_device ON command(device);
-CREATE TABLE quarantine(id INTEGER PRIMARY KEY, at, topic, reason, payload, size);
-CREATE INDEX quarantine_sender ON quarantine({SENDER}, id, size);
-CREATE TABLE event(id INTEGER PRIMARY KEY, at, code, text);
-CREATE TABLE outbox(id INTEGER PRIMARY KEY AUTOINCREMENT, sink, bucket, rank, lines, size, at, block, skip, body);
-CREATE INDEX outbox_sink ON outbox(sink, id);
-CREATE INDEX outbox_rank ON outbox(sink, rank, id, lines, size);
+CREATE TABLE quarantine(id INTEGER PRIMARY KEY,at,topic,reason,payload,size);
+CREATE INDEX quarantine_sender ON quarantine({SENDER},id,size);
+CREATE TABLE event(id INTEGER PRIMARY KEY,at,code,text);
+CREATE TABLE apart(id INTEGER PRIMARY KEY,kind,at,device,metric,body);
+CREATE INDEX apart_device ON apart(device,id);
+CREATE TABLE outbox(id INTEGER PRIMARY KEY AUTOINCREMENT,sink,bucket,rank,lines,size,at,aged,block,skip,body);
+CREATE INDEX outbox_sink ON outbox(sink,id);
+CREATE INDEX outbox_rank ON outbox(sink,rank,id,lines,size);
 CREATE INDEX outbox_block ON outbox(block) WHERE block NOT NULL;
 CREATE TABLE corrected(sink,kind,tier,start,series,upto,due,PRIMARY KEY(sink,kind,tier,start,series))WITHOUT ROWID;
 """

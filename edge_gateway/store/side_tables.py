@@ -1,4 +1,4 @@
-"""The tables beside the windows: alerts, commands, events and quarantine, each with a bound."""
+"""The tables beside the windows, each with a bound: alerts, commands, events, quarantine, what no window takes."""
 
 import sqlite3
 from collections.abc import Iterable, Mapping
@@ -10,7 +10,7 @@ import msgspec
 from edge_gateway.records.alerts import CommandChange, Transition, alert_row
 from edge_gateway.records.store_effects import WITHOUT_TIME, Event, Quarantined
 from edge_gateway.store.counters import StoreCounters
-from edge_gateway.store.eviction import ALERTS, COMMANDS, QUARANTINE, evict, largest_owners
+from edge_gateway.store.eviction import ALERTS, APART, COMMANDS, QUARANTINE, evict, largest_owners
 from edge_gateway.store.schema import insert_many
 from fleet_wire.printable import printable
 
@@ -19,6 +19,8 @@ _ROW_BYTES: Final = 64
 MOST_ALERTS: Final = 200_000
 MOST_COMMANDS: Final = 100_000
 MOST_EVENTS: Final = 10_000
+MOST_APART: Final = 100_000
+_DROPPED: Final = {ALERTS: "alerts_dropped", COMMANDS: "commands_dropped", APART: "apart_dropped"}
 
 
 class SideTables:
@@ -105,12 +107,13 @@ class SideTables:
             self.quarantine_bytes -= size
 
     def trim(self, before: int) -> None:
-        """Remove alerts, commands and events older than `before` (ms), and the oldest above their bounds."""
-        for table in ("alert", "command", "event"):
+        """Remove rows older than `before` (ms), and the oldest above their bounds; not from the quarantine."""
+        for table in ("alert", "command", "event", "apart"):
             self._db.execute(f"DELETE FROM {table} WHERE at<?", (before,))  # noqa: S608 - a name from the line above
-        for of, most in ((ALERTS, MOST_ALERTS), (COMMANDS, MOST_COMMANDS)):
+        bounds = ((ALERTS, MOST_ALERTS), (COMMANDS, MOST_COMMANDS), (APART, MOST_APART))
+        for of, most in bounds:
             (rows,) = self._db.execute(f"SELECT COUNT(*) FROM {of.table}").fetchone()  # noqa: S608 - from above
-            self._counters.add(f"{of.table}s_dropped", evict(self._db, of, rows, most)[0])
+            self._counters.add(_DROPPED[of], evict(self._db, of, rows, most)[0])
         gone = "SELECT id FROM event ORDER BY id DESC LIMIT -1 OFFSET ?"
         self._db.execute(f"DELETE FROM event WHERE id IN ({gone})", (MOST_EVENTS,))  # noqa: S608 - from above
 

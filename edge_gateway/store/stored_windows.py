@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from edge_gateway.records.store_effects import Kind
+from edge_gateway.records.store_effects import Kind, Stamp
 from edge_gateway.records.window_block import WindowBlock
 from edge_gateway.store.coverage import Coverage
 from edge_gateway.store.fresh_windows import FreshLines, FreshWindows
@@ -48,7 +48,7 @@ class StoredWindows:
             new &= [one not in self._names.kin for one in series.tolist()]
         return new
 
-    def gather(self, tier: int, rows: WindowBlock, at: int, lines: FreshLines) -> None:
+    def gather(self, tier: int, rows: WindowBlock, at: Stamp, lines: FreshLines) -> None:
         """Gather windows that are new, of kind `first`."""
         series, start = rows.rows["series"], rows.rows["start"]
         self.table.newest.note(tier, series, start)

@@ -23,21 +23,23 @@ def window_rows(part: Sequence[StoredRow], names: Mapping[int, Row], every: int)
         every: their length in ms.
     """
     block = WindowBlock.unpacked([data for _, _, data in part], WINDOW_ROW)
+    for (series, revision, _), facts in zip(part, described(block, every), strict=True):
+        yield {**names[series], **facts, "revision": revision}
+
+
+def described(block: WindowBlock, every: int) -> Iterator[Row]:
+    """Yield what windows of numbers, `every` ms long, hold, without the names of their series."""
     rows, total = block.rows, sums(block.rows, block.tails)
     quality = rows["quality"] / (rows["count"] * _PERFECT)
-    for (series, revision, _), row, whole, good in zip(
-        part, rows, total.tolist(), quality.tolist(), strict=True
-    ):
+    for row, whole, good in zip(rows, total.tolist(), quality.tolist(), strict=True):
         p95 = float(row["p95"])
         yield {
-            **names[series],
             "start": int(row["start"]),
             "every": every,
             "count": int(row["count"]),
             "sum": whole,
             **{name: float(row[name]) for name in ("min", "max", "first", "last")},
             "quality": good,
-            "revision": revision,
             "p95": None if np.isnan(p95) else p95,
         }
 

@@ -17,9 +17,10 @@ from tests.servers.process import wait_until
 HOUR = 3_600_000
 WITHIN = 60.0
 
-pytestmark = [pytest.mark.broker, pytest.mark.influx]
+pytestmark = pytest.mark.broker
 
 
+@pytest.mark.influx
 def test_windows_begun_before_the_loss_are_partial_and_readings_from_before_it_are_late(
     broker: Broker, gateways: GatewayFactory, influx: Influx, tmp_path: Path
 ) -> None:
@@ -61,3 +62,40 @@ def test_windows_begun_before_the_loss_are_partial_and_readings_from_before_it_a
         report = gateway.ask(do="status")
         assert report["values"]["too_late"] == 1
         assert report["counters"]["partial_windows"] == 1
+
+
+def test_without_a_sink_every_accepted_reading_is_in_the_history_or_shown_apart_after_a_loss(
+    broker: Broker, gateways: GatewayFactory
+) -> None:
+    gateway = gateways(
+        broker, "gw-bare", windows=[{"every": "1s", "bucket": "b", "keep": "30d"}], time={"idle_close": "1s"}
+    )
+    gateway.start()
+    begun = now_ms()
+    with Device(broker.host, broker.port, "gw-bare-site", "frz-bare") as device:
+        device.be_born()
+        for number in range(40):
+            device.measure(at=begun + 100 * number, temperature=1.0)
+        gateway.wait_for(lambda report: report["values"]["accepted"] == 40)
+        gateway.kill()
+        newest = max((gateway.spool / "journal").glob("*.journal"))
+        data = bytearray(newest.read_bytes())
+        data[len(data) // 2] ^= 0x55
+        newest.write_bytes(data)
+        gateway.start()
+        gateway.wait_for(lambda report: any(one["code"] == "state_lost" for one in report["problems"]))
+        for number in range(40, 80):
+            device.measure(at=begun + 100 * number, temperature=1.0)
+        gateway.wait_for(lambda report: report["messages"]["received"] >= 41)
+
+        def accounted() -> bool:
+            windows, parts = gateway.query("windows"), gateway.query("partial")
+            shown = sum(row["count"] for row in (*windows, *parts))
+            return bool(parts) and shown == gateway.ask(do="status")["values"]["accepted"]
+
+        wait_until(accounted, WITHIN, "what was accepted is all shown")
+        assert {row["why"] for row in gateway.query("partial")} == {"lost"}
+        device.measure(at=begun - HOUR, temperature=2.0)
+        wait_until(lambda: len(gateway.query("late")) == 1, WITHIN, "the late reading is shown")
+        [late] = gateway.query("late")
+        assert (late["at"], late["value"], late["why"]) == (begun - HOUR, 2.0, "late")

@@ -58,12 +58,15 @@ class Outlet(Protocol):
 class _Delivery:
     """A parcel being delivered: the pieces still to send, in order, and the outcome of the others."""
 
-    bucket: str
-    at: int
+    parcel: Parcel
     pieces: deque[list[bytes]]
     stored: int = 0
     refused: list[Quarantined] = field(default_factory=list)
     search: PoisonSearch = field(default_factory=PoisonSearch)
+
+    @property
+    def bucket(self) -> str:
+        return self.parcel.bucket
 
     @property
     def done(self) -> bool:
@@ -82,7 +85,8 @@ class _Delivery:
     def refuse(self, reason: str) -> None:
         """Put the lines of the first piece in quarantine."""
         piece = self.pieces.popleft()
-        self.refused += (Quarantined(f"influx/{self.bucket}", line, reason, self.at) for line in piece)
+        at = self.parcel.at
+        self.refused += (Quarantined(f"influx/{self.bucket}", line, reason, at) for line in piece)
 
     def accept(self) -> None:
         """Count the first piece as stored."""
@@ -188,9 +192,7 @@ class InfluxSink:
 
     async def _deliver(self, parcel: Parcel) -> _Delivery:
         lines = [line + b"\n" for line in parcel.body.split(b"\n")[:-1]]
-        delivery = _Delivery(
-            parcel.bucket, parcel.at, deque([lines]), search=PoisonSearch(searching=self._searching)
-        )
+        delivery = _Delivery(parcel, deque([lines]), search=PoisonSearch(searching=self._searching))
         while not delivery.done:
             piece = delivery.pieces[0]
             decision = await self._send(delivery.bucket, piece)
@@ -246,7 +248,8 @@ class InfluxSink:
             self._refuse(delivery, reason)
 
     def _refuse(self, delivery: _Delivery, reason: str) -> None:
-        self._refusals.note(delivery.bucket, delivery.pieces[0], reason, self._timer())
+        unsure = delivery.parcel.unsure
+        self._refusals.note(delivery.bucket, delivery.pieces[0], reason, self._timer(), unsure=unsure)
         self._refused_anew = True
         delivery.refuse(reason)
 

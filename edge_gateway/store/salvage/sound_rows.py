@@ -16,6 +16,7 @@ from edge_gateway.columns.point_number import PER_MS
 from edge_gateway.records import codec
 from edge_gateway.records.window_block import STATE_ROW, WINDOW_ROW
 from edge_gateway.store.block_body import Revised, decoded, decoded_marks
+from edge_gateway.store.kept_apart import APART_TIMES
 from edge_gateway.store.row_checksum import checked
 from edge_gateway.store.salvage.damaged_file import KeyedTable
 from edge_gateway.store.schema import StoreDamaged
@@ -134,16 +135,16 @@ def _block(row: Row, known: Known) -> Row:
 
 
 def _late(row: Row, known: Known) -> Row:
-    number, series, ts, value, quality, tiers, nth, at = row
-    _whole(ts, quality, tiers, nth, at)
+    number, series, ts, value, quality, tiers, nth, at, aged = row
+    _whole(ts, quality, tiers, nth, at, at if aged is None else aged)
     _need(series in known.series and isinstance(value, float) and math.isfinite(value))
     _need(0 <= quality <= 1000 and 0 < tiers < 1 << known.tiers and 0 <= nth < PER_MS)  # noqa: PLR2004 - thousandths
     return (number - EARLIER, *row[1:])
 
 
 def _late_state(row: Row, known: Known) -> Row:
-    number, series, ts, value, quality, tiers, nth, at = row
-    _whole(ts, quality, tiers, nth, at)
+    number, series, ts, value, quality, tiers, nth, at, aged = row
+    _whole(ts, quality, tiers, nth, at, at if aged is None else aged)
     _need(series in known.series and value in known.texts and 0 < tiers < 1 << known.tiers)
     return (number - EARLIER, *row[1:])
 
@@ -173,6 +174,16 @@ def _quarantined(row: Row, _: Known) -> Row:
     return (number - EARLIER, at, *_texts(topic, reason), payload, size)
 
 
+def _apart(row: Row, _: Known) -> Row:
+    number, kind, at, device, metric, body = row
+    _whole(at)
+    name, *named = _texts(kind, device, metric, body)
+    facts = json.loads(named[-1])
+    _need(name in APART_TIMES and (facts["device"], facts["metric"]) == tuple(named[:2]))
+    _need(facts[APART_TIMES[name]] == at and isinstance(facts["why"], str))
+    return (number - EARLIER, name, at, *named)
+
+
 def _event(row: Row, _: Known) -> Row:
     number, at, code, text = row
     _whole(at)
@@ -180,13 +191,13 @@ def _event(row: Row, _: Known) -> Row:
 
 
 def _chunk(row: Row, known: Known) -> Row:
-    number, sink, bucket, rank, lines, size, at, block, _, body = row
+    number, sink, bucket, rank, lines, size, at, aged, block, _, body = row
     _need(block is None)
-    _whole(rank, lines, size, at)
+    _whole(rank, lines, size, at, at if aged is None else aged)
     names = _texts(sink, bucket)
     _need(names[0] in known.sinks and size == len(body) and codec.decompress(body).count(b"\n") == lines)
     _need(names[1] in known.buckets)
-    return (number, *names, rank, lines, size, at, None, None, body)
+    return (number, *names, rank, lines, size, at, aged, None, None, body)
 
 
 def _kept(
@@ -203,10 +214,10 @@ SERIES: Final = _kept("series", ("id",), _ID, "device metric site type tags", _s
 NUMBER: Final = _kept("number", ("series", "version"), (64, 32), "id tags", _number)
 TEXT: Final = _kept("text", ("id",), _ID, "text", _text)
 CODE: Final = _kept("code", ("code",), _ID, "id", _code)
-_TAKEN: Final = "series ts value quality tiers nth at"
+_TAKEN: Final = "series ts value quality tiers nth at aged"
 LATE: Final = _kept("late", ("id",), _ID, _TAKEN, _late)
 LATE_STATE: Final = _kept("late_state", ("id",), _ID, _TAKEN, _late_state)
-OUTBOX: Final = _kept("outbox", ("id",), _ID, "sink bucket rank lines size at block skip body", _chunk)
+OUTBOX: Final = _kept("outbox", ("id",), _ID, "sink bucket rank lines size at aged block skip body", _chunk)
 _KEY: Final = ("tier", "start", "series")
 WINDOW: Final = _kept("window", _KEY, _WINDOW_BITS, "revision row", _window)
 STATE_WINDOW: Final = _kept("state_window", _KEY, _WINDOW_BITS, "revision row", _state_window)
@@ -219,3 +230,4 @@ ALERT: Final = _kept("alert", ("id",), _ID, "at alert rule subject metric state 
 COMMAND: Final = _kept("command", ("rowid",), _ID, "id n device name args state at detail", _command)
 QUARANTINE: Final = _kept("quarantine", ("id",), _ID, "at topic reason payload size", _quarantined)
 EVENT: Final = _kept("event", ("id",), _ID, "at code text", _event)
+APART: Final = _kept("apart", ("id",), _ID, "kind at device metric body", _apart)

@@ -17,6 +17,7 @@ import msgspec
 import numpy as np
 
 from edge_gateway.records import codec
+from edge_gateway.records.store_effects import Stamp
 from edge_gateway.records.window_block import WINDOW_ROW
 from edge_gateway.store.block_body import decoded
 from edge_gateway.store.counters import StoreCounters
@@ -34,7 +35,7 @@ from fleet_config.counting import counted
 NAMES: Final = (tables.SERIES, tables.NUMBER, tables.TEXT, tables.CODE)
 STAGES: Final = (
     *(tables.OUTBOX, tables.WINDOW, tables.STATE_WINDOW, tables.BLOCK),
-    *(tables.ALERT, tables.COMMAND, tables.QUARANTINE, tables.EVENT),
+    *(tables.ALERT, tables.COMMAND, tables.QUARANTINE, tables.EVENT, tables.APART),
 )
 _SINKS_GO_ON: Final = 1
 _LATE_GO_ON: Final = 4
@@ -60,7 +61,7 @@ class Progress(msgspec.Struct, frozen=True):
         damaged: names of tables of which something is lost.
         rows: number of rows copied.
         unreadable: number of rows and gaps that could not be copied.
-        oldest: wall time (ms) of the oldest outbox lines that were copied.
+        oldest: the least the time (ms) was when the oldest outbox lines that were copied came.
         again: while lost lines are rendered again: the table of windows, or "block", and the packed key behind which to
             go on.
         unsure: the least the time (ms) can be, if `at` is of a clock that is not sure; else None.
@@ -81,9 +82,9 @@ class Progress(msgspec.Struct, frozen=True):
     unsure: int | None = None
 
     @property
-    def at_least(self) -> int:
-        """The time (ms) that was certainly reached when the file was set aside."""
-        return self.at if self.unsure is None else self.unsure
+    def stamp(self) -> Stamp:
+        """When the file was set aside."""
+        return Stamp(self.at, self.unsure)
 
 
 class Salvage:
@@ -237,7 +238,7 @@ class Salvage:
         assert self.progress is not None
         self._change(stage=self.progress.stage + 1, after=None)
         if self.progress.stage == _SINKS_GO_ON:
-            oldest = self._db.execute("SELECT MIN(at) FROM outbox").fetchone()[0]
+            oldest = self._db.execute("SELECT MIN(COALESCE(aged, at)) FROM outbox").fetchone()[0]
             self._change(oldest=oldest)
             self._outbox.recount()
         elif self.progress.stage == _LATE_GO_ON and self.lost("outbox"):
@@ -273,7 +274,7 @@ class Salvage:
 
     def _rendered(self, source: DamagedStore, row: Row, lines: OutgoingLines) -> Row:
         """Return a chunk of the outbox with lines in place of a block; as it is if that cannot be read."""
-        *facts, _, _, block, skip, body = row
+        *facts, _, at, aged, block, skip, body = row
         held = source.block(block) if isinstance(block, int) else None
         if held is None:
             return row
@@ -285,7 +286,7 @@ class Salvage:
         if any(one not in known.series for one in set(windows.rows["series"].tolist())):
             return row
         body = codec.compress(lines.rendered(windows))
-        return (*facts, len(body), row[-4], None, None, body)
+        return (*facts, len(body), at, aged, None, None, body)
 
     def _count(self, rows: int, unreadable: int) -> None:
         self._counters.add("salvaged_rows", rows)
@@ -293,7 +294,7 @@ class Salvage:
 
     def _new(self, kept: SalvagedTable, rows: Iterable[Row | None]) -> Iterable[Row | None]:
         """Return the rows without those that were applied again from the journal."""
-        if kept not in {tables.ALERT, tables.QUARANTINE, tables.EVENT}:
+        if kept not in {tables.ALERT, tables.QUARANTINE, tables.EVENT, tables.APART}:
             return rows
         columns = ", ".join(kept.table.columns)
         select = f"SELECT {columns} FROM {kept.table.name} WHERE id>0 AND at<=?"  # noqa: S608
@@ -323,7 +324,7 @@ class Salvage:
             recent = packed.rows["start"] + every >= (self.progress.oldest or 0)
             again = np.flatnonzero(recent | (np.array(revisions) >= CORRECTED))
             if every and len(again):
-                sender.windows(tier, packed.take(again), self.progress.at_least)
+                sender.windows(tier, packed.take(again), self.progress.stamp)
             after = keyed.number(last)
         if found:
             self._change(again=(name, after))
@@ -344,10 +345,10 @@ class Salvage:
             since = (self.progress.oldest or 0) - self._settings.tiers[block.tier].every
             old = int(np.searchsorted(windows.rows["start"], since))
             late = np.flatnonzero(block.valid[:old] & (revisions[:old] >= CORRECTED))
-            sender.windows(block.tier, windows.take(late), self.progress.at_least)
+            sender.windows(block.tier, windows.take(late), self.progress.stamp)
             held, valid = block.held.take(slice(old, None)), block.valid[old:]
             recent = block._replace(gone=block.gone + old, held=held, valid=valid)
-            send_block(sender, recent, self.progress.at_least)
+            send_block(sender, recent, self.progress.stamp)
 
     # --- parts
 

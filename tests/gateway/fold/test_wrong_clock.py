@@ -77,9 +77,10 @@ def test_points_are_withheld_by_the_time_by_which_data_has_aged() -> None:
     pipeline = build_pipeline("gw", settings())
     names = SeriesNames(pipeline.registry)
     effects = pipeline.fold(batch(unsure(7, YEARS), said("f1", 0, 7)))
-    assert effects.for_store(names).at == START + 7
+    stored = effects.for_store(names)
+    assert (stored.at, stored.stamp.judging) == (START + 7 + YEARS, START + 7), "people see the wall time"
     effects = pipeline.fold(batch(Moment(START + 9, 9), said("f1", 1, 9)))
-    assert effects.for_store(names).at == START + 9
+    assert effects.for_store(names).stamp == (START + 9, None)
 
 
 def test_a_loss_in_a_life_years_ahead_is_moved_to_the_right_time_when_it_is_known() -> None:

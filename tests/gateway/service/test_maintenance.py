@@ -12,6 +12,7 @@ import pytest
 from edge_gateway.configuration.model import GatewayConfig
 from edge_gateway.fold.settings import build_pipeline
 from edge_gateway.records.inputs import Moment, Trim
+from edge_gateway.records.store_effects import Stamp
 from edge_gateway.recovery.settings import fold_settings
 from edge_gateway.service import maintenance as module
 from edge_gateway.service.maintenance import (
@@ -52,7 +53,7 @@ class Parts:
         return 0
 
     def read(self) -> ClockReading:
-        return ClockReading(self.wall(), self.state, None)
+        return ClockReading(self.wall(), self.state, None, self.aged)
 
     async def call(self, function: Any) -> Any:
         return function(cast("Store", self))
@@ -96,7 +97,7 @@ async def test_the_gateways_own_point_is_queued_for_the_sinks_there_are() -> Non
     ((line, at),) = forwarding.lines
     assert line.startswith(b"gateway,gateway=gw ")
     assert b"rule_reloads=7i" in line
-    assert line.endswith(b" %d\n" % at)
+    assert line.endswith(b" %d\n" % (at * 10**6))
 
 
 class Trimmed(Parts):
@@ -272,7 +273,7 @@ class Correcting(Parts):
     """A store with corrected points to send again."""
 
     pieces: list[int] = field(default_factory=lambda: [2, 2, 0])
-    asked: list[tuple[int, int, dict[str, int]]] = field(default_factory=list)
+    asked: list[tuple[int, Stamp, dict[str, int]]] = field(default_factory=list)
 
     def monotonic(self) -> int:
         return 100_000
@@ -280,7 +281,7 @@ class Correcting(Parts):
     def since_unknown(self) -> float:
         return 2.5
 
-    def repeat_corrections(self, now: int, at: int, unknown: dict[str, int]) -> int:
+    def repeat_corrections(self, now: int, at: Stamp, unknown: dict[str, int]) -> int:
         self.asked.append((now, at, unknown))
         return self.pieces.pop(0)
 
@@ -291,7 +292,7 @@ async def test_corrected_points_are_sent_again_until_none_is_due_whatever_is_tho
 ) -> None:
     parts = Correcting(state=state)
     await maintenance_of(parts, sinks=("influx",))._repeat_corrections()
-    assert parts.asked == [(100_000, 1_700_000_000_000, {"influx": 97_500})] * 3
+    assert parts.asked == [(100_000, Stamp(1_700_000_000_000, 1_600_000_000_000), {"influx": 97_500})] * 3
     without = Correcting()
     await maintenance_of(without)._repeat_corrections()
     assert without.asked == []

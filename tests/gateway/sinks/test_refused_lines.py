@@ -20,6 +20,20 @@ def test_a_refusal_names_bucket_measurement_reason_and_what_to_do() -> None:
     assert "edge-gateway query quarantine" in last
 
 
+def test_of_points_too_old_for_their_bucket_the_text_claims_no_more_than_is_known() -> None:
+    refusals, reason = RefusedLines(), "422: dropped 3 points outside retention policy of duration 3h0m0s"
+    refusals.note("telemetry", [LINE], reason, 0.0, unsure=True)
+    unsure = refusals.text(1.0)
+    assert "clock was not sure" in unsure
+    assert "edge-gateway clock confirm" in unsure
+    assert "gateway.yaml" not in unsure, "nobody knows whether the bucket keeps what gateway.yaml says"
+    refusals.note("telemetry", [LINE], reason, 2.0)
+    sure = refusals.text(3.0)
+    assert "clock confirm" not in sure
+    assert "shorter than gateway.yaml says" in sure
+    assert "waited here for longer" in sure, "a point may become too old in the outbox"
+
+
 def test_a_refusal_is_told_until_an_hour_after_the_last_of_its_kind() -> None:
     refusals = RefusedLines()
     refusals.note("a", [LINE], CONFLICT, 0.0)

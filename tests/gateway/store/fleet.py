@@ -50,9 +50,9 @@ def closed(tier: int, readings: Sequence[Reading], version: int = 0, **options: 
     return ClosedWindows(tier, windows, versions, **options)
 
 
-def closed_states(tier: int, readings: Sequence[Reading]) -> ClosedWindows:
+def closed_states(tier: int, readings: Sequence[Reading], **options: Any) -> ClosedWindows:
     windows = rows_of_states(TIERS[tier].every, columns(readings))
-    return ClosedWindows(tier, windows, np.zeros(len(windows), np.int64))
+    return ClosedWindows(tier, windows, np.zeros(len(windows), np.int64), **options)
 
 
 def late(readings: Sequence[Reading], tiers: int = 0b111, version: int = 0) -> LateValues:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge_gateway.records.store_effects import StoreEffects
+from edge_gateway.records.store_effects import Stamp, StoreEffects
 from edge_gateway.store import corrections
 from edge_gateway.store.corrections import REPEAT_AFTER
 from edge_gateway.store.database import Store
@@ -52,7 +52,7 @@ def correct(store: Store, number: int = 2, value: float = 5.0) -> None:
 
 
 def repeat(store: Store, now: int, unknown: int, at: int = T0) -> int:
-    return store.repeat_corrections(now, at, {"influx": unknown})
+    return store.repeat_corrections(now, Stamp(at), {"influx": unknown})
 
 
 def noted(store: Store) -> int:
@@ -137,12 +137,12 @@ def test_only_the_sink_that_had_no_answer_gets_it_again(tmp_path: Path) -> None:
     budgets = SinkBudget("influx", 1 << 30), SinkBudget("archive", 1 << 30)
     store = opened(tmp_path, replace(SETTINGS, sinks=budgets))
     store.apply([(1, [named(windows=tuple(closed(tier, [(1, T0, 1.0)]) for tier in TIERS))])])
-    store.repeat_corrections(HOUR, T0, {"influx": 0, "archive": 0})
+    store.repeat_corrections(HOUR, Stamp(T0), {"influx": 0, "archive": 0})
     correct(store)
     for sink in ("influx", "archive"):
         lines(store, sink)
     for now in (HOUR + MINUTE, 2 * HOUR):
-        store.repeat_corrections(now, T0, {"influx": HOUR, "archive": 0})
+        store.repeat_corrections(now, Stamp(T0), {"influx": HOUR, "archive": 0})
     assert (len(lines(store, "influx")), lines(store, "archive")) == (len(TIERS), [])
     assert store.facts().waiting.keys() == {"influx", "archive"}
     store.close()
@@ -212,7 +212,7 @@ def test_without_a_sink_nothing_is_noted(tmp_path: Path) -> None:
     store = opened(tmp_path, replace(SETTINGS, sinks=()))
     store.apply([(1, [named(windows=(closed(0, [(1, T0, 1.0)]),))])])
     correct(store)
-    assert store.repeat_corrections(0, T0, {}) == 0
+    assert store.repeat_corrections(0, Stamp(T0), {}) == 0
     assert noted(store) == 0
     store.close()
 

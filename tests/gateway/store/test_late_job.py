@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge_gateway.records.store_effects import BEHIND, ClosedWindows, StoreEffects, both
+from edge_gateway.records.store_effects import BEHIND, ClosedWindows, Stamp, StoreEffects, both
 from edge_gateway.records.window_block import WINDOW_ROW, WindowBlock
 from edge_gateway.store import late_job
 from edge_gateway.store.counters import StoreCounters
@@ -243,14 +243,14 @@ class Sent:
         self.corrected: list[tuple[int, int, int, int]] = []
         self.too_late: list[tuple[int, int]] = []
 
-    def windows(self, tier: int, windows: WindowBlock, at: int) -> None:
-        self.corrected += [(tier, row["start"], row["count"], at) for row in windows.rows]
+    def windows(self, tier: int, windows: WindowBlock, at: Stamp) -> None:
+        self.corrected += [(tier, row["start"], row["count"], at.wall) for row in windows.rows]
 
     def late(
-        self, series: np.ndarray[Any, Any], readings: Readings, nth: np.ndarray[Any, Any], at: int, why: str
+        self, series: np.ndarray[Any, Any], readings: Readings, nth: np.ndarray[Any, Any], at: Stamp, why: str
     ) -> None:
         assert (len(series), len(nth), why) == (len(readings), len(readings), TOO_LATE)
-        self.too_late += [(ts, at) for ts in readings.ts.tolist()]
+        self.too_late += [(ts, at.wall) for ts in readings.ts.tolist()]
 
 
 class Job:
@@ -274,7 +274,7 @@ class Job:
     def add(self, *ts: int, tiers: int, at: int = T0) -> None:
         many = len(ts)
         series, quality, masks = (np.full(many, value) for value in (self.series, 1000, tiers))
-        self.job.add(at, [series, np.array(ts), np.ones(many), quality, masks, np.arange(many)])
+        self.job.add(Stamp(at), [series, np.array(ts), np.ones(many), quality, masks, np.arange(many)])
 
     def run(self, floor: int = H0, frozen: int = 0) -> int:
         return self.job.run(Coverage(floor, frozen), self.sent)

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edge_gateway.records.store_effects import Stamp
 from edge_gateway.store.counters import StoreCounters
 from edge_gateway.store.outbox import (
     MOST_BYTES,
@@ -31,7 +32,7 @@ class Shop:
         self.outbox = Outbox(self.db, self.counters, sinks or (SinkBudget("influx", BIG),), tiers=3)
 
     def put(self, numbers: range, bucket: str = "b0", rank: int = 0, at: int = 1) -> None:
-        self.outbox.put(bucket, rank, lines(numbers), len(numbers), at)
+        self.outbox.put(bucket, rank, lines(numbers), len(numbers), Stamp(at))
 
     def drain(self, sink: str = "influx") -> list[tuple[str, bytes]]:
         found = []
@@ -93,9 +94,9 @@ def test_chunks_of_one_bucket_travel_together_up_to_the_limit(shop: Shop) -> Non
 def test_a_parcel_is_filled_to_the_last_byte(shop: Shop) -> None:
     head, small = b"m v=", b"n v=1 1\n"
     rest = MOST_BYTES - len(small)
-    shop.outbox.put("b0", 0, head + b"1" * (rest - len(head) - 1) + b"\n", 1, 1)
-    shop.outbox.put("b0", 0, small, 1, 2)
-    shop.outbox.put("b0", 0, small, 1, 3)
+    shop.outbox.put("b0", 0, head + b"1" * (rest - len(head) - 1) + b"\n", 1, Stamp(1))
+    shop.outbox.put("b0", 0, small, 1, Stamp(2))
+    shop.outbox.put("b0", 0, small, 1, Stamp(3))
     first = shop.outbox.take("influx")
     assert first is not None
     assert (first.lines, len(first.body)) == (2, MOST_BYTES)
@@ -106,7 +107,7 @@ def test_a_parcel_is_filled_to_the_last_byte(shop: Shop) -> None:
 
 
 def test_a_line_above_the_limit_travels_alone(shop: Shop) -> None:
-    shop.outbox.put("b0", 0, b"m v=" + b"1" * MOST_BYTES + b"\nn v=2\n", 2, 1)
+    shop.outbox.put("b0", 0, b"m v=" + b"1" * MOST_BYTES + b"\nn v=2\n", 2, Stamp(1))
     assert [len(body) for _, body in shop.drain()] == [MOST_BYTES + 4, 5]
 
 
@@ -137,7 +138,7 @@ def test_of_a_point_that_is_corrected_while_it_waits_the_last_correction_is_sent
     corrected = b'sensor,device=a\\ b count=2i 1000\nsensor_state,device=a last="x y",changes=1i 1000\n'
     again = b'sensor,device=a\\ b count=1i 2000\nsensor_state,device=a last="z",changes=2i 1000\n'
     for body in (first, corrected, again):
-        shop.outbox.put("b0", 0, body, 2, 1)
+        shop.outbox.put("b0", 0, body, 2, Stamp(1))
     parcel = shop.outbox.take("influx")
     assert parcel is not None
     assert parcel.body.split(b"\n") == [
@@ -156,7 +157,7 @@ def test_a_long_body_is_cut_at_lines(shop: Shop) -> None:
     shop.put(range(12_345))
     sizes = [row[0] for row in shop.db.execute("SELECT lines FROM outbox ORDER BY id")]
     assert sizes == [5000, 5000, 2345]
-    shop.outbox.put("b0", 0, (b"x" * 400_000 + b"\r\n") * 5, 5, 1)
+    shop.outbox.put("b0", 0, (b"x" * 400_000 + b"\r\n") * 5, 5, Stamp(1))
     assert [row[0] for row in shop.db.execute("SELECT lines FROM outbox ORDER BY id")][3:] == [2, 2, 1]
 
 
@@ -169,13 +170,13 @@ def test_a_chunk_holds_so_many_lines_and_no_more(shop: Shop, more: int, chunks: 
 @pytest.mark.parametrize(("more", "chunks"), [(0, [2]), (1, [1, 1])])
 def test_a_chunk_holds_so_many_bytes_and_no_more(shop: Shop, more: int, chunks: list[int]) -> None:
     half = MOST_BYTES // 2
-    shop.outbox.put("b0", 0, b"x" * (half - 1) + b"\n" + b"y" * (half - 1 + more) + b"\n", 2, 1)
+    shop.outbox.put("b0", 0, b"x" * (half - 1) + b"\n" + b"y" * (half - 1 + more) + b"\n", 2, Stamp(1))
     assert [row[0] for row in shop.db.execute("SELECT lines FROM outbox ORDER BY id")] == chunks
 
 
 def test_where_a_body_is_cut_the_last_chunk_may_be_full_too(shop: Shop) -> None:
     half = MOST_BYTES // 2
-    shop.outbox.put("b0", 0, (b"x" * (half - 1) + b"\n") * 4, 4, 1)
+    shop.outbox.put("b0", 0, (b"x" * (half - 1) + b"\n") * 4, 4, Stamp(1))
     assert [row[0] for row in shop.db.execute("SELECT lines FROM outbox ORDER BY id")] == [2, 2]
 
 
@@ -316,3 +317,14 @@ def test_the_oldest_chunk_of_each_bucket_is_known_and_the_newest_ever(shop: Shop
     assert shop.outbox.oldest_by_bucket("influx") == {"a": 1, "b": 2}
     shop.drain()
     assert (shop.outbox.newest, shop.outbox.oldest_by_bucket("influx")) == (3, {})
+
+
+def test_people_see_the_wall_time_and_a_parcel_says_whether_it_was_sure(tmp_path: Path) -> None:
+    shop = Shop(tmp_path)
+    shop.outbox.put("b0", 0, lines(range(1)), 1, Stamp(1_000))
+    shop.outbox.put("b1", 0, lines(range(1)), 1, Stamp(2_000, 7))
+    shop.outbox.put("b1", 0, lines(range(1, 2)), 1, Stamp(3_000))
+    assert shop.outbox.waiting["influx"].oldest == 1_000
+    parcels = [shop.outbox.take("influx", without) for without in (frozenset(), frozenset({"b0"}))]
+    assert [(one.at, one.unsure) for one in parcels if one is not None] == [(1_000, False), (2_000, True)]
+    shop.db.close()

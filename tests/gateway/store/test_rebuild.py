@@ -6,11 +6,23 @@ from pathlib import Path
 
 import pytest
 
-from edge_gateway.records.store_effects import StoreEffects
+from edge_gateway.records.store_effects import Kind, Stamp, StoreEffects
 from edge_gateway.store import rebuild
 from edge_gateway.store.coverage import NOTHING_HELD
+from edge_gateway.store.database import Store
 from edge_gateway.store.rebuild import NoLines, merge_all, send_all
-from tests.gateway.store.fleet import MINUTE, T0, closed, closed_states, late, late_states, name, named, texts
+from tests.gateway.store.fleet import (
+    MINUTE,
+    SETTINGS,
+    T0,
+    closed,
+    closed_states,
+    late,
+    late_states,
+    name,
+    named,
+    texts,
+)
 from tests.gateway.store.stored import lines, opened, table
 
 
@@ -64,9 +76,20 @@ def test_all_windows_are_sent_piece_by_piece_and_returned_by_family(
         ]
     )
     lines(store)
-    found, heads = send_all(store._db, ((store._windows, store._lines), (store._states, NoLines())), T0)
+    found, heads = send_all(
+        store._db, ((store._windows, store._lines), (store._states, NoLines())), Stamp(T0)
+    )
     assert heads == {1: 1, 2: 2, 3: 2}, "a device whose tags changed is one family"
     tier_1 = T0 - T0 % (10 * MINUTE)
     assert found == {(0, T0 + n * MINUTE, 2) for n in range(-1, 3)} | {(1, tier_1, 2)}
     assert len(lines(store)) == 5
+    store.close()
+
+
+def test_what_no_window_takes_comes_back_from_the_journal_when_the_store_is_gone(tmp_path: Path) -> None:
+    partial = closed(0, [(1, T0, 1.0)], kind=Kind.PARTIAL)
+    records = [(1, (named(windows=(partial, closed(0, [(2, T0, 1.0)]))),))]
+    store = Store.open(tmp_path / "store.sqlite", SETTINGS, floor=T0, at=T0, records=lambda: iter(records))
+    assert [row[1] for row in table(store, "apart")] == ["partial"]
+    assert sorted(line.split(",")[0] for line in lines(store)) == ["sensor", "sensor_partial"]
     store.close()

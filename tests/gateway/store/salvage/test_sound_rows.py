@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 
+from edge_gateway.records.store_effects import Kind
 from edge_gateway.store.salvage.damaged_file import DamagedStore
 from edge_gateway.store.salvage.sound_rows import (
     ALERT,
+    APART,
     BLOCK,
     COMMAND,
     EARLIER,
@@ -42,9 +44,9 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Found:
     """The first row of each table, as it is read from a file."""
     store = opened(tmp_path_factory.mktemp("store"))
     states = late_states([(4, T0, 1.0)])
-    store.apply(
-        [(1, [rich(1), named(late=late([(1, T0, 1.0)]), late_states=states, windows=(closed(0, MANY),))])]
-    )
+    partial = closed(0, [(1, T0, 1.0)], kind=Kind.PARTIAL)
+    given = named(late=late([(1, T0, 1.0)]), late_states=states, windows=(closed(0, MANY), partial))
+    store.apply([(1, [rich(1), given])])
     source = DamagedStore(stopped(store))
     rows = {kept.table.name: source.piece(kept.table, None).rows[0] for kept in ALL}
     source.close()
@@ -55,12 +57,19 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Found:
 def test_what_was_stored_is_sound(found: Found, kept: SalvagedTable) -> None:
     row = sound(kept, found[kept.table.name], KNOWN)
     assert row is not None
-    moved = kept.table.name in {"late", "late_state", "alert", "quarantine", "event"}
+    moved = kept.table.name in {"late", "late_state", "alert", "quarantine", "event", "apart"}
     if kept is not COMMAND:
         assert row[0] == found[kept.table.name][0] - (EARLIER if moved else 0)
 
 
 CHANGES: list[tuple[SalvagedTable, str, Any]] = [
+    (APART, "kind", b"late"),
+    (APART, "kind", b"other"),
+    (APART, "at", 7),
+    (APART, "device", b"other"),
+    (APART, "body", b"{}"),
+    (OUTBOX, "aged", b"x"),
+    (LATE, "aged", b"x"),
     (SERIES, "device", b""),
     (SERIES, "metric", b""),
     (SERIES, "tags", b"[]"),
