@@ -14,6 +14,7 @@ from pydantic import (
     AfterValidator,
     BeforeValidator,
     Field,
+    PrivateAttr,
     ValidationInfo,
     WithJsonSchema,
     field_validator,
@@ -196,6 +197,15 @@ class RulesSection(Strict):
     path: Path = Path("rules")
     on_change: Literal["keep", "reset"] = "keep"
     lookback: Duration = 5 * MINUTE
+    _is_default: bool = PrivateAttr(default=True)
+
+    def model_post_init(self, _: object) -> None:
+        self._is_default = "path" not in self.model_fields_set
+
+    @property
+    def is_default(self) -> bool:
+        """Whether nothing names the path: then it need not exist."""
+        return self._is_default
 
 
 class CommandsSection(Strict):
