@@ -18,11 +18,11 @@ from edge_gateway.configuration.credentials import Credentials
 from edge_gateway.configuration.in_force import changed, in_force
 from edge_gateway.configuration.loading import read_secrets
 from edge_gateway.configuration.model import GatewayConfig, InfluxSection
+from edge_gateway.configuration.rules_folder import no_folder, read_rules
 from edge_gateway.errors import GatewayError
 from edge_gateway.journal import spool
 from edge_gateway.journal.reserve import RESERVE_BYTES
 from edge_gateway.mqtt.broker_trouble import lost_text
-from edge_gateway.rules.files.load import load_rules
 from edge_gateway.service.app import session_options
 from edge_gateway.service.disk_guard import LOAN
 from edge_gateway.sinks.influx.check import faults_of_writing
@@ -157,10 +157,19 @@ def _clock(settings: GatewayConfig) -> str:
             raise CheckFailed(
                 f"{problem['text']}; set it, or enable time synchronisation, then `edge-gateway clock confirm`"
             )
-    agreed = report.get("clock", {}).get("state") == ClockState.AGREED
-    return (
-        f"set, but nothing keeps it synchronised{'; the clocks of the fleet agree with it' if agreed else ''}"
-    )
+    return f"set, but nothing keeps it synchronised{_why_believed(report.get('clock', {}))}"
+
+
+def _why_believed(clock: Mapping[str, Any]) -> str:
+    """Say how the running gateway judges the clock; empty if none tells."""
+    match clock.get("state"):
+        case ClockState.AGREED:
+            return f"; {ClockState.AGREED}: {counted(clock['agree'], 'device')} said the same time"
+        case ClockState.CONFIRMED:
+            return f"; {ClockState.CONFIRMED}: by the operator or the kernel, and not set since"
+        case ClockState.PLAUSIBLE:
+            return f"; {ClockState.PLAUSIBLE}: nothing speaks against it"
+    return ""
 
 
 def _ask_running(settings: GatewayConfig, what: str) -> dict[str, Any]:
@@ -187,7 +196,8 @@ def _spool(settings: GatewayConfig) -> str:
             f"{free >> 20} MiB free at {place}, but {', '.join(bounds)} and a reserve add up to {needed >> 20} MiB, of"
             f" which the spool holds {held >> 20} MiB now: free space, or lower them"
         )
-    return f"{free >> 30} GiB free at {place}"
+    where = settings.spool.path.absolute()
+    return f"{free >> 30} GiB free for {where}{'' if place == where else ', which the first start makes'}"
 
 
 def _held_bytes(path: Path) -> int:
@@ -206,7 +216,11 @@ def _existing(path: Path) -> Path:
 
 def _sync(settings: GatewayConfig) -> str:
     """Time appends with fdatasync, as the journal makes them."""
-    times = sorted(_sync_times(_existing(settings.spool.path)))
+    place = _existing(settings.spool.path)
+    try:
+        times = sorted(_sync_times(place))
+    except OSError as error:
+        raise CheckFailed(f"cannot write to {place}: {plain_text(error)}") from error
     median, p99 = times[SYNCS // 2], times[SYNCS * 99 // 100 - 1]
     commits = 1000 / settings.spool.commit_interval
     daily, each = (
@@ -237,7 +251,8 @@ def _secrets(settings: GatewayConfig) -> str:
 
 
 def _rules(settings: GatewayConfig) -> str:
-    return f"{counted(len(load_rules(settings.rules.path).rules), 'rule')}, good"
+    found = counted(len(read_rules(settings.rules).rules), "rule")
+    return no_folder(settings.rules) or f"{found}, good"
 
 
 def _broker(settings: GatewayConfig) -> str:
@@ -254,7 +269,8 @@ async def _connect(settings: GatewayConfig) -> str:
     except (ConnectRefused, ConnectionLost) as error:
         raise CheckFailed(lost_text(error, options, accepted=False)) from error
     await session.disconnect()
-    return f"{settings.mqtt.url} accepts the gateway, Receive Maximum {connected.server_receive_maximum}"
+    most = connected.server_receive_maximum
+    return f"{settings.mqtt.url} accepts the gateway, and {most} of its messages at once (Receive Maximum)"
 
 
 def _influx(settings: GatewayConfig) -> str:

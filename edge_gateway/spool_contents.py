@@ -45,7 +45,11 @@ class SpoolCheck:
 
 
 def contents(place: Path) -> Row:
-    """Describe the spool as one nested mapping; sizes in bytes, times in ms."""
+    """Describe the spool as one nested mapping; sizes in bytes, times in ms.
+
+    OtherSpool: a program of another version wrote it; what this one cannot read is not damaged.
+    """
+    _refuse_other(place)
     checkpoint = read_latest(place / spool.CHECKPOINTS)
     tries = AttemptsFile(place / spool.CHECKPOINTS).read()
     return {
@@ -68,11 +72,15 @@ def contents(place: Path) -> Row:
 def verify(place: Path) -> list[SpoolCheck]:
     """Check every checksum, the store's integrity, and whether journal, checkpoints and store fit together.
 
-    OtherSpool: a newer program wrote it; what this one cannot read is not damaged.
+    OtherSpool as `contents`.
     """
+    _refuse_other(place)
+    return [*_journal_findings(place), *_checkpoint_findings(place), *_store_findings(place), _fit(place)]
+
+
+def _refuse_other(place: Path) -> None:
     refuse_other(place / spool.CHECKPOINTS)
     schema.refuse_other(place / spool.STORE)
-    return [*_journal_findings(place), *_checkpoint_findings(place), *_store_findings(place), _fit(place)]
 
 
 def messages(place: Path) -> Iterator[Row]:

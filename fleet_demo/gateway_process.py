@@ -6,7 +6,7 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +14,12 @@ import yaml
 
 from edge_gateway.errors import GatewayError
 from edge_gateway.mqtt.embedded import tied_to_parent
+from fleet_demo.waiting import POLL_EVERY
 from fleet_wire import local_socket
 
 ROOT = Path(__file__).resolve().parent.parent
 PATIENCE = 90.0
+STATUS: Mapping[str, Any] = {"do": "status"}
 
 
 class GatewayProcess:
@@ -29,6 +31,7 @@ class GatewayProcess:
         self.rules = directory / "rules"
         self.config = directory / "gateway.yaml"
         self.log = directory / "gateway.log"
+        self.patience = PATIENCE
         self._process: asyncio.subprocess.Process | None = None
         self.config.write_text(yaml.safe_dump(self._settings(broker, influx), sort_keys=False))
 
@@ -57,7 +60,9 @@ class GatewayProcess:
             self._process = await asyncio.create_subprocess_exec(
                 *command, stdout=log, stderr=log, cwd=ROOT, env=self._environment()
             )
-        await self.until(lambda report: bool(report["broker"]["connected"]))
+        await self.until(
+            "the gateway is connected to the broker", lambda report: bool(report["broker"]["connected"])
+        )
         return asyncio.get_running_loop().time() - begin
 
     def _environment(self) -> dict[str, str]:
@@ -80,32 +85,41 @@ class GatewayProcess:
         except TimeoutError:
             await self.kill()
 
-    async def ask(self, do: str) -> Any:
-        return await local_socket.call(self.spool / "control.sock", {"do": do})
-
     async def report(self) -> dict[str, Any] | None:
         """Return its status; None while it does not answer."""
-        try:
-            found: dict[str, Any] = await self.ask("status")
-        except (OSError, TimeoutError, local_socket.RequestFailed):
-            return None
+        found: dict[str, Any] | None = await self._answer(STATUS)
         return found
 
+    async def _answer(self, request: Mapping[str, Any]) -> Any:
+        try:
+            return await local_socket.call(self.spool / "control.sock", dict(request))
+        except (OSError, TimeoutError, local_socket.RequestFailed):
+            return None
+
     async def until(
-        self, holds: Callable[[dict[str, Any]], bool], within: float = PATIENCE
-    ) -> dict[str, Any]:
-        """Wait for a status that satisfies `holds` and return it; TimeoutError with the end of its log."""
+        self,
+        what: str,
+        holds: Callable[[Any], bool],
+        *,
+        of: Mapping[str, Any] = STATUS,
+    ) -> Any:
+        """Ask for its status, or `of`, until an answer satisfies `holds`; return that answer.
+
+        TimeoutError with `what` was awaited and the end of its log, also as soon as the gateway has ended.
+        """
         loop = asyncio.get_running_loop()
-        end = loop.time() + within
+        end = loop.time() + self.patience
         while loop.time() < end:
             if self._process is not None and self._process.returncode is not None:
-                break
-            report = await self.report()
-            if report is not None and holds(report):
-                return report
-            await asyncio.sleep(0.1)
+                raise TimeoutError(
+                    f"the gateway ended before {what}; its log ends with:\n{self.last_words()}"
+                )
+            answer = await self._answer(of)
+            if answer is not None and holds(answer):
+                return answer
+            await asyncio.sleep(POLL_EVERY)
         raise TimeoutError(
-            f"the gateway was not ready within {within:g} s; its log ends with:\n{self.last_words()}"
+            f"waited {self.patience:g} s until {what}; the gateway's log ends with:\n{self.last_words()}"
         )
 
     def last_words(self) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
-from fleet_demo.story import OFFLINE_MS, Story
+from fleet_demo.story import LOST, OFFLINE_MS, Story
 from fleet_sim.cli.judging import influx_of_run, newest_status
 from fleet_sim.judging.grade import Alert, Grade, grade
 from fleet_sim.judging.stored import window_rows
@@ -65,7 +65,8 @@ async def _database(story: Story, ledger: Ledger, terms: Terms) -> list[Row]:
         return []
     place = story.influx
     await story.gateway.until(
-        lambda report: not any(sink["waiting"]["lines"] for sink in report["sinks"].values())
+        "InfluxDB has every line",
+        lambda report: not any(sink["waiting"]["lines"] for sink in report["sinks"].values()),
     )
     found = await asyncio.to_thread(
         lambda: compare(ledger, terms, influx_of_run(ledger, terms, place), "InfluxDB")
@@ -111,7 +112,7 @@ def _surviving(story: Story) -> list[Row]:
         ),
         Row(
             f"{OFFLINE_MS // 1000} s offline lose no reading",
-            f"{told.late} late readings merged, {told.commands_by_lateness} commands caused by them",
-            told.late > 0 and not told.commands_by_lateness,
+            f"all {told.whole} messages of {LOST} stored, {told.of_lateness}",
+            told.whole > 0 and not told.lost and not told.commands_by_lateness,
         ),
     ]

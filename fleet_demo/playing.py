@@ -81,9 +81,9 @@ async def play(
         async with staged(directory, sensors=sensors, seed=seed, narrator=narrator, influx=influx) as story:
             try:
                 result = await story.play()
+                rows = await judge(story, result)
             except TimeoutError as error:
                 return gave_up(console, story.last, error)
-            rows = await judge(story, result)
             draw(console, result_table([(row.name, row.found, row.true) for row in rows]))
             status = status_of(rows, result)
             tell_next(console, story, status, keep=keep)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from edge_gateway.mqtt.embedded import EmbeddedBroker
-from fleet_demo.gateway_process import GatewayProcess
+from fleet_config.counting import counted
+from fleet_demo.gateway_process import PATIENCE, GatewayProcess
 from fleet_demo.narrator import Narrator
+from fleet_demo.waiting import awaiting, until
 from fleet_demo.watcher import Seen, Watcher
 from fleet_sim.devices.counters import Snapshot
 from fleet_sim.judging.stored import InfluxPlace
@@ -42,8 +44,19 @@ class Told:
     ids_after: frozenset[str] = frozenset()
     rules_kept: bool = False
     rules_mended: bool = False
+    whole: int = 0
+    """Messages of the device that was offline, all of them stored."""
+    lost: int = 0
+    """Of its messages, those that will never come."""
     late: int = 0
+    """Of its readings, those that came after their window was closed; there need be none."""
     commands_by_lateness: int = 0
+
+    @property
+    def of_lateness(self) -> str:
+        """What lateness did."""
+        caused = counted(self.commands_by_lateness, "command")
+        return f"{counted(self.late, 'reading')} late and merged, {caused} caused"
 
 
 @dataclass(slots=True)
@@ -113,15 +126,18 @@ class Story:
 
     async def _rise(self) -> None:
         count = len(self.fleet.plans)
-        async with asyncio.timeout(30):
-            while self.last is None or self.last.up < count:  # noqa: ASYNC110 - the live line has the event
-                await asyncio.sleep(0.1)
+        await until(
+            f"all {count:,} devices are connected",
+            lambda: self.last is not None and self.last.up >= count,
+            PATIENCE,
+        )
         self.narrator.tell(f"all {count:,} devices are connected, each with its own connection")
 
     async def _look(self) -> None:
         await self._until(11)
-        while not (rows := await self._windows()):  # noqa: ASYNC110 - another process's history has no event
-            await asyncio.sleep(0.5)
+        async with awaiting(f"a window of {WARM} is stored", PATIENCE):
+            while not (rows := await self._windows()):  # noqa: ASYNC110 - another process's history has no event
+                await asyncio.sleep(0.5)
         self.narrator.tell(f"first windows stored; those of {WARM} so far, 5 s each:")
         self._draw(rows)
 
@@ -161,7 +177,9 @@ class Story:
         waiting = self.fleet.snapshot().acked - before
         self.narrator.tell(f"meanwhile the broker has queued {waiting:,} messages")
         await self.gateway.start()
-        report = await self.gateway.until(lambda report: bool(report["broker"]["caught_up"]))
+        report = await self.gateway.until(
+            "the gateway has caught up", lambda report: bool(report["broker"]["caught_up"])
+        )
         self.told.recovered_ms, self.told.caught_up = report["spool"]["recovered_in_ms"], waiting
         self.told.caught_up_s = self.narrator.seconds - killed
         self.told.ids_after = await self._alert_ids()
@@ -176,47 +194,70 @@ class Story:
         await self._until(38)
         file = self.gateway.rules / "cold-chain.yaml"
         good = file.read_text()
-        before = (await self.gateway.until(_any))["rules"]
+        before = (await self.gateway.until("the gateway answers", _any))["rules"]
         file.write_text(good.replace("above: -10", "abov: -10"))
-        broken = await self.gateway.until(lambda report: bool(report["rules"]["problems"]))
+        broken = await self.gateway.until(
+            "the gateway reports the broken rule file", lambda report: bool(report["rules"]["problems"])
+        )
         self.told.rules_kept = broken["rules"]["hash"] == before["hash"]
         self.narrator.tell("a mistake in the rule file; the old rules stay in force:", "yellow")
         self.narrator.add(str(broken["rules"]["problems"][0]).replace(f"{self.directory}/", ""))
         file.write_text(good.replace("above: -10", "above: -9.5"))
         mended = await self.gateway.until(
-            lambda report: not report["rules"]["problems"] and report["rules"]["hash"] != before["hash"]
+            "the mended rules are in force",
+            lambda report: not report["rules"]["problems"] and report["rules"]["hash"] != before["hash"],
         )
         self.told.rules_mended = mended["rules"]["count"] == before["count"]
         self.narrator.tell("fixed, with a new limit of -9.5 °C: reloaded, alert state kept", "green")
 
     async def _go_offline(self) -> None:
         await self._until(43)
-        before = await self.gateway.until(_any)
+        late = (await self._lost_device("is known", lambda _: True))["counters"]["late_merged"]
         commands = len(self.watcher.commands())
         self.fleet.disconnect({"device": LOST}, OFFLINE_MS)
         self.narrator.tell(f"{LOST} is offline for {OFFLINE_MS // 1000} s and keeps measuring", "yellow")
-        late = before["values"]["late_merged"]
-        report = await self.gateway.until(
-            lambda report: (
-                report["values"]["late_merged"] > late
-                and not report["store"]["late_pending"]
-                and self.last is not None
-                and not self.last.waiting
-            )
+        newest = await self._newest_after_return()
+        device = await self._lost_device(
+            f"has stored messages up to {newest} without a gap",
+            lambda device: (device["top_seq"] or 0) >= newest and not device["gaps"],
         )
-        self.told.late = report["values"]["late_merged"] - late
+        await self.gateway.until(
+            "late readings are merged into stored windows", lambda report: not report["store"]["late_pending"]
+        )
+        counters = device["counters"]
+        self.told.whole = device["top_seq"] + 1
+        self.told.lost = counters["lost_at_device"] + counters["given_up"]
+        self.told.late = counters["late_merged"] - late
         self.told.commands_by_lateness = len(self.watcher.commands()) - commands
         self.narrator.tell(
-            f"{LOST} is back, live readings first, then its buffer: {self.told.late} late readings merged "
-            f"into stored windows, {self.told.commands_by_lateness} commands caused",
+            f"{LOST} is back, live readings first, then its buffer: all its {self.told.whole} messages are stored, "
+            f"{self.told.of_lateness}",
             "green",
         )
         await self._until(52)
 
+    async def _newest_after_return(self) -> int:
+        """Wait until the device was offline, is back and has sent its buffer; return its newest number then."""
+        device = next(device for device in self.fleet.devices if device.identity.id == LOST)
+        away = OFFLINE_MS / 1000 + PATIENCE
+        await until(f"{LOST} is offline", lambda: not device.online, PATIENCE)
+        await until(f"{LOST} is back", lambda: device.online, away)
+        await until(f"{LOST} has sent its buffer", lambda: device.online and not device.waiting, PATIENCE)
+        return device.outbox.next - 1
+
+    async def _lost_device(self, what: str, holds: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+        """Wait until the gateway's description of the device that was offline satisfies `holds`; return it."""
+        found: list[dict[str, Any]] = await self.gateway.until(
+            f"{LOST} {what}",
+            lambda rows: any(map(holds, rows)),
+            of={"do": "devices", "device": LOST},
+        )
+        return found[0]
+
     async def _drain(self) -> None:
         """Wait until silence has closed every window and all of them are stored."""
         self.narrator.tell("the fleet stops; the gateway closes its open windows")
-        await self.gateway.until(_has_settled)
+        await self.gateway.until("every window is closed and stored", _has_settled)
 
     async def _alert_ids(self) -> frozenset[str]:
         return frozenset(row["id"] for row in await self.gateway.query("alerts"))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from time import time
 
 import aiomqtt
 
+from fleet_demo.waiting import awaiting
 from fleet_wire.control_messages import (
     Ack,
     Alert,
@@ -83,19 +85,20 @@ class Watcher:
 
     async def first_alert(self, subject: str, state: str, within: float) -> Seen:
         """Wait for the first alert of a subject in a state; TimeoutError after `within` seconds."""
-        async with asyncio.timeout(within):
-            while not self.alerts(subject, state):
-                self._news.clear()
-                await self._news.wait()
-        return self.alerts(subject, state)[0]
+        return await self._first(
+            f"an alert of {subject} is {state}", lambda: self.alerts(subject, state), within
+        )
 
     async def first_ack(self, subject: str, within: float) -> Seen:
         """Wait for a device's first answer to a command; TimeoutError after `within` seconds."""
-        async with asyncio.timeout(within):
-            while not self.acks(subject):
+        return await self._first(f"{subject} answers a command", lambda: self.acks(subject), within)
+
+    async def _first(self, what: str, seen: Callable[[], list[Seen]], within: float) -> Seen:
+        async with awaiting(what, within):
+            while not (found := seen()):
                 self._news.clear()
                 await self._news.wait()
-        return self.acks(subject)[0]
+        return found[0]
 
 
 def _decode(topic: str, payload: bytes) -> tuple[str, Alert | Command | Ack] | None:

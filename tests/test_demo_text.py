@@ -17,7 +17,9 @@ from fleet_demo.narrator import Narrator, result_table
 from fleet_demo.playing import tell_next
 from fleet_demo.story import Told
 
-TEXT = "frz-00007 is back, live readings first, then its buffer: 12 late readings merged into stored windows"
+TEXT = (
+    "frz-00007 is back, live readings first, then its buffer: all its 30 messages are stored, 9 readings late"
+)
 ROWS = [("every acknowledged number is stored", "58,840 acknowledged, lost 0; states have no windows", True)]
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 

@@ -15,17 +15,19 @@ def check(
 ) -> None:
     """Check configuration, rules and credentials, without side effects."""
     from edge_gateway.configuration.loading import read_secrets
-    from edge_gateway.rules.files.load import load_rules
+    from edge_gateway.configuration.rules_folder import no_folder, read_rules
     from fleet_console.terminal import say, say_json
 
     loaded = load(config, embedded=embedded)
     read_secrets(loaded.config)
-    rules = load_rules(loaded.config.rules.path)
+    rules = read_rules(loaded.config.rules)
     if as_json:
         say_json({"ok": True, "rules": len(rules.rules), "hash": rules.hash})
     else:
         windows = counted(len(loaded.config.windows), "window")
         say(f"good: {counted(len(rules.rules), 'rule')}, {windows}")
+        if said := no_folder(loaded.config.rules):
+            say(said)
 
 
 @app.command("show")

@@ -37,6 +37,7 @@ def _held(config: GatewayConfig) -> Iterator[Path]:
 
     os.umask(UMASK)
     place = config.spool.path
+    spool.require_directory(place)
     if not any((place / part).exists() for part in (spool.JOURNAL, spool.CHECKPOINTS, spool.STORE)):
         raise BadInput(f"there is no spool at {place}; has this gateway run yet?")
     try:

@@ -15,6 +15,7 @@ from pydantic import (
     BeforeValidator,
     Field,
     PlainSerializer,
+    PrivateAttr,
     ValidationInfo,
     WithJsonSchema,
     field_validator,
@@ -199,6 +200,15 @@ class RulesSection(Strict):
     path: Path = Path("rules")
     on_change: Literal["keep", "reset"] = "keep"
     lookback: Duration = 5 * MINUTE
+    _is_default: bool = PrivateAttr(default=True)
+
+    def model_post_init(self, _: object) -> None:
+        self._is_default = "path" not in self.model_fields_set
+
+    @property
+    def is_default(self) -> bool:
+        """Whether nothing names the path: then it need not exist."""
+        return self._is_default
 
 
 class CommandsSection(Strict):

@@ -46,7 +46,8 @@ def held(path: Path) -> Iterator[Path]:
         handle = os.open(path / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
     except OSError as error:
         raise BadInput(
-            f"cannot use the spool {path}: {system_text(error)}; set spool.path to a directory this user may write to"
+            f"cannot use the spool {path.absolute()}: {system_text(error)};"
+            " set spool.path to a directory this user may write to"
         ) from error
     try:
         _lock(handle, path)
@@ -54,6 +55,14 @@ def held(path: Path) -> Iterator[Path]:
         yield path
     finally:
         os.close(handle)
+
+
+def require_directory(path: Path) -> None:
+    """Raise BadInput if a spool's path is something else than a directory."""
+    if path.exists() and not path.is_dir():
+        raise BadInput(
+            f"spool.path is {path.absolute()}, which is no directory: set it to the gateway's spool"
+        )
 
 
 def refuse_in_use(path: Path) -> None:

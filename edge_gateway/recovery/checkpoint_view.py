@@ -8,7 +8,7 @@ from typing import Any
 from edge_gateway.configuration.model import GatewayConfig
 from edge_gateway.errors import BadInput
 from edge_gateway.journal import spool
-from edge_gateway.journal.checkpoint import read_latest
+from edge_gateway.journal.checkpoint import read_latest, refuse_other
 from edge_gateway.recovery.settings import fold_settings
 from edge_gateway.recovery.state import State
 from edge_gateway.status.devices import describe_devices
@@ -25,8 +25,11 @@ def devices_in_checkpoint(config: GatewayConfig, wanted: str | None) -> Iterator
 
     Raises:
         BadInput: there is no readable checkpoint.
+        OtherSpool: a program of another version wrote one.
     """
+    spool.require_directory(config.spool.path)
     place = config.spool.path / spool.CHECKPOINTS
+    refuse_other(place)
     checkpoint = read_latest(place) if place.is_dir() else None
     if checkpoint is None:
         raise BadInput(f"there is no checkpoint at {place}; has this gateway run for a minute yet?")

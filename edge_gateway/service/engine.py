@@ -19,6 +19,7 @@ from typing import Any, Protocol
 import msgspec
 from mqtt5 import PublishPacket, QoS
 
+from edge_gateway.fleet.watch.clock_vote import Poll
 from edge_gateway.fold.effects import Effects
 from edge_gateway.fold.messages import Message
 from edge_gateway.fold.pipeline import Pipeline
@@ -139,6 +140,8 @@ class Engine:
     _held_while: tuple[bool, bool] = (True, False)
     """Whether the clock was trusted, and whether the fleet was asked, when the first delivery was held."""
     _fleet_asked_at: int = 0
+    _poll: Poll | None = None
+    """What the fleet said when it was last asked: a clock that it agreed with is not voted on again."""
 
     def __post_init__(self) -> None:
         self.accepting.set()
@@ -222,7 +225,8 @@ class Engine:
         moment = self.moment()
         if moment.least is not None and moment.listening - self._fleet_asked_at >= ASK_FLEET_EVERY:
             self._fleet_asked_at = moment.listening
-            self.clock.hear_fleet(agrees=self.pipeline.admission.poll_clock(moment).verdict)
+            self._poll = self.pipeline.admission.poll_clock(moment)
+            self.clock.hear_fleet(agrees=self._poll.verdict)
             moment = self.moment()
         before = self.clock.take_confirmation()
         if before is not None:
@@ -236,8 +240,10 @@ class Engine:
 
     def clock_status(self) -> ClockStatus:
         """Return how far the wall clock is believed, and why."""
-        poll = self.pipeline.admission.poll_clock(self.moment())
-        return clock_status(self.clock.state, poll, self.held)
+        moment = self.moment()
+        if self._poll is None or self.clock.state is not ClockState.AGREED:  # which ends the vote
+            return clock_status(self.clock.state, self.pipeline.admission.poll_clock(moment), self.held)
+        return clock_status(self.clock.state, self._poll, self.held)
 
     def fold_arrivals(self, arrivals: list[Arrivals]) -> None:
         """Fold deliveries; each is acknowledged once its record is on disk."""

@@ -49,7 +49,6 @@ from edge_gateway.status.problems import Problems
 from edge_gateway.status.report import GatewayStatus, State, as_plain
 from edge_gateway.store.database import Store
 from edge_gateway.store.store_thread import StoreThread
-from fleet_config.problems import ProblemsFound
 from fleet_wire import topics
 from fleet_wire.session import SessionOptions
 
@@ -103,7 +102,7 @@ class Gateway:
             problems=self.problems,
         )
         self._rules = RulesWatch(
-            config.rules.path, self._take_rules, self.counters, self.problems, config.rules.on_change
+            config.rules, self._has_rules, self._take_rules, self.counters, self.problems
         )
         self._reserve = Reserve(config.spool.path / spool.RESERVE)
         self._writer: InfluxWriter | None = None
@@ -166,7 +165,7 @@ class Gateway:
         self._report_start()
         await self._disk_guard.check()
         self._open_influx()
-        await self._first_rules()
+        await self._rules.begin()
         self._control.send(self._pipeline.restart_messages())
         log.info("recovered record %s in %.2f s", startup.number, startup.seconds)
 
@@ -277,14 +276,8 @@ class Gateway:
 
     # --- rules
 
-    async def _first_rules(self) -> None:
-        """Load the rules on disk. Raises ProblemsFound only if they are invalid and none are in force."""
-        try:
-            await self._rules.load()
-        except ProblemsFound:
-            if not self._pipeline.rules.rules.rules:
-                raise
-            log.warning("the rule files are invalid; the rules last in force stay in force")
+    def _has_rules(self) -> bool:
+        return bool(self._pipeline.rules.rules.rules)
 
     def _take_rules(self, rules: RuleSet) -> None:
         if rules.hash != self._pipeline.rules.rules.hash:

@@ -13,9 +13,10 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
-from edge_gateway.rules.files.load import RuleSet, load_rules, rule_files
+from edge_gateway.configuration.model import RulesSection
+from edge_gateway.configuration.rules_folder import no_folder, read_rules
+from edge_gateway.rules.files.load import RuleSet, rule_files
 from edge_gateway.status.catalogue import Problem
 from edge_gateway.status.counters import Counters
 from edge_gateway.status.problems import Problems
@@ -35,13 +36,16 @@ Fingerprint = tuple[tuple[str, int, int, int], ...]
 
 @dataclass(slots=True)
 class RulesWatch:
-    """Loads the rule set of `path` whenever it changes; calls `take` with each valid one."""
+    """Loads the configured rules whenever their files change; calls `take` with each valid set.
 
-    path: Path
+    `in_force`: whether there are rules now, which must not end because their folder is gone.
+    """
+
+    section: RulesSection
+    in_force: Callable[[], bool]
     take: Callable[[RuleSet], None]
     counters: Counters
     problems: Problems
-    on_change: Literal["keep", "reset"] = "keep"
     on_disk: str = ""
     _tried: Fingerprint | None = None
     _seen: Fingerprint | None = field(default=None)
@@ -54,7 +58,7 @@ class RulesWatch:
 
     async def poll(self) -> None:
         """Load the rules if they changed and are the same as at the last poll."""
-        now = await asyncio.to_thread(fingerprint, self.path)
+        now = await asyncio.to_thread(fingerprint, self.section.path)
         still, self._seen = now == self._seen, now
         if still and now != self._tried:
             with suppress(ProblemsFound):  # reported by `load`
@@ -62,13 +66,28 @@ class RulesWatch:
 
     async def load(self) -> str:
         """Load the rules now and return a summary. Raises ProblemsFound and keeps the old rules if they are invalid."""
-        self._seen = self._tried = await asyncio.to_thread(fingerprint, self.path)
         try:
-            rules = await asyncio.to_thread(load_rules, self.path, on_change=self.on_change)
+            return await self._load()
         except ProblemsFound as found:
             self.counters.rule_reloads_refused += 1
             self.problems.raise_(Problem.RULES, in_words(found))
             raise
+
+    async def begin(self) -> None:
+        """Load the rules at a start. ProblemsFound only if they are invalid and none are in force, to be kept."""
+        if not self.in_force():
+            await self._load()
+            if said := no_folder(self.section):
+                log.info("%s", said)
+            return
+        try:
+            await self.load()
+        except ProblemsFound:
+            log.warning("the rule files are invalid; the rules last in force stay in force")
+
+    async def _load(self) -> str:
+        self._seen = self._tried = await asyncio.to_thread(fingerprint, self.section.path)
+        rules = await asyncio.to_thread(read_rules, self.section, required=self.in_force())
         self.problems.clear(Problem.RULES)
         self.on_disk = rules.hash
         self.take(rules)

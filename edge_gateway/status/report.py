@@ -166,7 +166,10 @@ class ClockStatus(ReportSection):
     ]
     trusted: Annotated[bool, flag("whether it may stand for a time that a message lacks")]
     agree: Annotated[
-        int, gauge("devices whose clock says the same; counted while nothing else makes it sure")
+        int,
+        gauge(
+            "devices whose clock says the same: while nothing makes it sure, and under `agreed` when they decided it"
+        ),
     ]
     differ: Annotated[int, gauge("devices whose clocks agree on another time")]
     off: Annotated[int, gauge("how far that time is ahead of the gateway's", MS, least=None)]

@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import Any, Final, NamedTuple, Self
 
 from edge_gateway.errors import BadInput
-from edge_gateway.journal.spool import STORE
+from edge_gateway.journal.spool import STORE, require_directory
 from edge_gateway.store.row_checksum import checked
 from edge_gateway.store.schema import connect_reader
 
@@ -78,6 +78,7 @@ class History:
             spool: the spool directory.
             every: window lengths of the tiers in ms, the base first.
         """
+        require_directory(spool)
         path = spool / STORE
         if not path.exists():
             raise BadInput(f"there is no history at {path}; has this gateway run yet?")

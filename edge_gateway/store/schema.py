@@ -127,7 +127,7 @@ def read_only(path: Path) -> str:
 
 
 def connect_reader(path: Path, *, held: bool = False) -> sqlite3.Connection:
-    """Open a read-only connection; sqlite3.OperationalError if there is no store.
+    """Open a read-only connection; sqlite3.OperationalError if there is no store, OtherSpool as `refuse_other`.
 
     `mode=ro` alone writes: SQLite makes or rebuilds the -shm file, its index of the log. With `held` nothing is
     written, unless a log lacks its index, as in an incomplete copy.
@@ -137,6 +137,7 @@ def connect_reader(path: Path, *, held: bool = False) -> sqlite3.Connection:
         held: this process holds the lock of the spool, so that no gateway writes meanwhile. Beside one that does, a
             reader that may not mend the index fails now and then.
     """
+    refuse_other(path)
     how = _without_writing(path) if held else ""
     db = sqlite3.connect(f"{read_only(path)}{how}", uri=True, isolation_level=None, timeout=10)
     db.execute("PRAGMA query_only=ON")

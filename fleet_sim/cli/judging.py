@@ -17,7 +17,7 @@ from fleet_sim.cli.options import JsonOption, span
 from fleet_sim.devices.pacing import Percentiles
 from fleet_sim.judging.grade import Alert, Grade, grade
 from fleet_sim.judging.moments import at_second
-from fleet_sim.judging.report import check_rows, judged, rows_table
+from fleet_sim.judging.report import Check, check_rows, judged, rows_table
 from fleet_sim.judging.stored import (
     InfluxPlace,
     StoredUnreadable,
@@ -28,7 +28,7 @@ from fleet_sim.judging.stored import (
     influx_windows,
     window_rows,
 )
-from fleet_sim.judging.terms import Terms, gateway_terms
+from fleet_sim.judging.terms import Terms, gateway_terms, wait_for_windows
 from fleet_sim.judging.verify import MOST_EXAMPLES, NOT_CLOSED, Comparison, compare
 from fleet_sim.ledger.expected import Facts
 from fleet_sim.ledger.reading import Ledger, StillRunning, read_ledger
@@ -79,7 +79,7 @@ def verify(
         raise typer.BadParameter("nothing to compare with: give --history-cmd, --history or --influx-url")
     patience = (span(wait, "--wait") or 0) / 1000.0
     results = [compared(ledger, terms, name, read, patience) for name, read in sources.items()]
-    checks = [check for result in results for check in judged(ledger.header, result.measures())]
+    checks = [check for result in results for check in _checks(ledger, result)]
     if as_json:
         say_json({"gateway": terms.gateway, "complete": ledger.end is not None, "too_late": terms.too_late,
                   "not_known": terms.not_known, "results": [result.as_dict() for result in results]})  # fmt: skip
@@ -89,8 +89,14 @@ def verify(
         say(*check_rows(checks))
     open_questions = [_why_inconclusive(result, terms) for result in results if result.inconclusive]
     complain(*open_questions)
-    right = all(result.ok for result in results) and all(check.passed for check in checks)
+    right = all(result.ok for result in results) and all(check.passed is not False for check in checks)
     raise typer.Exit((INCONCLUSIVE if open_questions else 0) if right else 1)
+
+
+def _checks(ledger: Ledger, result: Comparison) -> list[Check]:
+    """Judge what the scenario expects of delivery; that stays open where nothing could be judged."""
+    nothing = result.inconclusive and result.ok
+    return judged(ledger.header, result.measures(), why_open="no window could be judged" if nothing else None)
 
 
 def _why_inconclusive(result: Comparison, terms: Terms) -> str:
@@ -100,8 +106,8 @@ def _why_inconclusive(result: Comparison, terms: Terms) -> str:
     if terms.offline:
         return f"{text}: {_offline(terms)}; start it, and verify again"
     reasons = ", ".join(f"{count:,} {reason}" for reason, count in result.not_judged.items())
-    later = "; verify again later, or with --wait 40s" if NOT_CLOSED in result.not_judged else ""
-    return f"{text}: of the windows, {reasons}{later}"
+    again = f"; verify again later, or with --wait {wait_for_windows(terms.time)}"
+    return f"{text}: of the windows, {reasons}{again if NOT_CLOSED in result.not_judged else ''}"
 
 
 def _offline(terms: Terms) -> str:

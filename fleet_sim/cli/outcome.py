@@ -8,7 +8,9 @@ from fleet_config.counting import counted
 from fleet_console.drawing import Table
 from fleet_console.terminal import complain, say, say_json
 from fleet_sim.judging.grade import grade
-from fleet_sim.judging.report import Check, check_rows, checks_of, rows_table
+from fleet_sim.judging.report import USUAL_WAIT, Check, check_rows, checks_of, rows_table
+from fleet_sim.judging.stored import StoredUnreadable
+from fleet_sim.judging.terms import gateway_terms, wait_for_windows
 from fleet_sim.ledger.reading import read_ledger
 from fleet_sim.runtime.deployment import RunResult
 from fleet_sim.scenario.expectations import REQUIRED, Expectation
@@ -24,8 +26,9 @@ TERMINATED: Final = "terminated"
 
 def judge(result: RunResult, expect: Mapping[str, Expectation]) -> list[Check]:
     """Judge what a scenario expects of its run, by what the run itself can measure."""
-    graded = _graded(result) if expect else {}
-    return [*checks_of(expect, {**graded, **result.measures}, result.directory), *unmet(result, expect)]
+    graded, wait = _heard(result) if expect else ({}, USUAL_WAIT)
+    measures = {**graded, **result.measures}
+    return [*checks_of(expect, measures, result.directory, wait), *unmet(result, expect)]
 
 
 def unmet(result: RunResult, expect: Mapping[str, Expectation]) -> list[Check]:
@@ -34,10 +37,23 @@ def unmet(result: RunResult, expect: Mapping[str, Expectation]) -> list[Check]:
     return [check for check in checks_of(required, result.measures) if not check.passed]
 
 
-def _graded(result: RunResult) -> dict[str, float]:
-    """Return the measures of a gateway's alerts and commands; none where the run heard no gateway."""
+def _heard(result: RunResult) -> tuple[dict[str, float], str]:
+    """Return the measures of a gateway's alerts and commands, and for how long it may keep windows open.
+
+    There are no measures where the run heard no gateway.
+    """
     ledger = read_ledger(result.directory)
-    return grade(ledger).measures() if ledger.of_kind("status") else {}
+    statuses = [row["status"] for row in ledger.of_kind("status")]
+    if not statuses:
+        return {}, USUAL_WAIT
+    return grade(ledger).measures(), _wait(statuses[-1])
+
+
+def _wait(status: Mapping[str, Any]) -> str:
+    try:
+        return wait_for_windows(gateway_terms(status).time)
+    except StoredUnreadable:
+        return USUAL_WAIT
 
 
 def exit_status(result: RunResult, checks: list[Check]) -> int:

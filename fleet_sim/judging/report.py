@@ -9,9 +9,11 @@ from typing import Any, Final
 from fleet_console.drawing import Styled, Table
 from fleet_sim.scenario.expectations import Expectation
 
-__all__ = ["Check", "check_rows", "checks_of", "judged", "rows_table"]
+__all__ = ["USUAL_WAIT", "Check", "check_rows", "checks_of", "judged", "rows_table"]
 
 RUN_DIRECTORY: Final = Path("RUN_DIR")
+USUAL_WAIT: Final = "40s"
+"""Until a gateway with the default `time.idle_close` has closed every window."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,14 +27,20 @@ class Check:
 
 
 def checks_of(
-    expect: Mapping[str, Expectation], measures: Mapping[str, float], run_dir: Path = RUN_DIRECTORY
+    expect: Mapping[str, Expectation],
+    measures: Mapping[str, float],
+    run_dir: Path = RUN_DIRECTORY,
+    wait: str = USUAL_WAIT,
 ) -> list[Check]:
-    """Judge a scenario's expectations by its measures; one without a measure stays open."""
+    """Judge a scenario's expectations by its measures; one without a measure stays open.
+
+    `wait`: how long `verify` must wait for the gateway to close its windows.
+    """
     return [
         Check(name, expectation.text, _in_words(measures[name]), expectation.holds(measures[name]))
         if name in measures
         else Check(
-            name, expectation.text, f"not measured: {_why_not_measured(name, measures, run_dir)}", None
+            name, expectation.text, f"not measured: {_why_not_measured(name, measures, run_dir, wait)}", None
         )
         for name, expectation in expect.items()
     ]
@@ -42,12 +50,12 @@ def _in_words(value: float) -> str:
     return f"{value:g}" if math.isfinite(value) else "messages without PUBACK"
 
 
-def _why_not_measured(name: str, measures: Mapping[str, float], run_dir: Path) -> str:
+def _why_not_measured(name: str, measures: Mapping[str, float], run_dir: Path, wait: str) -> str:
     """Say what is missing for a measure, and how to get it."""
     if name.startswith(("delivery.", "windows.")):
         return (
             "compare with what a gateway stored: "
-            f'`fleet-sim verify {run_dir} --history-cmd "edge-gateway query windows --json"`'
+            f'`fleet-sim verify {run_dir} --history-cmd "edge-gateway query windows --json" --wait {wait}`'
         )
     if name.startswith("publish."):
         return "the broker acknowledged no message"
@@ -58,11 +66,18 @@ def _why_not_measured(name: str, measures: Mapping[str, float], run_dir: Path) -
     return "no command came" if name.startswith("commands.") else "no alert reached a device"
 
 
-def judged(header: Mapping[str, Any], measures: Mapping[str, float]) -> list[Check]:
-    """Judge those expectations in the header of a run's ledger that `measures` holds."""
+def judged(
+    header: Mapping[str, Any], measures: Mapping[str, float], *, why_open: str | None = None
+) -> list[Check]:
+    """Judge those expectations in the header of a run's ledger that `measures` holds.
+
+    All stay open with `why_open`: the reason why the measures say nothing.
+    """
     expect = {
         name: Expectation(*parts) for name, parts in header.get("expect", {}).items() if name in measures
     }
+    if why_open is not None:
+        return [Check(name, each.text, f"not measured: {why_open}", None) for name, each in expect.items()]
     return checks_of(expect, measures)
 
 

@@ -4,10 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from fleet_config.durations import format_duration
 from fleet_sim.judging.stored import StoredUnreadable
 from fleet_sim.ledger.expected import Policy
 
-__all__ = ["Terms", "Tier", "TimeLimits", "gateway_terms"]
+__all__ = ["Terms", "Tier", "TimeLimits", "gateway_terms", "wait_for_windows"]
+
+_STORED_WITHIN_MS = 2_000
+_STEP_MS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +89,12 @@ def _terms(name: str, status: Mapping[str, Any]) -> Terms:
         offline=status.get("state") == "offline",
         at=int(status.get("at") or 0),
     )
+
+
+def wait_for_windows(time: TimeLimits) -> str:
+    """Return for how long `verify --wait` must wait after a run until a gateway has closed and stored every window."""
+    needed = time.idle_close_ms + time.allowed_lateness_ms + _STORED_WITHIN_MS
+    return format_duration(-(-needed // _STEP_MS) * _STEP_MS)
 
 
 def _or_none(value: Any) -> int | None:

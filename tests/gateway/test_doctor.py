@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import re
 import shutil
+import tempfile
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
@@ -167,15 +169,32 @@ def test_a_clock_that_the_running_gateway_doubts_will_not(
 def test_a_clock_that_the_fleet_agrees_with_will_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "synchronised", lambda: False)
     monkeypatch.setattr(MachineClock, "trusted", lambda _: True)
-    report = {"clock": {"state": "agreed"}, "problems": []}
-    monkeypatch.setattr(doctor, "_ask_running", lambda *_: report)
-    assert found(tmp_path, "clock").detail.endswith("the clocks of the fleet agree with it")
+    for clock, why in (
+        ({"state": "agreed", "agree": 60}, "agreed: 60 devices said the same time"),
+        ({"state": "confirmed"}, "confirmed: by the operator or the kernel, and not set since"),
+        ({"state": "plausible"}, "plausible: nothing speaks against it"),
+    ):
+        monkeypatch.setattr(doctor, "_ask_running", lambda *_, clock=clock: {"clock": clock, "problems": []})
+        assert found(tmp_path, "clock").detail == f"set, but nothing keeps it synchronised; {why}"
 
 
 def test_a_spool_that_does_not_exist_yet_is_judged_by_the_directory_above(tmp_path: Path) -> None:
     spool = found(tmp_path, "spool")
-    assert (spool.ok, spool.detail.endswith(f"free at {tmp_path}")) == (True, True)
+    assert (
+        spool.ok,
+        spool.detail.endswith(f"free for {tmp_path / 'not' / 'yet'}, which the first start makes"),
+    ) == (True, True)
     assert not (tmp_path / "not").exists()
+
+
+def test_a_disk_that_cannot_be_written_is_named_without_an_error_number(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(**_: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(tmp_path / "tmp1"))
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
+    assert found(tmp_path, "sync").detail == f"cannot write to {tmp_path}: Permission denied"
 
 
 def test_a_spool_of_another_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -269,7 +288,7 @@ def test_a_secret_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 def test_a_broker_that_takes_the_gateway(tmp_path: Path, broker: Broker) -> None:
     checked = found(tmp_path, "broker", embedded=False, mqtt={"url": broker.url})
     assert checked.ok, checked
-    assert checked.detail.startswith(f"{broker.url} accepts the gateway, Receive Maximum ")
+    assert checked.detail.startswith(f"{broker.url} accepts the gateway, and ")
 
 
 def test_a_broker_that_is_not_there_is_named_once(tmp_path: Path) -> None:
@@ -304,7 +323,9 @@ def test_an_influxdb_that_takes_lines_for_every_bucket(tmp_path: Path) -> None:
 def test_an_influxdb_that_is_not_there_in_words_that_are_not_pythons(tmp_path: Path) -> None:
     url = f"http://127.0.0.1:{free_port()}"
     assert influx(tmp_path, url) == CheckResult(
-        "influx", ok=False, detail=f"{url}: cannot connect: Connection refused"
+        "influx",
+        ok=False,
+        detail=f"{url}: cannot connect: Connection refused; is InfluxDB running, and influx.url right?",
     )
 
 

@@ -243,5 +243,15 @@ def test_what_a_newer_program_wrote_is_not_called_damaged(
             journal.sync()
         write_checkpoint(tmp_path / spool.CHECKPOINTS, 1, {"n": 1})
         opened(tmp_path).close()
-    with pytest.raises(OtherSpool, match="newer"):
-        spool_contents.verify(tmp_path)
+    for read in (spool_contents.verify, spool_contents.contents):
+        with pytest.raises(OtherSpool, match="newer"):
+            read(tmp_path)
+
+
+def test_an_older_store_is_not_called_damaged_by_what_is_read_of_it(tmp_path: Path) -> None:
+    with pytest.MonkeyPatch.context() as older:
+        older.setattr(schema, "VERSION", schema.VERSION - 1)
+        opened(tmp_path).close()
+    for read in (spool_contents.contents, spool_contents.quarantined, spool_contents.waiting_lines):
+        with pytest.raises(OtherSpool, match="written by an older edge-gateway"):
+            list(read(tmp_path))

@@ -33,4 +33,6 @@ def why_no_answer(error: aiohttp.ClientError | OSError) -> str:
 def _not_connected(error: Exception) -> str:
     if text := tls_fault(error):
         return text
-    return f"cannot connect: {system_text(error) if isinstance(error, OSError) else error}"
+    if not isinstance(error, OSError):
+        return f"cannot connect: {error}"
+    return f"cannot connect: {system_text(error)}; is InfluxDB running, and influx.url right?"

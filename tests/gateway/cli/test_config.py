@@ -32,6 +32,17 @@ def test_check_reads_rules_and_secrets(file: Path, capsys: pytest.CaptureFixture
     assert json.loads(capsys.readouterr().out)["rules"] == 0
 
 
+def test_check_says_that_the_default_folder_of_rules_is_not_there(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "gateway.yaml"
+    path.write_text("version: 1\nmqtt: {url: mqtt://localhost}\n")
+    assert run("check", "-c", str(path)) == 0
+    good, said = capsys.readouterr().out.splitlines()
+    assert good == "good: 0 rules, 3 windows"
+    assert said == f"no rules: {tmp_path / 'rules'}, the default of rules.path, does not exist"
+
+
 def test_show_prints_every_setting_with_its_origin(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("config", "show", "--json", "-c", str(file)) == 0
     rows = {row["key"]: row for row in json.loads(capsys.readouterr().out)}

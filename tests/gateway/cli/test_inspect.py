@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 
 from edge_gateway.cli import inspect, main
-from edge_gateway.journal.spool import SOCKET
+from edge_gateway.journal import checkpoint
+from edge_gateway.journal.spool import CHECKPOINTS, SOCKET
 from edge_gateway.recovery import checkpoint_view
+from edge_gateway.store import schema
 from fleet_wire import local_socket
 from tests.gateway.store.fleet import SETTINGS, T0, closed, named
 from tests.gateway.store.stored import opened
@@ -204,3 +206,29 @@ def test_an_unknown_device_of_a_gateway_gets_a_hint_too(
     for command in (["devices", "frz1"], ["query", "devices", "--device", "frz1"]):
         assert run(file, *command) == 2
         assert capsys.readouterr().err == "no device 'frz1' is known here; did you mean 'frz-1'?\n"
+
+
+@pytest.mark.parametrize("what", ["windows", "devices"])
+def test_a_spool_of_another_version_is_not_said_to_be_damaged(
+    file: Path, what: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spool = file.parent / "spool"
+    spool.mkdir()
+    with pytest.MonkeyPatch.context() as older:
+        older.setattr(schema, "VERSION", schema.VERSION - 1)
+        older.setattr(checkpoint, "FORMAT", checkpoint.FORMAT - 1)
+        opened(spool).close()
+        checkpoint.write_checkpoint(spool / CHECKPOINTS, 1, {"n": 1})
+    assert run(file, "query", what) == 2
+    said = capsys.readouterr().err
+    assert "was written by an older edge-gateway" in said
+    assert "start that version again" in said
+
+
+@pytest.mark.parametrize("command", [("query", "windows"), ("query", "devices"), ("spool", "inspect")])
+def test_a_spool_that_is_a_file_is_said_to_be_one(
+    file: Path, command: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    (file.parent / "spool").write_text("")
+    assert run(file, *command) == 2
+    assert f"spool.path is {file.parent / 'spool'}, which is no directory" in capsys.readouterr().err

@@ -183,7 +183,9 @@ class Clock:
         self.state, self.confirmed_at = ClockState.CONFIRMED, self.now
 
     def hear_fleet(self, *, agrees: bool | None) -> None:
-        """Nobody votes."""
+        """Believe a fleet that agrees."""
+        if agrees:
+            self.state = ClockState.AGREED
 
     def take_confirmation(self) -> int | None:
         before, self.confirmed_at = self.confirmed_at, None

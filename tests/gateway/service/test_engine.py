@@ -9,6 +9,7 @@ from typing import cast
 import pytest
 from mqtt5 import PublishPacket, QoS
 
+from edge_gateway.fleet.watch.clock_vote import Poll
 from edge_gateway.fold.effects import Effects
 from edge_gateway.mqtt.caught_up_clock import CaughtUpClock
 from edge_gateway.mqtt.source import Arrivals
@@ -211,6 +212,19 @@ async def test_what_waited_on_an_earlier_connection_is_dropped_since_the_broker_
     bench.disk.catch_up()
     await asyncio.sleep(0)
     assert sum(part.size for part in bench.source.acknowledged) == Arrivals.of(1, [packet]).size
+
+
+async def test_the_devices_that_agreed_are_shown_after_their_vote(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench()
+    polls = [Poll(voters=60, agree=50, live=50, differ=1, off=9, dissent=1), Poll(0, 0, 0, 0, 0, 0)]
+    monkeypatch.setattr(bench.fold.admission, "poll_clock", lambda moment: polls[moment.least is None])
+    bench.engine._fleet_asked_at = -10_000
+    bench.engine.judge_clock()
+    shown = bench.engine.clock_status()
+    assert (shown.state, shown.agree, shown.differ) == ("agreed", 50, 1)
+    bench.engine.confirm_clock()
+    shown = bench.engine.clock_status()
+    assert (shown.state, shown.agree, shown.differ) == ("confirmed", 0, 0)
 
 
 async def test_a_confirmation_of_the_clock_is_folded_once_with_what_was_known_before() -> None:

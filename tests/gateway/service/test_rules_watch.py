@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from edge_gateway.configuration.model import RulesSection
 from edge_gateway.rules.language.ruleset import RuleSet
 from edge_gateway.service.rules_watch import RulesWatch, fingerprint
 from edge_gateway.status.counters import Counters
 from edge_gateway.status.problems import Problems
+from fleet_config.problems import ProblemsFound
 from tests.hostile_files import NO_FILES, RULE
 
 
@@ -26,7 +28,9 @@ class Watched:
     def __post_init__(self) -> None:
         self.problems = Problems(lambda: 0)
         self.counters = Counters()
-        self.watch = RulesWatch(self.path, self._take, self.counters, self.problems)
+        self.watch = RulesWatch(
+            RulesSection(path=self.path), lambda: bool(self.taken), self._take, self.counters, self.problems
+        )
 
     def _take(self, rules: RuleSet) -> None:
         self.taken.append([rule.name for rule in rules.rules])
@@ -56,6 +60,13 @@ async def test_a_change_is_loaded_once_it_is_stable(watched: Watched) -> None:
     (watched.path / "a.yaml").write_text((RULE % "").replace("alert: A", "alert: Bb"))
     await watched.settle()
     assert watched.taken == [["A"], ["Bb"]]
+
+
+async def test_wrong_rules_at_a_start_are_no_problem_of_rules_in_force(watched: Watched) -> None:
+    (watched.path / "a.yaml").write_text("version: 2\n")
+    with pytest.raises(ProblemsFound):
+        await watched.watch.begin()
+    assert (watched.told, watched.counters.rule_reloads_refused) == ("", 0)
 
 
 async def test_the_other_ending_keeps_the_rules(watched: Watched) -> None:

@@ -119,13 +119,20 @@ def test_windows_that_are_open_are_counted_and_their_close_is_said(
 ) -> None:
     now = BASE / 1000 + 6.0
     monkeypatch.setattr(time, "time", lambda: now)
-    recorded(tmp_path / "run", statuses={"gw": STATUS | {"time": {"idle_close": 30_000}}})
+    expect = {"delivery.lost": ["==", 0.0, "== 0"]}
+    slow = STATUS | {"time": {"idle_close": 30_000}}
+    recorded(tmp_path / "run", statuses={"gw": slow}, expect=expect)
     (tmp_path / "none.jsonl").write_text("")
     status, out, err = cli("verify", str(tmp_path / "run"), "--history", str(tmp_path / "none.jsonl"))
     assert status == 4
     assert "not judged     1 window: not closed yet" in out
+    assert "open  expected == 0; not measured: no window could be judged" in out
+    assert "ok  expected" not in out
     assert "no open window closes in the next 28 s" in out
-    assert "though 5 numbers are acknowledged: of the windows, 1 not closed yet; verify again later" in err
+    assert (
+        "though 5 numbers are acknowledged: of the windows, 1 not closed yet; verify again later, or with --wait 40s"
+        in err
+    )
 
 
 def test_of_a_gateway_that_is_offline_nothing_is_judged(cli: Cli, tmp_path: Path) -> None:

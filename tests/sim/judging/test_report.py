@@ -29,7 +29,7 @@ HOSTILE = "[/red]\x1b[2J\x9b\n\u202e\ud800" + "x" * 64
 
 
 GATEWAY = {"alerts.missed": 0.0}
-VERIFY = 'fleet-sim verify runs/a --history-cmd "edge-gateway query windows --json"'
+VERIFY = 'fleet-sim verify runs/a --history-cmd "edge-gateway query windows --json" --wait 40s'
 
 
 @pytest.mark.parametrize(
@@ -69,6 +69,9 @@ def test_a_ledger_is_judged_by_what_there_is_a_measure_for() -> None:
     header = {"expect": {"a.b": ["<", 1.0, "< 1"], "c.d": ["<", 1.0, "< 1"]}}
     assert judged(header, {"a.b": 0.5}) == [Check("a.b", "< 1", "0.5", passed=True)]
     assert judged({}, {"a.b": 0.5}) == []
+    assert judged(header, {"a.b": 0.0}, why_open="no window could be judged") == [
+        Check("a.b", "< 1", "not measured: no window could be judged", None)
+    ]
 
 
 def test_somebody_measures_whatever_a_scenario_may_expect() -> None:

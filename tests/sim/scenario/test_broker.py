@@ -4,6 +4,7 @@ import pytest
 
 from fleet_sim.scenario.broker import endpoint_of
 from fleet_sim.scenario.grammar import Broker
+from fleet_wire.tls_files import BadTlsFile
 
 
 def test_the_url_gives_host_port_and_tls() -> None:
@@ -21,6 +22,6 @@ def test_times_are_seconds_and_a_password_given_here_goes_before_the_scenarios()
     assert endpoint_of(broker, password="mine").password == b"mine"
 
 
-def test_a_certificate_that_is_not_there_is_an_oserror() -> None:
-    with pytest.raises(OSError, match="No such file"):
+def test_a_certificate_that_is_not_there_is_named() -> None:
+    with pytest.raises(BadTlsFile, match=r"ca\.crt: No such file"):
         endpoint_of(Broker(url="mqtts://h", ca="/nonexistent/ca.crt"))

@@ -242,7 +242,8 @@ def _refusal(target: Target, status: int, text: str) -> BadInput | CannotReach:
         )
     if status >= _SERVER_FAILED:
         return CannotReach(f"{where} failed ({status}: {shown})")
-    return BadInput(f"{where} rejects this ({status}: {shown})")
+    advice = "; check influx.org" if status == _NOT_FOUND and "organization" in shown else ""
+    return BadInput(f"{where} rejects this ({status}: {shown}){advice}")
 
 
 def _message(text: str) -> str:

@@ -64,7 +64,9 @@ async def test_a_server_that_is_not_there() -> None:
         pass
     for host in ("127.0.0.1", "localhost"):
         for told in await texts(f"http://{host}:{port}"):
-            assert told.endswith("cannot connect: Connection refused")
+            assert told.endswith(
+                "cannot connect: Connection refused; is InfluxDB running, and influx.url right?"
+            )
 
 
 def untrusted() -> ssl.SSLCertVerificationError:

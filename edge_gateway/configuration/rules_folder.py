@@ -1,0 +1,43 @@
+"""Where the rules of a configuration are, and what it means that they are not there."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from edge_gateway.rules.files.load import load_rules
+from edge_gateway.rules.language.ruleset import RuleSet
+from fleet_config.problems import NOWHERE, Problem, ProblemsFound
+
+if TYPE_CHECKING:
+    from edge_gateway.configuration.model import RulesSection
+
+
+def read_rules(section: RulesSection, *, required: bool = False) -> RuleSet:
+    """Load the configured rules.
+
+    The default folder need not exist: without it there are no rules, unless they are `required`, as by a gateway that
+    has rules from it. ProblemsFound with the errors of all files, or for a folder that must exist.
+    """
+    if not _is_missing(section):
+        return load_rules(section.path, on_change=section.on_change)
+    if section.is_default and not required:
+        return RuleSet(())
+    fault = "no such file or directory: create it, or set rules.path to where the rules are"
+    raise ProblemsFound([Problem(str(section.path.absolute()), *NOWHERE, fault)])
+
+
+def no_folder(section: RulesSection) -> str:
+    """Say that there are no rules since the default folder does not exist; empty if it does, or is no default."""
+    if not section.is_default or not _is_missing(section):
+        return ""
+    return f"no rules: {section.path.absolute()}, the default of rules.path, does not exist"
+
+
+def _is_missing(section: RulesSection) -> bool:
+    try:
+        section.path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False  # it is there, or cannot be looked at: loading says why
+    return False
