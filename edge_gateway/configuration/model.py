@@ -14,16 +14,14 @@ from pydantic import (
     AfterValidator,
     BeforeValidator,
     Field,
-    PlainSerializer,
     PrivateAttr,
     ValidationInfo,
-    WithJsonSchema,
     field_validator,
     model_validator,
 )
 
 from edge_gateway.configuration.secrets import Secret
-from edge_gateway.configuration.texts import instant, instant_text, url_parts
+from edge_gateway.configuration.texts import Instant, url_parts
 from fleet_config.durations import Duration, Rate, RateSpec, Size, format_duration
 from fleet_config.validation import Strict
 from fleet_wire.topics import is_level
@@ -167,16 +165,7 @@ class TimeSection(Strict):
     idle_close: Duration = 30 * SECOND
     max_future_skew: Duration = 5 * MINUTE
     max_step_back: Duration = 5 * SECOND
-    earliest: Annotated[
-        int,
-        PlainSerializer(instant_text, return_type=str),
-        WithJsonSchema({"type": "string", "examples": ["2020-01-01"]}),
-    ] = 1_577_836_800_000
-
-    @field_validator("earliest", mode="before")
-    @classmethod
-    def _instant(cls, value: object) -> object:
-        return instant(value)
+    earliest: Instant = 1_577_836_800_000
 
 
 class WindowSection(Strict):

@@ -1,8 +1,10 @@
 """Parse dates and addresses of gateway.yaml."""
 
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Annotated, Final
 from urllib.parse import SplitResult, urlsplit
+
+from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MS: Final = timedelta(milliseconds=1)
@@ -26,6 +28,15 @@ def instant_text(milliseconds: int) -> str:
     moment = (_EPOCH + milliseconds * _MS).replace(tzinfo=None)
     date, _, time = moment.isoformat(timespec="milliseconds").partition("T")
     return date if time == "00:00:00.000" else f"{date}T{time.removesuffix('.000')}Z"
+
+
+Instant = Annotated[
+    int,
+    BeforeValidator(instant),
+    PlainSerializer(instant_text, return_type=str),
+    WithJsonSchema({"type": "string", "examples": ["2020-01-01"]}),
+]
+"""A wall time in ms, in a file as `instant` reads it."""
 
 
 def url_parts(text: str, schemes: set[str], form: str) -> SplitResult:
