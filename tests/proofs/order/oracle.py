@@ -124,9 +124,10 @@ class Device:
     silence: tuple[int, int] = (0, 0)
     """The longest span of base windows (first start, end) that it left out when its time advanced."""
     new_from: int = 0
-    """In the silence, windows that start at this time or later are new to the device, whatever the history holds.
+    """Up to the end of the silence, windows that start at this time or later are new, whatever the history holds.
 
-    It passes through earlier ones again, because its clock stepped back before.
+    It is the end of the newest window that the device had sent a reading of by then. That may be before the silence, if
+    no value of its last readings was good, or within it, if the device's clock stepped back before.
     """
     ends: int = 0
     """End of the newest base window it ever sent a reading of."""
@@ -143,7 +144,7 @@ class Device:
         if self.newest is not None and ts > self.newest:
             left_out = self.newest - self.newest % base + base, ts - ts % base
             if left_out[1] - left_out[0] > self.silence[1] - self.silence[0]:
-                self.silence, self.new_from = left_out, max(left_out[0], ends)
+                self.silence, self.new_from = left_out, ends
         self.newest = ts if self.newest is None else max(self.newest, ts)
 
     def labels(self, start: int) -> tuple[str, Mapping[str, str]]:
