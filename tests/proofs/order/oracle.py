@@ -138,6 +138,12 @@ class Device:
     firing: bool = False
     kinds: dict[str, type] = field(default_factory=dict)
     counters: Counter[str] = field(default_factory=Counter)
+    steps_at_least: Counter[str] = field(default_factory=Counter)
+    """Of the clock steps, small and large, those that were made whenever the messages arrived."""
+
+    def count_step(self, counter: str) -> None:
+        self.counters[counter] += 1
+        self.steps_at_least[counter] += not self.clock.by_arrival
 
     def advance(self, ts: int, base: int, ends: int) -> None:
         """Advance to the time of a sample; `ends` is what it was before the sample's message."""
@@ -228,7 +234,7 @@ class Oracle:
                     window.after_clock_step.append(told)
 
     def _step(self, device: Device) -> None:
-        device.counters["clock_steps"] += 1
+        device.count_step("clock_steps")
         device.newest = device.cursor = None
         device.silence = (0, 0)
 
@@ -263,7 +269,8 @@ class Oracle:
             what, since = device.clock.message(heard)
             if what == "stepped":
                 self._step(device)
-            device.counters["small_clock_steps"] += what == "held" and not heard.stamped
+            if what == "held" and not heard.stamped:
+                device.count_step("small_clock_steps")
             self._samples(message.device, device, samples, what, since)
 
     def _time(self, ts: int | None, step: int, at: int) -> tuple[int, bool]:
