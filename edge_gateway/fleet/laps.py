@@ -7,14 +7,22 @@ import numpy as np
 from edge_gateway.columns.frame import BoolColumn, Frame, IntColumn, part
 from edge_gateway.fleet.arrivals.clocks import STEADY, Clocks, NewMessages, times_for_rules
 from edge_gateway.fleet.arrivals.sequences import Verdicts
-from edge_gateway.fleet.timestamps import NO_TIME, Stamped, newest
+from edge_gateway.fleet.timestamps import NO_TIME, Stamped, newest, oldest
 
 
 class Lap(NamedTuple):
-    """A part of a frame. Before it is read, the clocks of the devices in `stepped` are set back to `back_to` (ms)."""
+    """A part of a frame, before which the clocks of some devices are set back. Times in ms, one for each device.
+
+    Attributes:
+        stepped: these devices.
+        back_to: to which time: the newest of the message that stepped.
+        oldest: the oldest time of that message.
+        frame: the part.
+    """
 
     stepped: IntColumn
     back_to: IntColumn
+    oldest: IntColumn
     frame: Frame
 
 
@@ -24,7 +32,9 @@ class ClockSteps(NamedTuple):
     at: IntColumn
     steps: IntColumn
     back_to: IntColumn
-    """The time of each of those messages, ms."""
+    """The newest time of each of those messages, ms."""
+    oldest: IntColumn
+    """Their oldest times, ms."""
 
 
 def follow_clocks(
@@ -59,10 +69,10 @@ def follow_clocks(
         messages, which = messages.pick(counts), which[counts]
     course = clocks.follow(messages, listening)
     if course is STEADY:
-        return ClockSteps(times.ts, which[:0], which[:0])
+        return ClockSteps(times.ts, which[:0], which[:0], which[:0])
     at = times_for_rules(times, message, course, which, clocks.max_step_back)
     steps = course.steps[np.argsort(which[course.steps])]
-    return ClockSteps(at, which[steps], messages.time[steps])
+    return ClockSteps(at, which[steps], messages.time[steps], oldest(times.ts, message)[which[steps]])
 
 
 def cut_laps(frame: Frame, device: IntColumn, message: IntColumn, clocks: ClockSteps) -> list[Lap]:
@@ -74,14 +84,15 @@ def cut_laps(frame: Frame, device: IntColumn, message: IntColumn, clocks: ClockS
         message: message of each row of the frame.
         clocks: with which messages clocks stepped back.
     """
-    steps, back_to = clocks.steps, clocks.back_to
+    steps = clocks.steps
     if not len(steps):
-        return [Lap(steps, back_to, frame)]
+        return [Lap(steps, clocks.back_to, clocks.oldest, frame)]
     lap = np.zeros(len(device), np.int64)
     for place in steps.tolist():
         lap[place:] += device[place:] == device[place]
     number, of_step = lap[message], lap[steps]
     return [
-        Lap(device[steps[of_step == one]], back_to[of_step == one], part(frame, number == one))
+        Lap(device[steps[at]], clocks.back_to[at], clocks.oldest[at], part(frame, number == one))
         for one in range(int(lap.max()) + 1)
+        for at in [of_step == one]
     ]

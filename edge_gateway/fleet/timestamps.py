@@ -47,10 +47,19 @@ def believed(stamped: Stamped, message: IntColumn) -> IntColumn:
 
 def newest(ts: IntColumn, message: IntColumn) -> IntColumn:
     """Return the newest of the times of each message; `message` as in `believed`."""
+    return _of_each(np.maximum, ts, message)
+
+
+def oldest(ts: IntColumn, message: IntColumn) -> IntColumn:
+    """Return the oldest of the times of each message; `message` as in `believed`."""
+    return _of_each(np.minimum, ts, message)
+
+
+def _of_each(which: np.ufunc, ts: IntColumn, message: IntColumn) -> IntColumn:
     if not len(message) or message[-1] + 1 == len(message):
         return ts
     starts = np.flatnonzero(np.diff(message, prepend=-1))
-    found: IntColumn = np.maximum.reduceat(ts, starts)
+    found: IntColumn = which.reduceat(ts, starts)
     return found
 
 

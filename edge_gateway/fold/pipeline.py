@@ -79,7 +79,7 @@ CLOSE_ROWS = 4_096
 """Rows of closing windows that a batch or tick may take out of the log, however small it is …"""
 CLOSE_SHARE = 4
 """… and as many a reading that came, if that is more: a close never stalls a batch, and never falls behind."""
-FOLD: Final = 3
+FOLD: Final = 4
 """Version of the fold: goes up whenever it makes something else of the same inputs, or records hold that otherwise.
 
 A record is folded again by its own version only. When the form of the state changes, `checkpoint.FORMAT` goes up.
@@ -198,11 +198,11 @@ class Pipeline:
         for position, reason in admitted.quarantined:
             effects.quarantine(batch.topics[position], batch.payloads[position], reason)
         arrived = 0
-        for stepped, back_to, part in admitted.laps:
-            if len(stepped):
-                self.windows.rewind(stepped)
-                self.rules.rewind(stepped, back_to, batch.moment.listening)
-            arrived += self._readings(part, batch.moment, effects)
+        for lap in admitted.laps:
+            if len(lap.stepped):
+                self.windows.rewind(lap.stepped)
+                self.rules.rewind(lap.stepped, lap.back_to, lap.oldest, batch.moment.listening)
+            arrived += self._readings(lap.frame, batch.moment, effects)
         return arrived
 
     def _readings(self, part: Frame, moment: Moment, effects: Effects) -> int:

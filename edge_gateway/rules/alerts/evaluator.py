@@ -105,13 +105,15 @@ class Evaluator:
         self._state.make_room()
         self._state.newest.heard[devices] = listening_ms
 
-    def rewind(self, devices: IntColumn, back_to: IntColumn, listening_ms: int) -> None:
+    def rewind(self, devices: IntColumn, back_to: IntColumn, oldest: IntColumn, listening_ms: int) -> None:
         """Follow clocks that stepped back: the devices' now at `listening_ms` becomes `back_to` (ms).
 
-        What waits, fires or cools down keeps its durations; ranges start anew.
+        What waits, fires or cools down keeps its durations, but no reading so far comes to stand after `oldest` (ms),
+        the oldest sample that is read next: an alert would end before it began. Ranges start anew.
         """
         self._state.make_room()
-        by = back_to - self._state.now(listening_ms)[devices]
+        now, newest = self._state.now(listening_ms)[devices], self._state.inputs.cursor[devices]
+        by = np.minimum(back_to - now, oldest - newest)
         self._state.shift(devices, by)
         self._records.rewind(devices, by)
         self._builder.shift(dict(zip(devices.tolist(), by.tolist(), strict=True)))

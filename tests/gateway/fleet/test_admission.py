@@ -230,6 +230,14 @@ class TestTime:
         assert (after.frame.boot.tolist(), after.stepped.tolist()) == ([3], [0])
         assert after.back_to.tolist() == [T - DAY]
 
+    def test_a_message_that_steps_says_its_oldest_and_its_newest_time(self) -> None:
+        admission = fresh()
+        admission.admit(batch(message(0, boot=2)))
+        admission.birth(0, Birth(type="pump", boot=3, ts=T - DAY))
+        batched = message(0, ts=T - DAY, s=[(5_000, {"t": 1.0})])
+        _, after = admission.admit(batch(message(1, boot=2), batched)).laps
+        assert (after.back_to.tolist(), after.oldest.tolist()) == ([T - DAY + 5_000], [T - DAY])
+
     def test_a_refused_message_that_has_the_time_of_a_clock_nobody_trusts_moves_no_clock(self) -> None:
         admission = fresh()
         admission.admit(batch(message(0)))

@@ -83,16 +83,18 @@ def test_a_message_that_does_not_count_moves_no_clock() -> None:
 
 def test_a_frame_is_cut_before_each_step_and_only_for_its_device() -> None:
     frame = frame_of([Reading(device, T0 + at, 0, 1.0) for at, device in enumerate((0, 1, 0, 1, 0))])
-    steps = ClockSteps(frame.ts, np.array([1, 2, 4]), np.array([T0 + 1, T0 + 2, T0 + 4]))
+    back_to, oldest = np.array([T0 + 1, T0 + 2, T0 + 4]), np.array([T0, T0 + 2, T0 + 3])
+    steps = ClockSteps(frame.ts, np.array([1, 2, 4]), back_to, oldest)
     laps = cut_laps(frame, frame.device, np.arange(5), steps)
     assert [lap.frame.ts.tolist() for lap in laps] == [[T0], [T0 + 1, T0 + 2, T0 + 3], [T0 + 4]]
     assert [lap.stepped.tolist() for lap in laps] == [[], [1, 0], [0]]
     assert [lap.back_to.tolist() for lap in laps] == [[], [T0 + 1, T0 + 2], [T0 + 4]]
+    assert [lap.oldest.tolist() for lap in laps] == [[], [T0, T0 + 2], [T0 + 3]]
 
 
 def test_without_steps_the_frame_is_one_lap() -> None:
     frame = frame_of([Reading(0, T0, 0, 1.0)])
     none = np.empty(0, np.int64)
-    (lap,) = cut_laps(frame, frame.device, np.arange(1), ClockSteps(frame.ts, none, none))
+    (lap,) = cut_laps(frame, frame.device, np.arange(1), ClockSteps(frame.ts, none, none, none))
     assert lap.frame is frame
     assert lap.stepped.tolist() == []

@@ -2,7 +2,16 @@
 
 import numpy as np
 
-from edge_gateway.fleet.timestamps import NO_TIME, Stamped, TimeLimits, believed, needs_stamp, stamp
+from edge_gateway.fleet.timestamps import (
+    NO_TIME,
+    Stamped,
+    TimeLimits,
+    believed,
+    needs_stamp,
+    newest,
+    oldest,
+    stamp,
+)
 
 ARRIVAL = 1_760_000_000_000
 LIMITS = TimeLimits(earliest=1_000, max_future_skew=300)
@@ -34,6 +43,11 @@ def test_a_message_is_as_new_as_its_newest_plausible_sample() -> None:
     own = np.array([False, True, True, False, False])
     assert believed(Stamped(ts, own), message).tolist() == [5, NO_TIME, 4]
     assert believed(Stamped(ts, np.zeros(5, np.bool_)), message).tolist() == [9, 7, 4]
+
+
+def test_the_newest_and_the_oldest_time_of_each_message() -> None:
+    ts, message = np.array([5, 9, 7, 4, 3]), np.array([0, 0, 1, 2, 2])
+    assert (newest(ts, message).tolist(), oldest(ts, message).tolist()) == ([9, 7, 4], [5, 7, 3])
 
 
 def test_messages_of_one_sample_keep_their_times() -> None:

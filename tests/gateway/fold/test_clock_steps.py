@@ -60,6 +60,14 @@ class Site:
             self.seq[boot] += 1
         return told(self.fold(batch(self.now, *messages)))
 
+    def send_together(self, boot: int, *readings: tuple[int, float]) -> Effects:
+        """Send readings (time, value) in one message, the oldest first."""
+        first, values = readings[0][0], [{"t": value} for _, value in readings]
+        further = [(at - first, sample) for (at, _), sample in zip(readings, values, strict=True)][1:]
+        told = encode_telemetry(boot, self.seq[boot], START + first, values[0], s=further)
+        self.seq[boot] += 1
+        return self.fold(batch(self.now, (topics.device_topic("berlin", "d", topics.TELEMETRY), told)))
+
     def live(self, boot: int, seconds: int, value: float, *, behind: int = 0) -> Told:
         """Send a reading a second, by a clock that is behind."""
         found: Told = []
@@ -160,6 +168,21 @@ def test_what_waits_and_what_fires_goes_on_over_a_step_with_its_durations(site: 
     site.live(1, 5, 50.0, behind=2 * HOUR)
     assert {alert.rule: alert.id for alert in site.pipeline.rules.firing()} == firing
     assert ("Silent", "no_data") in site.silence(20)
+
+
+def test_what_came_before_a_step_stays_before_every_sample_of_the_message_that_steps(site: Site) -> None:
+    site.birth(1)
+    site.live(1, 20, 0.0)
+    assert ("HotNow", "firing") in site.live(1, 1, 50.0)
+    site.now += 100
+    now = site.now - HOUR
+    site.birth(2, now)
+    effects = site.send_together(2, (now - 1_400, 0.0), (now - 700, 50.0), (now, 0.0))
+    assert [(alert.cause, alert.at - START - now) for alert in effects.alerts if alert.rule == "HotNow"] == [
+        ("resolved", -1_400),
+        ("firing", -700),
+        ("resolved", 0),
+    ]
 
 
 # --- what is no step

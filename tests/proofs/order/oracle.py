@@ -124,9 +124,10 @@ class Device:
     silence: tuple[int, int] = (0, 0)
     """The longest span of base windows (first start, end) that it left out when its time advanced."""
     new_from: int = 0
-    """In the silence, windows that start at this time or later are new to the device, whatever the history holds.
+    """Up to the end of the silence, windows that start at this time or later are new, whatever the history holds.
 
-    It passes through earlier ones again, because its clock stepped back before.
+    It is the end of the newest window that the device had sent a reading of by then. That may be before the silence, if
+    no value of its last readings was good, or within it, if the device's clock stepped back before.
     """
     ends: int = 0
     """End of the newest base window it ever sent a reading of."""
@@ -137,13 +138,19 @@ class Device:
     firing: bool = False
     kinds: dict[str, type] = field(default_factory=dict)
     counters: Counter[str] = field(default_factory=Counter)
+    steps_at_least: Counter[str] = field(default_factory=Counter)
+    """Of the clock steps, small and large, those that were made whenever the messages arrived."""
+
+    def count_step(self, counter: str) -> None:
+        self.counters[counter] += 1
+        self.steps_at_least[counter] += not self.clock.by_arrival
 
     def advance(self, ts: int, base: int, ends: int) -> None:
         """Advance to the time of a sample; `ends` is what it was before the sample's message."""
         if self.newest is not None and ts > self.newest:
             left_out = self.newest - self.newest % base + base, ts - ts % base
             if left_out[1] - left_out[0] > self.silence[1] - self.silence[0]:
-                self.silence, self.new_from = left_out, max(left_out[0], ends)
+                self.silence, self.new_from = left_out, ends
         self.newest = ts if self.newest is None else max(self.newest, ts)
 
     def labels(self, start: int) -> tuple[str, Mapping[str, str]]:
@@ -227,7 +234,7 @@ class Oracle:
                     window.after_clock_step.append(told)
 
     def _step(self, device: Device) -> None:
-        device.counters["clock_steps"] += 1
+        device.count_step("clock_steps")
         device.newest = device.cursor = None
         device.silence = (0, 0)
 
@@ -262,7 +269,8 @@ class Oracle:
             what, since = device.clock.message(heard)
             if what == "stepped":
                 self._step(device)
-            device.counters["small_clock_steps"] += what == "held" and not heard.stamped
+            if what == "held" and not heard.stamped:
+                device.count_step("small_clock_steps")
             self._samples(message.device, device, samples, what, since)
 
     def _time(self, ts: int | None, step: int, at: int) -> tuple[int, bool]:

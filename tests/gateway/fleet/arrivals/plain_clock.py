@@ -34,11 +34,16 @@ class PlainClock:
     announced: bool = False
     row: list[Heard] = field(default_factory=list)
     """Messages in a row that may be a step."""
+    asked: int = 0
+    """Messages in a row that would be one if they arrived slowly enough."""
+    by_arrival: bool = False
+    """Whether what became of any message depended on when it and those before it arrived."""
 
     def birth(self, boot: int, time: int | None) -> None:
         self.births = True
         if boot != self.current:
-            self.current, self.row = boot, []
+            self.current = boot
+            self._settle()
             self.announced = time is not None and bool(self.taken) and time < max(self.taken) - SMALL
 
     def message(self, one: Heard) -> tuple[str, int | None]:
@@ -46,7 +51,8 @@ class PlainClock:
         if one.boot != self.current:
             if not self._takes_over(one):
                 return "aside", None
-            self.current, self.row, self.announced = one.boot, [], False
+            self.current = one.boot
+            self._settle()
         if not self.taken or one.time > max(self.taken) or (one.above and self._is_newest(one)):
             return self._take(one, "advances")
         return self._older(one, max(self.taken))
@@ -64,7 +70,7 @@ class PlainClock:
         if not one.above:
             return "late", one.time
         if newest - one.time <= SMALL:
-            self.row, self.announced = [], False
+            self._settle()
             return "held", newest
         if self.announced or self._agrees(one):
             self.taken = []
@@ -76,11 +82,16 @@ class PlainClock:
 
     def _take(self, one: Heard, what: str) -> tuple[str, int]:
         self.taken.append(one.time)
-        self.row, self.announced = [], False
+        self._settle()
         return what, one.time
+
+    def _settle(self) -> None:
+        self.row, self.asked, self.announced = [], 0, False
 
     def _agrees(self, one: Heard) -> bool:
         """Whether the row, with this message, is three long, half a second, and never ahead of its first."""
+        self.asked = self.asked + 1 if self.row and self.row[0].boot == one.boot else 1
+        self.by_arrival |= self.asked >= 3
         if self.row:
             first = self.row[0]
             passed = one.listening - first.listening

@@ -103,7 +103,8 @@ def test_two_messages_of_one_time_may_bring_two_metrics() -> None:
 
 def back_to(stage: Stage, second: int, *, listening: int) -> None:
     """Set the device's clock back to so many seconds; `listening` in seconds."""
-    stage.evaluator.rewind(np.array([0]), np.array([T0 + second * 1000]), listening * 1000)
+    at = np.array([T0 + second * 1000])
+    stage.evaluator.rewind(np.array([0]), at, at, listening * 1000)
 
 
 def test_over_a_clock_step_waits_and_repeats_and_cooldowns_keep_their_durations() -> None:
