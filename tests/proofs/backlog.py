@@ -41,7 +41,7 @@ ENOUGH_LOOKS = 20
 MAX_AGE = 60_000
 SILENT = 10_000
 MOST_UNDER_WAY = 5_000
-BUDGET = 1 << 20
+BUDGET = 90_000
 """Bytes of the outbox: less than the whole absence needs."""
 RULES = f"""\
 version: 1

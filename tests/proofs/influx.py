@@ -65,6 +65,8 @@ FROZEN = (2.5, 5.0)
 PATIENCE = 120.0
 MACHINE_LAG = 5.0
 """Seconds by which a busy machine may be late."""
+NS = 1_000_000
+"""Nanoseconds in a millisecond: lines have the former, windows the latter."""
 HOUR, WEEK = 3_600_000, 7 * 24 * 3_600_000
 DAMAGED = re.compile(rb"-site-00[0-9]3,.*metric=heat,")
 OLD_DEVICE = "-site-0005"
@@ -322,7 +324,7 @@ def quarantined_windows(rows: Iterable[dict[str, Any]], every: dict[str, int]) -
                 name: float(text.rstrip("i")) for name, text in (one.split("=") for one in fields.split(","))
             }
             length = every[row["topic"].removeprefix("influx/")]
-            found[WindowKey(tag["device"], tag["metric"], length, int(at))] = Facts(
+            found[WindowKey(tag["device"], tag["metric"], length, int(at) // NS)] = Facts(
                 int(value["count"]), *(value[name] for name in ("sum", "min", "max", "first", "last"))
             )
     return found
@@ -359,7 +361,7 @@ def judge_states(
         for row in refused
         if row["text"].startswith("sensor_state,")
     ]
-    quarantined = {(bucket, _tag(words[0], "device"), int(words[-1])) for bucket, words in lines}
+    quarantined = {(bucket, _tag(words[0], "device"), int(words[-1]) // NS) for bucket, words in lines}
     length = {every[bucket]: bucket for bucket in buckets[:2]}
     held = {(length[row["every"]], row["device"], row["start"]) for row in states if row["every"] in length}
     for window in sorted(held ^ quarantined):

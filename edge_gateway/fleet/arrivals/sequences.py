@@ -15,6 +15,7 @@ from edge_gateway.columns.frame import BoolColumn, IntColumn
 from edge_gateway.fleet.arrivals.boot_mark import (
     CONFLICT,
     DUPLICATE,
+    FIRST,
     MOST_MISSING,
     NEW,
     NO_BIRTH,
@@ -106,6 +107,7 @@ class Sequences(Marks):
         standing = (~again).astype(np.int8)  # HIGHEST or BELOW, 1 or 0
         fresh = np.flatnonzero(standing)
         ahead = rows.pick(fresh)
+        standing[fresh[self._first_ones(ahead.device)]] = FIRST
         odd = ahead.device[~(plain[fresh] & self._in_order(ahead))]
         if len(odd):
             self._slow[odd] = True
@@ -120,6 +122,12 @@ class Sequences(Marks):
         if said:
             self._remember_in_order(given, judged, said, set(odd.tolist()))
         return Verdicts(judged, rows, order, standing)
+
+    def _first_ones(self, device: IntColumn) -> BoolColumn:
+        """Return which of these rows, by device, is the first ever of its device's boot, of which there was a birth."""
+        first: BoolColumn = self.top[device] < 0
+        first[1:] &= device[1:] != device[:-1]
+        return first
 
     def _remember_in_order(
         self, rows: MessageRows, verdict: NDArray[np.int8], said: Mapping[int, int], one_by_one: set[int]

@@ -57,7 +57,7 @@ def _write(findings: Findings, influx: Influx, inside: Inside) -> int:
     written = 0
     while (parcel := inside.store.take(INFLUX)) is not None:
         try:
-            influx.write(parcel.bucket, parcel.body.decode())
+            influx.write(parcel.bucket, parcel.body.decode(), precision="ns")
         except AssertionError as error:
             findings.forbid("a line was refused", str(error)[:500])
         written += parcel.lines

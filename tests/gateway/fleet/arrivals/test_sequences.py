@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from edge_gateway.fleet.arrivals import boot_mark as mark_module
@@ -66,6 +66,7 @@ def same(sequences: Sequences, plain: PlainSequences) -> None:
 
 @settings(max_examples=250, deadline=None)
 @given(st.lists(batch, max_size=8))
+@example([([(0, 0, 0, 0)], [], [(0, 0, 0, 0)])])
 def test_any_traffic_is_judged_as_the_plain_model_does(batches: list[Any]) -> None:
     sequences, plain = Sequences(), PlainSequences()
     for rows, said, born in batches:
