@@ -31,6 +31,7 @@ async def test_windows_are_cut_anew_in_spare_time(store: Store, monkeypatch: pyt
     for number in range(1, 8):
         thread.apply(number, [named(windows=(closed(0, [(1, T0 + number * MINUTE, 1.0)]),))])
     await both.wait()
+    await thread.applied(7)
     assert len(await thread.call(lambda store: table(store, "window"))) == 7
     await thread.stop(60)
 
