@@ -25,9 +25,9 @@ from tests.proofs.proof import Findings
 TWO = b"sensor,device=a value=1.0 1000\nsensor,device=a value=2.0 2000\n"
 HEAT = (
     b"sensor,device=x-site-0013,metric=heat,site=x-site"
-    b" count=2i,first=1.0,last=2.0,max=2.0,mean=1.5,min=1.0,sum=3.0 4000"
+    b" count=2i,first=1.0,last=2.0,max=2.0,mean=1.5,min=1.0,sum=3.0 4000000000"
 )
-DOOR = 'sensor_state,device=x-site-0001,metric=door,site=x-site last="open",changes=1i 4000\n'
+DOOR = 'sensor_state,device=x-site-0001,metric=door,site=x-site last="open",changes=1i 4000000000\n'
 
 
 @pytest.fixture

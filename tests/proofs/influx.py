@@ -65,8 +65,7 @@ FROZEN = (2.5, 5.0)
 PATIENCE = 120.0
 MACHINE_LAG = 5.0
 """Seconds by which a busy machine may be late."""
-NS = 1_000_000
-"""Nanoseconds in a millisecond: lines have the former, windows the latter."""
+NS = 1_000_000  # a millisecond, as lines have it
 HOUR, WEEK = 3_600_000, 7 * 24 * 3_600_000
 DAMAGED = re.compile(rb"-site-00[0-9]3,.*metric=heat,")
 OLD_DEVICE = "-site-0005"
