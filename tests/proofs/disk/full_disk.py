@@ -45,16 +45,24 @@ def small_disk(place: Path, size: int) -> Iterator[Path]:
 
 
 def fill(place: Path, name: str = "ballast") -> Path:
-    """Fill the disk; removing the returned file frees it again."""
+    """Take all that is free on the disk; removing the returned file frees it again.
+
+    In one call, so that it cannot take what the gateway frees meanwhile: its reserve.
+    """
     ballast = place / name
-    with ballast.open("ab", buffering=0) as file:
-        for piece in (MIB, 4096, 1):
+    with ballast.open("ab") as file:
+        while True:
+            free = os.statvfs(place)
+            size = free.f_bavail * free.f_frsize
+            if not size:
+                return ballast
             try:
-                while True:
-                    file.write(bytes(piece))
-            except OSError:
-                continue
-    return ballast
+                os.posix_fallocate(file.fileno(), 0, size)
+            except OSError as error:
+                if error.errno != errno.ENOSPC:  # as when the gateway has written since
+                    raise
+            else:
+                return ballast
 
 
 @dataclass(slots=True)
