@@ -154,11 +154,9 @@ def query(
         _show_rows(islice(_kept_devices(settings, device), limit or None), devices_table, as_json=as_json)
         return
     with _history(settings) as history:
-        if metric is not None and what in _OF_METRICS:
-            _check_metric(metric, history.metrics())
         found = history.query(what.value, tier=tier, **wanted)
-        if device is not None and what is not Subject.QUARANTINE:
-            found = _some_of(device, found, history.devices, fails=what in _OF_METRICS)
+        if what is not Subject.QUARANTINE:
+            found = _explained(found, lambda: _unknown(device, metric, history), fails=what in _OF_METRICS)
         _show_rows(found, rows_table, as_json=as_json)
         if history.damaged:
             complain(
@@ -178,25 +176,33 @@ def _kept_devices(settings: GatewayConfig, device: str | None) -> list[Row]:
     return in_order(rows)
 
 
-def _some_of(
-    device: str, rows: Iterator[Row], known: Callable[[], list[str]], *, fails: bool
-) -> Iterator[Row]:
-    """Return the rows of a device. BadInput if there are none and it is not `known`, though others are.
+def _explained(rows: Iterator[Row], unknown: Callable[[], BadInput | None], *, fails: bool) -> Iterator[Row]:
+    """Return the rows; without any, say which name is unknown. BadInput for that if it `fails`.
 
-    Only a hint unless it `fails`: alerts and commands of a device may come before its first window.
+    Otherwise only a hint: alerts, commands and late readings of a device may come before its first window.
     """
     from fleet_console.terminal import complain
 
     first = next(rows, None)
     if first is not None:
         return chain([first], rows)
-    every = known()
-    if every and device not in every:
-        unknown = _unknown_device(device, every)
-        if fails:
-            raise unknown
-        complain(str(unknown))
+    wrong = unknown()
+    if wrong and fails:
+        raise wrong
+    if wrong:
+        complain(str(wrong))
     return rows
+
+
+def _unknown(device: str | None, metric: str | None, history: History) -> BadInput | None:
+    """Return what to say of a device or metric that was never stored, though others were: it is misspelt."""
+    devices = history.devices() if device is not None else []
+    if device is not None and devices and device not in devices:
+        return _unknown_device(device, devices)
+    metrics = history.metrics() if metric is not None else []
+    if metric is not None and metrics and metric not in metrics:
+        return _unknown_metric(metric, metrics)
+    return None
 
 
 def _unknown_device(device: str, known: list[str]) -> BadInput:
@@ -208,6 +214,12 @@ def _unknown_device(device: str, known: list[str]) -> BadInput:
     return BadInput(f"no device '{device}' is known here{hint}")
 
 
+def _unknown_metric(metric: str, known: list[str]) -> BadInput:
+    from fleet_config.problems import suggest
+
+    return BadInput(f"no metric '{metric}' is stored here{suggest(metric, known)}")
+
+
 def in_order(devices: Iterable[Row]) -> list[Row]:
     """Return devices by site and name, in which numbers count as such: `d2` before `d10`."""
     return sorted(devices, key=lambda one: (natural(str(one.get("site"))), natural(str(one["device"]))))
@@ -217,14 +229,6 @@ def natural(name: str) -> list[tuple[int, int, str]]:
     """Return a key that sorts names with their numbers by value."""
     parts = re.findall(r"[0-9]{1,18}|[^0-9]+", name)
     return [(0, int(part), part) if part.isdecimal() else (1, 0, part) for part in parts]
-
-
-def _check_metric(metric: str, stored: list[str]) -> None:
-    """BadInput for a metric that was never stored, though others were: it is misspelt rather than silent."""
-    from fleet_config.problems import suggest
-
-    if stored and metric not in stored:
-        raise BadInput(f"no metric '{metric}' is stored here{suggest(metric, stored)}")
 
 
 @contextmanager

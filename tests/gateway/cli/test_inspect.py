@@ -126,12 +126,19 @@ def test_only_windows_of_a_configured_length_can_be_chosen(
     assert "no window is 7m long in this configuration, only 1m, 10m, 1h" in capsys.readouterr().err
 
 
-def test_a_metric_that_was_never_stored_is_an_error(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("subject", "status"), [("last", 2), ("windows", 2), ("states", 2), ("partial", 0), ("late", 0)]
+)
+def test_a_metric_that_was_never_stored_is_told_with_a_hint(
+    file: Path, capsys: pytest.CaptureFixture[str], subject: str, status: int
+) -> None:
+    """What no window takes may come before the first window, so there it is no error."""
     store = opened(file.parent / "spool", SETTINGS)
-    assert run(file, "query", "last", "--metric", "temprature") == 0
+    assert run(file, "query", subject, "--metric", "temprature") == 0
     store.apply([(1, [named(range(1), windows=(closed(0, [(0, T0, 1.0)]),))])])
-    assert run(file, "query", "last", "--metric", "temperature") == 0
-    assert run(file, "query", "last", "--metric", "temprature") == 2
+    assert run(file, "query", subject, "--metric", "temperature") == 0
+    capsys.readouterr()
+    assert run(file, "query", subject, "--metric", "temprature") == status
     told = "no metric 'temprature' is stored here; did you mean 'temperature'?\n"
     assert capsys.readouterr().err == told
 
