@@ -44,6 +44,13 @@ def test_any_history_in_any_batches_ends_as_the_oracle_says(
     assert trial(tmp_path_factory.mktemp("history"), rules, cuts, told) == []
 
 
+def test_a_history_without_any_time_has_a_trial_after_trimming_too(
+    tmp_path: Path, rules: dict[str, Any]
+) -> None:
+    told = History((Arrival(START, Reading("d", "town", 1, 0, None, {"heat": 6.0})),), ())
+    assert [trial(tmp_path / str(seed), rules, seed, told) for seed in range(10)] == [[]] * 10
+
+
 def test_the_order_proof_notices_a_gateway_that_forgets_messages(
     tmp_path: Path, rules: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

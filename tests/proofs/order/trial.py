@@ -169,7 +169,13 @@ class Trial:
         old = [
             one.message.ts for one in given.arrivals if isinstance(one.message, Reading) and one.message.ts
         ]
-        times = [*self.chance.choices(old, k=8), before - 1, before, before + 10_000, self.now - KEEP // 4]
+        times = [
+            *self.chance.choices(old or [before], k=8),
+            before - 1,
+            before,
+            before + 10_000,
+            self.now - KEEP // 4,
+        ]
         chosen = [(self.chance.choice(devices), at) for at in sorted(times)]
         late = [self._reading(name, numbers, at) for name, at in chosen if not self._begins_silence(name, at)]
         self._deliver(late)
