@@ -29,7 +29,7 @@ from edge_gateway.store.outbox import Outbox, Parcel, Waiting
 from edge_gateway.store.outgoing_lines import OutgoingLines, renderer
 from edge_gateway.store.rebuild import NoLines, Records, clear, merge_all, only_apart, send_all
 from edge_gateway.store.retention import Retention, age_cutoff
-from edge_gateway.store.salvage.stages import Salvage
+from edge_gateway.store.salvage.stages import HOLD_WINDOWS, Salvage
 from edge_gateway.store.scrub import Scrub
 from edge_gateway.store.series_use import SeriesUse
 from edge_gateway.store.settings import StoreSettings
@@ -214,7 +214,7 @@ class Store:
             if self._salvage.progress is None:
                 return ""
             finished = self._salvage.step(self._lines, self._windows, self._states)
-            if not self._salvage.holds_late and self._salvage.lost("window", "state_window", "block"):
+            if not self._salvage.holds_late and self._salvage.lost(*HOLD_WINDOWS):
                 self.coverage.advance(self._salvage.progress.floor, unsure=self._salvage.progress.unsure)
             if not finished:
                 return ""

@@ -9,12 +9,13 @@ import json
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain, islice
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 import numpy as np
 
 from edge_gateway.columns.numbering import NONE, Numbering
 from edge_gateway.records.store_effects import SeriesName, TextName
+from edge_gateway.store.row_checksum import name_checksum
 from edge_gateway.store.schema import ROWS_A_STATEMENT, insert_many, looked_up, rows_at_once
 
 UNKNOWN: Final = NONE
@@ -28,6 +29,7 @@ _OF_SEVERAL: Final = (
 )
 
 Ids = np.ndarray[Any, np.dtype[np.int64]]
+Name = TypeVar("Name", str, tuple[str, ...])
 
 
 class StoredSeries(NamedTuple):
@@ -108,13 +110,7 @@ class NameTables:
 
     def _define(self, names: Sequence[SeriesName]) -> None:
         named = [(name, self._facts(name)) for name in names]
-        insert_many(
-            self._db,
-            "INSERT OR IGNORE INTO series(device, metric, site, type, tags)",
-            5,
-            dict.fromkeys(facts for _, facts in named),
-        )
-        numbers = self._numbers([facts for _, facts in named])
+        numbers = self._numbered([facts for _, facts in named])
         pairs = [(name.series, name.version, numbers[facts], _tags_text(name.tags)) for name, facts in named]
         insert_many(self._db, "INSERT OR REPLACE INTO number", 4, pairs)
         for series, version, number, _ in pairs:
@@ -127,9 +123,7 @@ class NameTables:
         named = list(names)
         if not named:
             return
-        insert_many(self._db, "INSERT OR IGNORE INTO text(text)", 1, [(name.text,) for name in named])
-        select = "SELECT json_array(text, id) AS item FROM text WHERE (text) IN (VALUES {})"
-        numbers: dict[str, int] = dict(rows_at_once(self._db, select, [(name.text,) for name in named]))
+        numbers = self._text_numbers([name.text for name in named])
         codes = [(name.code, numbers[name.text]) for name in named]
         insert_many(self._db, "INSERT OR REPLACE INTO code", 2, codes)
         for code, number in codes:
@@ -205,9 +199,28 @@ class NameTables:
         forwarded = {key: name.tags.get(key) or "unknown" for key in self._forwarded}
         return (name.device, name.metric, name.site, name.type or "unknown", _tags_text(forwarded))
 
-    def _numbers(self, facts: list[tuple[str, str, str, str, str]]) -> dict[tuple[str, ...], int]:
+    def _numbered(self, facts: Sequence[tuple[str, ...]]) -> dict[tuple[str, ...], int]:
+        """Return the numbers of series; those that have none get one, with a checksum of both."""
         select = looked_up("series", "id, device, metric, site, type, tags", _FACTS)
-        return {tuple(found): number for number, *found in rows_at_once(self._db, select, facts)}
+        known = {tuple(found): number for number, *found in rows_at_once(self._db, select, facts)}
+        new = self._new_numbers("series", dict.fromkeys(one for one in facts if one not in known))
+        rows = [(number, *one, name_checksum(number, *one)) for one, number in new.items()]
+        insert_many(self._db, "INSERT INTO series(id, device, metric, site, type, tags, crc)", 7, rows)
+        return known | new
+
+    def _text_numbers(self, texts: Sequence[str]) -> dict[str, int]:
+        """Return the numbers of texts; those that have none get one, with a checksum of both."""
+        select = "SELECT json_array(text, id) AS item FROM text WHERE (text) IN (VALUES {})"
+        known: dict[str, int] = dict(rows_at_once(self._db, select, [(text,) for text in texts]))
+        new = self._new_numbers("text", dict.fromkeys(text for text in texts if text not in known))
+        rows = [(number, text, name_checksum(number, text)) for text, number in new.items()]
+        insert_many(self._db, "INSERT INTO text(id, text, crc)", 3, rows)
+        return known | new
+
+    def _new_numbers(self, table: str, names: Iterable[Name]) -> dict[Name, int]:
+        """Number names on behind the highest number of a table."""
+        (highest,) = self._db.execute(f"SELECT COALESCE(MAX(id), 0) FROM {table}").fetchone()  # noqa: S608
+        return {name: number for number, name in enumerate(names, start=highest + 1)}
 
     def _forget_old_versions(self, series: Iterable[int]) -> None:
         select = (

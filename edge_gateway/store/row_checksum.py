@@ -1,4 +1,4 @@
-"""The checksum of a stored window, and the check that a row is the one stored under its key."""
+"""The checksums of stored windows and names, and the check that a window is the one stored under its key."""
 
 import struct
 import zlib
@@ -7,6 +7,7 @@ from typing import Final
 _CHECK: Final = struct.Struct("<I")
 _KEY: Final = struct.Struct("<qq")
 """The series and start that every window row begins with."""
+_NUMBER: Final = struct.Struct("<q")
 
 
 def with_checksum(data: bytes) -> bytes:
@@ -24,3 +25,8 @@ def checked(blob: object, start: int, series: int) -> bytes | None:
     data = blob[: -_CHECK.size]
     sound = blob[-_CHECK.size :] == _CHECK.pack(zlib.crc32(data)) and len(data) >= _KEY.size
     return data if sound and _KEY.unpack_from(data) == (series, start) else None
+
+
+def name_checksum(number: int, *texts: str) -> int:
+    """Return the checksum of what a number of the store stands for: a series' names, or a text."""
+    return zlib.crc32("\0".join(texts).encode(), zlib.crc32(_NUMBER.pack(number)))

@@ -20,7 +20,7 @@ from edge_gateway.journal.files import FILES
 from edge_gateway.store.eviction import SENDER
 from fleet_config.counting import counted
 
-VERSION: Final = 5
+VERSION: Final = 6
 ROWS_A_STATEMENT: Final = 256
 """Most rows in one statement. Statements have this length or it divided by a power of four, so that few are prepared:
 each takes 0.7 KB a row, and one of every length would take a hundred megabytes."""
@@ -53,12 +53,12 @@ _TABLES: Final = f"""
 CREATE TABLE meta(key TEXT PRIMARY KEY,value)WITHOUT ROWID;
 CREATE TABLE counter(name TEXT PRIMARY KEY,value INTEGER)WITHOUT ROWID;
 CREATE TABLE series(id INTEGER PRIMARY KEY,device TEXT NOT NULL,metric TEXT NOT NULL,site TEXT NOT NULL,
-type TEXT NOT NULL,tags TEXT NOT NULL,UNIQUE(device,metric,site,type,tags));
+type TEXT NOT NULL,tags TEXT NOT NULL,crc,UNIQUE(device,metric,site,type,tags));
 CREATE TABLE number(series INTEGER,version INTEGER,id INTEGER,tags TEXT,
 PRIMARY KEY(series,version))WITHOUT ROWID;
 CREATE INDEX number_id ON number(id);
 CREATE TABLE series_use(id INTEGER PRIMARY KEY,upto INTEGER);
-CREATE TABLE text(id INTEGER PRIMARY KEY,text TEXT NOT NULL UNIQUE);
+CREATE TABLE text(id INTEGER PRIMARY KEY,text TEXT NOT NULL UNIQUE,crc);
 CREATE TABLE code(code INTEGER PRIMARY KEY,id INTEGER);
 CREATE TABLE window(tier INTEGER,start INTEGER,series INTEGER,revision INTEGER,row BLOB,
 PRIMARY KEY(tier,start,series))WITHOUT ROWID;

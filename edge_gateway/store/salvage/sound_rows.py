@@ -1,7 +1,7 @@
 """Which rows of a damaged store are sound enough to copy, table by table.
 
-Windows, blocks of them and outbox chunks have checksums. In the other tables, types and texts are checked, and whether
-columns agree with each other. A row that refers to a missing series or text is not copied.
+Windows, blocks of them, names, texts and outbox chunks have checksums. In the other tables, types and texts are
+checked, and whether columns agree with each other. A row that refers to a missing series or text is not copied.
 """
 
 import json
@@ -17,7 +17,7 @@ from edge_gateway.records import codec
 from edge_gateway.records.window_block import STATE_ROW, WINDOW_ROW
 from edge_gateway.store.block_body import Revised, decoded, decoded_marks
 from edge_gateway.store.kept_apart import APART_TIMES
-from edge_gateway.store.row_checksum import checked
+from edge_gateway.store.row_checksum import checked, name_checksum
 from edge_gateway.store.salvage.damaged_file import KeyedTable
 from edge_gateway.store.schema import StoreDamaged
 
@@ -77,9 +77,11 @@ def _texts(*values: Any) -> list[str]:
 
 
 def _series(row: Row, _: Known) -> Row:
-    texts = _texts(*row[1:])
-    _need(isinstance(json.loads(texts[-1]), dict) and texts[0] and texts[1])
-    return (row[0], *texts)
+    number, *names, crc = row
+    texts = _texts(*names)
+    _need(crc == name_checksum(number, *texts) and isinstance(json.loads(texts[-1]), dict))
+    _need(texts[0] and texts[1])
+    return (number, *texts, crc)
 
 
 def _number(row: Row, known: Known) -> Row:
@@ -89,7 +91,10 @@ def _number(row: Row, known: Known) -> Row:
 
 
 def _text(row: Row, _: Known) -> Row:
-    return (row[0], *_texts(row[1]))
+    number, name, crc = row
+    (text,) = _texts(name)
+    _need(crc == name_checksum(number, text))
+    return (number, text, crc)
 
 
 def _code(row: Row, known: Known) -> Row:
@@ -118,20 +123,20 @@ def _same_window(row: Row, known: Known, dtype: "np.dtype[Any]") -> Any:
 
 
 def _block(row: Row, known: Known) -> Row:
-    """Return number, kind, tier and windows of a block, but those that are gone or were corrected."""
+    """Return number, kind, tier and windows of a block, but those that are gone, were corrected or lack a name."""
     number, kind, tier, first, last, count, marks, keys, body = row
     _whole(tier, first, last, count)
     (name,) = _texts(kind)
     windows, revisions = decoded(keys, body, KINDS[name])
     rows = windows.rows
-    _need(0 <= tier < known.tiers and all(one in known.series for one in set(rows["series"].tolist())))
-    if name == "state_window":
-        texts = {text for end in ("first", "last") for text in rows[end].tolist()}
-        _need(all(text in known.texts for text in texts))
+    _need(0 <= tier < known.tiers)
     _need(first > last or (rows["start"][-1] == last and rows["start"][0] <= first))
-    valid = np.flatnonzero((rows["start"] >= first) & ~decoded_marks(marks, len(rows)))
-    _need(len(valid) == count)
-    return (number, name, tier, Revised(windows, revisions).take(valid))
+    valid = (rows["start"] >= first) & ~decoded_marks(marks, len(rows))
+    _need(np.count_nonzero(valid) == count)
+    valid &= [one in known.series for one in rows["series"].tolist()]
+    for end in ("first", "last") if name == "state_window" else ():
+        valid &= [text in known.texts for text in rows[end].tolist()]
+    return (number, name, tier, Revised(windows, revisions).take(np.flatnonzero(valid)))
 
 
 def _late(row: Row, known: Known) -> Row:
@@ -210,9 +215,9 @@ def _kept(
     return SalvagedTable(KeyedTable(name, key, bits, others), judge, insert)
 
 
-SERIES: Final = _kept("series", ("id",), _ID, "device metric site type tags", _series)
+SERIES: Final = _kept("series", ("id",), _ID, "device metric site type tags crc", _series)
 NUMBER: Final = _kept("number", ("series", "version"), (64, 32), "id tags", _number)
-TEXT: Final = _kept("text", ("id",), _ID, "text", _text)
+TEXT: Final = _kept("text", ("id",), _ID, "text crc", _text)
 CODE: Final = _kept("code", ("code",), _ID, "id", _code)
 _TAKEN: Final = "series ts value quality tiers nth at aged"
 LATE: Final = _kept("late", ("id",), _ID, _TAKEN, _late)

@@ -37,6 +37,8 @@ STAGES: Final = (
     *(tables.OUTBOX, tables.WINDOW, tables.STATE_WINDOW, tables.BLOCK),
     *(tables.ALERT, tables.COMMAND, tables.QUARANTINE, tables.EVENT, tables.APART),
 )
+HOLD_WINDOWS: Final = ("series", "text", "window", "state_window", "block")
+"""Tables whose lost rows may have cost windows: one whose name is lost is not copied."""
 _SINKS_GO_ON: Final = 1
 _LATE_GO_ON: Final = 4
 SEND_AGAIN: Final = 2_000

@@ -6,7 +6,7 @@ import struct
 
 import pytest
 
-from edge_gateway.store.row_checksum import checked, with_checksum
+from edge_gateway.store.row_checksum import checked, name_checksum, with_checksum
 
 ROW = struct.pack("<qq", 7, 60_000) + b"the rest of a window"
 STORED = with_checksum(ROW)
@@ -36,3 +36,10 @@ def test_whatever_else_stands_in_the_column_is_no_row(blob: object) -> None:
 
 def test_a_row_may_consist_of_its_key_alone() -> None:
     assert checked(with_checksum(ROW[:16]), 60_000, 7) == ROW[:16]
+
+
+def test_the_checksum_of_names_is_of_each_of_them_in_order_and_of_the_number() -> None:
+    names = [("a", "b"), ("b", "a"), ("a", "c"), ("ab", ""), ("ab",)]
+    found = {name_checksum(number, *texts) for texts in names for number in (7, 8)}
+    assert len(found) == 2 * len(names)
+    assert name_checksum(7, "a", "b") in found
