@@ -8,7 +8,7 @@ from tests.gateway.store.stored import lines, merge_all, table
 
 def tags_of(store: Store) -> dict[tuple[int, int], str]:
     """(tier, start) -> the region a window is stored under; there is one only."""
-    regions = {number: tags for number, *_, tags in table(store, "series")}
+    regions = {number: tags for number, *_, tags, _crc in table(store, "series")}
     rows = [((tier, start), regions[series]) for tier, start, series, *_ in table(store, "window")]
     assert len(rows) == len(dict(rows))
     return dict(rows)
