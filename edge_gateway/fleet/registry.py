@@ -319,7 +319,7 @@ class Registry:
     @property
     def numbering(self) -> tuple[int, ...]:
         """What changes whenever a device, series, tag version or text gets a number or loses it."""
-        return self.version, self._versions.given, self.strings.given, *self.table.numbered
+        return self.version, self._versions.given, self.strings.given, *self.table.numbered()
 
     # --- room
 

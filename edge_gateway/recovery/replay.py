@@ -151,6 +151,11 @@ class Replay:
     """Whether a rebuilt store could not name all that the records hold, and so does not have it."""
 
     @property
+    def astray(self) -> bool:
+        """Whether what is open may be stored, or lacks readings, though no record is lost."""
+        return bool(self.differs) or self.keeps_all
+
+    @property
     def keeps_all(self) -> bool:
         """Whether nothing leaves the state any more, so that what the store has may be in it too.
 

@@ -137,9 +137,7 @@ def recover_spool(
     stopped_for = _begin_clock(clock, state, fresh=fresh)
     state.pipeline.admission.vote.begin()
     number = max(found.last, found.checkpoint, journal.last_number or 0, store.applied)
-    state.pipeline.completeness.untold |= (
-        not _is_whole(found, journal) or ahead or bool(replay.differs) or replay.keeps_all
-    )
+    state.pipeline.completeness.untold |= not _is_whole(found, journal) or ahead or replay.astray
     store.sync()
     write_checkpoint(place / spool.CHECKPOINTS, number, state.snapshot())
     return Startup(

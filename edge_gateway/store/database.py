@@ -116,8 +116,7 @@ class Store:
         self._compaction = Compaction(db, tables, tiers=len(settings.tiers))
         self._scrub = Scrub(tables, tiers=len(settings.tiers))
         self.applied = self._meta.applied() or 0
-        self.unnamed = 0
-        """Readings of the journal that are not in a store made anew, because it could not name their series."""
+        self.unnamed = 0  # windows and readings of the journal that a store made anew could not name
 
     @classmethod
     def open(

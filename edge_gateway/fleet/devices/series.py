@@ -109,9 +109,8 @@ class SeriesTable:
     def __len__(self) -> int:
         return self._given
 
-    @property
     def numbered(self) -> tuple[int, int, int]:
-        """How many numbers of series and of metrics were ever given, and how many of series are free."""
+        """Return how many numbers of series and of metrics were ever given, and how many of series are free."""
         return self._given, len(self.metric_names), len(self._free)
 
     @property

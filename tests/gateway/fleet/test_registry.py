@@ -1,5 +1,3 @@
-from collections.abc import Callable
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -385,34 +383,3 @@ def test_a_registry_comes_back_bit_for_bit() -> None:
         series_of(one, 1, "door")
     assert packed(again.snapshot()) == packed(registry.snapshot())
     assert again.tags_of(version_of(again, 1, 60_000)).tags == {"zone": "z"}
-
-
-def test_whatever_gets_a_number_or_loses_it_changes_the_numbering() -> None:
-    registry, seen = Registry(), set[tuple[int, ...]]()
-
-    def is_new() -> bool:
-        """Whether the numbering, which a restart leaves as it is, is one that was not there before."""
-        again, before = Registry(), len(seen)
-        again.restore(registry.snapshot())
-        assert again.numbering == registry.numbering
-        seen.add(registry.numbering)
-        return len(seen) > before
-
-    steps: list[Callable[[], object]] = [
-        lambda: registry.device("n", "a"),
-        lambda: registry.birth(0, birth("valve"), 60_000),
-        lambda: series_of(registry, 0, "t"),
-        lambda: registry.strings.code("on", 0),
-        lambda: registry.reclaim(1 << 50, np.zeros(1, np.bool_), ()),
-        lambda: series_of(registry, 0, "u"),
-        lambda: registry.retire(np.array([0])),
-        lambda: registry.device("n", "b"),
-        lambda: series_of(registry, 0, "t"),
-    ]
-    assert is_new()
-    for number, step in enumerate(steps):
-        step()
-        assert is_new(), f"step {number}"
-    for step in steps[-2:]:
-        step()
-    assert not is_new()

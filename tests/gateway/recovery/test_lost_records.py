@@ -13,8 +13,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from edge_gateway.fold import pipeline
+from edge_gateway.fold.effects import Effects
+from edge_gateway.fold.pipeline import Pipeline
 from edge_gateway.journal import spool
-from edge_gateway.records.inputs import Batch, Moment, StateLost
+from edge_gateway.records.closings import Closings
+from edge_gateway.records.inputs import Batch, Input, Moment, StateLost
+from edge_gateway.status.catalogue import Problem
 from edge_gateway.store.history import History
 from fleet_wire import control_messages, topics
 from fleet_wire.telemetry import encode_telemetry
@@ -162,6 +166,34 @@ def test_windows_of_sound_records_keep_their_names_and_readings(tmp_path: Path, 
     lose(tmp_path / "spool", {lost})
     assert "unnamed_readings" not in go_on(tmp_path / "spool", CALM)
     judge(tmp_path / "spool", CALM, {lost})
+
+
+def test_a_store_behind_the_checkpoint_tells_of_records_that_are_lost_between_the_two(tmp_path: Path) -> None:
+    place = tmp_path / "spool"
+    live(place, CALM, applied=5, checkpoint=20)
+    lose(place, {12})
+    with opened(place) as running:
+        assert Problem.STORE_BEHIND in dict(running.findings)
+
+
+def test_messages_that_cannot_be_folded_shift_the_numbers_of_devices_that_join_after_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The replay knows a device later than the next one, so by number the windows that left are those of others."""
+    place, life = tmp_path / "spool", Life(joins=(1, 4, 6), retypes=(0, 0, 0))
+    live(place, life, applied=0)
+    fold, culprits = Pipeline.fold, {_reading(1, number) for number in range(4, 10)}
+
+    def folded(self: Pipeline, given: Input, recorded: Closings | None = None) -> Effects:
+        if isinstance(given, Batch) and culprits & set(zip(given.topics, given.payloads, strict=True)):
+            raise LookupError("a defect")
+        return fold(self, given, recorded)
+
+    monkeypatch.setattr(Pipeline, "fold", folded)
+    with opened(place) as running:
+        assert not running.whole, "what is open may be stored"
+    assert "unnamed_readings" not in go_on(place, life)
+    judge(place, life, ())
 
 
 @st.composite
