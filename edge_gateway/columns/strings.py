@@ -29,7 +29,8 @@ class StringTable:
     def __init__(self, limit: int, share: int | None = None) -> None:
         self.limit = limit
         self.share = limit if share is None else share
-        self._given = 2
+        self.given = 2
+        """How many codes were ever given."""
         self._texts = {FALSE: "false", TRUE: "true"}
         self._codes = {"false": FALSE, "true": TRUE}
         self._owners: dict[int, int] = {}
@@ -55,11 +56,11 @@ class StringTable:
         if device != GATEWAY:
             if len(self._owners) >= self.limit or self.held[device] >= self.share:
                 return NO_ROOM
-            self._owners[self._given] = device
+            self._owners[self.given] = device
             self.held[device] += 1
             if self._is_tight(device):
                 self._tight.add(device)
-        code, self._given = self._given, self._given + 1
+        code, self.given = self.given, self.given + 1
         self._codes[text], self._texts[code] = code, text
         return code
 
@@ -102,7 +103,7 @@ class StringTable:
 
     def snapshot(self) -> dict[str, Any]:
         return {
-            "given": self._given,
+            "given": self.given,
             "codes": np.array(list(self._texts), np.int64),
             "texts": list(self._texts.values()),
             "owned": np.array(list(self._owners), np.int64),
@@ -110,7 +111,7 @@ class StringTable:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        self._given = state["given"]
+        self.given = state["given"]
         self._texts = dict(zip(state["codes"].tolist(), state["texts"], strict=True))
         self._codes = {text: code for code, text in self._texts.items()}
         self._owners = dict(zip(state["owned"].tolist(), state["owners"].tolist(), strict=True))

@@ -316,6 +316,11 @@ class Registry:
         is_state: BoolColumn = self.table.kind == KIND_STATE
         return is_state
 
+    @property
+    def numbering(self) -> tuple[int, ...]:
+        """What changes whenever a device, series, tag version or text gets a number or loses it."""
+        return self.version, self._versions.given, self.strings.given, *self.table.numbered()
+
     # --- room
 
     def worth_reclaiming(self, now: int) -> bool:

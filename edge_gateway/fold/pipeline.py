@@ -79,7 +79,7 @@ CLOSE_ROWS = 4_096
 """Rows of closing windows that a batch or tick may take out of the log, however small it is …"""
 CLOSE_SHARE = 4
 """… and as many a reading that came, if that is more: a close never stalls a batch, and never falls behind."""
-FOLD: Final = 4
+FOLD: Final = 5
 """Version of the fold: goes up whenever it makes something else of the same inputs, or records hold that otherwise.
 
 A record is folded again by its own version only. When the form of the state changes, `checkpoint.FORMAT` goes up.
@@ -117,7 +117,7 @@ class Pipeline:
             given: the input.
             recorded: in a replay, what left the open windows with it; None to decide that.
         """
-        self.windows.begin_input(recorded)
+        self.windows.begin_input(recorded, self.registry.numbering)
         effects = Effects(given.moment.wall, given.moment.at_least, given.moment.aged)
         site_left, self._site_left = self._site_left, False
         if site_left:
@@ -137,7 +137,7 @@ class Pipeline:
             case ClockUnsure():
                 effects.changed = self.commands.doubt(given.moment)
             case ClockConfirmed() | StateLost() | Trim():
-                note_history(given, self.completeness, self.windows.ever, effects)
+                note_history(given, self.completeness, self.registry, self.windows.ever, effects)
             case Undelivered():
                 self._undelivered(given, effects)
             case Forget():
@@ -326,7 +326,7 @@ class Pipeline:
         """Free the numbers of series, metrics and texts that nothing refers to, from time to time."""
         if not self.registry.worth_reclaiming(listening):
             return
-        held = self.windows.in_use()
+        held = self.completeness.also_in_use(self.windows.in_use())
         gone = self.admission.reclaim(listening, held.series, held.texts | self.rules.texts())
         effects.reclaimed, effects.gone_texts = True, gone.texts
 

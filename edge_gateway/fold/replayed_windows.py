@@ -8,9 +8,13 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_gateway.records.window_block import Key as WindowKey
+from edge_gateway.records.window_block import keys
+from edge_gateway.windows.closed import Closed, TierBlock
+
 if TYPE_CHECKING:
     from edge_gateway.fold.effects import Effects
-    from edge_gateway.records.store_effects import Array, StoreEffects
+    from edge_gateway.records.store_effects import Array, ClosedWindows, StoreEffects
 
 Ints = NDArray[np.int64]
 Key = tuple[int, ...]
@@ -39,6 +43,32 @@ def difference(made: Sequence[Effects], recorded: StoreEffects, *, lacks: bool =
         return ""
     differ = set(map(tuple, one.tolist())) ^ set(map(tuple, other.tolist()))
     return _named(min(differ, default=tuple(max(one, other, key=len)[0].tolist())))
+
+
+def unrecorded(made: Sequence[Effects], recorded: StoreEffects) -> Closed:
+    """Return the base windows that left in a replay, and that are not recorded or have fewer readings there.
+
+    Their record is lost. Of coarser windows nothing is returned: what they lack, the base windows tell.
+    """
+    numbers = [one for effects in made for one in effects.windows]
+    states = [one for effects in made for one in effects.states]
+    return Closed(
+        tuple(_beyond(numbers, recorded.windows, "count")), tuple(_beyond(states, recorded.states, "changes"))
+    )
+
+
+def _beyond(
+    made: Sequence[ClosedWindows], recorded: Sequence[ClosedWindows], size: str
+) -> Iterator[TierBlock]:
+    sizes: dict[WindowKey, int] = {}
+    for one in recorded:
+        if one.tier == 0:
+            sizes |= zip(keys(one.rows), one.rows[size].tolist(), strict=True)
+    for one in made:
+        sized = zip(keys(one.rows), one.rows[size].tolist(), strict=True)
+        beyond = np.array([many > sizes.get(key, -1) for key, many in sized], np.bool_)
+        if one.tier == 0 and beyond.any():
+            yield TierBlock(0, one.block.take(beyond))
 
 
 def _added(made: Ints, recorded: Ints) -> Key:

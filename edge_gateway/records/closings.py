@@ -71,6 +71,8 @@ class Closings(msgspec.Struct, omit_defaults=True):
     """What left with one input, in this order.
 
     Attributes:
+        numbering: by what was numbered before the input (`Registry.numbering`) a replay knows whether the numbers of
+            devices and series here mean the same to it; empty: they do.
         at_once: windows that closed as their readings arrived.
         base: pieces of base windows.
         caught_up: nothing due was left, so that readings of due windows are late from here on.
@@ -78,6 +80,7 @@ class Closings(msgspec.Struct, omit_defaults=True):
         coarse: coarser windows.
     """
 
+    numbering: tuple[int, ...] = ()
     at_once: list[AtOnce] = []
     base: list[BaseStep] = []
     caught_up: bool = False
@@ -89,10 +92,11 @@ class Closings(msgspec.Struct, omit_defaults=True):
 
     def in_parts(self) -> tuple[Closings, Closings]:
         """Return what leaves with each part of an input that is folded in parts, and what leaves after the last one."""
+        rest = msgspec.structs.replace(self, numbering=())
         if not self.at_once:
-            return Closings(), self
+            return Closings(), rest
         columns = [
             np.concatenate([getattr(one, name) for one in self.at_once]) for name in ("device", "start")
         ]
-        after = msgspec.structs.replace(self, at_once=[AtOnce(END, *columns)])
+        after = msgspec.structs.replace(rest, at_once=[AtOnce(END, *columns)])
         return Closings(at_once=[AtOnce(EACH, *columns)]), after

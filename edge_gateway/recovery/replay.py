@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import msgspec
 
 from edge_gateway.fold.effects import Effects
-from edge_gateway.fold.replayed_windows import difference
+from edge_gateway.fold.replayed_windows import difference, unrecorded
 from edge_gateway.fold.series_names import SeriesNames
 from edge_gateway.records import codec
 from edge_gateway.records.closings import Closings
@@ -52,17 +52,26 @@ class OpenStore(Protocol):
     def __call__(self, damage: str = "") -> Store: ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class StateNames:
-    """Names from the registry of a state, whose pipeline may be replaced meanwhile."""
+    """Names from the registry of a state, whose pipeline may be replaced meanwhile.
+
+    `strayed`: the state numbers devices and series otherwise than the records do, because it lacks some of them. It
+    then knows no name for their numbers.
+    """
 
     state: State
+    strayed: bool = False
 
     def series_name(self, series: int, version: int) -> SeriesName | None:
-        return SeriesNames(self.state.pipeline.registry).series_name(series, version)
+        return None if self.strayed else self._names.series_name(series, version)
 
     def text_name(self, code: int) -> TextName | None:
-        return SeriesNames(self.state.pipeline.registry).text_name(code)
+        return None if self.strayed else self._names.text_name(code)
+
+    @property
+    def _names(self) -> SeriesNames:
+        return SeriesNames(self.state.pipeline.registry)
 
 
 def effects_in(journal: Journal) -> Iterator[Derived]:
@@ -121,6 +130,7 @@ class Replay:
     state: State
     journal: Journal
     open_store: OpenStore
+    names: StateNames
     behind: bool = False
     """Whether records are lost that the store has not applied."""
     holed: bool = False
@@ -135,6 +145,23 @@ class Replay:
     """Whether something of a record was not folded: the state may lack readings that its windows have."""
     _newest: int = 0
     """Number of the newest record in the state."""
+    _agreed: tuple[int, ...] = ()
+    """What was numbered when state and record last agreed on it."""
+    _unnamed: bool = False
+    """Whether a rebuilt store could not name all that the records hold, and so does not have it."""
+
+    @property
+    def astray(self) -> bool:
+        """Whether what is open may be stored, or lacks readings, though no record is lost."""
+        return bool(self.differs) or self.keeps_all
+
+    @property
+    def keeps_all(self) -> bool:
+        """Whether nothing leaves the state any more, so that what the store has may be in it too.
+
+        What leaves would be of other devices than recorded, or the store may not have it.
+        """
+        return self.names.strayed or self._unnamed
 
     @property
     def store(self) -> Store:
@@ -155,21 +182,30 @@ class Replay:
     def begin(self, after: int) -> None:
         """Open the store and catch it up with the checkpoint: it may be from an earlier time."""
         self.holed, self.differs, self._lacks, self._newest = False, [], False, max(after, 0)
-        if self._store is not None:
-            return
-        held_from = self.journal.first_number
-        self._store = self.open_store()
-        first = after + 1 if held_from is None else min(held_from, after + 1)
-        self.behind = self.store.applied + 1 < first
-        for number, body in self.journal.read(self.store.applied + 1):
+        self.names.strayed, self._agreed = False, ()
+        if self._store is None:
+            self._open_store()
+            self._catch_up(after)
+
+    def _open_store(self, damage: str = "") -> None:
+        self._store = self.open_store(damage)
+        self._unnamed |= self.store.unnamed > 0
+
+    def _catch_up(self, after: int) -> None:
+        """Store the effects of the records up to `after`; note if some are lost."""
+        due = self.store.applied + 1
+        for number, body in self.journal.read(due):
             if number > after:
                 break
+            self.behind |= number > due
+            due = number + 1
             try:
                 self._effects = [effects_from_tree(tree) for tree in codec.decode(body)["effects"]]
             except UNREADABLE:
                 self.behind = True
                 continue
             self._store_effects(number)
+        self.behind |= due <= after
 
     def inputs(self, record: Any) -> list[Given]:
         """Return the inputs of a record. TypeError: another version folded it, or it is none."""
@@ -199,17 +235,36 @@ class Replay:
 
     def _fold(self, given: Given) -> Effects:
         pipeline = self.state.pipeline
+        if given.closings.numbering:
+            self._compare_numbering(given.closings.numbering)
+        closings = Closings() if self.keeps_all else given.closings
         if given.input is None:
-            return pipeline.close_recorded(given.moment, given.closings)
-        return pipeline.fold(given.input, given.closings)
+            return pipeline.close_recorded(given.moment, closings)
+        return pipeline.fold(given.input, closings)
+
+    def _compare_numbering(self, recorded: tuple[int, ...]) -> None:
+        """Note if numbers mean something else than recorded.
+
+        Where no record is lost, the state only lacks numbers that messages it could not fold were given: those it has
+        mean the same until it gives another one.
+        """
+        own = self.state.pipeline.registry.numbering
+        if own == recorded:
+            self._agreed = own
+        elif self.holed or own != self._agreed:
+            self.names.strayed = True
 
     def _compare(self, number: int) -> None:
-        """Note if other windows left than the record says."""
+        """Note if other windows left than the record says, and keep those that no record has."""
+        comparable = not (self.holed or self.keeps_all)
         for place, recorded in enumerate(self._effects):
             made = [effects for at, effects in self._made if at == place]
             self._lacks |= not made
-            if not self.holed and (what := difference(made, recorded, lacks=self._lacks)):
+            what = difference(made, recorded, lacks=self._lacks) if comparable else ""
+            if what:
                 self._note(f"record {number}: {what}", recorded.at)
+            if what or not comparable:
+                self.state.pipeline.completeness.keep_unrecorded(unrecorded(made, recorded))
         self._newest = number
 
     def _note(self, text: str, at: int) -> None:
@@ -231,7 +286,7 @@ class Replay:
         except Exception as error:  # one bad record must not stop what is behind it
             if is_damage(error):
                 self.store.close()
-                self._store = self.open_store(str(error))
+                self._open_store(str(error))
                 self.store.apply([(number, effects)])
             elif is_refusal(error):
                 raise

@@ -137,7 +137,7 @@ def recover_spool(
     stopped_for = _begin_clock(clock, state, fresh=fresh)
     state.pipeline.admission.vote.begin()
     number = max(found.last, found.checkpoint, journal.last_number or 0, store.applied)
-    state.pipeline.completeness.untold |= not _is_whole(found, journal) or ahead or bool(replay.differs)
+    state.pipeline.completeness.untold |= not _is_whole(found, journal) or ahead or replay.astray
     store.sync()
     write_checkpoint(place / spool.CHECKPOINTS, number, state.snapshot())
     return Startup(
@@ -207,19 +207,20 @@ def _beginning(
 ) -> Replay:
     """Return an empty state, with a store that is opened once the checkpoint is known."""
     state = State.new(gateway, fold_settings(config))
+    names = StateNames(state)
 
     def opened(damage: str = "") -> Store:
         if fresh:
             return open_store(place, config, floor=ALWAYS, at=at, unsure=None, damage=damage)
-        return _open_to_go_on(place, config, state, journal, at, damage)
+        return _open_to_go_on(place, config, names, journal, at, damage)
 
-    return Replay(state, journal, opened)
+    return Replay(state, journal, opened, names)
 
 
 def _open_to_go_on(  # noqa: PLR0917 - where recovery is
-    place: Path, config: GatewayConfig, state: State, journal: Journal, at: int, damage: str
+    place: Path, config: GatewayConfig, names: StateNames, journal: Journal, at: int, damage: str
 ) -> Store:
-    """Open the store; rebuild a lost one from the journal, with the state's names unless records are lost.
+    """Open the store; rebuild a lost one from the journal. What no record names, `names` may know.
 
     The spool is begun, so a store file that holds nothing has lost it.
     No clock is sure yet: the time now is that of the machine, and at least the newest that the state has seen.
@@ -227,10 +228,10 @@ def _open_to_go_on(  # noqa: PLR0917 - where recovery is
     return open_store(
         place,
         config,
-        floor=lost_floor(at, state.pipeline.windows.closed_to, config),
+        floor=lost_floor(at, names.state.pipeline.windows.closed_to, config),
         at=at,
-        unsure=state.least,
-        names=None if journal.report.lost else StateNames(state),
+        unsure=names.state.least,
+        names=names,
         records=lambda: effects_in(journal),
         damage=damage or schema.emptied(place / spool.STORE),
     )

@@ -116,7 +116,13 @@ class AllCounters(Counters, omit_defaults=True):
         int,
         total("windows stored apart because an earlier part of them may have left the history"),
     ] = 0
-    unnamed_readings: Annotated[int, total("readings of a series the store could not name")] = 0
+    unnamed_readings: Annotated[
+        int,
+        total(
+            "closed windows and late readings that are stored nowhere, since a lost journal record named their series; "
+            "what other records hold of such windows goes to `sensor_partial`"
+        ),
+    ] = 0
     late_merged: Annotated[int, total("late readings merged into stored windows")] = 0
     late_too_late: Annotated[int, total("late readings without a stored window to merge into")] = 0
     points_beyond_retention: Annotated[

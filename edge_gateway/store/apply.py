@@ -42,6 +42,8 @@ _REFUSED: Final = {
     Kind.AGAIN: ("windows_refused", REPEATED),
 }
 """The counter of refused rows, and why they are sent apart."""
+UNNAMED: Final = "unnamed_readings"
+"""The counter of readings that are not stored, because nobody knows the name of their series."""
 _UNMERGED: Final = ((OVER_SHARE, SHARE), (BEHIND, TOO_LATE))
 """Why late readings are merged nowhere, by their `tiers`."""
 
@@ -216,7 +218,7 @@ class Applier:
             found = (self._resolver.series_name(*pair) for pair in pairs)
             self._names.define(name for name in found if name is not None)
             ids = self._names.ids(series, versions)
-        self._counters.add("unnamed_readings", int((ids == UNKNOWN).sum()))
+        self._counters.add(UNNAMED, int((ids == UNKNOWN).sum()))
         return ids
 
     def _text_ids(self, codes: Array) -> Array:

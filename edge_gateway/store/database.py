@@ -16,7 +16,7 @@ from pathlib import Path
 
 from edge_gateway.records.store_effects import Event, Quarantined, Stamp, StoreEffects
 from edge_gateway.store import schema
-from edge_gateway.store.apply import Applier, Resolver
+from edge_gateway.store.apply import UNNAMED, Applier, Resolver
 from edge_gateway.store.compaction import Compaction
 from edge_gateway.store.corrections import Corrections
 from edge_gateway.store.counters import StoreCounters
@@ -116,6 +116,7 @@ class Store:
         self._compaction = Compaction(db, tables, tiers=len(settings.tiers))
         self._scrub = Scrub(tables, tiers=len(settings.tiers))
         self.applied = self._meta.applied() or 0
+        self.unnamed = 0  # windows and readings of the journal that a store made anew could not name
 
     @classmethod
     def open(
@@ -353,7 +354,8 @@ class Store:
         self._db.execute("INSERT INTO sqlite_sequence VALUES('outbox', ?)", (at,))
         applied = applied_in(meta)
         last = self._rebuild(records, applied)
-        self._counters.take_over({})
+        self.unnamed = self._counters.values.get(UNNAMED, 0)
+        self._counters.take_over({UNNAMED: self.unnamed})
         kinds = ((self._windows, self._lines), (self._states, self._lines.of_texts))
         self._salvage.take_late(*send_all(self._db, kinds, Stamp(at, unsure)))
         for job in (self._numbers, self._texts):

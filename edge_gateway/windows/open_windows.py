@@ -87,11 +87,11 @@ class Windows:
         self.late_share = LateShare(late_share)
         self.begin_input()
 
-    def begin_input(self, recorded: Closings | None = None) -> None:
+    def begin_input(self, recorded: Closings | None = None, numbering: tuple[int, ...] = ()) -> None:
         """Begin an input. What is `recorded` of it leaves with it; None for what is due, at this program's pace."""
         self._recorded = recorded
         self._frame = -1
-        self.closings = Closings() if recorded is None else recorded
+        self.closings = Closings(numbering) if recorded is None else recorded
         """What left since."""
 
     # --- readings

@@ -99,7 +99,9 @@ def test_without_a_sink_what_no_window_takes_after_a_loss_is_shown(
         for number in range(40, 80):
             device.measure(at=begun + 100 * number, temperature=1.0)
         wait_until(lambda: _newest(gateway) >= begun + 7_000, WITHIN, "what came after the loss is stored")
-        refused = gateway.ask(do="status")["counters"].get("partial_windows", 0)
+        counters = gateway.ask(do="status")["counters"]
+        assert not counters.get("unnamed_readings"), "the lost record takes no name with it"
+        refused = counters.get("partial_windows", 0)
         assert [row["why"] for row in gateway.query("partial")] == ["lost"] * refused
         device.measure(at=begun - HOUR, temperature=2.0)
         wait_until(lambda: len(gateway.query("late")) == 1, WITHIN, "the late reading is shown")

@@ -81,11 +81,7 @@ class SeriesTable:
     # --- metrics
 
     def metric(self, name: str) -> int:
-        """Return the number of a metric, giving a new one its number, and never free it.
-
-        Raises:
-            ValueError: it is no metric name.
-        """
+        """Return the number of a metric, which is never freed. ValueError: it is no metric name."""
         if not is_metric_name(name):
             raise ValueError(f"{name!r} is no metric name")
         number = self._metric(name)
@@ -112,6 +108,10 @@ class SeriesTable:
 
     def __len__(self) -> int:
         return self._given
+
+    def numbered(self) -> tuple[int, int, int]:
+        """Return how many numbers of series and of metrics were ever given, and how many of series are free."""
+        return self._given, len(self.metric_names), len(self._free)
 
     @property
     def device(self) -> IntColumn:

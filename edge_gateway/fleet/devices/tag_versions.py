@@ -41,7 +41,8 @@ class TagVersions:
         self._identities: dict[int, Identity] = {}
         self._tags: dict[Tags, Mapping[str, str]] = {}
         """Equal tags are shared between devices."""
-        self._given = 0
+        self.given = 0
+        """How many version numbers were ever given."""
         self._current = np.empty(0, np.int64)
         """The newest version of each device; NO_VERSION if it has none."""
         self._since = np.empty(0, np.int64)
@@ -106,7 +107,7 @@ class TagVersions:
                 self._older.setdefault(device, []).append((start, int(self._current[device])))
 
     def _put(self, device: int, start: int, identity: Identity) -> None:
-        version, self._given = self._given, self._given + 1
+        version, self.given = self.given, self.given + 1
         self._identities[version] = self._shared(identity)
         self._current[device], self._since[device] = version, start
 
@@ -141,7 +142,7 @@ class TagVersions:
 
     def snapshot(self) -> dict[str, Any]:
         return {
-            "given": self._given,
+            "given": self.given,
             "forgotten": self.forgotten,
             "refused": self.refused,
             "used_up": self._used_up[: self._devices].copy(),
@@ -163,7 +164,7 @@ class TagVersions:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        self._given, self.forgotten, self.refused = state["given"], state["forgotten"], state["refused"]
+        self.given, self.forgotten, self.refused = state["given"], state["forgotten"], state["refused"]
         self._used_up = state["used_up"].copy()
         self._identities, self._tags, self._older = {}, {}, {}
         device, start, version = (column.copy() for column in state["versions"].T)

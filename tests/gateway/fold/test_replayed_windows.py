@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from edge_gateway.fold.effects import Effects
-from edge_gateway.fold.replayed_windows import difference
+from edge_gateway.fold.replayed_windows import difference, unrecorded
 from edge_gateway.records.store_effects import (
     ClosedWindows,
     Kind,
@@ -157,3 +157,15 @@ def test_what_is_added_is_a_difference_even_where_readings_are_lacking(
     change: Callable[[], dict[str, Any]], told: str
 ) -> None:
     assert difference([made(**change())], RECORD, lacks=True) == told
+
+
+def test_base_windows_that_no_record_has_are_returned() -> None:
+    assert not unrecorded([made()], RECORD)
+    beyond = numbers((1, 100), (2, 5_100), (2, 5_200), (4, 100))
+    coarser = numbers((9, 100), tier=1)
+    found = unrecorded([made(windows=[beyond, coarser], states=[texts((3, 100), (5, 100))])], RECORD)
+    [of_numbers], [of_texts] = found.numbers, found.states
+    assert of_numbers.rows[["series", "start", "count"]].tolist() == [(2, 5_000, 2), (4, 0, 1)]
+    assert of_texts.rows["series"].tolist() == [5]
+    assert {of_numbers.tier, of_texts.tier} == {0}
+    assert len(unrecorded([made()], StoreEffects(0)).numbers[0].block) == 3

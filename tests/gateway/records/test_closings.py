@@ -48,3 +48,8 @@ def test_what_left_at_once_leaves_with_each_part_and_the_rest_of_it_at_the_end()
     assert (after.base, after.caught_up) == (left.base, True)
     alone = Closings(looked=True)
     assert alone.in_parts() == (Closings(), alone)
+
+
+def test_what_was_numbered_before_an_input_says_nothing_of_its_parts() -> None:
+    for left in (Closings(numbering=(1, 2)), Closings(numbering=(1, 2), at_once=[FIRST])):
+        assert [part.numbering for part in left.in_parts()] == [(), ()]

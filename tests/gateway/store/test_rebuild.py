@@ -93,3 +93,13 @@ def test_what_no_window_takes_comes_back_from_the_journal_when_the_store_is_gone
     assert [row[1] for row in table(store, "apart")] == ["partial"]
     assert sorted(line.split(",")[0] for line in lines(store)) == ["sensor", "sensor_partial"]
     store.close()
+
+
+def test_what_a_store_made_anew_cannot_name_is_counted(tmp_path: Path) -> None:
+    records = [(1, (StoreEffects(T0, windows=(closed(0, [(1, T0, 1.0), (2, T0, 1.0)]),)),))]
+    store = opened(tmp_path, records=lambda: iter(records))
+    assert store.unnamed == store.facts().counters["unnamed_readings"] == 2
+    store.close()
+    again = opened(tmp_path)
+    assert again.unnamed == 0, "it is not made anew"
+    again.close()
