@@ -123,7 +123,7 @@ class Outbox:
         if len(self._sinks) <= 1:
             return waiting
         again = "SELECT SUM(size)-MAX(size) FROM outbox WHERE block NOT NULL GROUP BY block"
-        return waiting - sum(size for (size,) in self._db.execute(again))
+        return waiting - sum(int(size) for (size,) in self._db.execute(again))
 
     @property
     def newest(self) -> int:
