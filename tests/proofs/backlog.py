@@ -49,8 +49,7 @@ SILENT = 10_000
 MOST_UNDER_WAY = 5_000
 BUDGET = 300_000
 PARCEL = 40_000
-"""Bytes of the outbox: less than half of what the history lets go, and a parcel, which is not dropped while it is sent.
-"""
+"""Bytes of the outbox: less than half of what the history lets go, and a parcel that is being sent."""
 KEPT = 4
 """The history keeps one part in so many of the absence."""
 RULES = f"""\
