@@ -305,18 +305,18 @@ def _begin_clock(clock: MachineClock, state: State, *, fresh: bool) -> int | Non
 
 def _is_whole(found: recovery.Replayed, journal: Journal) -> bool:
     """Return whether every record since the checkpoint, or since the first one, was folded."""
-    begins_at = journal.first_number
-    headless = (
-        begins_at > max(found.checkpoint, 0) + 1
-        if begins_at
-        else found.checkpoint < 0 and bool(found.skipped_checkpoints)
-    )
+    headless = not journal.first_number and found.checkpoint < 0 and bool(found.skipped_checkpoints)
     return not (headless or _lost_records(found, journal) or found.unreadable)
 
 
 def _lost_records(found: recovery.Replayed, journal: Journal) -> list[tuple[int, int]]:
-    """Return the ranges of records that are lost; one that the checkpoint includes is not needed any more."""
-    return [hole for hole in journal.report.lost if hole[1] > found.checkpoint]
+    """Return the ranges of records that are lost; one that the checkpoint includes is not needed any more.
+
+    The first may be those that `spool.on_full: drop_oldest` dropped before a checkpoint had them.
+    """
+    needed, begins_at = max(found.checkpoint, 0) + 1, journal.first_number or 0
+    dropped = [(needed, begins_at - 1)] if begins_at > needed else []
+    return dropped + [hole for hole in journal.report.lost if hole[1] > found.checkpoint]
 
 
 def _findings(
@@ -328,7 +328,7 @@ def _findings(
         findings.append((Problem.JOURNAL_CORRUPT, ", ".join(journal.report.set_aside)))
     if lost := _lost_records(found, journal):
         spans = ", ".join(f"{first}–{last}" for first, last in lost)
-        findings.append((Problem.RECORDS_LOST, f"records that could not be read: {spans}"))
+        findings.append((Problem.RECORDS_LOST, f"records that are missing or could not be read: {spans}"))
     if found.skipped_checkpoints:
         findings.append((Problem.CHECKPOINT_CORRUPT, ", ".join(found.skipped_checkpoints)))
     if differs:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _QUARANTINE_SPARE: Final = 50
 _HISTORY_SPARE: Final = 20
+_OUTBOX_SPARE: Final = 20
 """Eviction frees one in so many parts of a limit at once, so a limit with no more than that free counts as full."""
 
 Users = Mapping[str, int]
@@ -114,6 +115,15 @@ def _of_disk(config: GatewayConfig, facts: StoreFacts, used: SpoolBytes) -> Iter
         "the oldest windows are dropped",
         spare=history // _HISTORY_SPARE,
     )
+    yield _outbox(config, max((waiting.bytes for waiting in facts.waiting.values()), default=0))
+
+
+def _outbox(config: GatewayConfig, used: int) -> Bound:
+    """Return the outbox. Old lines go from a full one as the configuration asks, a chunk at a time."""
+    section = config.influx
+    most, by_age = (1, False) if section is None else (section.max_bytes, section.on_full == "drop_oldest")
+    beyond = "what waits longest is dropped" if by_age else "the finest windows that wait are dropped"
+    return Bound(Problem.BOUND_OUTBOX, "influx.max_bytes", used, most, beyond, spare=most // _OUTBOX_SPARE)
 
 
 def _of_fold(pipeline: Pipeline) -> Iterator[Bound]:

@@ -308,6 +308,11 @@ class Problem(Enum):
         " the field another type: give the gateway a bucket of its own. *retention*: the bucket keeps less than"
         " gateway.yaml says: `edge-gateway influx apply`",
     )
+    BOUND_OUTBOX = _bound(
+        "`influx.max_bytes`",
+        "bring InfluxDB back, or raise the limit (see Bounds). What is dropped is counted in `outbox_merged_lines` and"
+        " `outbox_dropped_lines`",
+    )
     # devices
     DEVICES_UNHEARD = _device(
         "messages of publishers lead to nothing: all in quarantine (another format, another unit of time, a name at"

@@ -223,7 +223,9 @@ class Backlog(ReportSection):
 
     chunks: Annotated[int, gauge("chunks of lines that wait")] = 0
     lines: Annotated[int, gauge("lines that wait")] = 0
-    bytes: Annotated[int, gauge("lines that wait", BYTES)] = 0
+    bytes: Annotated[
+        int, gauge("room of the store that they take; blocks that the history has take none", BYTES)
+    ] = 0
     oldest: Annotated[int | None, instant("when the oldest chunk was made")] = None
 
 

@@ -31,6 +31,7 @@ from edge_gateway.store.block_body import (
     encoded,
     encoded_marks,
 )
+from edge_gateway.store.room_in_file import block_in_file
 from edge_gateway.store.schema import StoreDamaged
 
 Ints = NDArray[np.int64]
@@ -319,13 +320,14 @@ class BlockTable:
         """
         whole = "kind=? AND tier=? AND first_start<=last_start AND last_start<?"
         key = self._kind, tier, cut
-        gone = self._db.execute(f"SELECT COALESCE(SUM(rows), 0) FROM block WHERE {whole}", key).fetchone()[0]  # noqa: S608
-        sized = "UPDATE outbox SET size=(SELECT size FROM block WHERE block.id=outbox.block) WHERE block IN"
-        self._db.execute(f"{sized} (SELECT id FROM block WHERE {whole})", key)  # noqa: S608
+        going = self._db.execute(f"SELECT id, rows, size FROM block WHERE {whole}", key).fetchall()  # noqa: S608
+        gone = sum(rows for _, rows, _ in going)
+        sizes = [(block_in_file(size), number) for number, _, size in going]
+        self._db.executemany("UPDATE outbox SET size=? WHERE block=?", sizes)
         self._db.execute(f"UPDATE block SET first_start=last_start+1, rows=0 WHERE {whole}", key)  # noqa: S608
         for span in list(overlapping(self._db, self._kind, tier, last=max(cut - 1, -_LARGEST))):
             gone += self._shorten(span, cut)
-        drop_unused(self._db)
+        drop_unused(self._db, [number for number, _, _ in going])
         self.forget()
         return int(gone)
 
@@ -340,14 +342,14 @@ class BlockTable:
         return gone
 
 
-def drop_unused(db: sqlite3.Connection) -> None:
-    """Remove the blocks that neither the history nor an outbox needs."""
+def drop_unused(db: sqlite3.Connection, numbers: Sequence[int]) -> None:
+    """Remove those of these blocks that neither the history nor an outbox needs."""
     gone = (
-        "SELECT id FROM block WHERE first_start>last_start"
-        " AND id NOT IN (SELECT block FROM outbox WHERE block NOT NULL)"
+        "SELECT id FROM block WHERE id IN (SELECT value FROM json_each(?)) AND first_start>last_start"
+        " AND NOT EXISTS (SELECT 1 FROM outbox WHERE outbox.block=+block.id)"
     )
-    for table in ("block_body", "block"):
-        db.execute(f"DELETE FROM {table} WHERE id IN ({gone})")  # noqa: S608 - from the lines above
+    for table in ("block_body", "block") if numbers else ():
+        db.execute(f"DELETE FROM {table} WHERE id IN ({gone})", (json.dumps(list(numbers)),))  # noqa: S608 - as above
 
 
 def read_block(db: sqlite3.Connection, number: int, dtype: np.dtype[Any]) -> Revised:

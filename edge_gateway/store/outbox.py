@@ -1,9 +1,10 @@
 """The outbox of each sink: chunks of lines, sent and removed in the order they came.
 
 A chunk belongs to one sink and one bucket. It has rendered lines, compressed, or refers to a block of windows, whose
-lines are rendered when they are taken; a block takes nothing of the budget while the history has it. Over its budget an
-outbox drops chunks by policy and counts every line: `merge` drops the finest windows first, oldest first, because
-coarser tiers contain their readings too; `drop_oldest` goes by age alone. Chunks that are being sent are never dropped.
+lines are rendered when they are taken; a block takes nothing of the budget while the history has it. The budget is of
+room in the file. Over it an outbox drops chunks by policy and counts every line: `merge` drops the finest windows
+first, oldest first, because coarser tiers contain their readings too; `drop_oldest` goes by age alone. Neither drops
+what takes no room, nor chunks that are being sent.
 """
 
 import sqlite3
@@ -16,6 +17,7 @@ from edge_gateway.records import codec
 from edge_gateway.records.store_effects import Stamp
 from edge_gateway.store.block_table import drop_unused
 from edge_gateway.store.counters import StoreCounters
+from edge_gateway.store.room_in_file import row_in_file
 from edge_gateway.store.schema import StoreDamaged
 
 MOST_LINES: Final = 5_000
@@ -34,7 +36,7 @@ OnFull = Literal["merge", "drop_oldest"]
 
 @dataclass(frozen=True, slots=True)
 class SinkBudget:
-    """A sink that has an outbox, the compressed bytes that may wait in it, and what happens above that."""
+    """A sink that has an outbox, the bytes that it may take in the store's file, and what happens above that."""
 
     name: str
     max_bytes: int
@@ -117,10 +119,11 @@ class Outbox:
 
     def bytes_in_file(self) -> int:
         """Return what waits in bytes; a block that the history let go of counts once, however many sinks need it."""
-        shared = "SELECT COALESCE(SUM(size), 0) FROM outbox WHERE block NOT NULL"
-        once = "SELECT COALESCE(SUM(size), 0) FROM block WHERE first_start>last_start"
-        (more,) = self._db.execute(f"SELECT ({once})-({shared})").fetchone()
-        return sum(waiting.bytes for waiting in self.waiting.values()) + int(more)
+        waiting = sum(waiting.bytes for waiting in self.waiting.values())
+        if len(self._sinks) <= 1:
+            return waiting
+        again = "SELECT SUM(size)-MAX(size) FROM outbox WHERE block NOT NULL GROUP BY block"
+        return waiting - sum(int(size) for (size,) in self._db.execute(again))
 
     @property
     def newest(self) -> int:
@@ -165,8 +168,7 @@ class Outbox:
         for sink, lines in found:
             if sink not in self._sinks:
                 self._counters.add("outbox_dropped_unconfigured", lines)
-                self._db.execute("DELETE FROM outbox WHERE sink=?", (sink,))
-        drop_unused(self._db)
+                self._delete("sink=?", (sink,))
 
     def put(self, bucket: str, rank: int, body: bytes, lines: int, at: Stamp) -> None:
         """Queue lines for every sink.
@@ -182,12 +184,13 @@ class Outbox:
             return
         for piece, count in _pieces(body, lines):
             packed = codec.compress(piece)
+            size = row_in_file(len(packed))
             for sink in self._sinks:
                 self._db.execute(
                     "INSERT INTO outbox(sink, bucket, rank, lines, size, at, aged, body) VALUES(?,?,?,?,?,?,?,?)",
-                    (sink, bucket, rank, count, len(packed), *at, packed),
+                    (sink, bucket, rank, count, size, *at, packed),
                 )
-                self._grow(sink, 1, count, len(packed))
+                self._grow(sink, 1, count, size)
 
     def put_block(self, bucket: str, rank: int, what: Reference, lines: int, at: Stamp) -> None:
         """Queue a block for every sink; see `put`."""
@@ -279,9 +282,14 @@ class Outbox:
         sums = "COUNT(*), COALESCE(SUM(lines), 0), COALESCE(SUM(size), 0)"
         facts = f"SELECT {sums} FROM outbox WHERE {where}"  # noqa: S608
         chunks, lines, size = self._db.execute(facts, key).fetchone()
-        self._db.execute(f"DELETE FROM outbox WHERE {where}", key)  # noqa: S608
-        drop_unused(self._db)
+        self._delete(where, key)
         self._grow(sink, -chunks, -lines, -size)
+
+    def _delete(self, where: str, key: tuple[object, ...]) -> None:
+        blocks = f"SELECT DISTINCT block FROM outbox WHERE {where} AND block NOT NULL"  # noqa: S608
+        numbers = [number for (number,) in self._db.execute(blocks, key)]
+        self._db.execute(f"DELETE FROM outbox WHERE {where}", key)  # noqa: S608
+        drop_unused(self._db, numbers)
 
     def _grow(self, sink: str, chunks: int, lines: int, size: int) -> None:
         now = self.waiting[sink]

@@ -72,38 +72,43 @@ class Retention:
         return sum(table.delete_before(tier, cut) for table in self._tables for tier, cut in enumerate(cuts))
 
     def _cut_by_size(self, cuts: list[int], now: int, cut: int) -> None:
-        """Move the cut of one tier on: the finest that holds more than one of the coarsest windows, else the base.
+        """Move cuts on until a share is left out: that of the base, then those of coarser tiers, else the base again.
 
-        The base goes beyond `now` only where nothing before it is left: the size holds by any clock.
-        No share of a span of time: one stamp of a clock that was wrong may stretch that over decades.
+        The base keeps one of the coarsest windows at first. Each step has to find its share: a base that is so short
+        gives a little every minute, and coarser tiers would grow for ever behind it. The base goes beyond `now` only
+        where nothing before it is left: the size holds by any clock. No share of a span of time: one stamp of a clock
+        that was wrong may stretch that over decades.
         """
-        keeping, base = now - self._every[-1], max(cut, cuts[0])
-        coarser = [(tier, min(keeping, base)) for tier in range(1, len(cuts))]
-        for tier, upto in [(0, keeping), *coarser, (0, now), (0, ANY_TIME)]:
-            behind = self._behind_share(tier, upto)
-            if behind is not None and behind > cuts[tier]:
-                cuts[tier] = behind
+        before, left = list(cuts), self._windows() // SHARE
+        for tier in range(len(cuts)):
+            keeping = now - self._every[-1]
+            left = self._move(cuts, tier, min(keeping, max(cut, cuts[0])) if tier else keeping, left)
+            if not left and cuts != before:
                 return
+        for upto in (now, ANY_TIME):
+            if cuts == before:
+                self._move(cuts, 0, upto, left)
 
-    def _behind_share(self, tier: int, upto: int) -> int | None:
-        """Return the cut that leaves out about 1/SHARE of all windows, the oldest of a tier, at least one start.
+    def _move(self, cuts: list[int], tier: int, upto: int, share: int) -> int:
+        """Move the cut of a tier behind its oldest windows, about `share` and at least one start; return what is left.
 
-        At most the last window that starts before `upto` stays beyond; None if the tier has nothing to give.
+        At most the last window that starts before `upto` stays beyond; a tier that has nothing to give keeps its cut.
         """
         oldest = self._oldest(tier)
         if oldest is None:
-            return None
-        share = self._windows() // SHARE
+            return share
         starts: Counter[int] = sum((table.starts(tier, share) for table in self._tables), Counter())
-        following = FOR_EVER
+        left, following = share, FOR_EVER
         for start, count in sorted(starts.items()):
-            if share < count:
+            if left < count:
                 following = start
                 break
-            share -= count
-        behind = max(oldest + self._every[tier], following)
-        cut = self._aligned(tier, min(behind, upto))
-        return cut if oldest < cut and self._newest(tier) >= cut else None
+            left -= count
+        cut = self._aligned(tier, min(max(oldest + self._every[tier], following), upto))
+        if cut <= max(oldest, cuts[tier]) or self._newest(tier) < cut:
+            return share
+        cuts[tier] = cut
+        return 0 if cut == following else max(share - sum(n for start, n in starts.items() if start < cut), 0)
 
     def _windows(self) -> int:
         """Return about how many windows there are."""

@@ -17,6 +17,7 @@ from edge_gateway.records import codec
 from edge_gateway.records.window_block import STATE_ROW, WINDOW_ROW
 from edge_gateway.store.block_body import Revised, decoded, decoded_marks
 from edge_gateway.store.kept_apart import APART_TIMES
+from edge_gateway.store.room_in_file import row_in_file
 from edge_gateway.store.row_checksum import checked, name_checksum
 from edge_gateway.store.salvage.damaged_file import KeyedTable
 from edge_gateway.store.schema import StoreDamaged
@@ -200,7 +201,11 @@ def _chunk(row: Row, known: Known) -> Row:
     _need(block is None)
     _whole(rank, lines, size, at, at if aged is None else aged)
     names = _texts(sink, bucket)
-    _need(names[0] in known.sinks and size == len(body) and codec.decompress(body).count(b"\n") == lines)
+    _need(
+        names[0] in known.sinks
+        and size == row_in_file(len(body))
+        and codec.decompress(body).count(b"\n") == lines
+    )
     _need(names[1] in known.buckets)
     return (number, *names, rank, lines, size, at, aged, None, None, body)
 

@@ -24,6 +24,7 @@ from edge_gateway.store.counters import StoreCounters
 from edge_gateway.store.outbox import Outbox
 from edge_gateway.store.outgoing_lines import OutgoingLines
 from edge_gateway.store.rebuild import send_block
+from edge_gateway.store.room_in_file import row_in_file
 from edge_gateway.store.salvage import sound_rows as tables
 from edge_gateway.store.salvage.damaged_file import DamagedStore, TablePiece
 from edge_gateway.store.salvage.sound_rows import Known, Row, SalvagedTable
@@ -288,7 +289,7 @@ class Salvage:
         if any(one not in known.series for one in set(windows.rows["series"].tolist())):
             return row
         body = codec.compress(lines.rendered(windows))
-        return (*facts, len(body), at, aged, None, None, body)
+        return (*facts, row_in_file(len(body)), at, aged, None, None, body)
 
     def _count(self, rows: int, unreadable: int) -> None:
         self._counters.add("salvaged_rows", rows)

@@ -18,6 +18,7 @@ from edge_gateway.status.problem import Gravity
 from edge_gateway.status.problems import Problems
 from edge_gateway.store.budget import SpoolBytes
 from edge_gateway.store.database import StoreFacts
+from edge_gateway.store.outbox import Waiting
 from tests.gateway.fold.test_shares import Sender, fold
 
 MIB = 1 << 20
@@ -29,6 +30,7 @@ CONFIG = GatewayConfig.model_validate(
         "spool": {"max_bytes": "100MiB"},
         "history": {"max_bytes": "100MiB"},
         "limits": {"quarantine": "100MiB"},
+        "influx": {"url": "http://localhost", "org": "o", "token": "env:INFLUX_TOKEN", "max_bytes": "100MiB"},
     }
 )
 
@@ -37,9 +39,11 @@ def told(
     *,
     quarantine: int = 0,
     history: int = 0,
+    outbox: int = 0,
     used: tuple[int, int, int, int] = (0, 0, 0, 0),
     users: Users | None = None,
     pipeline: Pipeline | None = None,
+    config: GatewayConfig = CONFIG,
 ) -> dict[str, BoundProblem]:
     facts: dict[str, Any] = {
         "applied": 0,
@@ -47,21 +51,21 @@ def told(
         "late_pending": 0,
         "salvaging": False,
         "late_held": False,
-        "waiting": {},
+        "waiting": {"influx": Waiting(bytes=outbox * MIB)},
         "counters": {},
     }
     stored = StoreFacts(**facts, quarantine_bytes=quarantine * MIB, history_bytes=history * MIB)
     seen = pipeline or build_pipeline("gw", fold_settings(CONFIG))
     spool = SpoolBytes(*(part * MIB for part in used))
     shown = {name: size * MIB for name, size in (users or {}).items()}
-    found = list(bound_problems(CONFIG, seen, stored, spool, shown))
+    found = list(bound_problems(config, seen, stored, spool, shown))
     for one in found:
         OPEN.update(*one)
     return {one.problem.code: one for one in found if one.text}
 
 
 def test_nothing_is_told_below_four_fifths() -> None:
-    assert told(quarantine=79, history=79, used=(40, 10, 19, 9)) == {}
+    assert told(quarantine=79, history=79, outbox=79, used=(40, 10, 19, 9)) == {}
 
 
 NEAR = "more than four fifths of "
@@ -79,6 +83,12 @@ NEAR = "more than four fifths of "
         ),
         ("bound_history", {"history": 85}, NEAR + "history.max_bytes"),
         ("bound_history", {"history": 101}, "history.max_bytes is full: the oldest windows are dropped"),
+        ("bound_outbox", {"outbox": 85}, NEAR + "influx.max_bytes are used; beyond it the finest windows"),
+        (
+            "bound_outbox",
+            {"outbox": 99},
+            "influx.max_bytes is full: the finest windows that wait are dropped",
+        ),
         ("bound_quarantine", {"quarantine": 85, "users": {"f2": 5, "f1": 60}}, "; most are of f1, f2"),
     ],
 )
@@ -135,13 +145,26 @@ def test_texts_and_devices_likewise() -> None:
     assert pipeline.registry.device("berlin", "d5") is Refusal.DEVICES
 
 
-DISK = ("bound_late", "bound_spool", "bound_history", "bound_quarantine")
+def test_what_a_full_outbox_drops_is_what_the_configuration_says() -> None:
+    assert CONFIG.influx is not None
+    by_age = CONFIG.model_copy(update={"influx": CONFIG.influx.model_copy(update={"on_full": "drop_oldest"})})
+    assert "what waits longest is dropped" in told(outbox=99, config=by_age)["bound_outbox"].text
+    assert told(config=CONFIG.model_copy(update={"influx": None})) == {}
 
 
-@pytest.mark.problem("raises", "bound_late", "bound_spool", "bound_history", "bound_quarantine")
-@pytest.mark.problem("clears", "bound_late", "bound_spool", "bound_history", "bound_quarantine")
+DISK = ("bound_late", "bound_spool", "bound_history", "bound_quarantine", "bound_outbox")
+
+
+@pytest.mark.problem(
+    "raises", "bound_late", "bound_spool", "bound_history", "bound_quarantine", "bound_outbox"
+)
+@pytest.mark.problem(
+    "clears", "bound_late", "bound_spool", "bound_history", "bound_quarantine", "bound_outbox"
+)
 def test_a_limit_of_the_disk_is_a_problem_until_there_is_room() -> None:
-    assert told(quarantine=99, history=99, used=(60, 0, 25, 0), users={"f1": 99}).keys() == set(DISK)
+    assert told(quarantine=99, history=99, outbox=99, used=(60, 0, 25, 0), users={"f1": 99}).keys() == set(
+        DISK
+    )
     assert told() == {}
 
 

@@ -164,11 +164,14 @@ class Life:
 
     def trim(self) -> None:
         """Trim by a record, among others of its transaction."""
+        self.cut()
+        self.commit()
+
+    def cut(self) -> None:
         at = self.any_start(0)
         cuts = tuple(at - at % every for every in EVERY)
         self.model.trim(cuts)
         self.record(cuts=cuts)
-        self.commit()
 
     def compact(self) -> None:
         """Cut some windows anew, whatever else waits."""
@@ -176,11 +179,13 @@ class Life:
             self.compacted += self.store.compact()
 
     def crash(self) -> None:
-        """Die within a transaction: in the middle of it or at its end, before its commit.
+        """Die within a transaction: in the middle of it or at its end, before its commit; some of them trim.
 
         Other windows may take the numbers of the blocks that it stored and looked up.
         """
-        for work in (self.close, self.close, self.again):
+        for work in self.chance.choice(
+            [(self.close, self.close, self.again), (self.close, self.cut, self.again)]
+        ):
             work()
         works: list[Callable[[], Any]] = [partial(self.store.apply, self.waiting), self.store.compact]
         work = self.chance.choice(works)

@@ -18,6 +18,7 @@ from edge_gateway.store.outbox import (
     Waiting,
     point_of,
 )
+from edge_gateway.store.room_in_file import row_in_file
 from edge_gateway.store.schema import StoreDamaged, open_store
 
 BIG = 1 << 30
@@ -227,7 +228,7 @@ def test_how_much_waits_is_exact_before_and_after_opening(shop: Shop) -> None:
     for at in (5, 6, 7):
         shop.put(range(at, 3 * at), at=at)
     waiting = shop.outbox.waiting["influx"]
-    size = shop.db.execute("SELECT SUM(LENGTH(body)) FROM outbox").fetchone()[0]
+    size = sum(row_in_file(size) for (size,) in shop.db.execute("SELECT LENGTH(body) FROM outbox"))
     assert waiting == Waiting(3, 10 + 12 + 14, size, 5)
     again = Outbox(shop.db, shop.counters, (SinkBudget("influx", BIG),), tiers=3)
     assert again.waiting["influx"] == waiting

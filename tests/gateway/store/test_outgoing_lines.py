@@ -10,6 +10,7 @@ from edge_gateway.records.store_effects import OVER_SHARE, Kind, StoreEffects, b
 from edge_gateway.store import outgoing_lines
 from edge_gateway.store.database import Store
 from edge_gateway.store.outbox import SinkBudget
+from edge_gateway.store.room_in_file import block_in_file
 from tests.gateway.store.fleet import (
     DAY,
     MINUTE,
@@ -241,7 +242,7 @@ def test_a_block_that_several_sinks_wait_for_counts_to_each_budget_and_once_in_t
     store.apply([(1, [many(T0)])])
     assert store._outbox.bytes_in_file() == 0, "the history has it"
     store.apply([(2, [StoreEffects(T0, cuts=(T0 + MINUTE,) * 3)])])
-    (size,) = store._db.execute("SELECT SUM(size) FROM block").fetchone()
+    size = block_in_file(*store._db.execute("SELECT size FROM block").fetchone())
     waiting = store.facts().waiting
     assert waiting["influx"].bytes == waiting["other"].bytes == size == store._outbox.bytes_in_file()
     store.enqueue(b"gateway up=1\n", T0)

@@ -104,6 +104,23 @@ def test_while_less_than_a_coarsest_window_is_held_the_base_is_cut_within_one(tm
     store.close()
 
 
+def test_the_size_holds_though_the_base_gives_a_little_at_every_step(tmp_path: Path) -> None:
+    """Once the base is as short as it may be, minute by minute, the coarser tiers must give the rest."""
+    most = 600_000
+    store = opened(tmp_path, replace(SETTINGS, history_max_bytes=most, sinks=()))
+    for minute in range(3_000):
+        at = T0 + minute * MINUTE
+        due = [tier for tier, kind in enumerate(TIERS) if not at % kind.every]
+        windows = tuple(closed(tier, [(s, at, minute / 7) for s in range(20)]) for tier in due)
+        store.apply([(minute + 1, [named(range(20) if minute == 0 else (), windows=windows)])])
+        trim(store, at)
+    assert used_bytes(store._db) < 1.2 * most
+    starts = [[row[1] for row in table(store, "window") if row[0] == tier] for tier in range(3)]
+    assert min(starts[0]) >= min(starts[1]) >= min(starts[2]), "the finer the sooner"
+    assert max(starts[0]) - min(starts[0]) >= 59 * MINUTE
+    store.close()
+
+
 @pytest.mark.parametrize("history_keep", [0, SETTINGS.history_keep])
 def test_a_stamp_from_2099_takes_nothing_with_it(tmp_path: Path, history_keep: int) -> None:
     store = opened(tmp_path, replace(SETTINGS, history_max_bytes=1, history_keep=history_keep, sinks=()))
