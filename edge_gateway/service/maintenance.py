@@ -23,6 +23,7 @@ from edge_gateway.recovery.state import State
 from edge_gateway.service.descriptors import shortage
 from edge_gateway.service.disk_guard import DiskGuard
 from edge_gateway.service.engine import Engine
+from edge_gateway.service.malloc import return_gaps
 from edge_gateway.service.periodic import Every
 from edge_gateway.service.supervision import keep_running
 from edge_gateway.sinks.influx.sink import InfluxSink
@@ -163,9 +164,11 @@ class Maintenance:
         await self.store.sync()
         place = self.config.spool.path / spool.CHECKPOINTS
         kept = await asyncio.to_thread(write_checkpoint, place, number, tree)
+        del tree
         self.checkpointed = number
         self.disk_guard.checkpointed()
         await asyncio.to_thread(self.journal.unlink_before, kept + 1)
+        await asyncio.to_thread(return_gaps)  # the copy of the state was the peak
 
     async def _look_after_history(self) -> None:
         await self._repeat_corrections()
