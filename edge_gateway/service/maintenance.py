@@ -141,6 +141,7 @@ class Maintenance:
         self.problems.expire()
         await self._check_bounds()
         self.control.publish_status()
+        await asyncio.to_thread(return_gaps)  # which closing windows, checkpoints and compaction leave
 
     async def _check_bounds(self) -> None:
         """Update the problems of limits nearly reached; look up who fills the quarantine only if it is nearly full."""
@@ -164,11 +165,9 @@ class Maintenance:
         await self.store.sync()
         place = self.config.spool.path / spool.CHECKPOINTS
         kept = await asyncio.to_thread(write_checkpoint, place, number, tree)
-        del tree
         self.checkpointed = number
         self.disk_guard.checkpointed()
         await asyncio.to_thread(self.journal.unlink_before, kept + 1)
-        await asyncio.to_thread(return_gaps)  # the copy of the state was the peak
 
     async def _look_after_history(self) -> None:
         await self._repeat_corrections()

@@ -26,7 +26,7 @@ def return_free_memory() -> None:
 def return_gaps() -> None:
     """Return the free pages between smaller blocks, which glibc keeps; other threads wait for memory meanwhile.
 
-    It takes a few ms. Call after a peak of small blocks.
+    It takes some ms: call every few seconds, and not in the thread that answers.
     """
     if (library := _glibc()) is not None:
         library.malloc_trim(0)
