@@ -23,6 +23,7 @@ from edge_gateway.recovery.state import State
 from edge_gateway.service.descriptors import shortage
 from edge_gateway.service.disk_guard import DiskGuard
 from edge_gateway.service.engine import Engine
+from edge_gateway.service.malloc import return_gaps
 from edge_gateway.service.periodic import Every
 from edge_gateway.service.supervision import keep_running
 from edge_gateway.sinks.influx.sink import InfluxSink
@@ -140,6 +141,7 @@ class Maintenance:
         self.problems.expire()
         await self._check_bounds()
         self.control.publish_status()
+        await asyncio.to_thread(return_gaps)  # which closing windows, checkpoints and compaction leave
 
     async def _check_bounds(self) -> None:
         """Update the problems of limits nearly reached; look up who fills the quarantine only if it is nearly full."""

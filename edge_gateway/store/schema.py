@@ -25,7 +25,8 @@ ROWS_A_STATEMENT: Final = 256
 """Most rows in one statement. Statements have this length or it divided by a power of four, so that few are prepared:
 each takes 0.7 KB a row, and one of every length would take a hundred megabytes."""
 STATEMENTS_KEPT: Final = 64
-CACHE_KB: Final = 4_000
+CACHE_KB: Final = 1_500
+"""SQLite's own cache. The system caches the pages too, so a larger one holds most of them twice."""
 NEWER_AT_MOST: Final = 100
 """A format number further ahead than this counts as damage."""
 _HEADER_BYTES: Final = 100

@@ -151,9 +151,14 @@ class TagVersions:
 
     def _columns(self) -> dict[str, Any]:
         """Return all versions with their device, start and identity, as columns."""
-        devices = range(self._devices)
-        rows = [(device, *entry) for device in devices for entry in self._history(device)]
-        table = np.array(rows, np.int64).reshape(-1, 3)
+        older = [(device, *entry) for device, entries in self._older.items() for entry in entries]
+        current = self._current[: self._devices]
+        devices = np.flatnonzero(current != NO_VERSION)
+        newest = np.column_stack([devices, self._since[devices], current[devices]])
+        table = np.concatenate([np.array(older, np.int64).reshape(-1, 3), newest])
+        table = table[
+            np.argsort(table[:, 0], kind="stable")
+        ]  # a device's versions stay in order, the newest last
         known = [self._identities[version] for version in table[:, 2].tolist()]
         return {
             "versions": table,

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from edge_gateway.service.malloc import return_free_memory
+from edge_gateway.service.malloc import return_free_memory, return_gaps
 
 PROGRAM = """
 import ctypes, threading
@@ -36,6 +36,33 @@ print(resident() - before)
 def test_memory_freed_by_threads_is_returned_to_the_system() -> None:
     told = subprocess.run([sys.executable, "-c", PROGRAM], stdout=subprocess.PIPE, check=True).stdout
     assert int(told) < 12 << 20
+
+
+GAPS = """
+from pathlib import Path
+from edge_gateway.service.malloc import return_free_memory, return_gaps
+
+def resident():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+
+return_free_memory()
+blocks = [b"x" * (60_000 + number) for number in range(1_000)]
+held = resident()
+del blocks[:-1]  # the last one keeps the heap's end where it is
+return_gaps()
+print(held - resident())
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_gaps_below_a_block_in_use_are_returned_to_the_system() -> None:
+    told = subprocess.run([sys.executable, "-c", GAPS], stdout=subprocess.PIPE, check=True).stdout
+    assert int(told) > 50 << 20
+
+
+def test_without_glibc_no_gaps_are_returned(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ctypes, "CDLL", lambda _: object())
+    return_gaps()
 
 
 class Library:
