@@ -38,13 +38,13 @@ from fleet_wire.printable import printable
 from fleet_wire.session import ConnectionLost, ConnectRefused, Session
 
 SYNCS = 100
-COMMIT_BYTES = 5_000
-SECOND_BYTES = 8_000
-READING_BYTES = 70
+COMMIT_BYTES = 4_100
+SECOND_BYTES = 5_000
+READING_BYTES = 12
 """Bytes written to disk per commit, per second and per reading, as `./bench durability` measures them.
 
-A commit fills one page of the journal and part of the next, the store writes once a second, and each window of a
-minute is written to the store's log and then to its file.
+A commit writes at least one page of the journal, the store a few every five seconds. Each window of a minute, here of
+twelve readings, is written to the store's log, then to its file, and later as part of a larger block.
 """
 SLOW_SYNC_MS = 50.0
 RESERVE = RESERVE_BYTES + LOAN

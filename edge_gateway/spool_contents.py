@@ -132,7 +132,8 @@ def _scans(directory: Path) -> list[tuple[str, ScannedSegment, bytes]]:
         data = path.read_bytes()
         if (newer := newer_format(data)) is not None:
             raise OtherSpool.of(path, newer, FORMAT)
-        found.append((path.name, ScannedSegment(first, len(data), scan(data)), data))
+        scanned = scan(data)
+        found.append((path.name, ScannedSegment(first, scanned.end, scanned), data))
     return found
 
 

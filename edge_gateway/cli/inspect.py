@@ -135,7 +135,8 @@ def query(
     """Query the local history, whether the gateway runs or not.
 
     `partial` and `late` are what no window takes: parts of windows that may lack readings, and readings that came too
-    late; `why` says the reason. `devices` are those of the last checkpoint: at the last stop, or at most a minute ago.
+    late; `why` says the reason. `devices` are those of the last checkpoint: at the last stop, or at most five
+    minutes ago.
     """
     from edge_gateway.cli.tables import devices_table, rows_table
     from fleet_console.terminal import complain

@@ -35,6 +35,10 @@ class Files:
         while rest:
             rest = rest[os.write(handle, rest) :]
 
+    def seek(self, handle: int, at: int) -> None:
+        """Let the next write go to byte `at`."""
+        os.lseek(handle, at, os.SEEK_SET)
+
     def datasync(self, handle: int) -> None:
         """Make the content durable, and only the metadata needed to read it back (fdatasync)."""
         os.fdatasync(handle)

@@ -18,7 +18,7 @@ from edge_gateway.journal.framing import RecordFrame, Scan
 
 @dataclass(frozen=True, slots=True)
 class ScannedSegment:
-    """The scan of a segment file, the first number in its name, and its size in bytes."""
+    """The scan of a segment file, the first number in its name, and its size in bytes without what fills its page."""
 
     first: int
     size: int

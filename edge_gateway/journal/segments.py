@@ -19,13 +19,13 @@ from edge_gateway.errors import OtherSpool
 from edge_gateway.journal.files import FILES, Files
 from edge_gateway.journal.framing import (
     FORMAT,
-    HEADER_BYTES,
     RECORD,
     RecordFrame,
     Scan,
     body_of,
-    encode_frame,
+    encode_group,
     encode_hole,
+    filling,
     newer_format,
     scan,
 )
@@ -111,7 +111,6 @@ class Journal:
         self._handle: int | None = None
         self._written = 0
         self._pending: list[tuple[int, bytes]] = []
-        self._pending_bytes = 0
         self._last: int | None = None
         self._removal_settled = True
         """Whether the newest removal of a segment is durable."""
@@ -158,7 +157,7 @@ class Journal:
 
     @property
     def total_bytes(self) -> int:
-        """Size of all segments on disk."""
+        """Size of all segments on disk, without the zeros that fill a last page."""
         with self._lock:
             return sum(segment.size for segment in self._segments)
 
@@ -168,7 +167,6 @@ class Journal:
         if newest is not None and number <= newest:
             raise ValueError(f"record {number} after record {newest}")
         self._pending.append((number, body))
-        self._pending_bytes += len(body) + HEADER_BYTES
 
     def sync(self, *, power: bool = True) -> None:
         """Write the group and sync it to the disk, or only hand it to the kernel if not `power`.
@@ -177,18 +175,16 @@ class Journal:
         """
         if not self._pending:
             return
-        if self.max_bytes is not None and self.total_bytes + self._pending_bytes > self.max_bytes:
+        padded, data = encode_group(self._pending, 0 if self._begins_segment else self._written)
+        if self.max_bytes is not None and self.total_bytes + padded + len(data) > self.max_bytes:
             raise JournalFull(f"the journal has used {self.total_bytes} of its {self.max_bytes} bytes")
-        base = self._pending[0][0]
-        data = b"".join(encode_frame(number, base, body) for number, body in self._pending)
         try:
-            self._write(base, data, power=power)
+            self._write(self._pending[0][0], padded, data, power=power)
         except OSError:
             self._abandon()
             raise
         self._last = self._pending[-1][0]
         self._pending.clear()
-        self._pending_bytes = 0
 
     def read(self, start: int = 0) -> Iterator[tuple[int, bytes]]:
         """Yield (number, body) of every record from number `start` on, in order."""
@@ -255,16 +251,23 @@ class Journal:
             self._files.sync_directory(self._directory)
             self._removal_settled = True
 
-    def _write(self, base: int, data: bytes, *, power: bool) -> None:
-        if self._handle is not None and self._written >= self._segment_bytes:
+    @property
+    def _begins_segment(self) -> bool:
+        """Whether the next group goes to a new segment."""
+        return self._handle is None or self._written >= self._segment_bytes
+
+    def _write(self, base: int, padded: int, data: bytes, *, power: bool) -> None:
+        if self._begins_segment:
             self._close_handle()
-        if self._handle is None:
             self._start_segment(base)
         assert self._handle is not None
-        self._files.write(self._handle, data)
+        begin = self._written + padded
+        end = begin + len(data)
+        self._files.seek(self._handle, begin)
+        self._files.write(self._handle, data + bytes(filling(end)))
         if power:
             self._files.datasync(self._handle)
-        self._written += len(data)
+        self._written = end
         with self._lock:
             self._segments[-1].size = self._written
 
@@ -282,13 +285,7 @@ class Journal:
         """Close a segment after a failed write: cut it to what is durable, remove it if nothing is."""
         if self._handle is None:
             return
-        handle, self._handle = self._handle, None
-        try:
-            self._files.truncate(handle, self._written)
-        except OSError:
-            pass  # the next segment supersedes whatever of the group is left here
-        finally:
-            self._close_quietly(handle)
+        self._close_handle()
         if self._written == 0:
             self._forget_empty_segment()
 
@@ -301,8 +298,15 @@ class Journal:
             return  # harmless: the next segment supersedes an empty one
 
     def _close_handle(self) -> None:
-        if self._handle is not None:
-            handle, self._handle = self._handle, None
+        """Close the segment, cut to what is durable: what fills its page goes, and what a failed write left."""
+        if self._handle is None:
+            return
+        handle, self._handle = self._handle, None
+        try:
+            self._files.truncate(handle, self._written)
+        except OSError:
+            pass  # zeros do no harm, and the next segment supersedes a group
+        finally:
             self._close_quietly(handle)
 
     def _close_quietly(self, handle: int) -> None:
@@ -337,7 +341,8 @@ class Journal:
         newer = newer_format(data)
         if newer is not None:
             raise OtherSpool.of(self._directory / name, newer, FORMAT)
-        return ScannedSegment(first, len(data), scan(data))
+        found = scan(data)
+        return ScannedSegment(first, found.end, found)
 
     def _adopt(self, path: Path, segment: ScannedSegment, plan: SegmentPlan) -> None:
         if plan.cut == 0:

@@ -4,7 +4,7 @@ source.take() ─▶ fold ─▶ open record ──(1,000 messages, commit_inter
 │
 source.acknowledge() ◀──┬── committed, in order ◀────────────────────────────────────────────────────┘
 control.send() ◀────────┤
-store.apply() ◀─────────┘          every minute: checkpoint, then the segments behind it are unlinked
+store.apply() ◀─────────┘          every few minutes: checkpoint, then the segments behind it are unlinked
 """
 
 from __future__ import annotations

@@ -48,7 +48,7 @@ from edge_gateway.status.devices import describe_devices
 from edge_gateway.status.problems import Problems
 from edge_gateway.status.report import GatewayStatus, State, as_plain
 from edge_gateway.store.database import Store
-from edge_gateway.store.store_thread import StoreThread
+from edge_gateway.store.store_thread import StoreThread, group_time
 from fleet_wire import topics
 from fleet_wire.session import SessionOptions
 
@@ -134,7 +134,10 @@ class Gateway:
     async def open(self) -> None:
         """Start journal, store and sinks, and load the rules. BadInput if there are no usable rules."""
         startup = self._startup
-        self._store = StoreThread(startup.store, self._reopen_store, on_event=self._store_event)
+        group_for = group_time(self.config.windows[0].every)
+        self._store = StoreThread(
+            startup.store, self._reopen_store, on_event=self._store_event, group_for=group_for
+        )
         self._commits = CommitQueue(
             startup.journal,
             power=self.config.spool.durability == "power",

@@ -41,7 +41,11 @@ from fleet_console.failures import in_words
 
 STATUS_EVERY = 10.0
 LOOK_EVERY = 1.0
-CHECKPOINT_EVERY = 60.0
+CHECKPOINT_EVERY = 300.0
+CHECKPOINT_AFTER = 60.0
+CHECKPOINT_WORTH = 4 << 20
+"""A checkpoint holds the whole state, so after CHECKPOINT_AFTER seconds it is written only where the journal has grown
+by so many bytes since the last one: fewer are replayed in a few seconds. The first after a start is not spared."""
 CHECKPOINT_BYTES = 64 << 20
 TRIM_EVERY = 60.0
 OWN_POINT_EVERY = 60.0
@@ -86,10 +90,15 @@ class Maintenance:
     problems: Problems
     checkpointed: int
     _tasks: dict[str, Every] = field(default_factory=dict)
+    _checkpointed_at: int = field(init=False)
+    """Monotonic time (ms) of the last checkpoint, or of the start."""
+    _journal_then: int | None = None
+    """Bytes of the journal behind the last checkpoint; None before the first."""
     _devices: DeviceProblems = field(init=False)
 
     def __post_init__(self) -> None:
         self._devices = DeviceProblems(self.clock.monotonic)
+        self._checkpointed_at = self.clock.monotonic()
         self._tasks = {
             "status": Every(STATUS_EVERY, self._publish_status),
             "checkpoint": Every(CHECKPOINT_EVERY, self.checkpoint),
@@ -111,7 +120,7 @@ class Maintenance:
     async def _repeat(self, name: str, task: Every) -> None:
         while True:
             await asyncio.sleep(LOOK_EVERY)
-            if name == "checkpoint" and self.journal.total_bytes > self._checkpoint_bytes():
+            if name == "checkpoint" and self._is_checkpoint_worth_it():
                 task.request_soon()
             try:
                 await task.run_if_due()
@@ -121,6 +130,14 @@ class Maintenance:
                 self.problems.raise_(
                     FAILURES[name], str(error) if isinstance(error, sqlite3.Error) else in_words(error)
                 )
+
+    def _is_checkpoint_worth_it(self) -> bool:
+        """Whether the journal has grown enough for a checkpoint before CHECKPOINT_EVERY is over."""
+        size, before = self.journal.total_bytes, self._journal_then
+        if size > self._checkpoint_bytes():
+            return True
+        grown = before is None or size - before >= CHECKPOINT_WORTH
+        return grown and self.clock.monotonic() - self._checkpointed_at >= CHECKPOINT_AFTER * 1000
 
     def _checkpoint_bytes(self) -> int:
         """Return the journal bytes that call for a checkpoint: at most half the budget, so that it lasts."""
@@ -168,6 +185,7 @@ class Maintenance:
         self.checkpointed = number
         self.disk_guard.checkpointed()
         await asyncio.to_thread(self.journal.unlink_before, kept + 1)
+        self._journal_then, self._checkpointed_at = self.journal.total_bytes, self.clock.monotonic()
 
     async def _look_after_history(self) -> None:
         await self._repeat_corrections()

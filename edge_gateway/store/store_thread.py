@@ -27,10 +27,10 @@ Result = TypeVar("Result")
 LATE_PAUSE: Final = 0.5
 RECORDS_AT_ONCE: Final = 100
 """Most records in one transaction."""
-GROUP_FOR: Final = 1.0
-GROUPED: Final = 25
-"""While nobody waits for them, records are collected for this many seconds, or up to this many, into one transaction:
-every transaction writes a few pages however small it is, and SD cards wear by the page."""
+GROUP_LEAST, GROUP_MOST = 1.0, 5.0
+GROUP_SHARE: Final = 12
+"""While nobody waits for them, records are collected into one transaction for a GROUP_SHARE of the shortest window,
+within these seconds: every transaction writes a few pages however small it is, and SD cards wear by the page."""
 SCRUB_PAUSE: Final = 0.25
 """Seconds between two pieces of the scrub, so that it never keeps an SD card busy."""
 COMPACTION_PAUSE: Final = 1.0
@@ -52,6 +52,7 @@ class StoreThread:
         on_event: called on the loop with a code and a text for the operator: store_stalled, store_resumed,
             store_lost, store_salvaged, record_refused.
         retry_delay: seconds between tries of a refused transaction.
+        group_for: seconds for which records are collected while nobody waits for them (`group_time`).
         late_pause: seconds between runs of the late job, so that readings of one window come together.
     """
 
@@ -62,11 +63,13 @@ class StoreThread:
         *,
         on_event: Callable[[str, str], None] = lambda _code, _text: None,
         retry_delay: float = RETRY_DELAY,
+        group_for: float = GROUP_LEAST,
         late_pause: float = LATE_PAUSE,
     ) -> None:
         self._store = store
         self._reopen = reopen
         self._on_event = on_event
+        self._group_for = group_for
         self._late_pause = late_pause
         self._loop = asyncio.get_running_loop()
         self._calls: deque[tuple[Callable[[Store], Any], asyncio.Future[Any]]] = deque()
@@ -176,7 +179,7 @@ class StoreThread:
 
     def _group_until(self) -> float:
         """The monotonic time up to which queued records wait for more, so that one transaction takes them all."""
-        hurry = self._worker.stopping or self._marks or self._worker.queued >= GROUPED
+        hurry = self._worker.stopping or self._marks or self._worker.queued >= RECORDS_AT_ONCE
         return 0.0 if hurry else self._apply_at
 
     def _answer(self) -> None:
@@ -192,7 +195,7 @@ class StoreThread:
         self._worker.tell(_set_result, future, result)
 
     def _apply(self) -> None:
-        self._apply_at = monotonic() + GROUP_FOR
+        self._apply_at = monotonic() + self._group_for
         records = self._worker.first(RECORDS_AT_ONCE)
         try:
             self._store.apply(records)
@@ -318,6 +321,11 @@ class StoreThread:
         closed = RuntimeError("the store is closed")
         for future in (*(future for _, future in self._calls), *(mark for _, mark in self._marks)):
             _set_exception(future, closed)
+
+
+def group_time(every: int) -> float:
+    """Return `group_for` where the shortest windows last `every` ms: a point is late by little of what it tells of."""
+    return min(max(every / 1000 / GROUP_SHARE, GROUP_LEAST), GROUP_MOST)
 
 
 def _set_result(future: asyncio.Future[Any], result: object) -> None:

@@ -36,6 +36,15 @@ def test_a_file_is_made_once_written_cut_renamed_and_removed(tmp_path: Path) -> 
     assert FILES.names(tmp_path) == []
 
 
+def test_a_write_goes_where_it_is_told(tmp_path: Path) -> None:
+    handle = FILES.create(tmp_path / "a")
+    FILES.write(handle, b"1234")
+    FILES.seek(handle, 1)
+    FILES.write(handle, b"9")
+    FILES.close(handle)
+    assert FILES.read(tmp_path / "a") == b"1934"
+
+
 def test_a_short_write_is_continued(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write = os.write
     monkeypatch.setattr(os, "write", lambda handle, data: write(handle, data[:3]))

@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge_gateway.journal.framing import encode_frame, scan
+from edge_gateway.journal.framing import HEADER_BYTES, PAGE_BYTES, encode_frame, scan
 from edge_gateway.journal.segments import Journal, JournalFull, read_unopened
 from tests.gateway.journal.numbered import body, fill, records, segments
+from tests.gateway.journal.traced_files import TracedFiles
 
 
 def test_records_come_back_in_order_across_segments_and_restarts(tmp_path: Path) -> None:
@@ -20,6 +21,7 @@ def test_records_come_back_in_order_across_segments_and_restarts(tmp_path: Path)
     journal.sync(power=False)
     assert records(journal) == [1, 2, 3, 4, 5, 6]
     assert records(journal, 4) == [4, 5, 6]
+    journal.close()
     assert journal.total_bytes == sum(path.stat().st_size for path in segments(tmp_path))
     assert journal.report.torn_bytes == 0
     assert journal.report.lost == ()
@@ -34,6 +36,22 @@ def test_a_journal_is_read_without_opening_or_changing_it(tmp_path: Path) -> Non
     assert [number for number, _ in read_unopened(tmp_path, 0)] == [1, 2, 3, 4, 5]
     assert list(read_unopened(tmp_path, 4)) == [(4, body(4)), (5, body(5))]
     assert {path: path.read_bytes() for path in segments(tmp_path)} == before
+
+
+def test_no_commit_touches_more_pages_than_its_size_needs(tmp_path: Path) -> None:
+    files, chance = TracedFiles(tmp_path), random.Random(5)
+    journal = Journal.open(tmp_path / "journal", files=files)
+    sizes = [chance.choice([40, 700, 3_500, 6_000]) for _ in range(100)]
+    for number, size in enumerate(sizes, 1):
+        journal.append(number, chance.randbytes(size))
+        journal.sync()
+    writes = [step for step in files.steps if step.kind == "write"]
+    for size, step in zip(sizes, writes, strict=True):
+        touched = range(step.offset // PAGE_BYTES, -(-(step.offset + len(step.data)) // PAGE_BYTES))
+        assert len(touched) == -(-(size + HEADER_BYTES) // PAGE_BYTES)
+    (file,) = segments(tmp_path / "journal")
+    assert file.stat().st_size % PAGE_BYTES == 0
+    assert [number for number, _ in Journal.open(tmp_path / "journal").read()] == list(range(1, 101))
 
 
 def test_a_record_is_not_there_before_its_sync(tmp_path: Path) -> None:

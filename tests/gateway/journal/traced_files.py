@@ -46,6 +46,10 @@ class TracedFiles(Files):
         self._add("write", path, offset=offset, data=bytes(data))
         self._handles[handle] = path, offset + len(data)
 
+    def seek(self, handle: int, at: int) -> None:
+        super().seek(handle, at)
+        self._handles[handle] = self._handles[handle][0], at
+
     def datasync(self, handle: int) -> None:
         self._add("sync", self._handles[handle][0])
 

@@ -16,7 +16,10 @@ from edge_gateway.records.store_effects import Stamp
 from edge_gateway.recovery.settings import fold_settings
 from edge_gateway.service import maintenance as module
 from edge_gateway.service.maintenance import (
+    CHECKPOINT_AFTER,
     CHECKPOINT_BYTES,
+    CHECKPOINT_EVERY,
+    CHECKPOINT_WORTH,
     FAILURES,
     LOOK_EVERY,
     OWN_POINT_EVERY,
@@ -39,6 +42,7 @@ class Parts:
     request_checkpoint: Any = None
     budget: int = 0
     total_bytes: int = 0
+    now: int = 0
     state: ClockState = ClockState.PLAUSIBLE
     aged: int = 1_600_000_000_000
     lines: list[tuple[bytes, int]] = field(default_factory=list)
@@ -50,7 +54,7 @@ class Parts:
         return 1_700_000_000_000
 
     def monotonic(self) -> int:
-        return 0
+        return self.now
 
     def read(self) -> ClockReading:
         return ClockReading(self.wall(), self.state, None, self.aged)
@@ -142,6 +146,27 @@ async def test_no_record_is_made_where_nothing_is_cut() -> None:
 @pytest.mark.parametrize(("budget", "most"), [(2 << 30, CHECKPOINT_BYTES), (16 << 20, 8 << 20)])
 def test_a_checkpoint_comes_before_a_small_budget_is_used_up(budget: int, most: int) -> None:
     assert maintenance_of(Parts(budget=budget))._checkpoint_bytes() == most
+
+
+@pytest.mark.parametrize(
+    ("then", "grown", "seconds", "worth"),
+    [
+        (None, 0, CHECKPOINT_AFTER - 1, False),
+        (None, 0, CHECKPOINT_AFTER, True),
+        (90, CHECKPOINT_WORTH - 1, CHECKPOINT_EVERY, False),
+        (90, CHECKPOINT_WORTH, CHECKPOINT_AFTER, True),
+        (90, CHECKPOINT_WORTH, CHECKPOINT_AFTER - 1, False),
+        (90, CHECKPOINT_BYTES, 0, True),
+    ],
+)
+def test_a_checkpoint_is_written_before_its_time_where_the_journal_has_grown(
+    then: int | None, grown: int, seconds: float, worth: bool
+) -> None:
+    parts = Parts(budget=2 << 30, total_bytes=(then or 0) + grown)
+    maintenance = maintenance_of(parts)
+    maintenance._journal_then = then
+    parts.now = int(seconds * 1000)
+    assert maintenance._is_checkpoint_worth_it() == worth
 
 
 async def test_a_requested_task_runs_soon_and_is_retried_after_a_failure() -> None:

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from edge_gateway.records.store_effects import Event, StoreEffects
-from edge_gateway.store import store_thread
 from edge_gateway.store.database import Record, Store
 from edge_gateway.store.schema import set_aside
-from edge_gateway.store.store_thread import GROUPED, ROOM, StoreThread
+from edge_gateway.store.store_thread import RECORDS_AT_ONCE, ROOM, StoreThread, group_time
+from fleet_config.durations import parse_duration
 from tests.gateway.store.fleet import MINUTE, T0, closed, late, named
 from tests.gateway.store.stored import opened, rich, table
 
@@ -86,8 +86,7 @@ async def test_records_that_nobody_waits_for_become_one_transaction(
             loop.call_soon_threadsafe(full.set)
 
     monkeypatch.setattr(store, "apply", noted)
-    monkeypatch.setattr(store_thread, "GROUP_FOR", 3600.0)
-    thread = start(store)
+    thread = start(store, group_for=3600.0)
     thread.apply(1, [windows(1)])
     await thread.applied(1)
     for number in range(2, 7):
@@ -95,10 +94,15 @@ async def test_records_that_nobody_waits_for_become_one_transaction(
     await thread.call(lambda _: None)
     assert thread.facts.applied == 1
     await thread.applied(6)
-    for number in range(7, 7 + GROUPED):
+    for number in range(7, 7 + RECORDS_AT_ONCE):
         thread.apply(number, [windows(number)])
     await full.wait()
     assert groups[:2] == [[1], [2, 3, 4, 5, 6]]
+
+
+@pytest.mark.parametrize(("every", "seconds"), [("1s", 1.0), ("30s", 2.5), ("1m", 5.0), ("1h", 5.0)])
+def test_records_are_collected_for_little_of_a_window(every: str, seconds: float) -> None:
+    assert group_time(parse_duration(every)) == seconds
 
 
 async def test_room_is_waited_for_and_comes(start: Starts) -> None:
