@@ -14,7 +14,7 @@ from edge_gateway.store.budget import late_bytes
 from fleet_wire.printable import printable
 
 if TYPE_CHECKING:
-    from edge_gateway.configuration.model import GatewayConfig
+    from edge_gateway.configuration.model import GatewayConfig, InfluxSection
     from edge_gateway.fold.pipeline import Pipeline
     from edge_gateway.store.budget import SpoolBytes
     from edge_gateway.store.database import StoreFacts
@@ -115,14 +115,15 @@ def _of_disk(config: GatewayConfig, facts: StoreFacts, used: SpoolBytes) -> Iter
         "the oldest windows are dropped",
         spare=history // _HISTORY_SPARE,
     )
-    yield _outbox(config, max((waiting.bytes for waiting in facts.waiting.values()), default=0))
+    if config.influx is not None:
+        yield _outbox(config.influx, max((waiting.bytes for waiting in facts.waiting.values()), default=0))
 
 
-def _outbox(config: GatewayConfig, used: int) -> Bound:
+def _outbox(section: InfluxSection, used: int) -> Bound:
     """Return the outbox. Old lines go from a full one as the configuration asks, a chunk at a time."""
-    section = config.influx
-    most, by_age = (1, False) if section is None else (section.max_bytes, section.on_full == "drop_oldest")
+    by_age = section.on_full == "drop_oldest"
     beyond = "what waits longest is dropped" if by_age else "the finest windows that wait are dropped"
+    most = section.max_bytes
     return Bound(Problem.BOUND_OUTBOX, "influx.max_bytes", used, most, beyond, spare=most // _OUTBOX_SPARE)
 
 

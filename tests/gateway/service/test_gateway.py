@@ -81,7 +81,8 @@ def test_damage_while_the_store_is_in_use_is_reported() -> None:
     "store_behind", "replay_differs",
 )  # fmt: skip
 def test_findings_of_recovery_are_reported() -> None:
-    journal = SimpleNamespace(report=SimpleNamespace(set_aside=["1.journal.corrupt-7"], lost=[(3, 5)]))
+    report = SimpleNamespace(set_aside=["1.journal.corrupt-7"], lost=[(3, 5)])
+    journal = SimpleNamespace(report=report, first_number=1)
     found = SimpleNamespace(checkpoint=2, skipped_checkpoints=["checkpoint-1.corrupt-7"], culprits=2)
     opened = SimpleNamespace(set_aside="store.sqlite.corrupt-7", damage="malformed", created=True)
     store = SimpleNamespace(opened=opened, path=None, applied=9)
@@ -95,7 +96,7 @@ def test_findings_of_recovery_are_reported() -> None:
     assert bare.gateway.counters.replay_differs == 2
     assert bare.texts == {
         "journal_corrupt": "set aside: 1.journal.corrupt-7",
-        "records_lost": "records that could not be read: 3–5",
+        "records_lost": "records that are missing or could not be read: 3–5",
         "checkpoint_corrupt": "set aside: checkpoint-1.corrupt-7",
         "replay_differs": "the journal and its replay differ: record 3: late numbers, and 1 more record; windows in"
         " progress are partial",
