@@ -267,20 +267,25 @@ class Reader:
 
 
 def play_a_short_demo(directory: Path, port: int, share: float) -> None:
-    """What `./demo` leaves behind, in a few seconds: its configuration and a history."""
-    sensors = of_fewer("--sensors 50", share).split()
+    """What `./demo` leaves behind, in a few seconds: its configuration and a history.
+
+    Pages name sensors of it, so that a slow machine plays all of them, more slowly.
+    """
+    interval = f"{1 / share:g}s"
     gateway = Gateway(
         directory, f"mqtt://localhost:{port}", windows=[{"every": "5s", "bucket": "b", "keep": "1d"}]
     )
     gateway.start()
     try:
-        fleet = ["run", "cold-chain", *sensors, "--interval", "1s", "--duration", "3s", "--quiet"]
+        fleet = ["run", "cold-chain", "--sensors", "50", "--interval", interval, "--quiet"]
         done = subprocess.run(
             [
                 sys.executable,
                 "-m",
                 "fleet_sim.cli",
                 *fleet,
+                "--duration",
+                f"{3 / share:g}s",
                 "--port",
                 str(port),
                 "--report",
