@@ -22,7 +22,8 @@ from edge_gateway.recovery.attempts import ATTEMPTS_FILE, AttemptsFile
 from edge_gateway.store import schema
 from edge_gateway.store.block_body import decoded, decoded_marks
 from edge_gateway.store.block_rows import DTYPES
-from edge_gateway.store.row_checksum import checked
+from edge_gateway.store.names import NAME_TABLES
+from edge_gateway.store.row_checksum import checked, name_checksum
 from fleet_config.counting import counted
 
 Row = dict[str, Any]
@@ -277,18 +278,30 @@ def _store_findings(place: Path) -> Iterator[SpoolCheck]:
         with closing(schema.connect_reader(path, held=True)) as db:
             answer = db.execute("PRAGMA integrity_check(1)").fetchone()[0]
             yield SpoolCheck("store integrity", answer == "ok", answer)
+            yield _name_finding(db)
             for table in ("window", "state_window"):
                 rows = db.execute(f"SELECT row, start, series FROM {table}")  # noqa: S608 - a name from the line above
                 bad = sum(checked(*row) is None for row in rows)
-                yield SpoolCheck(
-                    f"store {table}",
-                    not bad,
-                    f"{counted(bad, 'row')} with a checksum mismatch; {MENDS}" if bad else "sound",
-                )
+                yield _checksums(f"store {table}", bad)
             yield _block_finding(db)
             yield _outbox_finding(db)
     except schema.READ_ERRORS as error:
         yield SpoolCheck("store", False, str(error))
+
+
+def _name_finding(db: sqlite3.Connection) -> SpoolCheck:
+    bad = 0
+    for kind in NAME_TABLES:
+        rows = db.execute(f"SELECT {kind.columns} FROM {kind.table}")  # noqa: S608 - a constant
+        bad += sum(name_checksum(*row) != crc for *row, crc in rows)
+    return _checksums("store names", bad)
+
+
+def _checksums(what: str, bad: int) -> SpoolCheck:
+    """Judge a part of which so many rows are not what was stored."""
+    return SpoolCheck(
+        what, not bad, f"{counted(bad, 'row')} with a checksum mismatch; {MENDS}" if bad else "sound"
+    )
 
 
 def _block_finding(db: sqlite3.Connection) -> SpoolCheck:

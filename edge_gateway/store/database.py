@@ -114,7 +114,7 @@ class Store:
             *(part for table in tables for part in (table.blocks, table.newest)),
         )
         self._compaction = Compaction(db, tables, tiers=len(settings.tiers))
-        self._scrub = Scrub(tables, tiers=len(settings.tiers))
+        self._scrub = Scrub(self._names, tables, tiers=len(settings.tiers))
         self.applied = self._meta.applied() or 0
         self.unnamed = 0  # windows and readings of the journal that a store made anew could not name
 
@@ -197,11 +197,11 @@ class Store:
 
     @property
     def scrub_pending(self) -> bool:
-        """Whether the checksums of some windows have not been checked since the store was opened."""
+        """Whether some checksums have not been checked since the store was opened."""
         return self._scrub.pending
 
     def scrub(self) -> None:
-        """Check the next of these windows. StoreDamaged if a checksum does not match."""
+        """Check the next of them. StoreDamaged if a checksum does not match."""
         self._scrub.step()
 
     def compact(self) -> int:

@@ -16,7 +16,7 @@ import numpy as np
 from edge_gateway.columns.numbering import NONE, Numbering
 from edge_gateway.records.store_effects import SeriesName, TextName
 from edge_gateway.store.row_checksum import name_checksum
-from edge_gateway.store.schema import ROWS_A_STATEMENT, insert_many, looked_up, rows_at_once
+from edge_gateway.store.schema import ROWS_A_STATEMENT, StoreDamaged, insert_many, looked_up, rows_at_once
 
 UNKNOWN: Final = NONE
 VERSIONS_KEPT: Final = 8
@@ -30,6 +30,27 @@ _OF_SEVERAL: Final = (
 
 Ids = np.ndarray[Any, np.dtype[np.int64]]
 Name = TypeVar("Name", str, tuple[str, ...])
+
+
+class NameTable(NamedTuple):
+    """A table of names: the columns of its key, and the others but the checksum of all."""
+
+    table: str
+    key: tuple[str, ...]
+    others: tuple[str, ...]
+
+    @property
+    def columns(self) -> str:
+        """All columns, the checksum last."""
+        return ", ".join((*self.key, *self.others, "crc"))
+
+
+NAME_TABLES: Final = (
+    NameTable("series", ("id",), ("device", "metric", "site", "type", "tags")),
+    NameTable("number", ("series", "version"), ("id", "tags")),
+    NameTable("text", ("id",), ("text",)),
+    NameTable("code", ("code",), ("id",)),
+)
 
 
 class StoredSeries(NamedTuple):
@@ -112,7 +133,7 @@ class NameTables:
         named = [(name, self._facts(name)) for name in names]
         numbers = self._numbered([facts for _, facts in named])
         pairs = [(name.series, name.version, numbers[facts], _tags_text(name.tags)) for name, facts in named]
-        insert_many(self._db, "INSERT OR REPLACE INTO number", 4, pairs)
+        insert_many(self._db, "INSERT OR REPLACE INTO number", 5, _with_checksums(pairs))
         for series, version, number, _ in pairs:
             self._keep(self._ids, series << _VERSION_BITS | version, number)
         self._find_kin(set(numbers.values()) - self.kin.keys())
@@ -125,7 +146,7 @@ class NameTables:
             return
         numbers = self._text_numbers([name.text for name in named])
         codes = [(name.code, numbers[name.text]) for name in named]
-        insert_many(self._db, "INSERT OR REPLACE INTO code", 2, codes)
+        insert_many(self._db, "INSERT OR REPLACE INTO code", 3, _with_checksums(codes))
         for code, number in codes:
             self._keep(self._texts, code, number)
 
@@ -137,6 +158,21 @@ class NameTables:
             self._db.execute(f"DELETE FROM code WHERE code IN ({marks})", some)  # noqa: S608 - marks alone
             for code in some:
                 self._undo.append((self._texts, code, self._texts.remove(code)))
+
+    def check(self, kind: NameTable, after: tuple[int, ...], most: int) -> tuple[int, ...] | None:
+        """Check `most` rows with keys above `after`; return the last key, None if there are no more.
+
+        Raises:
+            StoreDamaged: a row is not what was stored.
+        """
+        key, marks = ", ".join(kind.key), ", ".join("?" * len(kind.key))
+        rows = self._db.execute(
+            f"SELECT {kind.columns} FROM {kind.table} WHERE ({key}) > ({marks}) ORDER BY {key} LIMIT ?",  # noqa: S608
+            (*after, most),
+        ).fetchall()
+        if any(name_checksum(*row) != crc for *row, crc in rows):
+            raise StoreDamaged(f"checksum mismatch in table {kind.table}")
+        return rows[-1][: len(kind.key)] if len(rows) == most else None
 
     def ids(self, series: Ids, versions: Ids) -> Ids:
         """Return the store's numbers of (series, version) columns; UNKNOWN where a pair was never defined."""
@@ -204,7 +240,7 @@ class NameTables:
         select = looked_up("series", "id, device, metric, site, type, tags", _FACTS)
         known = {tuple(found): number for number, *found in rows_at_once(self._db, select, facts)}
         new = self._new_numbers("series", dict.fromkeys(one for one in facts if one not in known))
-        rows = [(number, *one, name_checksum(number, *one)) for one, number in new.items()]
+        rows = _with_checksums((number, *one) for one, number in new.items())
         insert_many(self._db, "INSERT INTO series(id, device, metric, site, type, tags, crc)", 7, rows)
         return known | new
 
@@ -213,7 +249,7 @@ class NameTables:
         select = "SELECT json_array(text, id) AS item FROM text WHERE (text) IN (VALUES {})"
         known: dict[str, int] = dict(rows_at_once(self._db, select, [(text,) for text in texts]))
         new = self._new_numbers("text", dict.fromkeys(text for text in texts if text not in known))
-        rows = [(number, text, name_checksum(number, text)) for text, number in new.items()]
+        rows = _with_checksums((number, text) for text, number in new.items())
         insert_many(self._db, "INSERT INTO text(id, text, crc)", 3, rows)
         return known | new
 
@@ -241,6 +277,10 @@ class NameTables:
     def _keep(self, table: Numbering, key: int, number: int) -> None:
         self._undo.append((table, key, table.get(key)))
         table.put(key, number)
+
+
+def _with_checksums(rows: Iterable[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    return [(*row, name_checksum(*row)) for row in rows]
 
 
 def _numbering(db: sqlite3.Connection, select: str) -> Numbering:

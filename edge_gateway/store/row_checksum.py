@@ -7,7 +7,6 @@ from typing import Final
 _CHECK: Final = struct.Struct("<I")
 _KEY: Final = struct.Struct("<qq")
 """The series and start that every window row begins with."""
-_NUMBER: Final = struct.Struct("<q")
 
 
 def with_checksum(data: bytes) -> bytes:
@@ -27,6 +26,6 @@ def checked(blob: object, start: int, series: int) -> bytes | None:
     return data if sound and _KEY.unpack_from(data) == (series, start) else None
 
 
-def name_checksum(number: int, *texts: str) -> int:
-    """Return the checksum of what a number of the store stands for: a series' names, or a text."""
-    return zlib.crc32("\0".join(texts).encode(), zlib.crc32(_NUMBER.pack(number)))
+def name_checksum(*parts: int | str) -> int:
+    """Return the checksum of what a number stands for: a series' names, a text, or the store's number of one."""
+    return zlib.crc32("\0".join(map(str, parts)).encode())

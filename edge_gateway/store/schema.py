@@ -55,12 +55,12 @@ CREATE TABLE meta(key TEXT PRIMARY KEY,value)WITHOUT ROWID;
 CREATE TABLE counter(name TEXT PRIMARY KEY,value INTEGER)WITHOUT ROWID;
 CREATE TABLE series(id INTEGER PRIMARY KEY,device TEXT NOT NULL,metric TEXT NOT NULL,site TEXT NOT NULL,
 type TEXT NOT NULL,tags TEXT NOT NULL,crc,UNIQUE(device,metric,site,type,tags));
-CREATE TABLE number(series INTEGER,version INTEGER,id INTEGER,tags TEXT,
+CREATE TABLE number(series,version,id,tags,crc,
 PRIMARY KEY(series,version))WITHOUT ROWID;
 CREATE INDEX number_id ON number(id);
 CREATE TABLE series_use(id INTEGER PRIMARY KEY,upto INTEGER);
 CREATE TABLE text(id INTEGER PRIMARY KEY,text TEXT NOT NULL UNIQUE,crc);
-CREATE TABLE code(code INTEGER PRIMARY KEY,id INTEGER);
+CREATE TABLE code(code INTEGER PRIMARY KEY,id,crc);
 CREATE TABLE window(tier INTEGER,start INTEGER,series INTEGER,revision INTEGER,row BLOB,
 PRIMARY KEY(tier,start,series))WITHOUT ROWID;
 CREATE TABLE state_window(tier INTEGER,start INTEGER,series INTEGER,revision INTEGER,row BLOB,

@@ -71,6 +71,14 @@ def test_a_sound_spool_is_described_and_verified(place: Path) -> None:
     assert details["journal records"] == "6 can be decoded"
 
 
+@pytest.mark.parametrize(
+    "statement", ["UPDATE series SET device = 'other' WHERE id = 1", "UPDATE number SET id = 2 WHERE id = 1"]
+)
+def test_a_name_that_is_not_what_was_stored_is_found(place: Path, statement: str) -> None:
+    change(place, statement)
+    assert wrong(place)["store names"].startswith("1 row with a checksum mismatch")
+
+
 def test_messages_quarantine_and_lines_come_in_their_order(place: Path) -> None:
     messages = list(spool_contents.messages(place))
     assert [(row["record"], row["at"]) for row in messages] == [(n, T0 + n) for n in range(1, RECORDS + 1)]

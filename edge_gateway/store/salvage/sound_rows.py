@@ -86,9 +86,11 @@ def _series(row: Row, _: Known) -> Row:
 
 
 def _number(row: Row, known: Known) -> Row:
-    series, version, number, tags = row
+    series, version, number, told, crc = row
+    (tags,) = _texts(told)
+    _need(crc == name_checksum(series, version, number, tags))
     _need(number in known.series and isinstance(json.loads(tags), dict))
-    return (series, version, number, *_texts(tags))
+    return (series, version, number, tags, crc)
 
 
 def _text(row: Row, _: Known) -> Row:
@@ -99,7 +101,8 @@ def _text(row: Row, _: Known) -> Row:
 
 
 def _code(row: Row, known: Known) -> Row:
-    _need(row[1] in known.texts)
+    code, number, crc = row
+    _need(crc == name_checksum(code, number) and number in known.texts)
     return row
 
 
@@ -221,9 +224,9 @@ def _kept(
 
 
 SERIES: Final = _kept("series", ("id",), _ID, "device metric site type tags crc", _series)
-NUMBER: Final = _kept("number", ("series", "version"), (64, 32), "id tags", _number)
+NUMBER: Final = _kept("number", ("series", "version"), (64, 32), "id tags crc", _number)
 TEXT: Final = _kept("text", ("id",), _ID, "text crc", _text)
-CODE: Final = _kept("code", ("code",), _ID, "id", _code)
+CODE: Final = _kept("code", ("code",), _ID, "id crc", _code)
 _TAKEN: Final = "series ts value quality tiers nth at aged"
 LATE: Final = _kept("late", ("id",), _ID, _TAKEN, _late)
 LATE_STATE: Final = _kept("late_state", ("id",), _ID, _TAKEN, _late_state)

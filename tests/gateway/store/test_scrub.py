@@ -1,4 +1,4 @@
-"""Every stored window is checked once, a piece at a time."""
+"""Every name and stored window is checked once, a piece at a time."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import pytest
 
 from edge_gateway.store import scrub
 from edge_gateway.store.database import Store
-from edge_gateway.store.schema import StoreDamaged
-from edge_gateway.store.scrub import Scrub
+from edge_gateway.store.names import NAME_TABLES
+from edge_gateway.store.schema import StoreDamaged, is_damage
 from tests.gateway.store.fleet import MINUTE, T0, closed, closed_states, named, texts
-from tests.gateway.store.stored import opened
+from tests.gateway.store.stored import opened, table
 
 
 def filled(path: Path) -> None:
@@ -40,8 +40,10 @@ def test_all_pieces_of_all_tables_and_tiers_are_checked(
 ) -> None:
     filled(tmp_path)
     monkeypatch.setattr(scrub, "PIECE", 3)
-    rows = (10, 2, 1)
-    assert steps(tmp_path) == sum(-(-count // 3) + 1 for count in rows)
+    store = opened(tmp_path)
+    of_names = sum(1 + len(table(store, one.table)) // 3 for one in NAME_TABLES)
+    store.close()
+    assert steps(tmp_path) == of_names + sum(-(-count // 3) + 1 for count in (10, 2, 1))
 
 
 @pytest.mark.parametrize("place", ["tier=0 AND series=1", "tier=1", "series=2"])
@@ -53,6 +55,30 @@ def test_damage_anywhere_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     db.close()
     with pytest.raises(StoreDamaged, match="checksum mismatch in table window"):
         steps(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("kind", "change"),
+    [
+        ("series", "device = 'other'"),
+        ("series", "tags = '{}x'"),
+        ("series", "device = CAST(X'FF' AS TEXT)"),
+        ("number", "id = 1"),
+        ("number", "tags = NULL"),
+        ("text", "text = 'off'"),
+        ("code", "id = 7"),
+        ("code", "crc = 0"),
+    ],
+)
+def test_a_name_that_is_not_what_was_stored_is_found(tmp_path: Path, kind: str, change: str) -> None:
+    filled(tmp_path)
+    with sqlite3.connect(tmp_path / "store.sqlite") as db:
+        last = f"rowid = (SELECT MAX(rowid) FROM {kind})" if kind != "number" else "series = 4"
+        assert db.execute(f"UPDATE {kind} SET {change} WHERE {last}").rowcount == 1
+    db.close()
+    with pytest.raises(sqlite3.DatabaseError) as found:
+        steps(tmp_path)
+    assert is_damage(found.value)
 
 
 def test_windows_that_come_while_it_goes_on_are_not_among_them(tmp_path: Path) -> None:
@@ -71,6 +97,5 @@ def damaged_windows(store: Store) -> list[int]:
     return [start for (start,) in store._db.execute("SELECT start FROM window WHERE row = X'00'")]
 
 
-def test_a_store_without_windows_has_nothing_to_check(tmp_path: Path) -> None:
-    assert not Scrub((), tiers=3).pending
-    assert steps(tmp_path) == 0
+def test_of_a_new_store_only_its_tables_of_names_are_looked_at(tmp_path: Path) -> None:
+    assert steps(tmp_path) == len(NAME_TABLES)
