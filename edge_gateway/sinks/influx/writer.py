@@ -4,12 +4,11 @@ import asyncio
 import gzip
 import json
 from collections.abc import Callable
-from contextlib import suppress
 from types import TracebackType
 from typing import Final, Self
+from urllib.parse import urlencode
 
-import aiohttp
-
+from edge_gateway.sinks.http_client import HttpClient, NoAnswer, Response
 from edge_gateway.sinks.influx.no_answer import why_no_answer
 from edge_gateway.sinks.outcomes import Outcome
 
@@ -40,19 +39,10 @@ class InfluxWriter:
         *,
         timeout: float = TIMEOUT,
     ) -> None:
-        self._target = f"{url.rstrip('/')}/api/v2/write"
         self._org = org
         self._token = token
-        self._session = aiohttp.ClientSession(
-            headers={
-                "Content-Encoding": "gzip",
-                "Content-Type": "text/plain",
-                "Accept-Encoding": "identity",
-            },
-            # A compressed answer could be small on the wire and huge in memory.
-            auto_decompress=False,
-            timeout=aiohttp.ClientTimeout(total=timeout),
-        )
+        fields = {"Content-Encoding": "gzip", "Content-Type": "text/plain"}
+        self._client = HttpClient(url, fields, timeout=timeout)
 
     async def __aenter__(self) -> Self:
         return self
@@ -60,45 +50,31 @@ class InfluxWriter:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._session.close()
+        self._client.close()
 
     async def write(self, bucket: str, body: bytes) -> Outcome:
         """Write lines with times in ns to a bucket. Network and server errors are returned, never raised."""
         packed = await asyncio.to_thread(gzip.compress, body, _GZIP_LEVEL)
-        headers = {"Authorization": f"Token {self._token()}"}
-        query = {"org": self._org, "bucket": bucket, "precision": "ns"}
+        query = urlencode({"org": self._org, "bucket": bucket, "precision": "ns"})
+        fields = {"Authorization": f"Token {self._token()}"}
         try:
-            # Following a redirect would turn the POST into a GET, whose answer would count as success.
-            async with self._session.post(
-                self._target, params=query, data=packed, headers=headers, allow_redirects=False
-            ) as answer:
-                if answer.status == _STORED:
-                    return Outcome(answer.status)
-                return _outcome(answer, await _text(answer))
-        except (aiohttp.ClientError, OSError) as error:
-            return Outcome(
-                None, why_no_answer(error), sent=not isinstance(error, aiohttp.ClientConnectorError)
+            answer = await self._client.request(
+                "POST", f"/api/v2/write?{query}", fields, packed, most=_MOST_TEXT
             )
+        except NoAnswer as failure:
+            return Outcome(None, why_no_answer(failure), sent=failure.connected)
+        return Outcome(answer.status) if answer.status == _STORED else _outcome(answer)
 
 
-async def _text(answer: aiohttp.ClientResponse) -> bytes:
-    """Return the start of an answer's body, or as much of it as arrived."""
-    taken = bytearray()
-    with suppress(TimeoutError, aiohttp.ClientError, OSError):
-        while len(taken) < _MOST_TEXT and (part := await answer.content.read(_MOST_TEXT)):
-            taken += part
-    return bytes(taken[:_MOST_TEXT])
-
-
-def _outcome(answer: aiohttp.ClientResponse, body: bytes) -> Outcome:
-    text = body.decode("utf-8", "replace")
+def _outcome(answer: Response) -> Outcome:
+    text = answer.body.decode("utf-8", "replace")
     own = _own_words(text)
     said = " ".join(text.split()) if own is None else own
+    fields = answer.fields
     if answer.status in _REDIRECTED:
-        said = f"to {answer.headers.get('Location', 'nowhere')}"
-    headers = answer.headers
+        said = f"to {fields.get('location', 'nowhere')}"
     return Outcome(
-        answer.status, said, headers.get("Retry-After"), foreign=own is None, date=headers.get("Date")
+        answer.status, said, fields.get("retry-after"), foreign=own is None, date=fields.get("date")
     )
 
 

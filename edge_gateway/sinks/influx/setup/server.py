@@ -2,19 +2,21 @@
 
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from typing import Any, Final
-
-import aiohttp
+from urllib.parse import urlencode
 
 from edge_gateway.errors import BadInput, CannotReach
+from edge_gateway.sinks.http_client import HttpClient, NoAnswer
 from edge_gateway.sinks.influx.no_answer import why_no_answer
 from edge_gateway.sinks.influx.setup.documents import STACK, Document, Key, resource_kind
 from fleet_wire.printable import printable
 
 TIMEOUT: Final = 30.0
 """Seconds for a whole request."""
+_MOST_TEXT: Final = 64 << 20
+"""Bytes read of an answer. InfluxDB sends less."""
 _APPLIED: Final = " As applied: "
 _DESCRIPTION: Final = "Buckets, variables, dashboard and check of the edge gateway."
 _PATHS: Final = {
@@ -74,8 +76,8 @@ class DryRun:
 class Server:
     """An organisation on a server."""
 
-    def __init__(self, session: aiohttp.ClientSession, target: Target) -> None:
-        self._session = session
+    def __init__(self, client: HttpClient, target: Target) -> None:
+        self._client = client
         self._target = target
         self._org_id = ""
 
@@ -158,7 +160,7 @@ class Server:
 
     async def _org(self) -> str:
         if not self._org_id:
-            answer = await self._call("GET", "/api/v2/orgs", params={"org": self._target.org})
+            answer = await self._call("GET", f"/api/v2/orgs?{urlencode({'org': self._target.org})}")
             if not answer.get("orgs"):
                 raise BadInput(
                     f"InfluxDB at {self._target.url}: the token does not see the organisation '{self._target.org}';"
@@ -172,27 +174,28 @@ class Server:
         method: str,
         path: str,
         body: object = None,
-        params: Mapping[str, str] | None = None,
         absent: dict[str, Any] | None = None,
     ) -> dict[str, Any]:
         """Send one request, JSON in and out; return `absent`, if given, for 404."""
-        url = f"{self._target.url}{path}"
+        packed = b"" if body is None else json.dumps(body).encode()
         try:
-            async with self._session.request(
-                method, url, json=body, params=params, allow_redirects=False
-            ) as answer:
-                text = await answer.text()
-                if answer.status == _NOT_FOUND and absent is not None:
-                    return absent
-                if answer.status >= _FAILED:
-                    raise _refusal(self._target, answer.status, text)
-                return {} if answer.status == _NO_CONTENT else _object(text)
-        except (aiohttp.ClientError, OSError) as error:
-            raise CannotReach(
-                f"InfluxDB at {self._target.url} does not answer: {why_no_answer(error)}"
-            ) from error
+            answer = await self._client.request(method, path, {}, packed, most=_MOST_TEXT)
+        except NoAnswer as failure:
+            raise self._silent(why_no_answer(failure)) from failure
+        text = answer.body.decode("utf-8", "replace")
+        if answer.status == _NOT_FOUND and absent is not None:
+            return absent
+        if answer.status >= _FAILED:
+            raise _refusal(self._target, answer.status, text)
+        if not answer.whole:
+            raise self._silent("the answer was cut off")
+        try:
+            return {} if answer.status == _NO_CONTENT else _object(text)
         except ValueError as error:
             raise CannotReach(f"the server at {self._target.url} is not InfluxDB 2") from error
+
+    def _silent(self, why: str) -> CannotReach:
+        return CannotReach(f"InfluxDB at {self._target.url} does not answer: {why}")
 
 
 _TAKEN: Final = ("already exists", "is not unique", "already been applied", "conflict")
@@ -261,7 +264,6 @@ def _message(text: str) -> str:
 @asynccontextmanager
 async def connected(target: Target) -> AsyncIterator[Server]:
     """Open a session with the server while the block runs."""
-    headers = {"Authorization": f"Token {target.token}"}
-    timeout = aiohttp.ClientTimeout(total=TIMEOUT)
-    async with aiohttp.ClientSession(headers=headers, timeout=timeout) as session:
-        yield Server(session, target)
+    fields = {"Authorization": f"Token {target.token}", "Content-Type": "application/json"}
+    with closing(HttpClient(target.url, fields, timeout=TIMEOUT)) as client:
+        yield Server(client, target)
