@@ -133,7 +133,7 @@ async def test_an_address_that_is_silent_does_not_take_the_time_of_the_next(
         ]
         monkeypatch.setattr(http_connection, "getaddrinfo", lambda *_, **__: addresses)
         async with RawServer(answering(FULL)).running("127.0.0.2", port):
-            with closing(HttpClient(f"http://influx:{port}", {}, timeout=60)) as client:
+            with closing(HttpClient(f"http://influx:{port}", {}, timeout=600)) as client:
                 assert (await client.request("GET", "/", {}, most=MOST)).whole
         for one in waiting:
             one.close()
