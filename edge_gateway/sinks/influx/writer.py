@@ -8,7 +8,8 @@ from types import TracebackType
 from typing import Final, Self
 from urllib.parse import urlencode
 
-from edge_gateway.sinks.http_client import HttpClient, NoAnswer, Response
+from edge_gateway.sinks.http_client import HttpClient, NoAnswer
+from edge_gateway.sinks.http_connection import Response
 from edge_gateway.sinks.influx.no_answer import why_no_answer
 from edge_gateway.sinks.outcomes import Outcome
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any, cast
 
@@ -42,3 +44,12 @@ async def test_each_write_has_the_token_of_the_moment(tmp_path: Path) -> None:
 async def test_a_token_that_cannot_be_read_is_bad_input(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="token"):
         built(config("http://localhost:8086", tmp_path / "missing"))
+
+
+def test_a_gateway_loads_none_of_the_large_clients() -> None:
+    """They would take a tenth of its memory; the simulator and the tests use them."""
+    code = "import sys, edge_gateway.service.app; print({'aiohttp', 'influxdb_client', 'urllib3'} & {*sys.modules})"
+    printed = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert printed.stdout == "set()\n"
