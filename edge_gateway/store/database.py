@@ -22,12 +22,12 @@ from edge_gateway.store.corrections import Corrections
 from edge_gateway.store.counters import StoreCounters
 from edge_gateway.store.coverage import NOTHING_HELD, StoredCoverage
 from edge_gateway.store.kept_apart import KeptApart
-from edge_gateway.store.late_job import LateJob
+from edge_gateway.store.late_job import TOO_LATE_COUNT, LateJob
 from edge_gateway.store.meta_table import MetaTable, applied_in
 from edge_gateway.store.names import NameTables
 from edge_gateway.store.outbox import Outbox, Parcel, Waiting
 from edge_gateway.store.outgoing_lines import OutgoingLines, renderer
-from edge_gateway.store.rebuild import NoLines, Records, clear, merge_all, only_apart, send_all
+from edge_gateway.store.rebuild import NoLines, Rebuild, Records, only_apart, send_all
 from edge_gateway.store.retention import Retention, age_cutoff
 from edge_gateway.store.salvage.stages import HOLD_WINDOWS, Salvage
 from edge_gateway.store.scrub import Scrub
@@ -353,9 +353,14 @@ class Store:
         self._use.reload()
         self._db.execute("INSERT INTO sqlite_sequence VALUES('outbox', ?)", (at,))
         applied = applied_in(meta)
-        last = self._rebuild(records, applied)
+        lines = only_apart(self._lines) if applied is None else NoLines()
+        rebuild = Rebuild(
+            self._db, self._applier, (self._numbers, self._texts), self.coverage, self._take_times
+        )
+        last = rebuild.run(records(), applied, lines)
         self.unnamed = self._counters.values.get(UNNAMED, 0)
-        self._counters.take_over({UNNAMED: self.unnamed})
+        told = (UNNAMED, TOO_LATE_COUNT) if applied is None else (UNNAMED,)
+        self._counters.take_over({name: self._counters.values.get(name, 0) for name in told})
         kinds = ((self._windows, self._lines), (self._states, self._lines.of_texts))
         self._salvage.take_late(*send_all(self._db, kinds, Stamp(at, unsure)))
         for job in (self._numbers, self._texts):
@@ -365,25 +370,6 @@ class Store:
         before = self.coverage.of({} if applied is None else meta, otherwise=floor)
         self.coverage.advance(*before[:2], unsure=unsure if applied is None else None)
         self.coverage.cut(before.cuts)
-
-    def _rebuild(self, records: Records, upto: int | None) -> int:
-        """Rebuild windows from records up to `upto`, or all effects from all if None; return the last one's number."""
-        no_lines, last = only_apart(self._lines) if upto is None else NoLines(), 0
-        for number, effects in records():
-            if upto is not None and number > upto:
-                break
-            last = number
-            if effects is None:
-                self._applier.store_fresh(no_lines)
-                clear(self._db, (self._windows, self._states))
-            for part in effects or ():
-                self._applier.apply_windows(part, NOTHING_HELD, no_lines)
-                self._take_times(part)
-                if upto is None:
-                    self._applier.apply_rest(part)
-        self._applier.store_fresh(no_lines)
-        merge_all((self._numbers, self._texts), no_lines, NOTHING_HELD)
-        return last
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:

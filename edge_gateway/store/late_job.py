@@ -17,7 +17,7 @@ from edge_gateway.records.window_block import WindowBlock, keys
 from edge_gateway.store.counters import StoreCounters
 from edge_gateway.store.coverage import Coverage
 from edge_gateway.store.names import NameTables
-from edge_gateway.store.outgoing_lines import TOO_LATE
+from edge_gateway.store.outgoing_lines import NOT_KNOWN, TOO_LATE
 from edge_gateway.store.schema import insert_many
 from edge_gateway.store.settings import StoreSettings
 from edge_gateway.store.window_kinds import WindowKind
@@ -25,6 +25,7 @@ from edge_gateway.windows.reduce import Readings
 
 AT_ONCE: Final = 2_000
 """Late readings merged in one transaction."""
+TOO_LATE_COUNT: Final = "late_too_late"
 
 Ints = np.ndarray[Any, np.dtype[np.int64]]
 Bools = np.ndarray[Any, np.dtype[np.bool_]]
@@ -109,15 +110,17 @@ class LateJob:
     def run(self, coverage: Coverage, lines: LateLines, *, each_tier: bool = False) -> int:
         """Merge the oldest readings; return how many were taken from the table.
 
-        `each_tier`: merge a reading in the tiers that admit it, whatever the others do; no reading is too late then.
+        `each_tier`: merge a reading in the tiers that admit it, whatever the others do. Of one that none admits nobody
+        knows then whether a window that is lost had it.
         """
         piece = self._oldest()
         if piece is None:
             return 0
-        refused = np.zeros(len(piece), np.bool_) if each_tier else self._refused(piece, coverage)
+        of_all, refusals = self._refusals(piece, coverage)
+        refused, why = (refusals == of_all, NOT_KNOWN) if each_tier else (refusals > 0, TOO_LATE)
         for tier in range(len(self._settings.tiers)):
             self._merge_tier(tier, piece, ~refused, coverage, lines)
-        self._account(piece, refused, lines)
+        self._account(piece, refused, lines, why)
         self._db.execute(f"DELETE FROM {self._kind.late} WHERE id<=?", (piece.upto,))  # noqa: S608
         self.pending -= len(piece)
         return len(piece)
@@ -148,15 +151,16 @@ class LateJob:
         p95 = [identities[head].metric in self._settings.p95_metrics for head in heads.tolist()]
         return family_of[places].astype(np.int64), np.array(p95, np.bool_)
 
-    def _refused(self, piece: LatePiece, coverage: Coverage) -> Bools:
-        """Return which readings belong to a window, of any tier, that they may not enter."""
-        refused = np.zeros(len(piece), np.bool_)
+    def _refusals(self, piece: LatePiece, coverage: Coverage) -> tuple[Ints, Ints]:
+        """Return of each reading how many windows it must enter, one a tier, and how many of them it may not."""
+        every, refusals = np.zeros(len(piece), np.int64), np.zeros(len(piece), np.int64)
         for tier, settings in enumerate(self._settings.tiers):
             chosen = np.flatnonzero(piece.tiers >> tier & 1)
             ts = piece.readings.ts[chosen]
             start = ts - ts % settings.every
-            refused[chosen] |= self.windows.refuses(tier, piece.series[chosen], start, coverage)
-        return refused
+            every[chosen] += 1
+            refusals[chosen] += self.windows.refuses(tier, piece.series[chosen], start, coverage)
+        return every, refusals
 
     def _merge_tier(
         self, tier: int, piece: LatePiece, taken: Bools, coverage: Coverage, lines: LateLines
@@ -181,10 +185,10 @@ class LateJob:
         )
         windows.rows["series"] = [first[key] for key in keys(windows.rows)]
 
-    def _account(self, piece: LatePiece, too_late: Bools, lines: LateLines) -> None:
-        refused = np.flatnonzero(too_late)
+    def _account(self, piece: LatePiece, unmerged: Bools, lines: LateLines, why: str) -> None:
+        refused = np.flatnonzero(unmerged)
         self._counters.add("late_merged", len(piece) - len(refused))
-        self._counters.add("late_too_late", len(refused))
+        self._counters.add(TOO_LATE_COUNT, len(refused))
         if len(refused):
             series, nth = piece.series[refused], piece.nth[refused]
-            lines.late(series, piece.readings.rows(refused), nth, piece.at, TOO_LATE)
+            lines.late(series, piece.readings.rows(refused), nth, piece.at, why)

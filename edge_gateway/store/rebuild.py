@@ -5,14 +5,17 @@ later records. Such a window is rebuilt from the journal alone, whatever the dam
 only when complete. Late readings for windows that closed earlier are left to the salvage.
 """
 
+from __future__ import annotations
+
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Final, Protocol
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from edge_gateway.records.store_effects import Stamp, StoreEffects
 from edge_gateway.records.window_block import WindowBlock, keys
 from edge_gateway.store.block_table import StoredBlock
-from edge_gateway.store.coverage import Coverage
+from edge_gateway.store.coverage import NOTHING_HELD, Coverage, StoredCoverage
 from edge_gateway.store.fresh_windows import FreshLines
 from edge_gateway.store.late_job import LateJob
 from edge_gateway.store.names import Ids
@@ -20,6 +23,9 @@ from edge_gateway.store.outbox import Reference
 from edge_gateway.store.outgoing_lines import OutgoingLines
 from edge_gateway.store.window_table import WindowTable
 from edge_gateway.windows.reduce import Readings
+
+if TYPE_CHECKING:
+    from edge_gateway.store.apply import Applier
 
 Derived = tuple[int, Sequence[StoreEffects] | None]
 """A record's number and effects; None instead of effects: series numbers of earlier records meant something else."""
@@ -76,18 +82,58 @@ def only_apart(lines: OutgoingLines) -> NoLines:
     return _NoWindows(lines, _NoWindows(lines.of_texts))
 
 
-def clear(db: sqlite3.Connection, tables: Iterable[WindowTable]) -> None:
-    """Remove all windows, and the late readings that wait for them."""
-    for name in ("window", "state_window", "block", "block_body", "late", "late_state"):
-        db.execute(f"DELETE FROM {name}")  # noqa: S608 - a name from the line above
-    for table in tables:
-        table.blocks.forget()
+@dataclass(frozen=True, slots=True)
+class Rebuild:
+    """Rebuilds the windows of a new store, inside its transaction. `take_times` notes what effects say of times."""
+
+    db: sqlite3.Connection
+    applier: Applier
+    jobs: Sequence[LateJob]
+    coverage: StoredCoverage
+    take_times: Callable[[StoreEffects], None]
+
+    def run(self, records: Iterable[Derived], upto: int | None, lines: NoLines) -> int:
+        """Rebuild windows from records up to `upto`, or all effects from all if None; return the last one's number."""
+        last, whole = 0, True
+        for number, effects in records:
+            if upto is not None and number > upto:
+                break
+            whole &= number == last + 1 and effects is not None
+            last = number
+            if effects is None:
+                self.applier.store_fresh(lines)
+                self._clear()
+            for part in effects or ():
+                self._take(part, lines, whole=whole)
+                if upto is None:
+                    self.applier.apply_rest(part)
+        self._merge(lines, whole=whole)
+        return last
+
+    def _take(self, part: StoreEffects, lines: NoLines, *, whole: bool) -> None:
+        if part.frozen is not None:
+            self._merge(lines, whole=whole)
+        self.applier.apply_windows(part, NOTHING_HELD, lines)
+        self.take_times(part)
+
+    def _merge(self, lines: NoLines, *, whole: bool) -> None:
+        """Merge late readings. They open windows where the records are `whole`: all since the first one."""
+        self.applier.store_fresh(lines)
+        held = self.coverage.now if whole else NOTHING_HELD._replace(frozen=self.coverage.now.frozen)
+        merge_all(self.jobs, lines, held)
+
+    def _clear(self) -> None:
+        """Remove all windows, and the late readings that wait for them."""
+        for name in ("window", "state_window", "block", "block_body", "late", "late_state"):
+            self.db.execute(f"DELETE FROM {name}")  # noqa: S608 - a name from the line above
+        for job in self.jobs:
+            job.windows.table.blocks.forget()
 
 
 def merge_all(jobs: Iterable[LateJob], lines: NoLines, coverage: Coverage) -> None:
-    """Merge every late reading in the tiers where `coverage` admits it.
+    """Merge every late reading in the tiers where `coverage` admits it; one that none admits goes to `lines`.
 
-    In the others the window closed before the records begin; if its row can be salvaged, that has the reading already.
+    Its windows closed before the records begin. If their rows can be salvaged, these have the reading already.
     """
     for job in jobs:
         while job.run(coverage, lines, each_tier=True):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,7 +12,7 @@ from edge_gateway.records.store_effects import Kind, Stamp, StoreEffects
 from edge_gateway.store import rebuild
 from edge_gateway.store.coverage import NOTHING_HELD
 from edge_gateway.store.database import Store
-from edge_gateway.store.rebuild import NoLines, merge_all, send_all
+from edge_gateway.store.rebuild import Derived, NoLines, merge_all, send_all
 from tests.gateway.store.fleet import (
     MINUTE,
     SETTINGS,
@@ -24,6 +26,7 @@ from tests.gateway.store.fleet import (
     texts,
 )
 from tests.gateway.store.stored import lines, opened, table
+from tests.gateway.store.stored import merge_all as merge_late
 
 
 def test_late_readings_are_merged_where_their_window_is_and_dropped_elsewhere_and_nothing_is_sent(
@@ -103,3 +106,51 @@ def test_what_a_store_made_anew_cannot_name_is_counted(tmp_path: Path) -> None:
     again = opened(tmp_path)
     assert again.unnamed == 0, "it is not made anew"
     again.close()
+
+
+FAR = T0 + 30 * MINUTE
+LATE = late([(1, FAR, 3.0), (1, FAR + 1, 4.0), (2, T0 + 1, 1.0)], tiers=0b11)
+"""A backlog of one device, for a window that it has not, and a late reading of another."""
+
+
+def a_life() -> list[Derived]:
+    windows = tuple(closed(tier, [(1, T0, 1.0), (2, T0, 1.0)]) for tier in (0, 1))
+    return [(1, (named(windows=windows),)), (2, (named(late=LATE),))]
+
+
+def lived(path: Path, damage: str = "", records: Sequence[Derived] = ()) -> Store:
+    return Store.open(
+        path / "store.sqlite", SETTINGS, floor=T0, at=T0, damage=damage, records=lambda: iter(records)
+    )
+
+
+def histories(store: Store) -> tuple[list[Any], list[Any]]:
+    """The windows, and what no window takes."""
+    merge_late(store)
+    while store.facts().salvaging:
+        store.salvage()
+    found = sorted((row[:3], row[4]) for row in table(store, "window")), table(store, "apart")
+    store.close()
+    return found
+
+
+@pytest.mark.parametrize("damage", ["", "malformed"], ids=["missing", "damaged"])
+def test_windows_that_late_readings_opened_come_back_where_the_journal_is_whole(
+    tmp_path: Path, damage: str
+) -> None:
+    before = opened(tmp_path)
+    for number, effects in a_life():
+        before.apply([(number, list(effects or ()))])
+    expected = histories(before)
+    assert len(expected[0]) == 6
+    if not damage:
+        (tmp_path / "store.sqlite").unlink()
+    assert histories(lived(tmp_path, damage, a_life())) == expected
+
+
+def test_late_readings_whose_windows_closed_before_the_journal_begins_are_kept_apart(tmp_path: Path) -> None:
+    store = lived(tmp_path, records=[(7, a_life()[1][1])])
+    assert store.facts().counters["late_too_late"] == 3
+    windows, apart = histories(store)
+    assert windows == []
+    assert [row[1] for row in apart] == ["late"] * 3
