@@ -41,13 +41,15 @@ def doctor(
 
 def _check_stored(place: Path) -> CheckResult:
     """Check what the spool of a stopped gateway holds."""
-    from edge_gateway.doctor import CheckResult
-    from edge_gateway.journal import spool
+    from edge_gateway.doctor import CheckResult, left_to_owner
+    from edge_gateway.journal import spool, spool_owner
     from edge_gateway.recovery.startup import refuse_other_versions
     from edge_gateway.spool_contents import verify
 
     if not (place / spool.LOCK).exists():
         return CheckResult("stored", ok=True, detail="no gateway has run here yet")
+    if not spool_owner.may_write(place / spool.LOCK) and (left := left_to_owner("stored", "it", place)):
+        return left
     try:
         with spool.held(place):
             refuse_other_versions(place)

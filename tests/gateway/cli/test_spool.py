@@ -24,6 +24,7 @@ from edge_gateway.recovery import record
 from edge_gateway.recovery.record import record_tree
 from edge_gateway.recovery.startup import recover_spool
 from edge_gateway.status.clock import MachineClock
+from edge_gateway.status.problem import Gravity
 from fleet_console.version import VERSION
 from fleet_wire.telemetry import encode_telemetry
 
@@ -340,3 +341,17 @@ def test_another_user_is_sent_to_the_owner(place: Place, command: list[str], mod
         os.seteuid(0)
     assert f"run `sudo -u {pwd.getpwuid(NOBODY).pw_name} edge-gateway spool {' '.join(command)}`" in said
     assert "spool.path" not in said
+
+
+@ROOT
+def test_a_doctor_of_another_user_leaves_what_is_stored_to_the_owner(place: Place) -> None:
+    (place.spool / spool.LOCK).touch(mode=0o640)
+    hand_over(place)
+    place.spool.chmod(0o755)
+    os.seteuid(12_345)
+    try:
+        stored = _check_stored(place.spool)
+    finally:
+        os.seteuid(0)
+    assert (stored.ok, stored.gravity) == (True, Gravity.NOTICE)
+    assert "edge-gateway doctor` checks it" in stored.detail
