@@ -20,7 +20,7 @@ from edge_gateway.configuration.loading import read_secrets
 from edge_gateway.configuration.model import GatewayConfig, InfluxSection
 from edge_gateway.configuration.rules_folder import no_folder, read_rules
 from edge_gateway.errors import GatewayError
-from edge_gateway.journal import spool
+from edge_gateway.journal import spool, spool_owner
 from edge_gateway.journal.reserve import RESERVE_BYTES
 from edge_gateway.mqtt.broker_trouble import lost_text
 from edge_gateway.service.app import session_options
@@ -60,7 +60,7 @@ class CheckResult:
 
     Attributes:
         ok: nothing it found keeps a gateway from its work.
-        gravity: of a problem of the running gateway.
+        gravity: of a problem of the running gateway, or of what is no fault of this machine.
         since: when that problem began, wall ms.
     """
 
@@ -85,7 +85,13 @@ def check_gateway(place: Path) -> list[CheckResult] | None:
     except local_socket.RequestFailed as error:
         return [CheckResult("gateway", ok=True, detail=str(error), gravity=Gravity.WARNING)]
     except OSError as error:
-        return [CheckResult("gateway", ok=False, detail=f"it does not say how it is: {plain_text(error)}")]
+        hidden = (
+            left_to_owner("gateway", "the gateway", place) if isinstance(error, PermissionError) else None
+        )
+        return [
+            hidden
+            or CheckResult("gateway", ok=False, detail=f"it does not say how it is: {plain_text(error)}")
+        ]
     return [_state_of(report), *map(_problem_of, report["problems"])]
 
 
@@ -125,6 +131,10 @@ class CheckFailed(Exception):
     """A check failed; the text says what to do."""
 
 
+class NotChecked(Exception):
+    """This user may not check it; the text says what was found, and who may."""
+
+
 def _checks(*, embedded: bool) -> Iterator[tuple[str, Check]]:
     yield "clock", _clock
     yield "spool", _spool
@@ -139,6 +149,8 @@ def _checks(*, embedded: bool) -> Iterator[tuple[str, Check]]:
 def _run(name: str, check: Check, settings: GatewayConfig) -> CheckResult:
     try:
         return CheckResult(name, ok=True, detail=check(settings))
+    except NotChecked as unchecked:
+        return CheckResult(name, ok=True, detail=str(unchecked), gravity=Gravity.NOTICE)
     except (CheckFailed, GatewayError, ProblemsFound, OSError) as error:
         return CheckResult(name, ok=False, detail=str(error))
 
@@ -183,10 +195,8 @@ def _ask_running(settings: GatewayConfig, what: str) -> dict[str, Any]:
 
 def _spool(settings: GatewayConfig) -> str:
     place = _existing(settings.spool.path)
-    if not os.access(place, os.W_OK):
-        raise CheckFailed(
-            f"{place} is not writable by this user: change its owner, or run this as the gateway's user"
-        )
+    if not os.access(place, os.R_OK | os.X_OK, effective_ids=True):
+        _require_writable(settings.spool.path)
     free, held = shutil.disk_usage(place).free, _held_bytes(settings.spool.path)
     budgets = {"spool": settings.spool, "history": settings.history, "influx": settings.influx}
     bounds = {f"{name}.max_bytes": section.max_bytes for name, section in budgets.items() if section}
@@ -196,8 +206,37 @@ def _spool(settings: GatewayConfig) -> str:
             f"{free >> 20} MiB free at {place}, but {', '.join(bounds)} and a reserve add up to {needed >> 20} MiB, of"
             f" which the spool holds {held >> 20} MiB now: free space, or lower them"
         )
+    _require_writable(settings.spool.path)
     where = settings.spool.path.absolute()
     return f"{free >> 30} GiB free for {where}{'' if place == where else ', which the first start makes'}"
+
+
+def _require_writable(path: Path) -> None:
+    """Raise CheckFailed if a spool, or the directory it will be made in, cannot be written.
+
+    NotChecked where it is another user's: that this one may not write to it says nothing of the gateway.
+    """
+    place = _existing(path)
+    if spool_owner.may_write(place):
+        return
+    if owner := spool_owner.other_owner(path):
+        raise NotChecked(_left_to(owner, "writing", path))
+    raise CheckFailed(
+        f"{place} is not writable by this user: change its owner, or run this as the gateway's user"
+    )
+
+
+def _left_to(owner: str, what: str, place: Path) -> str:
+    """Return who checks `what` of a spool that belongs to another user."""
+    return f"{place.absolute()} belongs to {owner}; `{spool_owner.as_owner(owner, 'doctor')}` checks {what}"
+
+
+def left_to_owner(check: str, what: str, place: Path) -> CheckResult | None:
+    """Return the result of a check that only the spool's owner can make; None if this user owns it."""
+    owner = spool_owner.other_owner(place)
+    if not owner:
+        return None
+    return CheckResult(check, ok=True, detail=_left_to(owner, what, place), gravity=Gravity.NOTICE)
 
 
 def _held_bytes(path: Path) -> int:
@@ -216,6 +255,7 @@ def _existing(path: Path) -> Path:
 
 def _sync(settings: GatewayConfig) -> str:
     """Time appends with fdatasync, as the journal makes them."""
+    _require_writable(settings.spool.path)
     place = _existing(settings.spool.path)
     try:
         times = sorted(_sync_times(place))

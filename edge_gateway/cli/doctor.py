@@ -32,22 +32,42 @@ def doctor(
     in_step = check_settings(settings)
     found += [] if in_step is None else [in_step]
     running = check_gateway(settings.spool.path)
-    found += [_check_stored(settings.spool.path)] if running is None else running
+    found += _check_stopped(settings.spool.path) if running is None else running
     findings = [asdict(finding) for finding in found]
     show(findings, as_json=as_json, table=findings_table)
     if not all(finding["ok"] for finding in findings):
         raise typer.Exit(1)
 
 
+def _check_stopped(place: Path) -> list[CheckResult]:
+    """Say that no gateway runs on a spool, unless one holds it or none ever has, and check what the spool holds."""
+    from edge_gateway.doctor import CheckResult
+    from edge_gateway.errors import SpoolInUse
+    from edge_gateway.journal import spool
+    from edge_gateway.status.problem import Gravity
+
+    stored = _check_stored(place)
+    try:
+        spool.refuse_in_use(place)
+    except SpoolInUse:
+        return [stored]
+    if not (place / spool.LOCK).exists():
+        return [stored]
+    none = CheckResult("gateway", ok=True, detail="none runs on this spool", gravity=Gravity.WARNING)
+    return [none, stored]
+
+
 def _check_stored(place: Path) -> CheckResult:
     """Check what the spool of a stopped gateway holds."""
-    from edge_gateway.doctor import CheckResult
-    from edge_gateway.journal import spool
+    from edge_gateway.doctor import CheckResult, left_to_owner
+    from edge_gateway.journal import spool, spool_owner
     from edge_gateway.recovery.startup import refuse_other_versions
     from edge_gateway.spool_contents import verify
 
     if not (place / spool.LOCK).exists():
         return CheckResult("stored", ok=True, detail="no gateway has run here yet")
+    if not spool_owner.may_write(place / spool.LOCK) and (left := left_to_owner("stored", "it", place)):
+        return left
     try:
         with spool.held(place):
             refuse_other_versions(place)

@@ -27,7 +27,7 @@ def run(
 ) -> None:
     """Run the gateway until SIGTERM or Ctrl-C."""
     from edge_gateway.configuration.shipped import shipped
-    from edge_gateway.journal import spool
+    from edge_gateway.journal import spool, spool_owner
     from edge_gateway.journal.files import UMASK
     from edge_gateway.service.malloc import return_free_memory
     from edge_gateway.status.logs import set_up_logs
@@ -37,6 +37,8 @@ def run(
     loaded = load(config, embedded=embedded)
     settings = loaded.config
     spool.refuse_in_use(settings.spool.path)  # before the import of the program, which takes a while
+    if os.geteuid() == 0:
+        spool_owner.refuse_other_owner(settings.spool.path, "run")
     set_up_logs(settings.log.level, "json" if as_json else settings.log.format)
     source = loaded.file.absolute() if loaded.file else "variables and defaults, without a file"
     log.info("configuration: %s; spool: %s", source, settings.spool.path.absolute())

@@ -30,17 +30,33 @@ class SpoolPart(StrEnum):
 
 
 @contextmanager
-def _held(config: GatewayConfig) -> Iterator[Path]:
-    """Lock the spool while the block runs; BadInput if there is none, SpoolInUse if a gateway runs on it."""
-    from edge_gateway.journal import spool
+def _held(config: GatewayConfig, command: str, *, writes: bool = False) -> Iterator[Path]:
+    """Lock the spool while the block runs.
+
+    Args:
+        config: of the gateway.
+        command: the one that asks, for advice.
+        writes: it makes files in the spool, which must belong to the gateway's user.
+
+    Raises:
+        BadInput: there is no spool, or only its owner may do this.
+        SpoolInUse: a gateway runs on it.
+    """
+    from edge_gateway.journal import spool, spool_owner
     from edge_gateway.journal.files import UMASK
 
     os.umask(UMASK)
     place = config.spool.path
     spool.require_directory(place)
+    if not os.access(place, os.R_OK | os.X_OK, effective_ids=True):
+        spool_owner.refuse_other_owner(place, command)
     if not any((place / part).exists() for part in (spool.JOURNAL, spool.CHECKPOINTS, spool.STORE)):
         raise BadInput(f"there is no spool at {place}; has this gateway run yet?")
     try:
+        spool.refuse_in_use(place)
+        lock = place / spool.LOCK
+        if writes or not spool_owner.may_write(lock if lock.exists() else place):
+            spool_owner.refuse_other_owner(place, command)
         with spool.held(place):
             yield place
     except SpoolInUse as error:
@@ -55,7 +71,7 @@ def inspect(config: ConfigOption = None, *, as_json: JsonOption = False) -> None
     from edge_gateway.cli.tables import spool_view
     from edge_gateway.spool_contents import contents
 
-    with _held(find_config(config)) as place:
+    with _held(find_config(config), "spool inspect") as place:
         show(contents(place), as_json=as_json, table=spool_view)
 
 
@@ -65,7 +81,7 @@ def verify(config: ConfigOption = None, *, as_json: JsonOption = False) -> None:
     from edge_gateway.cli.tables import findings_table
     from edge_gateway.spool_contents import verify as check_all
 
-    with _held(find_config(config)) as place:
+    with _held(find_config(config), "spool verify") as place:
         findings = [asdict(finding) for finding in check_all(place)]
     show(findings, as_json=as_json, table=findings_table)
     if not all(finding["ok"] for finding in findings):
@@ -83,7 +99,7 @@ def export(part: SpoolPart, config: ConfigOption = None) -> None:
         SpoolPart.QUARANTINE: spool_contents.quarantined,
         SpoolPart.OUTBOX: spool_contents.waiting_lines,
     }
-    with _held(find_config(config)) as place:
+    with _held(find_config(config), f"spool export {part}") as place:
         for row in readers[part](place):
             say_json(row)
 
@@ -99,7 +115,7 @@ def replay_quarantine(config: ConfigOption = None, *, as_json: JsonOption = Fals
     from fleet_console.terminal import complain
 
     settings = find_config(config)
-    with _held(settings) as place:
+    with _held(settings, "spool replay-quarantine", writes=True) as place:
         try:
             done: dict[str, Any] = asdict(quarantine_replay.replay_quarantine(place, settings, complain))
         except (OSError, sqlite3.Error) as error:

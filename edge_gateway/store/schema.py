@@ -131,7 +131,8 @@ def connect_reader(path: Path, *, held: bool = False) -> sqlite3.Connection:
     """Open a read-only connection; sqlite3.OperationalError if there is no store, OtherSpool as `refuse_other`.
 
     `mode=ro` alone writes: SQLite makes or rebuilds the -shm file, its index of the log. With `held` nothing is
-    written, unless a log lacks its index, as in an incomplete copy.
+    written, unless a log lacks its index, as in an incomplete copy. Where there is no log, as after a clean stop, and
+    this user may not make one, the file is read alone; a gateway that starts meanwhile may then fail this reader.
 
     Args:
         path: the store.
@@ -139,10 +140,16 @@ def connect_reader(path: Path, *, held: bool = False) -> sqlite3.Connection:
             reader that may not mend the index fails now and then.
     """
     refuse_other(path)
-    how = _without_writing(path) if held else ""
+    how = _without_writing(path) if held or _may_make_no_log(path) else ""
     db = sqlite3.connect(f"{read_only(path)}{how}", uri=True, isolation_level=None, timeout=10)
     db.execute("PRAGMA query_only=ON")
     return db
+
+
+def _may_make_no_log(path: Path) -> bool:
+    """Whether a store has no log, and this user may not make one beside it."""
+    alone = path.exists() and not path.with_name(f"{path.name}-wal").exists()
+    return alone and not os.access(path.parent, os.W_OK, effective_ids=True)
 
 
 def _without_writing(path: Path) -> str:

@@ -224,6 +224,8 @@ def move_and_leave(page: Page, machine: Machine) -> None:
     page.read("systemctl disable --now edge-gateway")
     assert_alive(machine, "mosquitto", user="mosquitto")
     assert machine.run("find /etc /opt /var /usr/local -name '*edge-*'") == ""
+    machine.run("getent passwd edge-gateway", status=2)
+    machine.run("getent group edge-gateway", status=2)
 
 
 def assert_alive(machine: Machine, name: str, *, user: str) -> None:

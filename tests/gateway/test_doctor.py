@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import pwd
 import re
 import shutil
 import tempfile
@@ -27,6 +28,8 @@ from edge_gateway.status.problem import Gravity
 from fleet_wire import local_socket
 from tests.servers.broker import Broker
 from tests.servers.process import free_port
+
+NOBODY = 65_534
 
 
 def settings(place: Path, **sections: Any) -> GatewayConfig:
@@ -197,8 +200,48 @@ def test_a_disk_that_cannot_be_written_is_named_without_an_error_number(
     assert found(tmp_path, "sync").detail == f"cannot write to {tmp_path}: Permission denied"
 
 
-def test_a_spool_of_another_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "access", lambda *_: False)
+@pytest.mark.skipif(os.geteuid() != 0, reason="takes another user's place")
+@pytest.mark.parametrize("mode", [0o755, 0o700])
+def test_what_only_the_owner_of_a_spool_can_check_is_left_to_that_user(tmp_path: Path, mode: int) -> None:
+    """As somebody who operates a gateway with a user of its own: nothing is wrong."""
+    place = tmp_path / "spool"
+    place.mkdir()
+    os.chown(place, NOBODY, NOBODY)
+    for directory in (tmp_path, *tmp_path.parents[:2], place):
+        directory.chmod(0o755 if directory != place else mode)
+    sections: dict[str, Any] = {
+        "spool": {"path": str(place), "max_bytes": "8MiB"},
+        "history": {"max_bytes": "8MiB"},
+    }
+    found(tmp_path, "spool", **sections)
+    os.seteuid(12_345)
+    try:
+        results = [found(tmp_path, check, **sections) for check in ("spool", "sync")]
+        asked = check_gateway(place) or []
+    finally:
+        os.seteuid(0)
+    owner = pwd.getpwuid(NOBODY).pw_name
+    for result in (*results, *asked):
+        assert (result.ok, result.gravity) == (True, Gravity.NOTICE)
+        assert f"{place} belongs to {owner}; `sudo -u {owner} edge-gateway doctor` checks" in result.detail
+    assert len(asked) == (mode == 0o700), "whether a gateway runs can be seen in a directory that is open"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="takes another user's place")
+def test_too_little_room_is_found_by_every_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=100 << 20))
+    for directory in (tmp_path, *tmp_path.parents[:2]):
+        directory.chmod(0o755)
+    (tmp_path / "rules").mkdir()
+    os.seteuid(12_345)
+    try:
+        assert "100 MiB free" in found(tmp_path, "spool", spool={"path": str(tmp_path)}).detail
+    finally:
+        os.seteuid(0)
+
+
+def test_a_directory_above_that_may_not_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edge_gateway.journal.spool_owner.may_write", lambda _: False)
     spool = found(tmp_path, "spool")
     assert not spool.ok
     assert f"{tmp_path} is not writable by this user" in spool.detail

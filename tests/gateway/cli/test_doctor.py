@@ -8,9 +8,12 @@ import pytest
 
 from edge_gateway import doctor as checks
 from edge_gateway.cli import main
+from edge_gateway.configuration.model import GatewayConfig
 from edge_gateway.doctor import CheckResult
 from edge_gateway.journal import spool
 from edge_gateway.journal.segments import Journal
+from edge_gateway.recovery.startup import recover_spool
+from edge_gateway.status.clock import MachineClock
 from edge_gateway.status.problem import Gravity
 
 
@@ -95,7 +98,9 @@ def test_the_status_follows_the_gravest_problem_of_the_running_gateway(
 def test_what_a_stopped_gateway_has_stored_is_checked(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     place = file.parent / "spool"
     assert doctor(file) == 0
-    assert "no gateway has run here yet" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "no gateway has run here yet" in said
+    assert "none runs" not in said
     assert not place.exists()
     with spool.held(place):
         Journal.open(place / spool.JOURNAL)
@@ -106,4 +111,22 @@ def test_what_a_stopped_gateway_has_stored_is_checked(file: Path, capsys: pytest
     assert "edge-gateway spool verify" in line
     with spool.held(place):
         assert doctor(file) == 1
-    assert "another gateway is using the spool" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "another gateway is using the spool" in said
+    assert "none runs" not in said
+
+
+@pytest.mark.usefixtures("healthy")
+def test_that_no_gateway_runs_on_a_sound_spool_is_a_warning(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = GatewayConfig.model_validate({"mqtt": {"url": "mqtt://localhost"}})
+    with spool.held(file.parent / "spool") as place:
+        startup = recover_spool(place, settings, "gw", MachineClock())
+        startup.journal.close()
+        startup.store.close()
+    assert doctor(file) == 0
+    rows = [line.split(maxsplit=2) for line in capsys.readouterr().out.splitlines()]
+    assert ["warning", "gateway", "none runs on this spool"] in [
+        [cell.strip() for cell in row] for row in rows
+    ]

@@ -3,6 +3,8 @@
 import base64
 import errno
 import json
+import os
+import pwd
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,7 @@ from edge_gateway.recovery import record
 from edge_gateway.recovery.record import record_tree
 from edge_gateway.recovery.startup import recover_spool
 from edge_gateway.status.clock import MachineClock
+from edge_gateway.status.problem import Gravity
 from fleet_console.version import VERSION
 from fleet_wire.telemetry import encode_telemetry
 
@@ -283,3 +286,72 @@ def test_without_a_spool_there_is_nothing_to_see(tmp_path: Path, capsys: pytest.
     one = Place(tmp_path, capsys)
     assert "there is no spool" in one.run("inspect", status=2)
     assert not one.spool.exists(), "looking makes none"
+
+
+NOBODY = 65_534
+ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="takes another user's place")
+
+
+def hand_over(place: Place) -> None:
+    """Let the spool be nobody's, as that of a gateway with a user of its own, and let every user find it."""
+    for path in (place.spool, *place.spool.rglob("*")):
+        os.chown(path, NOBODY, NOBODY)
+    for directory in place.spool.parents[:3]:
+        directory.chmod(0o755)
+
+
+@ROOT
+@pytest.mark.parametrize("command", [["spool", "replay-quarantine"], ["run"]])
+def test_root_makes_no_files_in_the_spool_of_another_user(
+    place: Place, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, command: list[str]
+) -> None:
+    monkeypatch.setattr("edge_gateway.status.logs.set_up_logs", lambda *_: None)
+    monkeypatch.setattr("edge_gateway.service.malloc.return_free_memory", lambda: None)
+    monkeypatch.setattr("asyncio.run", lambda *_: pytest.fail("the gateway was started"))
+    hand_over(place)
+    before = place.files()
+    with pytest.raises(SystemExit) as ended:
+        main([*command, "--config", str(place.file)])
+    owner = pwd.getpwuid(NOBODY).pw_name
+    assert ended.value.code == 2
+    said = f"belongs to the user {owner}: run `sudo -u {owner} edge-gateway {' '.join(command)}`"
+    assert f"the spool {place.spool} {said}" in " ".join(capsys.readouterr().err.split())
+    assert place.files() == before
+
+
+@ROOT
+def test_what_root_looks_at_stays_its_owners(place: Place) -> None:
+    hand_over(place)
+    for command in ("inspect", "verify"):
+        place.run(command)
+    assert (place.spool / spool.LOCK).exists()
+    assert {path.stat().st_uid for path in place.spool.rglob("*")} == {NOBODY}
+
+
+@ROOT
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("mode", [0o755, 0o700])
+def test_another_user_is_sent_to_the_owner(place: Place, command: list[str], mode: int) -> None:
+    hand_over(place)
+    place.spool.chmod(mode)
+    os.seteuid(12_345)
+    try:
+        said = " ".join(place.run(*command, status=2).split())
+    finally:
+        os.seteuid(0)
+    assert f"run `sudo -u {pwd.getpwuid(NOBODY).pw_name} edge-gateway spool {' '.join(command)}`" in said
+    assert "spool.path" not in said
+
+
+@ROOT
+def test_a_doctor_of_another_user_leaves_what_is_stored_to_the_owner(place: Place) -> None:
+    (place.spool / spool.LOCK).touch(mode=0o640)
+    hand_over(place)
+    place.spool.chmod(0o755)
+    os.seteuid(12_345)
+    try:
+        stored = _check_stored(place.spool)
+    finally:
+        os.seteuid(0)
+    assert (stored.ok, stored.gravity) == (True, Gravity.NOTICE)
+    assert "edge-gateway doctor` checks it" in stored.detail

@@ -6,6 +6,7 @@ import asyncio
 import errno
 import gc
 import logging
+import os
 import resource
 import sqlite3
 import sys
@@ -116,11 +117,35 @@ async def test_a_spool_that_may_not_be_written_is_not_waited_for(
         await recovery.recover(recover, asyncio.Event())
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="takes another user's place")
+@pytest.mark.parametrize("error", [PermissionError(errno.EACCES, "no"), None])
+async def test_a_file_that_root_left_in_the_spool_is_named_with_its_owner(
+    recovery: SpoolRecovery, error: OSError | None
+) -> None:
+    def recover() -> Startup:
+        raise error or read_only_database()
+
+    os.chown(recovery.place, 12_345, 12_345)
+    (recovery.place / "starts").touch(mode=0o640)
+    for directory in recovery.place.parents[:2]:
+        directory.chmod(0o755)
+    os.seteuid(12_345)
+    try:
+        with pytest.raises(BadInput, match=rf"may not use {recovery.place}/starts, which belongs to root\)"):
+            await recovery.recover(recover, asyncio.Event())
+    finally:
+        os.seteuid(0)
+
+
+def read_only_database() -> sqlite3.Error:
+    error = sqlite3.OperationalError("attempt to write a readonly database")
+    error.sqlite_errorcode = sqlite3.SQLITE_READONLY
+    return error
+
+
 async def test_a_read_only_database_is_not_waited_for(recovery: SpoolRecovery) -> None:
     def recover() -> Startup:
-        error = sqlite3.OperationalError("attempt to write a readonly database")
-        error.sqlite_errorcode = sqlite3.SQLITE_READONLY
-        raise error
+        raise read_only_database()
 
     with pytest.raises(BadInput, match="readonly database"):
         await recovery.recover(recover, asyncio.Event())

@@ -1,6 +1,9 @@
 """The store's file: its formats, damage, and what makes it durable."""
 
+import os
 import sqlite3
+import subprocess
+import sys
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -44,6 +47,42 @@ def test_the_log_of_a_store_goes_with_it(tmp_path: Path) -> None:
         "s.corrupt-9-shm",
         "s.corrupt-9-wal",
     ]
+
+
+READ = """
+import os, sys
+from contextlib import closing
+from pathlib import Path
+from edge_gateway.store.schema import connect_reader
+os.setgroups([])
+os.setegid(65_534)
+os.seteuid(65_534)
+with closing(connect_reader(Path(sys.argv[1]))) as db:
+    print(db.execute("SELECT value FROM meta WHERE key='x'").fetchone()[0])
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="takes another user's place")
+@pytest.mark.parametrize("stopped", [True, False])
+def test_a_user_who_may_only_read_the_directory_reads_a_store(tmp_path: Path, *, stopped: bool) -> None:
+    """After a clean stop there is no log, which SQLite would make; while a gateway runs its log counts."""
+    path = tmp_path / "spool" / "store.sqlite"
+    db, _ = open_store(path)
+    db.execute("INSERT INTO meta VALUES('x', 'kept')")
+    if stopped:
+        db.close()
+    for file in path.parent.iterdir():
+        file.chmod(0o644)
+    for directory in path.parents[:4]:
+        directory.chmod(0o755)
+    before = sorted(path.parent.iterdir())
+    assert len(before) == (1 if stopped else 3)
+    done = subprocess.run(
+        [sys.executable, "-c", READ, str(path)], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert (done.stdout, done.stderr) == ("kept\n", "")
+    assert sorted(path.parent.iterdir()) == before
+    db.close()
 
 
 def test_sync_moves_the_log_into_the_file_even_beside_a_reader(store: Store) -> None:

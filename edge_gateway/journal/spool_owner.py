@@ -1,0 +1,51 @@
+"""The user whom a spool belongs to: only that user may write to it, or its gateway meets files it may not read."""
+
+import os
+import pwd
+import shlex
+from pathlib import Path
+
+from edge_gateway.errors import BadInput
+
+
+def name_of(path: Path) -> str:
+    """Return the owner of a file or directory as `sudo -u` takes it: the name, or `#` and the number without one."""
+    number = path.lstat().st_uid
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:
+        return f"#{number}"
+
+
+def other_owner(place: Path) -> str:
+    """Return the owner of an existing spool of another user; "" if it is this user's, or cannot be seen."""
+    try:
+        return "" if place.stat().st_uid == os.geteuid() else name_of(place)
+    except OSError:
+        return ""
+
+
+def as_owner(owner: str, command: str) -> str:
+    """Return the shell command by which `owner` runs an `edge-gateway` command."""
+    return f"sudo -u {shlex.quote(owner)} edge-gateway {command}"
+
+
+def may_write(path: Path) -> bool:
+    """Whether this process may write to a file or directory; for root that is always so."""
+    return os.access(path, os.W_OK, effective_ids=True)
+
+
+def refuse_other_owner(place: Path, command: str) -> None:
+    """Raise BadInput if the spool belongs to another user; `command` is what to run as that user."""
+    if owner := other_owner(place):
+        raise BadInput(
+            f"the spool {place.absolute()} belongs to the user {owner}: run `{as_owner(owner, command)}`"
+        )
+
+
+def first_forbidden(place: Path) -> str:
+    """Return the first file of a spool that this process may not read and write, with its owner; "" without one."""
+    for path in (place, *sorted(place.rglob("*"))):
+        if not (path.is_symlink() or os.access(path, os.R_OK | os.W_OK, effective_ids=True)):
+            return f"{path}, which belongs to {name_of(path)}"
+    return ""

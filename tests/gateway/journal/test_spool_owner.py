@@ -1,0 +1,72 @@
+"""Whose a spool is, and what another user is told."""
+
+from __future__ import annotations
+
+import os
+import pwd
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from edge_gateway.errors import BadInput
+from edge_gateway.journal import spool_owner
+
+NOBODY = 65_534
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="takes another user's place")
+
+
+@contextmanager
+def acting_as(user: int) -> Iterator[None]:
+    os.seteuid(user)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """A spool of nobody's, which every user finds."""
+    for directory in tmp_path.parents[:2]:
+        directory.chmod(0o755)
+    tmp_path.chmod(0o755)
+    one = tmp_path / "spool"
+    one.mkdir(mode=0o750)
+    os.chown(one, NOBODY, NOBODY)
+    return one
+
+
+def test_only_another_user_is_sent_to_the_owner(place: Path) -> None:
+    owner = pwd.getpwuid(NOBODY).pw_name
+    said = rf"the spool {place} belongs to the user {owner}: run `sudo -u {owner} edge-gateway run`$"
+    with pytest.raises(BadInput, match=said):
+        spool_owner.refuse_other_owner(place, "run")
+    with acting_as(NOBODY):
+        spool_owner.refuse_other_owner(place, "run")
+    spool_owner.refuse_other_owner(place / "not yet", "run")
+
+
+def test_an_owner_without_a_name_is_a_number_that_a_shell_leaves_alone(place: Path) -> None:
+    os.chown(place, 54_321, 0)
+    owner = spool_owner.other_owner(place)
+    assert spool_owner.as_owner(owner, "doctor") == "sudo -u '#54321' edge-gateway doctor"
+
+
+@pytest.mark.parametrize("may", [spool_owner.may_write, lambda place: not spool_owner.first_forbidden(place)])
+def test_who_may_write_is_asked_for_the_user_that_acts(place: Path, may: Callable[[Path], bool]) -> None:
+    assert may(place)
+    with acting_as(NOBODY):
+        assert may(place)
+    with acting_as(12_345):
+        assert not may(place)
+
+
+def test_a_file_of_another_user_is_found_with_its_owner(place: Path) -> None:
+    (place / "link").symlink_to("/etc/shadow")
+    (place / "checkpoints").mkdir()
+    os.chown(place / "checkpoints", NOBODY, NOBODY)
+    (place / "checkpoints" / "one").touch(mode=0o640)
+    with acting_as(NOBODY):
+        assert spool_owner.first_forbidden(place) == f"{place}/checkpoints/one, which belongs to root"
