@@ -22,8 +22,7 @@ from edge_gateway.recovery.attempts import ATTEMPTS_FILE, AttemptsFile
 from edge_gateway.store import schema
 from edge_gateway.store.block_body import decoded, decoded_marks
 from edge_gateway.store.block_rows import DTYPES
-from edge_gateway.store.names import NAME_TABLES
-from edge_gateway.store.row_checksum import checked, name_checksum
+from edge_gateway.store.row_checksum import NAME_TABLES, checked, name_checksum
 from fleet_config.counting import counted
 
 Row = dict[str, Any]

@@ -15,7 +15,7 @@ import numpy as np
 
 from edge_gateway.columns.numbering import NONE, Numbering
 from edge_gateway.records.store_effects import SeriesName, TextName
-from edge_gateway.store.row_checksum import name_checksum
+from edge_gateway.store.row_checksum import NameTable, name_checksum
 from edge_gateway.store.schema import ROWS_A_STATEMENT, StoreDamaged, insert_many, looked_up, rows_at_once
 
 UNKNOWN: Final = NONE
@@ -30,27 +30,6 @@ _OF_SEVERAL: Final = (
 
 Ids = np.ndarray[Any, np.dtype[np.int64]]
 Name = TypeVar("Name", str, tuple[str, ...])
-
-
-class NameTable(NamedTuple):
-    """A table of names: the columns of its key, and the others but the checksum of all."""
-
-    table: str
-    key: tuple[str, ...]
-    others: tuple[str, ...]
-
-    @property
-    def columns(self) -> str:
-        """All columns, the checksum last."""
-        return ", ".join((*self.key, *self.others, "crc"))
-
-
-NAME_TABLES: Final = (
-    NameTable("series", ("id",), ("device", "metric", "site", "type", "tags")),
-    NameTable("number", ("series", "version"), ("id", "tags")),
-    NameTable("text", ("id",), ("text",)),
-    NameTable("code", ("code",), ("id",)),
-)
 
 
 class StoredSeries(NamedTuple):

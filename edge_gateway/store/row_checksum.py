@@ -2,11 +2,32 @@
 
 import struct
 import zlib
-from typing import Final
+from typing import Final, NamedTuple
 
 _CHECK: Final = struct.Struct("<I")
 _KEY: Final = struct.Struct("<qq")
 """The series and start that every window row begins with."""
+
+
+class NameTable(NamedTuple):
+    """A table of names: the columns of its key, and the others but the checksum of all."""
+
+    table: str
+    key: tuple[str, ...]
+    others: tuple[str, ...]
+
+    @property
+    def columns(self) -> str:
+        """All columns, the checksum last."""
+        return ", ".join((*self.key, *self.others, "crc"))
+
+
+NAME_TABLES: Final = (
+    NameTable("series", ("id",), ("device", "metric", "site", "type", "tags")),
+    NameTable("number", ("series", "version"), ("id", "tags")),
+    NameTable("text", ("id",), ("text",)),
+    NameTable("code", ("code",), ("id",)),
+)
 
 
 def with_checksum(data: bytes) -> bytes:

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from edge_gateway.store.block_table import BlockTable
-from edge_gateway.store.names import NAME_TABLES, NameTable, NameTables
+from edge_gateway.store.names import NameTables
+from edge_gateway.store.row_checksum import NAME_TABLES, NameTable
 from edge_gateway.store.window_table import Key, WindowTable
 
 PIECE: Final = 2_000

@@ -9,7 +9,7 @@ import pytest
 
 from edge_gateway.store import scrub
 from edge_gateway.store.database import Store
-from edge_gateway.store.names import NAME_TABLES
+from edge_gateway.store.row_checksum import NAME_TABLES
 from edge_gateway.store.schema import StoreDamaged, is_damage
 from tests.gateway.store.fleet import MINUTE, T0, closed, closed_states, named, texts
 from tests.gateway.store.stored import opened, table
