@@ -101,9 +101,14 @@ def alerts_table(alerts: Sequence[Mapping[str, Any]]) -> Blocks:
             instant(one.get("at"), whole_seconds=True),
             Styled(level, LEVEL_STYLES.get(level, "")),
             *(cell(one.get(name)) for name in ("rule", "subject", "site", "value", "limit")),
-            (one.get("annotations") or {}).get("summary", ""),
+            _one_line((one.get("annotations") or {}).get("summary", "")),
         )
     return [table] if alerts else [Line("no alert fires", "green")]
+
+
+def _one_line(text: object) -> str:
+    """Return a text of several lines, such as the mistakes in rule files, as a cell shows it."""
+    return "; ".join(line for line in str(text).split("\n") if line)
 
 
 def rows_table(rows: Sequence[Mapping[str, Any]]) -> Blocks:
@@ -155,7 +160,7 @@ def findings_table(findings: Sequence[Mapping[str, Any]]) -> Blocks:
     table = Table(("", "check", "found"))
     for one in findings:
         since = f" (since {instant(one['since'], whole_seconds=True)})" if one.get("since") else ""
-        table.add(_judged(one), one["check"], f"{one['detail']}{since}")
+        table.add(_judged(one), one["check"], f"{_one_line(one['detail'])}{since}")
     return [table]
 
 

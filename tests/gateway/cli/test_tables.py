@@ -257,3 +257,15 @@ def test_reports_of_every_kind(view: Callable[[Any], Blocks], facts: Any) -> Non
 
 def test_what_is_shown_is_json_elsewhere() -> None:
     assert json.loads(cell({"\x1b": "\u2028"})) == {"\x1b": "\u2028"}
+
+
+def test_a_text_of_several_lines_is_one_cell() -> None:
+    found = {
+        "check": "problem rules",
+        "ok": False,
+        "detail": "a.yaml:1:1: odd\nb.yaml:2:1: odder",
+        "gravity": None,
+    }
+    assert looked_at(findings_table([found]))[-1].endswith("a.yaml:1:1: odd; b.yaml:2:1: odder")
+    alert = {**ALERT, "annotations": {"summary": "a.yaml:1:1: odd\nb.yaml:2:1: odder\n"}}
+    assert looked_at(alerts_table([alert]))[-1].endswith("a.yaml:1:1: odd; b.yaml:2:1: odder")
