@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from fleet_config.counting import counted
+from fleet_config.counting import counted, span
 from fleet_config.durations import format_duration
 from fleet_console.drawing import Line, Styled, Table
 from fleet_wire.printable import json_line
@@ -81,7 +81,7 @@ def devices_table(devices: Sequence[Mapping[str, Any]]) -> Blocks:
             cell(one.get("online")),
             instant(one.get("last_seen"), whole_seconds=True),
             *(cell(counters.get(name)) for name in ("received", "new")),
-            ", ".join(f"{first}–{last}" for _, first, last in (one.get("gaps") or ())[:3]) or "none",
+            ", ".join(span(first, last) for _, first, last in (one.get("gaps") or ())[:3]) or "none",
             Styled("!" if one.get("trouble") else "", "yellow"),
         )
     troubles = [
@@ -152,7 +152,7 @@ def spool_view(facts: Mapping[str, Any]) -> Blocks:
 
 
 def _span(first: int | None, last: int | None) -> str:
-    return "empty" if first is None else f"{first}–{last}"
+    return "empty" if first is None or last is None else span(first, last)
 
 
 def findings_table(findings: Sequence[Mapping[str, Any]]) -> Blocks:

@@ -269,3 +269,9 @@ def test_a_text_of_several_lines_is_one_cell() -> None:
     assert looked_at(findings_table([found]))[-1].endswith("a.yaml:1:1: odd; b.yaml:2:1: odder")
     alert = {**ALERT, "annotations": {"summary": "a.yaml:1:1: odd\nb.yaml:2:1: odder\n"}}
     assert looked_at(alerts_table([alert]))[-1].endswith("a.yaml:1:1: odd; b.yaml:2:1: odder")
+
+
+def test_a_range_of_one_number_is_shown_as_that_number() -> None:
+    (_, device) = looked_at(devices_table([{"device": "d", "gaps": [(1, 106, 106), (1, 108, 110)]}]))
+    assert "106, 108–110" in device
+    assert any(line.endswith("3–4, 6") for line in looked_at(spool_view(FULL_SPOOL)))
