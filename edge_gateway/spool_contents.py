@@ -23,7 +23,7 @@ from edge_gateway.store import schema
 from edge_gateway.store.block_body import decoded, decoded_marks
 from edge_gateway.store.block_rows import DTYPES
 from edge_gateway.store.row_checksum import NAME_TABLES, checked, name_checksum
-from fleet_config.counting import counted
+from fleet_config.counting import counted, span
 
 Row = dict[str, Any]
 _ASIDE: Final = re.compile(r"\.corrupt-\d+$")
@@ -162,6 +162,9 @@ def _journal_facts(directory: Path) -> Row:
                 "bytes": scanned.size,
                 "records": len(plan.frames),
                 "sound": not plan.corrupt,
+                "damaged_at": scanned.scan.unreadable[0][0]
+                if plan.corrupt and scanned.scan.unreadable
+                else None,
             }
             for (name, scanned, _), plan in zip(scans, found.plans, strict=True)
         ],
@@ -216,9 +219,7 @@ def _store_facts(path: Path) -> Row:
 def _journal_findings(place: Path) -> Iterator[SpoolCheck]:
     facts = _journal_facts(place / spool.JOURNAL)
     for segment in facts["segments"]:
-        yield SpoolCheck(
-            f"journal {segment['name']}", segment["sound"], counted(segment["records"], "record")
-        )
+        yield SpoolCheck(f"journal {segment['name']}", segment["sound"], _segment_text(segment))
     if facts["lost"]:
         yield SpoolCheck(
             "journal", False, f"records lost: {_spans(facts['lost'])}; what they contained is gone"
@@ -231,6 +232,13 @@ def _journal_findings(place: Path) -> Iterator[SpoolCheck]:
         yield SpoolCheck("journal records", False, str(error))
     else:
         yield SpoolCheck("journal records", True, f"{decoded} can be decoded")
+
+
+def _segment_text(segment: Row) -> str:
+    records, damage = counted(segment["records"], "record"), segment["damaged_at"]
+    if damage is not None:
+        return f"{records}; the damage begins at byte {damage:,}"
+    return records if segment["sound"] else f"{records}; others between them are missing"
 
 
 def _tail(place: Path, facts: Row) -> SpoolCheck:
@@ -339,4 +347,4 @@ def _fit(place: Path) -> SpoolCheck:
 
 
 def _spans(ranges: list[list[int]]) -> str:
-    return ", ".join(f"{first}–{last}" for first, last in ranges)
+    return ", ".join(span(*one) for one in ranges)

@@ -91,6 +91,12 @@ def format_duration(milliseconds: int) -> str:
     return text or "0s"
 
 
+def rounded_duration(milliseconds: int) -> str:
+    """As format_duration, to the minute from an hour on, to the second below: 259199992 -> `3d`."""
+    unit = _UNIT_MS["m" if abs(milliseconds) >= _UNIT_MS["h"] else "s"]
+    return format_duration(round(milliseconds / unit) * unit)
+
+
 @dataclass(frozen=True, slots=True)
 class RateSpec:
     """A count per time: `6/m` is a count of 6 per 60,000 ms."""

@@ -64,7 +64,7 @@ _BOOLEAN_WORDS: Final = {
 
 
 def explain(model: Any, details: ErrorDetails, path: Path) -> str:
-    """Return an error as `key: what is wrong; what is allowed; did you mean …`."""
+    """Return an error as `key: what is wrong; did you mean …? What is allowed`."""
     kind = details["type"]
     if kind == "missing" and isinstance(details["loc"][-1], int):
         return f"{_subject(path)}must have more entries than {details['loc'][-1]}"
@@ -176,7 +176,7 @@ def _limit(kind: str, limit: Any, value: Any) -> Any:
 
 def _not_one_of(value: Any, allowed: list[str]) -> str:
     given = quoted(value) if isinstance(value, str) else describe(value)
-    return f"{given} is not allowed; one of {_in_words(allowed)}{suggest(value, allowed)}"
+    return _offering(f"{given} is not allowed", "one of", value, allowed)
 
 
 def _listed(expected: str) -> list[str]:
@@ -192,8 +192,15 @@ def _in_words(names: list[str]) -> str:
 def _unknown_key(model: Any, details: ErrorDetails) -> str:
     *around, key = details["loc"]
     allowed = sorted({name for each in _models_at(model, around) for name in _keys(each)})
-    listed = f"; allowed here: {_in_words(allowed)}" if allowed else ""
-    return f"unknown key {quoted(key)}{listed}{suggest(key, allowed)}"
+    told = f"unknown key {quoted(key)}"
+    return _offering(told, "allowed here:", key, allowed) if allowed else told
+
+
+def _offering(told: str, offer: str, given: object, allowed: list[str]) -> str:
+    """Return what is wrong with what is allowed, after the nearest of it: the list may be long."""
+    nearest = suggest(given, allowed)
+    offered = f"{offer.capitalize()} {_in_words(allowed)}" if nearest else f"{offer} {_in_words(allowed)}"
+    return f"{told}{nearest} {offered}" if nearest else f"{told}; {offered}"
 
 
 def _keys(model: type[pydantic.BaseModel]) -> Iterator[str]:

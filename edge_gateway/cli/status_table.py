@@ -8,7 +8,7 @@ from typing import Any
 from msgspec import Struct
 
 from edge_gateway.cli.tables import NOTHING, Blocks, cell, instant
-from edge_gateway.status.fields import WALL, declared
+from edge_gateway.status.fields import MS, WALL, Field, declared
 from edge_gateway.status.report import (
     ClockStatus,
     MessageCounts,
@@ -17,7 +17,8 @@ from edge_gateway.status.report import (
     SpoolStatus,
     ValueCounts,
 )
-from fleet_config.counting import counted
+from fleet_config.counting import counted, span
+from fleet_config.durations import rounded_duration
 from fleet_console.drawing import Line, Table
 
 GRAVITY_STYLES = {"failure": "bold red", "warning": "yellow", "notice": "dim"}
@@ -79,7 +80,7 @@ def _missing(gaps: Mapping[str, Any]) -> str:
     """Return how many messages are missing, with the first few ranges."""
     if not gaps["messages"]:
         return "no message"
-    some = ", ".join(f"{one['device']} {one['from']}–{one['to']}" for one in gaps["ranges"][:3])
+    some = ", ".join(f"{one['device']} {span(one['from'], one['to'])}" for one in gaps["ranges"][:3])
     more = ", …" if len(gaps["ranges"]) > 3 else ""  # noqa: PLR2004 - as many as are shown
     messages, devices = counted(gaps["messages"], "message"), counted(gaps["devices"], "device")
     return f"{messages} of {devices}: {some}{more}"
@@ -103,4 +104,12 @@ def _named_figures(
         if isinstance(value, Mapping) and value:
             yield from _named_figures(of.of if of else ReportSection, value, f"{group}{name} ")
         else:
-            yield f"{group}{name}", instant(value) if of and of.unit == WALL else cell(value)
+            yield f"{group}{name}", _figure(of, value)
+
+
+def _figure(of: Field | None, value: object) -> str:
+    if of and of.unit == WALL:
+        return instant(value)
+    if of and of.unit == MS and not of.wire.endswith("_ms") and isinstance(value, int):
+        return rounded_duration(value)
+    return cell(value)

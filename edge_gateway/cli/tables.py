@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from fleet_config.counting import counted
+from fleet_config.counting import counted, span
 from fleet_config.durations import format_duration
 from fleet_console.drawing import Line, Styled, Table
 from fleet_wire.printable import json_line
@@ -81,7 +81,7 @@ def devices_table(devices: Sequence[Mapping[str, Any]]) -> Blocks:
             cell(one.get("online")),
             instant(one.get("last_seen"), whole_seconds=True),
             *(cell(counters.get(name)) for name in ("received", "new")),
-            ", ".join(f"{first}–{last}" for _, first, last in (one.get("gaps") or ())[:3]) or "none",
+            ", ".join(span(first, last) for _, first, last in (one.get("gaps") or ())[:3]) or "none",
             Styled("!" if one.get("trouble") else "", "yellow"),
         )
     troubles = [
@@ -101,9 +101,14 @@ def alerts_table(alerts: Sequence[Mapping[str, Any]]) -> Blocks:
             instant(one.get("at"), whole_seconds=True),
             Styled(level, LEVEL_STYLES.get(level, "")),
             *(cell(one.get(name)) for name in ("rule", "subject", "site", "value", "limit")),
-            (one.get("annotations") or {}).get("summary", ""),
+            _one_line((one.get("annotations") or {}).get("summary", "")),
         )
     return [table] if alerts else [Line("no alert fires", "green")]
+
+
+def _one_line(text: object) -> str:
+    """Return a text of several lines, such as the mistakes in rule files, as a cell shows it."""
+    return "; ".join(line for line in str(text).split("\n") if line)
 
 
 def rows_table(rows: Sequence[Mapping[str, Any]]) -> Blocks:
@@ -147,7 +152,7 @@ def spool_view(facts: Mapping[str, Any]) -> Blocks:
 
 
 def _span(first: int | None, last: int | None) -> str:
-    return "empty" if first is None else f"{first}–{last}"
+    return "empty" if first is None or last is None else span(first, last)
 
 
 def findings_table(findings: Sequence[Mapping[str, Any]]) -> Blocks:
@@ -155,7 +160,7 @@ def findings_table(findings: Sequence[Mapping[str, Any]]) -> Blocks:
     table = Table(("", "check", "found"))
     for one in findings:
         since = f" (since {instant(one['since'], whole_seconds=True)})" if one.get("since") else ""
-        table.add(_judged(one), one["check"], f"{one['detail']}{since}")
+        table.add(_judged(one), one["check"], f"{_one_line(one['detail'])}{since}")
     return [table]
 
 

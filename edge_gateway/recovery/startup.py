@@ -35,7 +35,7 @@ from edge_gateway.store.database import Store
 from edge_gateway.store.outbox import SinkBudget
 from edge_gateway.store.rebuild import Records
 from edge_gateway.store.settings import StoredTier, StoreSettings
-from fleet_config.counting import counted
+from fleet_config.counting import counted, span
 from fleet_config.durations import format_duration
 
 log = logging.getLogger("edge_gateway.startup")
@@ -153,8 +153,8 @@ def recover_spool(
         stopped_for=stopped_for,
         starts=spool.note_start(place, files),
         findings=[
-            *_findings(found, journal, replay.differs),
-            *_store_findings(store, fresh=fresh, ahead=ahead, behind=replay.behind),
+            *_findings(place, found, journal, replay.differs),
+            *_store_findings(place, store, fresh=fresh, ahead=ahead, behind=replay.behind),
         ],
     )
 
@@ -320,17 +320,20 @@ def _lost_records(found: recovery.Replayed, journal: Journal) -> list[tuple[int,
 
 
 def _findings(
-    found: recovery.Replayed, journal: Journal, differs: Sequence[str]
+    place: Path, found: recovery.Replayed, journal: Journal, differs: Sequence[str]
 ) -> list[tuple[Problem, str]]:
     """Return the problems found in journal and checkpoints, for the operator."""
     findings = []
     if journal.report.set_aside:
-        findings.append((Problem.JOURNAL_CORRUPT, ", ".join(journal.report.set_aside)))
+        findings.append((Problem.JOURNAL_CORRUPT, _named(place / spool.JOURNAL, journal.report.set_aside)))
     if lost := _lost_records(found, journal):
-        spans = ", ".join(f"{first}–{last}" for first, last in lost)
-        findings.append((Problem.RECORDS_LOST, f"records that are missing or could not be read: {spans}"))
+        spans = ", ".join(span(*hole) for hole in lost)
+        text = f"records of {place / spool.JOURNAL} are missing or could not be read: {spans}"
+        findings.append((Problem.RECORDS_LOST, text))
     if found.skipped_checkpoints:
-        findings.append((Problem.CHECKPOINT_CORRUPT, ", ".join(found.skipped_checkpoints)))
+        findings.append(
+            (Problem.CHECKPOINT_CORRUPT, _named(place / spool.CHECKPOINTS, found.skipped_checkpoints))
+        )
     if differs:
         more = f", and {counted(len(differs) - 1, 'more record')}" if len(differs) > 1 else ""
         findings.append((Problem.REPLAY_DIFFERS, f"{differs[0]}{more}"))
@@ -339,7 +342,13 @@ def _findings(
     return findings
 
 
-def _store_findings(store: Store, *, fresh: bool, ahead: bool, behind: bool) -> list[tuple[Problem, str]]:
+def _named(directory: Path, names: Sequence[str]) -> str:
+    return f"{directory}: {', '.join(names)}"
+
+
+def _store_findings(
+    place: Path, store: Store, *, fresh: bool, ahead: bool, behind: bool
+) -> list[tuple[Problem, str]]:
     """Return the problems found in the store, for the operator."""
     findings = []
     if store.opened.set_aside:
@@ -356,7 +365,10 @@ def _store_findings(store: Store, *, fresh: bool, ahead: bool, behind: bool) -> 
         )
     if ahead:
         findings.append(
-            (Problem.RECORDS_LOST, f"the journal ends before record {store.applied}, which the store has")
+            (
+                Problem.RECORDS_LOST,
+                f"{place / spool.JOURNAL} ends before record {store.applied}, which the store has",
+            )
         )
     if behind:
         findings.append((Problem.STORE_BEHIND, ""))

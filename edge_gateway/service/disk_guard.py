@@ -76,7 +76,7 @@ class DiskGuard:
             freed = self._drop_oldest() or self._lend()
         else:
             freed = is_full(error) and (self._release() or self._drop_oldest())
-        self._report(in_words(error) if isinstance(error, OSError) else str(error))
+        self._report_failure(error)
         if freed:
             self.commits.retry_now()
 
@@ -88,7 +88,7 @@ class DiskGuard:
     def write_failed(self, error: Exception) -> None:
         """Handle a failed write of the store or of a maintenance task."""
         if is_full(error) and self._release():
-            self._report(in_words(error) if isinstance(error, OSError) else str(error))
+            self._report_failure(error)
 
     async def check(self) -> None:
         """Recreate a missing reserve, measure the spool, and resume deliveries if there is room; call periodically."""
@@ -98,7 +98,9 @@ class DiskGuard:
         self.counters.late_table_full += late and not self._late_full
         self._late_full = late
         if self._released:
-            self._report(f"the disk has less than {(RESERVE_BYTES + MARGIN) >> 20} MiB left")
+            self._report(
+                f"the disk of {self.section.path} has less than {(RESERVE_BYTES + MARGIN) >> 20} MiB left"
+            )
         elif late:
             self.problems.raise_(
                 Problem.DISK,
@@ -128,6 +130,13 @@ class DiskGuard:
         self.accepting.set()
         if not self._stalled:
             self.problems.clear(Problem.DISK)
+
+    def _report_failure(self, error: Exception) -> None:
+        text = in_words(error) if isinstance(error, OSError) else str(error)
+        place = self.section.path
+        self._report(
+            f"{text}, in {place}" if isinstance(error, JournalFull) else f"the disk of {place}: {text}"
+        )
 
     def _report(self, error: str) -> None:
         self.problems.raise_(Problem.DISK, f"{error}; free space, and it goes on by itself")

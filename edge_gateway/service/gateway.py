@@ -359,7 +359,7 @@ class Gateway:
 
     def _declare_lost(self, lost: Problem) -> None:
         """Report lost state, and mark open windows as possibly incomplete."""
-        self.problems.raise_(lost)
+        self.problems.raise_(lost, str(self.config.spool.path))
         self._engine.fold(StateLost(self._engine.moment()))
 
     def _reopen_store(self, damage: str) -> Store:

@@ -6,7 +6,6 @@ import ssl
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import cache
 from http.client import HTTPS_PORT, HTTPConnection, HTTPResponse
 from select import POLLIN, poll
 from socket import IPPROTO_TCP, SHUT_RDWR, SOCK_STREAM, TCP_NODELAY, create_connection, getaddrinfo, socket
@@ -104,7 +103,9 @@ class Connection:
             self._handle.close()
             raise ConnectionAbortedError
         if self._tls:
-            self._http.sock = _tls().wrap_socket(self._http.sock, server_hostname=self._http.host)
+            # Made anew each time: the certificates it trusts may have been replaced since.
+            context = ssl.create_default_context()
+            self._http.sock = context.wrap_socket(self._http.sock, server_hostname=self._http.host)
         self.connected = True
 
     def _send(self, method: str, target: str, fields: Mapping[str, bytes], body: bytes) -> bool:
@@ -118,11 +119,6 @@ class Connection:
 
 class _Secure(HTTPConnection):
     default_port = HTTPS_PORT
-
-
-@cache
-def _tls() -> ssl.SSLContext:
-    return ssl.create_default_context()
 
 
 def _first_to_answer(host: str, port: int, timeout: float) -> socket:

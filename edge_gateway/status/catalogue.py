@@ -45,10 +45,13 @@ def _maintenance(what: str) -> Entry:
 def _part(what: str) -> Entry:
     """A part of the gateway that failed and was started again."""
     over = Clears("it has worked for 30 s")
-    action = (
-        "fix what the text names, such as a certificate, a secret or open files; otherwise report a defect"
-    )
+    action = "fix what the text names (a certificate, a secret, open files), or report a defect"
     return _failure("{}; it was restarted", f"{what} failed and was restarted", over, action)
+
+
+def _set_aside(what: str) -> Entry:
+    raised = f"a damaged {what} was set aside"
+    return _failure(f"{raised} in {{}}. {_CHECK_DISK}", raised, _FOUND, _FILES)
 
 
 _HOUR: Final = Lasts("an hour has passed without another one", 3_600_000)
@@ -56,9 +59,8 @@ _ALLOW: Final = "allow the gateway what the text names (ACL, quota)"
 _AGAIN: Final = f"{_ALLOW}. Published again by itself, at growing intervals of at most five minutes"
 _FOUND: Final = Latches("it reports what the last start found; the next start checks again")
 _PAST: Final = Latches("what is lost does not come back; a restart acknowledges it")
-_FILES: Final = (
-    "check the disk. Keep the files set aside (`<name>.corrupt-<time>`) if you need them, or delete them"
-)
+_FILES: Final = "check the disk. Keep or delete the files set aside (`<name>.corrupt-<time>`)"
+_CHECK_DISK: Final = 'Check the disk (free space, SMART, SD card); "After damage" in docs/operate.md has more'
 _MAKE_ROOM: Final = (
     "check the devices or the site it names; `edge-gateway devices forget` makes room; raise the limit if the fleet is"
     " that large. For devices nobody knows, close the broker's ACL"
@@ -169,20 +171,20 @@ class Problem(Enum):
         "free space, or raise `spool.max_bytes`",
     )
     SPOOL_LOST = _failure(
-        "the broker knows this gateway but the spool is new: windows in progress are partial",
+        "the broker knows this gateway but the spool {} is new: windows in progress are partial",
         "the broker knew this gateway, but its spool is new",
         _PAST,
         "check whether `spool.path` is on a disk that lasts; `edge-gateway query partial` shows windows in progress",
     )
     STATE_LOST = _failure(
-        "a part of the folded state is lost: windows in progress are partial",
+        "the start could not restore all that {} held: windows in progress are partial, as `edge-gateway query partial`"
+        f" shows. {_CHECK_DISK}",
         "the start could not bring back every record behind the last checkpoint",
         _PAST,
-        "see `records_lost`, `journal_corrupt`, `checkpoint_corrupt` and `replay_differs`; `edge-gateway query partial`"
-        " shows windows in progress",
+        "see `records_lost`, `journal_corrupt`, `checkpoint_corrupt` and `replay_differs`",
     )
-    JOURNAL_CORRUPT = _failure("set aside: {}", "a damaged journal segment was set aside", _FOUND, _FILES)
-    CHECKPOINT_CORRUPT = _failure("set aside: {}", "a damaged checkpoint was set aside", _FOUND, _FILES)
+    JOURNAL_CORRUPT = _set_aside("journal segment")
+    CHECKPOINT_CORRUPT = _set_aside("checkpoint")
     STORE_CORRUPT = _failure(
         "{}",
         "the store was damaged or missing. Stored windows are checked once after each start, so that damage shows"
@@ -197,7 +199,10 @@ class Problem(Enum):
         _FILES,
     )
     RECORDS_LOST = _failure(
-        "{}", "journal records are missing or could not be read", _FOUND, "see [After damage](#after-damage)"
+        "{}. Devices that read receipts send the messages again, if they still have them. " + _CHECK_DISK,
+        "journal records are missing or could not be read",
+        _FOUND,
+        "see [After damage](#after-damage)",
     )
     REPLAY_DIFFERS = _failure(
         "the journal and its replay differ: {}; windows in progress are partial",

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from edge_gateway.fleet.watch.clock_vote import Poll
 from edge_gateway.status.clock import BEHIND, BELIEVED, ClockState
 from edge_gateway.status.report import ClockStatus
 from fleet_config.counting import counted
-from fleet_config.durations import format_duration
-
-_SECOND: Final = 1_000
-_MINUTE: Final = 60_000
-_HOUR: Final = 3_600_000
+from fleet_config.durations import rounded_duration
 
 
 def clock_status(state: ClockState, poll: Poll, held: int) -> ClockStatus:
@@ -44,5 +38,4 @@ def clock_doubt(status: ClockStatus) -> str:
 
 
 def _apart(off: int) -> str:
-    unit = _MINUTE if abs(off) >= _HOUR else _SECOND
-    return f"{format_duration(round(abs(off) / unit) * unit)} {'behind' if off > 0 else 'ahead of'}"
+    return f"{rounded_duration(abs(off))} {'behind' if off > 0 else 'ahead of'}"

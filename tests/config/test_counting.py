@@ -2,7 +2,7 @@
 
 import pytest
 
-from fleet_config.counting import counted
+from fleet_config.counting import counted, span
 
 
 @pytest.mark.parametrize(
@@ -17,3 +17,8 @@ from fleet_config.counting import counted
 )
 def test_the_noun_follows_its_number(count: int, words: tuple[str, ...], text: str) -> None:
     assert counted(count, *words) == text
+
+
+@pytest.mark.parametrize(("first", "last", "text"), [(106, 106, "106"), (1, 2, "1–2"), (0, 1_000, "0–1000")])
+def test_a_range_of_one_number_is_that_number(first: int, last: int, text: str) -> None:
+    assert span(first, last) == text

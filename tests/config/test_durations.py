@@ -16,6 +16,7 @@ from fleet_config.durations import (
     parse_percent,
     parse_rate,
     parse_size,
+    rounded_duration,
 )
 
 
@@ -121,3 +122,20 @@ def test_percentages_are_shares(value: Any, share: float) -> None:
 def test_bad_percentages_are_refused_with_advice(value: Any) -> None:
     with pytest.raises(ValueError, match="%"):
         parse_percent(value)
+
+
+@pytest.mark.parametrize(
+    ("milliseconds", "text"),
+    [
+        (0, "0s"),
+        (1_499, "1s"),
+        (3_599_400, "59m59s"),
+        (259_199_992, "3d"),
+        (-36_000_000, "-10h"),
+        (3_690_000, "1h2m"),
+    ],
+)
+def test_a_rounded_duration_has_minutes_from_an_hour_on_and_seconds_below(
+    milliseconds: int, text: str
+) -> None:
+    assert rounded_duration(milliseconds) == text

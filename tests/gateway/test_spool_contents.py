@@ -97,11 +97,13 @@ def test_files_set_aside_are_listed_with_their_size(place: Path) -> None:
 def test_a_lost_record_is_named(place: Path) -> None:
     (segment,) = (place / spool.JOURNAL).glob("*.journal")
     data = bytearray(segment.read_bytes())
-    data[data.index(b"EGJ", 1) + 40] ^= 1
+    second = data.index(b"EGJ", 1)
+    data[second + 40] ^= 1
     segment.write_bytes(data)
     found = wrong(place)
-    assert found["journal"] == "records lost: 2–2; what they contained is gone"
-    assert found[f"journal {segment.name}"] == "5 records"
+    assert found["journal"] == "records lost: 2; what they contained is gone"
+    assert found[f"journal {segment.name}"] == f"5 records; the damage begins at byte {second:,}"
+    assert spool_contents.contents(place)["journal"]["segments"][0]["damaged_at"] == second
 
 
 def test_a_damaged_last_record_is_told_from_a_write_that_never_finished(place: Path) -> None:
@@ -110,8 +112,17 @@ def test_a_damaged_last_record_is_told_from_a_write_that_never_finished(place: P
     last = whole.rindex(b"EGJ")
     segment.write_bytes(whole[: last + 50] + bytes([whole[last + 50] ^ 1]) + whole[last + 51 :])
     found = wrong(place)
-    assert found["journal"] == "records lost: 6–6; what they contained is gone"
-    assert found[f"journal {segment.name}"] == "5 records"
+    assert found["journal"] == "records lost: 6; what they contained is gone"
+    assert found[f"journal {segment.name}"] == f"5 records; the damage begins at byte {last:,}"
+
+
+def test_a_segment_that_lacks_records_between_sound_ones_says_so(place: Path) -> None:
+    (segment,) = (place / spool.JOURNAL).glob("*.journal")
+    whole = segment.read_bytes()
+    second = whole.index(b"EGJ", 1)
+    third = whole.index(b"EGJ", second + 1)
+    segment.write_bytes(whole[:second] + whole[third:])
+    assert wrong(place)[f"journal {segment.name}"] == "5 records; others between them are missing"
 
 
 def test_what_a_kill_leaves_is_no_damage_unless_the_store_has_it(place: Path) -> None:

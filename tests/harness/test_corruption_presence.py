@@ -163,8 +163,8 @@ def test_a_lost_state_explains_only_windows_that_were_not_stored_yet() -> None:
 @pytest.mark.parametrize(
     "said",
     [
-        "status: checkpoint_corrupt: set aside: checkpoint-1",
-        "status: journal_corrupt: set aside: 1.journal.corrupt-1",
+        "status: checkpoint_corrupt: a damaged checkpoint was set aside in /s/checkpoints: checkpoint-1",
+        "status: journal_corrupt: a damaged journal segment was set aside in /s/journal: 1.journal.corrupt-1",
         "gateway: recovered record 56 in 0.15 s",
     ],
 )

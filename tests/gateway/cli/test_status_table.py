@@ -32,3 +32,19 @@ def test_the_status_tells_times_of_a_sink_as_times() -> None:
     told = " ".join(looked_at(status_view({**STATUS, "sinks": {"influx": sink}})))
     assert "waiting lines 5,000, waiting oldest 2026-09-21 14:13:20.123Z" in told
     assert "waiting_until 2026-09-21 14:14:50.123Z" in told
+
+
+def test_how_far_the_clock_is_off_is_a_duration() -> None:
+    clock = {"state": "outvoted", "trusted": False, "differ": 4, "off": 259_199_992}
+    told = looked_at(status_view({**STATUS, "clock": clock, "spool": {"recovered_in_ms": 1_500}}))
+    assert any(line.endswith("state outvoted, trusted no, differ 4, off 3d") for line in told)
+    assert any(line.endswith("recovered_in_ms 1,500") for line in told), "the name has the unit"
+
+
+def test_a_gap_of_one_message_is_one_number() -> None:
+    ranges = [
+        {"device": "d", "boot": 1, "from": 106, "to": 106},
+        {"device": "e", "boot": 1, "from": 1, "to": 2},
+    ]
+    told = looked_at(status_view({**STATUS, "gaps": {"messages": 3, "devices": 2, "ranges": ranges}}))
+    assert any(line.endswith("3 messages of 2 devices: d 106, e 1–2") for line in told)

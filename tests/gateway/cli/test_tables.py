@@ -257,3 +257,21 @@ def test_reports_of_every_kind(view: Callable[[Any], Blocks], facts: Any) -> Non
 
 def test_what_is_shown_is_json_elsewhere() -> None:
     assert json.loads(cell({"\x1b": "\u2028"})) == {"\x1b": "\u2028"}
+
+
+def test_a_text_of_several_lines_is_one_cell() -> None:
+    found = {
+        "check": "problem rules",
+        "ok": False,
+        "detail": "a.yaml:1:1: odd\nb.yaml:2:1: odder",
+        "gravity": None,
+    }
+    assert looked_at(findings_table([found]))[-1].endswith("a.yaml:1:1: odd; b.yaml:2:1: odder")
+    alert = {**ALERT, "annotations": {"summary": "a.yaml:1:1: odd\nb.yaml:2:1: odder\n"}}
+    assert looked_at(alerts_table([alert]))[-1].endswith("a.yaml:1:1: odd; b.yaml:2:1: odder")
+
+
+def test_a_range_of_one_number_is_shown_as_that_number() -> None:
+    (_, device) = looked_at(devices_table([{"device": "d", "gaps": [(1, 106, 106), (1, 108, 110)]}]))
+    assert "106, 108–110" in device
+    assert any(line.endswith("3–4, 6") for line in looked_at(spool_view(FULL_SPOOL)))

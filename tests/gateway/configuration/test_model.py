@@ -47,7 +47,7 @@ def test_the_broker_alone_is_required(tmp_path: Path) -> None:
 def test_every_fault_is_told_at_once_at_its_place(tmp_path: Path) -> None:
     text = "mqtt: {url: mqtt://localhost}\nspol: {}\ntime:\n  idle_close: 30\nwindows: []\n"
     assert refused(tmp_path, text).splitlines() == [
-        "gateway.yaml:2:1: unknown key 'spol'; allowed here: " + KEYS + "; did you mean 'spool'?",
+        "gateway.yaml:2:1: unknown key 'spol'; did you mean 'spool'? Allowed here: " + KEYS,
         "gateway.yaml:4:15: idle_close: a duration needs a unit; write 30s, 30m or 30ms",
         "gateway.yaml:5:10: windows: must have at least 1 entry, not 0",
     ]

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from edge_gateway.journal import spool
 from edge_gateway.journal.segments import Journal
 from edge_gateway.records.inputs import Moment, StateLost
 from edge_gateway.recovery.startup import recover_spool
@@ -87,7 +88,10 @@ def test_records_that_are_dropped_and_then_missed_by_a_start_cost_windows_in_pro
     found.store.close()
     gone = inside.journal.dropped_records
     assert found.findings == [
-        (Problem.RECORDS_LOST, f"records that are missing or could not be read: 1–{gone}")
+        (
+            Problem.RECORDS_LOST,
+            f"records of {inside.place / spool.JOURNAL} are missing or could not be read: 1–{gone}",
+        )
     ]
     assert not found.whole
 

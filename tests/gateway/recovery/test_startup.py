@@ -250,7 +250,10 @@ def test_a_store_ahead_of_the_journal_tells_of_lost_records(life: Life) -> None:
     with life.living() as found:
         assert (found.number, found.whole) == (RECORDS + 2, False), "no number is given twice"
         assert found.findings == [
-            (Problem.RECORDS_LOST, f"the journal ends before record {RECORDS + 2}, which the store has")
+            (
+                Problem.RECORDS_LOST,
+                f"{life.place / spool.JOURNAL} ends before record {RECORDS + 2}, which the store has",
+            )
         ]
 
 

@@ -96,7 +96,10 @@ async def test_a_full_disk_leaves_the_reserve_to_everything_but_deliveries(tmp_p
     assert not (tmp_path / "reserve").exists()
     assert not guard.accepting.is_set()
     assert (place.commits.count, place.hastened) == (1, ["checkpoint"])
-    assert "nothing is acknowledged: " in place.told
+    by_itself = "free space, and it goes on by itself"
+    assert (
+        place.told == f"nothing is acknowledged: the disk of {tmp_path}: No space left on device; {by_itself}"
+    )
     guard.commit_failed(FULL)
     assert place.commits.count == 1, "there is nothing more to give"
     guard.commit_resumed()
@@ -104,7 +107,10 @@ async def test_a_full_disk_leaves_the_reserve_to_everything_but_deliveries(tmp_p
     place.disk.free = SIZE + MARGIN - 1
     await guard.check()
     assert not guard.accepting.is_set()
-    assert "less than" in place.told
+    assert (
+        place.told
+        == f"nothing is acknowledged: the disk of {tmp_path} has less than 40 MiB left; {by_itself}"
+    )
     place.disk.free += 1
     await guard.check()
     assert guard.accepting.is_set()
@@ -184,6 +190,7 @@ async def test_drop_oldest_drops_the_oldest_and_counts_each_record(tmp_path: Pat
     assert place.commits.count == 2, "the one being written stays"
     place.guard.commit_failed(JournalFull("full"))
     assert place.guard.counters.journal_lent == 1
+    assert f"full, in {tmp_path}; " in place.told
 
 
 async def test_what_cannot_be_dropped_frees_nothing_and_is_no_error(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 from functools import partial
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -19,6 +20,7 @@ from edge_gateway.status.catalogue import Problem
 from edge_gateway.status.counters import Counters
 from edge_gateway.status.problems import Problems
 
+CHECK_DISK = 'Check the disk (free space, SMART, SD card); "After damage" in docs/operate.md has more'
 FULL = OSError(errno.ENOSPC, "No space left on device")
 
 
@@ -37,6 +39,7 @@ class Bare:
             fold=lambda given: self.folded.append(type(given).__name__), moment=lambda: Moment(0, 0)
         )
         self.gateway.counters = Counters()
+        self.gateway.config = SimpleNamespace(spool=SimpleNamespace(path=Path("/spool")))
         self.gateway._startup = SimpleNamespace(
             findings=[], whole=True, differs=0, fresh=False, stopped_for=0
         )
@@ -83,21 +86,28 @@ def test_damage_while_the_store_is_in_use_is_reported() -> None:
 def test_findings_of_recovery_are_reported() -> None:
     report = SimpleNamespace(set_aside=["1.journal.corrupt-7"], lost=[(3, 5)])
     journal = SimpleNamespace(report=report, first_number=1)
-    found = SimpleNamespace(checkpoint=2, skipped_checkpoints=["checkpoint-1.corrupt-7"], culprits=2)
+    found = SimpleNamespace(checkpoint=2, skipped_checkpoints=["checkpoint-1"], culprits=2)
     opened = SimpleNamespace(set_aside="store.sqlite.corrupt-7", damage="malformed", created=True)
     store = SimpleNamespace(opened=opened, path=None, applied=9)
     bare = Bare()
     bare.gateway._startup.findings = [
-        *_findings(cast("Any", found), cast("Any", journal), ["record 3: late numbers", "record 4: texts"]),
-        *_store_findings(cast("Any", store), fresh=False, ahead=False, behind=True),
+        *_findings(
+            Path("/spool"),
+            cast("Any", found),
+            cast("Any", journal),
+            ["record 3: late numbers", "record 4: texts"],
+        ),
+        *_store_findings(Path("/spool"), cast("Any", store), fresh=False, ahead=False, behind=True),
     ]
     bare.gateway._startup.differs = 2
     bare.gateway._report_start()
     assert bare.gateway.counters.replay_differs == 2
     assert bare.texts == {
-        "journal_corrupt": "set aside: 1.journal.corrupt-7",
-        "records_lost": "records that are missing or could not be read: 3–5",
-        "checkpoint_corrupt": "set aside: checkpoint-1.corrupt-7",
+        "journal_corrupt": "a damaged journal segment was set aside in /spool/journal: 1.journal.corrupt-7."
+        f" {CHECK_DISK}",
+        "records_lost": "records of /spool/journal are missing or could not be read: 3–5. Devices that read receipts"
+        f" send the messages again, if they still have them. {CHECK_DISK}",
+        "checkpoint_corrupt": f"a damaged checkpoint was set aside in /spool/checkpoints: checkpoint-1. {CHECK_DISK}",
         "replay_differs": "the journal and its replay differ: record 3: late numbers, and 1 more record; windows in"
         " progress are partial",
         "records_quarantined": "2 inputs could not be folded; they are in quarantine",
@@ -115,6 +125,10 @@ def test_a_start_without_its_whole_state_or_a_clock_is_reported_and_folded() -> 
     bare.gateway.clock = SimpleNamespace(trusted=lambda: False)
     bare.gateway._report_start()
     assert bare.texts.keys() == {"state_lost", "clock"}
+    assert bare.texts["state_lost"] == (
+        "the start could not restore all that /spool held: windows in progress are partial, as `edge-gateway query"
+        f" partial` shows. {CHECK_DISK}"
+    )
     assert bare.folded == ["StateLost", "ClockUntrusted"]
 
 
@@ -141,7 +155,9 @@ def test_only_a_new_spool_at_a_broker_that_knows_the_gateway_is_a_lost_one() -> 
     bare.gateway._first_connected(False)
     assert bare.texts == {}
     bare.gateway._first_connected(True)
-    assert bare.texts.keys() == {"spool_lost"}
+    assert bare.texts == {
+        "spool_lost": "the broker knows this gateway but the spool /spool is new: windows in progress are partial"
+    }
     assert bare.folded == ["StateLost"]
 
 

@@ -1,6 +1,7 @@
 """Connections: which address is asked, TLS, and what of an answer of any form is taken."""
 
 import asyncio
+import shutil
 import socket
 import ssl
 import subprocess
@@ -159,8 +160,7 @@ def serving(certificate: Path) -> ssl.SSLContext:
 async def test_a_connection_with_tls_is_used_again_and_given_up_in_time(
     certificate: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    trusting = ssl.create_default_context(cafile=certificate)
-    monkeypatch.setattr(http_connection, "_tls", lambda: trusting)
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
     server = RawServer(answering(FULL, FULL), silent)
     async with server.running(tls=serving(certificate)) as url:
         with closing(HttpClient(url, {}, timeout=60)) as client:
@@ -181,3 +181,19 @@ async def test_a_certificate_that_is_not_trusted_is_refused_before_anything_is_s
             await client.request("GET", "/", {}, most=MOST)
     assert isinstance(none.value.cause, ssl.SSLCertVerificationError)
     assert not none.value.connected
+
+
+async def test_a_bundle_that_is_replaced_is_trusted_from_the_next_connection_on(
+    certificate: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = tmp_path / "bundle.pem"
+    bundle.touch()
+    monkeypatch.setenv("SSL_CERT_FILE", str(bundle))
+    server = RawServer(answering(FULL))
+    async with server.running(tls=serving(certificate)) as url:
+        with closing(HttpClient(url, {}, timeout=60)) as client:
+            with pytest.raises(NoAnswer):
+                await client.request("GET", "/", {}, most=MOST)
+            shutil.copy(certificate, tmp_path / "new.pem")
+            (tmp_path / "new.pem").rename(bundle)
+            assert (await client.request("GET", "/", {}, most=MOST)).whole

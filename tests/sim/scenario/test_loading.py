@@ -133,7 +133,7 @@ class TestOverrides:
 
     @pytest.mark.parametrize(("override", "expected"), [
         ("fleet.freezer.count=x", "--set fleet.freezer.count=x: count: must be a whole number, not the text 'x'"),
-        ("fleet.freezer.cuont=5", "--set fleet.freezer.cuont=5: unknown key 'cuont'; allowed here: commands, count, id, interval, metrics, offline, position, site, tags, type; did you mean 'count'?"),
+        ("fleet.freezer.cuont=5", "--set fleet.freezer.cuont=5: unknown key 'cuont'; did you mean 'count'? Allowed here: commands, count, id, interval, metrics, offline, position, site, tags, type"),
         ("fleet.frezer.count=5", "--set fleet.frezer.count=5: fleet has no section 'frezer'; did you mean 'freezer'?"),
         ("faults.9.for=5s", "--set faults.9.for=5s: faults has no section '9'"),
         ("faults.9=5s", "--set faults.9=5s: the list has 2 entries, counted from 0"),
