@@ -22,7 +22,7 @@ from edge_gateway.store.corrections import Corrections
 from edge_gateway.store.counters import StoreCounters
 from edge_gateway.store.coverage import NOTHING_HELD, StoredCoverage
 from edge_gateway.store.kept_apart import KeptApart
-from edge_gateway.store.late_job import TOO_LATE_COUNT, LateJob
+from edge_gateway.store.late_job import LateJob
 from edge_gateway.store.meta_table import MetaTable, applied_in
 from edge_gateway.store.names import NameTables
 from edge_gateway.store.outbox import Outbox, Parcel, Waiting
@@ -359,7 +359,7 @@ class Store:
         )
         last = rebuild.run(records(), applied, lines)
         self.unnamed = self._counters.values.get(UNNAMED, 0)
-        told = (UNNAMED, TOO_LATE_COUNT) if applied is None else (UNNAMED,)
+        told = (UNNAMED, "late_too_late") if applied is None else (UNNAMED,)
         self._counters.take_over({name: self._counters.values.get(name, 0) for name in told})
         kinds = ((self._windows, self._lines), (self._states, self._lines.of_texts))
         self._salvage.take_late(*send_all(self._db, kinds, Stamp(at, unsure)))

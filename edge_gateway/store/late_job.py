@@ -25,7 +25,6 @@ from edge_gateway.windows.reduce import Readings
 
 AT_ONCE: Final = 2_000
 """Late readings merged in one transaction."""
-TOO_LATE_COUNT: Final = "late_too_late"
 
 Ints = np.ndarray[Any, np.dtype[np.int64]]
 Bools = np.ndarray[Any, np.dtype[np.bool_]]
@@ -188,7 +187,7 @@ class LateJob:
     def _account(self, piece: LatePiece, unmerged: Bools, lines: LateLines, why: str) -> None:
         refused = np.flatnonzero(unmerged)
         self._counters.add("late_merged", len(piece) - len(refused))
-        self._counters.add(TOO_LATE_COUNT, len(refused))
+        self._counters.add("late_too_late", len(refused))
         if len(refused):
             series, nth = piece.series[refused], piece.nth[refused]
             lines.late(series, piece.readings.rows(refused), nth, piece.at, why)

@@ -26,10 +26,9 @@ from edge_gateway.journal import spool
 from edge_gateway.status.clock import MachineClock
 from edge_gateway.status.problem import Gravity
 from fleet_wire import local_socket
+from tests.other_users import AS_ROOT, NOBODY, SOMEBODY, acting_as, open_to_all
 from tests.servers.broker import Broker
 from tests.servers.process import free_port
-
-NOBODY = 65_534
 
 
 def settings(place: Path, **sections: Any) -> GatewayConfig:
@@ -200,26 +199,23 @@ def test_a_disk_that_cannot_be_written_is_named_without_an_error_number(
     assert found(tmp_path, "sync").detail == f"cannot write to {tmp_path}: Permission denied"
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="takes another user's place")
+@AS_ROOT
 @pytest.mark.parametrize("mode", [0o755, 0o700])
 def test_what_only_the_owner_of_a_spool_can_check_is_left_to_that_user(tmp_path: Path, mode: int) -> None:
     """As somebody who operates a gateway with a user of its own: nothing is wrong."""
     place = tmp_path / "spool"
     place.mkdir()
     os.chown(place, NOBODY, NOBODY)
-    for directory in (tmp_path, *tmp_path.parents[:2], place):
-        directory.chmod(0o755 if directory != place else mode)
+    open_to_all(tmp_path)
+    place.chmod(mode)
     sections: dict[str, Any] = {
         "spool": {"path": str(place), "max_bytes": "8MiB"},
         "history": {"max_bytes": "8MiB"},
     }
     found(tmp_path, "spool", **sections)
-    os.seteuid(12_345)
-    try:
+    with acting_as(SOMEBODY):
         results = [found(tmp_path, check, **sections) for check in ("spool", "sync")]
         asked = check_gateway(place) or []
-    finally:
-        os.seteuid(0)
     owner = pwd.getpwuid(NOBODY).pw_name
     for result in (*results, *asked):
         assert (result.ok, result.gravity) == (True, Gravity.NOTICE)
@@ -227,17 +223,13 @@ def test_what_only_the_owner_of_a_spool_can_check_is_left_to_that_user(tmp_path:
     assert len(asked) == (mode == 0o700), "whether a gateway runs can be seen in a directory that is open"
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="takes another user's place")
+@AS_ROOT
 def test_too_little_room_is_found_by_every_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=100 << 20))
-    for directory in (tmp_path, *tmp_path.parents[:2]):
-        directory.chmod(0o755)
+    open_to_all(tmp_path)
     (tmp_path / "rules").mkdir()
-    os.seteuid(12_345)
-    try:
+    with acting_as(SOMEBODY):
         assert "100 MiB free" in found(tmp_path, "spool", spool={"path": str(tmp_path)}).detail
-    finally:
-        os.seteuid(0)
 
 
 def test_a_directory_above_that_may_not_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

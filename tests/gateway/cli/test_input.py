@@ -11,6 +11,7 @@ import typer
 
 from edge_gateway.cli import main
 from edge_gateway.cli.inspect import instant_of
+from tests.other_users import AS_ROOT, NOBODY, acting_as, open_to_all
 
 ROOT = Path(__file__).parents[3]
 NOW = 1_790_000_000_000
@@ -60,7 +61,7 @@ def test_bad_usage_is_told(
     assert "unexpected" not in said
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="takes another user's place")
+@AS_ROOT
 @pytest.mark.parametrize(
     "command", [["status"], ["query", "windows"], ["query", "devices"], ["spool", "inspect"]]
 )
@@ -69,8 +70,7 @@ def test_what_a_user_may_not_use_is_told(
     file: Path, capsys: pytest.CaptureFixture[str], command: list[str], closed: str
 ) -> None:
     """A spool of root's, and nobody asks."""
-    for directory in file.parents[:3]:
-        directory.chmod(0o755)
+    open_to_all(file.parent)
     spool, rules = file.parent / "spool", file.parent / "rules"
     spool.mkdir()
     rules.mkdir()
@@ -82,12 +82,8 @@ def test_what_a_user_may_not_use_is_told(
             path.chmod(0o600)
         if closed == "spool":
             spool.chmod(0o700)
-        os.seteuid(65_534)
-        try:
-            with pytest.raises(SystemExit) as ended:
-                main([*command, "--config", str(file)])
-        finally:
-            os.seteuid(0)
+        with acting_as(NOBODY), pytest.raises(SystemExit) as ended:
+            main([*command, "--config", str(file)])
     said = capsys.readouterr()
     assert ended.value.code in {1, 2, 3}
     told = said.err + said.out

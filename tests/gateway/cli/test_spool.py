@@ -27,6 +27,7 @@ from edge_gateway.status.clock import MachineClock
 from edge_gateway.status.problem import Gravity
 from fleet_console.version import VERSION
 from fleet_wire.telemetry import encode_telemetry
+from tests.other_users import AS_ROOT, NOBODY, SOMEBODY, acting_as, open_to_all
 
 T0 = 1_750_000_000_000
 DEVICES = 5
@@ -288,19 +289,14 @@ def test_without_a_spool_there_is_nothing_to_see(tmp_path: Path, capsys: pytest.
     assert not one.spool.exists(), "looking makes none"
 
 
-NOBODY = 65_534
-ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="takes another user's place")
-
-
 def hand_over(place: Place) -> None:
     """Let the spool be nobody's, as that of a gateway with a user of its own, and let every user find it."""
     for path in (place.spool, *place.spool.rglob("*")):
         os.chown(path, NOBODY, NOBODY)
-    for directory in place.spool.parents[:3]:
-        directory.chmod(0o755)
+    open_to_all(place.spool.parent)
 
 
-@ROOT
+@AS_ROOT
 @pytest.mark.parametrize("command", [["spool", "replay-quarantine"], ["run"]])
 def test_root_makes_no_files_in_the_spool_of_another_user(
     place: Place, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, command: list[str]
@@ -319,7 +315,7 @@ def test_root_makes_no_files_in_the_spool_of_another_user(
     assert place.files() == before
 
 
-@ROOT
+@AS_ROOT
 def test_what_root_looks_at_stays_its_owners(place: Place) -> None:
     hand_over(place)
     for command in ("inspect", "verify"):
@@ -328,30 +324,24 @@ def test_what_root_looks_at_stays_its_owners(place: Place) -> None:
     assert {path.stat().st_uid for path in place.spool.rglob("*")} == {NOBODY}
 
 
-@ROOT
+@AS_ROOT
 @pytest.mark.parametrize("command", COMMANDS)
 @pytest.mark.parametrize("mode", [0o755, 0o700])
 def test_another_user_is_sent_to_the_owner(place: Place, command: list[str], mode: int) -> None:
     hand_over(place)
     place.spool.chmod(mode)
-    os.seteuid(12_345)
-    try:
+    with acting_as(SOMEBODY):
         said = " ".join(place.run(*command, status=2).split())
-    finally:
-        os.seteuid(0)
     assert f"run `sudo -u {pwd.getpwuid(NOBODY).pw_name} edge-gateway spool {' '.join(command)}`" in said
     assert "spool.path" not in said
 
 
-@ROOT
+@AS_ROOT
 def test_a_doctor_of_another_user_leaves_what_is_stored_to_the_owner(place: Place) -> None:
     (place.spool / spool.LOCK).touch(mode=0o640)
     hand_over(place)
     place.spool.chmod(0o755)
-    os.seteuid(12_345)
-    try:
+    with acting_as(SOMEBODY):
         stored = _check_stored(place.spool)
-    finally:
-        os.seteuid(0)
     assert (stored.ok, stored.gravity) == (True, Gravity.NOTICE)
     assert "edge-gateway doctor` checks it" in stored.detail

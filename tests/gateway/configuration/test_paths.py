@@ -14,8 +14,8 @@ from edge_gateway.configuration.loading import effective, load_config
 from edge_gateway.configuration.shipped import shipped
 from edge_gateway.errors import BadInput
 from fleet_config.problems import ProblemsFound
+from tests.other_users import NOBODY, open_to_all
 
-NOBODY = 65_534
 TEXT = """
 mqtt: {url: mqtts://localhost, ca: ca.crt, cert: keys/a.crt, key: /etc/a.key, password: file:secret}
 influx: {url: "http://localhost", org: o, token: "file:../token"}
@@ -136,8 +136,7 @@ def test_a_file_that_may_not_be_read_is_told_as_that(
 ) -> None:
     file = place / "etc" / "gateway.yaml"
     monkeypatch.setattr(config_source, "DEFAULT_FILES", (Path("gateway.yaml"), file))
-    for directory in (*place.parents[:2], place, place / "home"):
-        directory.chmod(0o755)
+    open_to_all(place / "home")
     (file if where == "file" else file.parent).chmod(0)
     request.getfixturevalue("not_root")
     with pytest.raises(ProblemsFound, match=r"gateway\.yaml: cannot be read: Permission denied"):

@@ -4,34 +4,22 @@ from __future__ import annotations
 
 import os
 import pwd
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from edge_gateway.errors import BadInput
 from edge_gateway.journal import spool_owner
+from tests.other_users import AS_ROOT, NOBODY, SOMEBODY, acting_as, open_to_all
 
-NOBODY = 65_534
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="takes another user's place")
-
-
-@contextmanager
-def acting_as(user: int) -> Iterator[None]:
-    os.seteuid(user)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
+pytestmark = AS_ROOT
 
 
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
     """A spool of nobody's, which every user finds."""
-    for directory in tmp_path.parents[:2]:
-        directory.chmod(0o755)
-    tmp_path.chmod(0o755)
+    open_to_all(tmp_path)
     one = tmp_path / "spool"
     one.mkdir(mode=0o750)
     os.chown(one, NOBODY, NOBODY)
@@ -59,7 +47,7 @@ def test_who_may_write_is_asked_for_the_user_that_acts(place: Path, may: Callabl
     assert may(place)
     with acting_as(NOBODY):
         assert may(place)
-    with acting_as(12_345):
+    with acting_as(SOMEBODY):
         assert not may(place)
 
 

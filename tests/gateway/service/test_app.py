@@ -31,6 +31,7 @@ from edge_gateway.service.watchdog import ProgressMark
 from fleet_config.problems import ProblemsFound
 from fleet_wire import local_socket, topics
 from fleet_wire.telemetry import encode_telemetry
+from tests.other_users import AS_ROOT, SOMEBODY, acting_as, open_to_all
 from tests.servers.broker import Broker
 from tests.servers.process import free_port
 
@@ -117,7 +118,7 @@ async def test_a_spool_that_may_not_be_written_is_not_waited_for(
         await recovery.recover(recover, asyncio.Event())
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="takes another user's place")
+@AS_ROOT
 @pytest.mark.parametrize("error", [PermissionError(errno.EACCES, "no"), None])
 async def test_a_file_that_root_left_in_the_spool_is_named_with_its_owner(
     recovery: SpoolRecovery, error: OSError | None
@@ -125,16 +126,12 @@ async def test_a_file_that_root_left_in_the_spool_is_named_with_its_owner(
     def recover() -> Startup:
         raise error or read_only_database()
 
-    os.chown(recovery.place, 12_345, 12_345)
+    os.chown(recovery.place, SOMEBODY, SOMEBODY)
     (recovery.place / "starts").touch(mode=0o640)
-    for directory in recovery.place.parents[:2]:
-        directory.chmod(0o755)
-    os.seteuid(12_345)
-    try:
-        with pytest.raises(BadInput, match=rf"may not use {recovery.place}/starts, which belongs to root\)"):
-            await recovery.recover(recover, asyncio.Event())
-    finally:
-        os.seteuid(0)
+    open_to_all(recovery.place.parent)
+    said = rf"may not use {recovery.place}/starts, which belongs to root\)"
+    with acting_as(SOMEBODY), pytest.raises(BadInput, match=said):
+        await recovery.recover(recover, asyncio.Event())
 
 
 def read_only_database() -> sqlite3.Error:

@@ -24,6 +24,7 @@ from edge_gateway.store.schema import (
     set_aside,
 )
 from tests.gateway.store.stored import opened, rich
+from tests.other_users import open_to_all
 
 
 def test_a_newer_store_is_left_alone(tmp_path: Path) -> None:
@@ -73,8 +74,7 @@ def test_a_user_who_may_only_read_the_directory_reads_a_store(tmp_path: Path, *,
         db.close()
     for file in path.parent.iterdir():
         file.chmod(0o644)
-    for directory in path.parents[:4]:
-        directory.chmod(0o755)
+    open_to_all(path.parent)
     before = sorted(path.parent.iterdir())
     assert len(before) == (1 if stopped else 3)
     done = subprocess.run(
