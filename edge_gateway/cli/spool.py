@@ -104,6 +104,20 @@ def export(part: SpoolPart, config: ConfigOption = None) -> None:
             say_json(row)
 
 
+@app.command("mark-restored")
+def mark_restored(config: ConfigOption = None) -> None:
+    """Say that this spool was restored from a copy, made before the gateway stopped for the last time.
+
+    The next start keeps readings of older windows apart, so that no point in InfluxDB is replaced by a smaller one.
+    """
+    from edge_gateway.journal import spool
+    from fleet_console.terminal import say
+
+    with _held(find_config(config), "spool mark-restored", writes=True) as place:
+        spool.mark_restored(place)
+    say(f"{place} counts as an older copy from the next start on")
+
+
 @app.command("replay-quarantine")
 def replay_quarantine(config: ConfigOption = None, *, as_json: JsonOption = False) -> None:
     """Process quarantined messages again, after their cause has been fixed; what is still bad stays."""

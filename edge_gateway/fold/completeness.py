@@ -102,7 +102,7 @@ def note_history(
             effects.windows.extend(for_store(left.numbers, NEVER, registry, ever))
             effects.states.extend(for_store(left.states, NEVER, registry, ever))
             whole.lost(moment)
-            effects.frozen, effects.unsure = moment.wall, moment.least
+            effects.frozen, effects.unsure, effects.outbox_old = moment.wall, moment.least, given.copied
         case Trim():
             ever.trim(given.cuts, moment.least)
             effects.cuts, effects.unsure = tuple(given.cuts), moment.least

@@ -32,7 +32,7 @@ class Effects:
         foreign: topics of deliveries of sites that are not this gateway's.
         births_wanted: a device was let in whose birth was refused before: ask the broker for retained births.
         closings: what left the open windows; a replay needs it beside the input.
-        frozen, unsure, confirmed, cuts: see `StoreEffects`.
+        frozen, outbox_old, unsure, confirmed, cuts: see `StoreEffects`.
         reclaimed: unused series and texts were searched for.
         gone_texts: codes that stand for nothing from here on.
     """
@@ -56,6 +56,7 @@ class Effects:
     births_wanted: bool = False
     closings: Closings = field(default_factory=Closings)
     frozen: int | None = None
+    outbox_old: bool = False
     cuts: tuple[int, ...] = ()
     unsure: int | None = None
     confirmed: tuple[int, int] | None = None
@@ -93,6 +94,7 @@ class Effects:
             commands=tuple(self.commands),
             quarantined=tuple(self.quarantined),
             frozen=self.frozen,
+            outbox_old=self.outbox_old,
             unsure=self.unsure,
             confirmed=self.confirmed,
             gone_texts=tuple(self.gone_texts.tolist()),

@@ -26,10 +26,12 @@ SUBSCRIPTIONS = "subscriptions.json"
 PROBLEMS = "problems.json"
 """The problems that outlast a restart."""
 STARTS = "starts"
-MOST_STARTS = 64
+MOST_STARTS = 1_024
+RESTORED = "restored"
+"""An empty file: an operator says that the spool was restored from a copy."""
 _NAMES = (
     *(LOCK, JOURNAL, CHECKPOINTS, STORE, BROKER, RESERVE, SOCKET, f".{SOCKET}"),
-    *(SUBSCRIPTIONS, PROBLEMS, STARTS),
+    *(SUBSCRIPTIONS, PROBLEMS, STARTS, RESTORED),
 )
 _OURS = re.compile(rf"(?:{'|'.join(map(re.escape, _NAMES))})(?:[.-].*)?")
 """Names that a gateway gives to files in its spool, with suffixes such as -wal and .corrupt-<time>."""
@@ -121,11 +123,16 @@ def _tighten(path: Path) -> None:
             path.chmod(stat.S_IMODE(mode) & allowed)
 
 
+def mark_restored(path: Path, files: Files = FILES) -> None:
+    """Note that this spool was restored from an older copy, for the next start."""
+    write_whole(files, path / RESTORED, b"")
+
+
 def note_start(path: Path, files: Files = FILES) -> tuple[str, ...]:
     """Add a random nonce for this start, and return those of the newest starts of this spool, this one last.
 
     A gateway recognises its own earlier status messages by them. A missing or damaged list is started anew, and the
-    earlier messages then count as another gateway's.
+    earlier messages then count as another gateway's: the spool counts as a copy.
     """
     try:
         text = files.read(path / STARTS).decode("ascii", "replace")

@@ -166,6 +166,7 @@ class Control:
         self.sending.limit.connected(limits.packet)
         await self.own_topics.subscribe(client)
         stop_if_asked()
+        await self.ownership.learned()
         self._require_ownership()
         self._connected = True
         self.sending.try_again()

@@ -17,7 +17,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 from edge_gateway.fold.messages import Message
 from edge_gateway.mqtt.broker_dropped import BrokerDropped
 from edge_gateway.mqtt.control_client import ControlClient
-from edge_gateway.mqtt.ownership import Ownership, StatusOrigin
+from edge_gateway.mqtt.ownership import Ownership
 from edge_gateway.mqtt.refusals import REFUSED
 from edge_gateway.status.catalogue import Problem
 from edge_gateway.status.counters import Counters
@@ -153,13 +153,8 @@ class OwnTopics:
 
     def _check_status(self, message: aiomqtt.Message) -> None:
         status = self.status_of(message)
-        if status is None:
-            return
-        origin = self.ownership.origin_of(status, retained=message.retain)
-        if origin is StatusOrigin.RIVAL:
-            self.ownership.give_way()
-        elif origin is StatusOrigin.FOREIGN:
-            self.ownership.report_foreign_status()
+        if status is not None:
+            self.ownership.judge(status, retained=message.retain)
 
     async def _answer(self, payload: bytes, *, retained: bool) -> None:
         """Carry out an operator's request and reply. A retained one would return on every connect: it is ignored."""

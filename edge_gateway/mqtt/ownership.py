@@ -4,14 +4,17 @@ Two gateways with one id have the same client ids, so each pushes the other's co
 is pushed off yields and stands by until the other falls silent. It learns of the other
     from the broker, which sends reason code 0x8E (Mosquitto 2.0 does not), or
     from the retained status: it published one, and finds that of another start in its place.
-Neither compares clocks. A status that is retained before this start has published one is history, whoever wrote it.
+Neither compares clocks. A status that is retained before this start has published one is history, and no reason to
+yield. If no start of this spool published it, the gateway did something that this spool does not know: it is new, or an
+older copy. Nothing is counted or sent before that is known.
 A live foreign status is reported, but the gateway does not yield to it: anyone may publish one.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Any
@@ -23,7 +26,13 @@ from edge_gateway.status.problems import Problems
 
 SHOWN_FOR = 60.0
 """Seconds without a foreign status until the problem clears; a gateway publishes one every ten."""
+LEARN_WITHIN = 15.0
+"""Seconds to wait for what is retained, before work goes on without knowing."""
 AT_WORK = frozenset({"starting", "online"})
+
+
+async def _ignored() -> None:
+    """Do nothing about a spool that is not the newest."""
 
 
 class StatusOrigin(Enum):
@@ -52,9 +61,13 @@ class Ownership:
     problems: Problems
     on_give_way: list[Callable[[], None]] = field(default_factory=list)
     """Called when this gateway yields the id, to end connections."""
+    on_outdated: Callable[[], Awaitable[None]] = _ignored
+    """Called once if a start published last that this spool does not know; returns when that is on disk."""
     published: bool = False
     """Whether the broker acknowledged a status of this start."""
     _held: asyncio.Event = field(default_factory=asyncio.Event)
+    _learned: asyncio.Event = field(default_factory=asyncio.Event)
+    _outdated: bool = False
     _foreign_at: float = 0.0
 
     def __post_init__(self) -> None:
@@ -73,6 +86,18 @@ class Ownership:
         """Wait until this gateway holds the id."""
         await self._held.wait()
 
+    async def wait_learned(self) -> None:
+        """Wait until it is known who published the retained status, for at most `LEARN_WITHIN` seconds."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LEARN_WITHIN):
+                await self._learned.wait()
+
+    async def learned(self) -> None:
+        """Go on: what was retained before this start has been received."""
+        if self._outdated and not self._learned.is_set():
+            await self.on_outdated()
+        self._learned.set()
+
     def origin_of(self, status: Mapping[str, Any], *, retained: bool) -> StatusOrigin:
         """Classify a status found on this gateway's topic."""
         nonce = status.get("nonce")
@@ -81,6 +106,16 @@ class Ownership:
         if not retained:
             return StatusOrigin.FOREIGN
         return StatusOrigin.RIVAL if self.published else StatusOrigin.PAST
+
+    def judge(self, status: Mapping[str, Any], *, retained: bool) -> None:
+        """Act on a status found on this gateway's topic."""
+        match self.origin_of(status, retained=retained):
+            case StatusOrigin.RIVAL:
+                self.give_way()
+            case StatusOrigin.FOREIGN:
+                self.report_foreign_status()
+            case StatusOrigin.PAST:
+                self._outdated = True
 
     def is_at_work(self, status: Mapping[str, Any]) -> bool:
         """Return whether a live status shows another running gateway with this id."""

@@ -93,6 +93,7 @@ class Source:
     _news: asyncio.Event = field(default_factory=asyncio.Event)
     _unacknowledged: int = 0
     _paused: bool = False
+    _may_take: bool = False
     _connected_before: bool = False
     _accepted: bool = False
     """Whether the broker accepted the connection of this attempt."""
@@ -277,8 +278,11 @@ class Source:
         self._news.set()
 
     async def wait_for_deliveries(self) -> None:
-        """Wait until there is a delivery to take."""
+        """Wait until there is a delivery to take, and until it is known whether the spool is the newest."""
         await self._news.wait()
+        if not self._may_take:
+            await self.ownership.wait_learned()
+            self._may_take = True
 
     def take(self) -> list[Arrivals]:
         """Return as many deliveries as may be folded together, oldest first."""

@@ -90,9 +90,13 @@ class ClockConfirmed(msgspec.Struct, frozen=True, tag="clock_confirmed"):
 
 
 class StateLost(msgspec.Struct, frozen=True, tag="state_lost"):
-    """The broker has a session of this gateway, but the spool is new: windows in progress lack their first readings."""
+    """What the state should hold is lost: windows in progress lack readings.
+
+    `copied`: the spool is a copy from before what this gateway did last, so what waits in its outboxes is old, too.
+    """
 
     moment: Moment
+    copied: bool = False
 
 
 class Undelivered(msgspec.Struct, frozen=True, tag="undelivered"):

@@ -186,6 +186,7 @@ class StoreEffects:
         states: closed windows of texts.
         frozen: windows that start before this time (ms) must not be corrected any more: which readings they already
             have is unknown.
+        outbox_old: what waits in the outboxes was sent before, or replaced by something newer: it must not be sent.
         not_known: numbers of messages that may have counted before, which is not known any more; merged nowhere.
         unsure: the least the time was when `frozen` or `cuts` were set by a wall clock that was not sure; else None.
         confirmed: (wall time, the least it could be until now), in ms, when the wall clock became sure.
@@ -206,6 +207,7 @@ class StoreEffects:
     quarantined: tuple[Quarantined, ...] = ()
     events: tuple[Event, ...] = ()
     frozen: int | None = None
+    outbox_old: bool = False
     unsure: int | None = None
     confirmed: tuple[int, int] | None = None
     gone_texts: tuple[int, ...] = ()

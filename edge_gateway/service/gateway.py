@@ -23,7 +23,7 @@ from edge_gateway.mqtt.ownership import Ownership
 from edge_gateway.mqtt.source import Source
 from edge_gateway.mqtt.subscriptions import FilterList, Subscriptions
 from edge_gateway.records.alerts import alert_row, by_urgency
-from edge_gateway.records.inputs import ClockUnsure, ClockUntrusted, Reload, StateLost, Undelivered
+from edge_gateway.records.inputs import ClockUnsure, ClockUntrusted, Reload, Undelivered
 from edge_gateway.recovery.replay import effects_in
 from edge_gateway.recovery.startup import INFLUX, Startup, lost_floor, open_store
 from edge_gateway.rules.language.ruleset import RuleSet
@@ -32,12 +32,13 @@ from edge_gateway.service.engine import Engine
 from edge_gateway.service.farewell import farewell
 from edge_gateway.service.kept_problems import KeptProblems
 from edge_gateway.service.local_api import LocalApi
+from edge_gateway.service.lost_state import LostState
 from edge_gateway.service.maintenance import Maintenance
 from edge_gateway.service.operators import Operators
 from edge_gateway.service.part_status import broker_status, spool_status
 from edge_gateway.service.rules_watch import RulesWatch
 from edge_gateway.service.store_problems import STORE_PROBLEMS
-from edge_gateway.service.supervision import keep_running
+from edge_gateway.service.supervision import Run, keep_running
 from edge_gateway.service.watchdog import ProgressSigns, Watchdog
 from edge_gateway.sinks.influx.sink import InfluxSink
 from edge_gateway.status.catalogue import Problem
@@ -127,7 +128,6 @@ class Gateway:
             counters=self.counters,
             problems=self.problems,
             ownership=self._ownership,
-            on_first_connect=self._first_connected,
             received_to=state.wall if state.listening else None,
         )
 
@@ -159,6 +159,7 @@ class Gateway:
             number=startup.number,
             committed=startup.number,
         )
+        self._lost = self._make_lost_state()
         self._operators = Operators(
             self._rules, self._control.publish_status, self._pipeline.admission, self._engine
         )
@@ -166,6 +167,7 @@ class Gateway:
         self._maintenance = self._make_maintenance()
         self._kept_problems.restore()
         self._report_start()
+        await self._lost.note_restored()
         await self._disk_guard.check()
         self._open_influx()
         await self._rules.begin()
@@ -178,7 +180,7 @@ class Gateway:
             self.problems.raise_(problem, detail)
         self.counters.replay_differs = self._startup.differs
         if not self._startup.whole:
-            self._declare_lost(Problem.STATE_LOST)
+            self._lost.report(Problem.STATE_LOST)
         if not self.clock.trusted():
             self.problems.raise_(Problem.CLOCK, BEHIND)
         moment = self._engine.moment()
@@ -186,6 +188,13 @@ class Gateway:
             self._engine.fold(ClockUntrusted(moment))
         elif moment.least is not None:
             self._engine.fold(ClockUnsure(moment))
+
+    def _make_lost_state(self) -> LostState:
+        place, fresh = self.config.spool.path, self._startup.fresh
+        lost = LostState(place, fresh, self._engine, self._store, self.problems)
+        self._source.on_first_connect = lost.connected
+        self._ownership.on_outdated = lost.outdated
+        return lost
 
     def _make_disk_guard(self) -> DiskGuard:
         return DiskGuard(
@@ -225,11 +234,17 @@ class Gateway:
 
             self._writer, self._sinks[INFLUX] = forwarding(influx, self._store, self._credentials)
 
+    async def _forward(self, sink: InfluxSink) -> None:
+        """Send what waits, once it is known whether anything newer was sent before."""
+        await self._ownership.wait_learned()
+        await sink.run()
+
     async def serve(self, stop: asyncio.Event, watchdog: Watchdog) -> None:
         """Run until `stop`, then drain. See `supervision` for what may end it earlier."""
         async with asyncio.TaskGroup() as tasks:
-            parts = {sink.part: sink.run for sink in self._sinks.values()}
-            parts |= {Problem.PART_CONTROL: self._control.run, Problem.PART_RULES: self._rules.run}
+            parts: dict[Problem, Run] = {Problem.PART_CONTROL: self._control.run}
+            parts |= {sink.part: partial(self._forward, sink) for sink in self._sinks.values()}
+            parts |= {Problem.PART_RULES: self._rules.run}
             parts |= {Problem.PART_CREDENTIALS: self._credentials.watch}
             parts |= {Problem.PART_PROBLEMS: self._kept_problems.run}
             kept = {
@@ -351,16 +366,6 @@ class Gateway:
 
     def _plain_report(self) -> dict[str, Any]:
         return as_plain(self.report())
-
-    def _first_connected(self, session_present: bool) -> None:  # noqa: FBT001 - as the broker says it
-        """Report a lost spool: the broker knows this gateway, and the spool is new."""
-        if session_present and self._startup.fresh:
-            self._declare_lost(Problem.SPOOL_LOST)
-
-    def _declare_lost(self, lost: Problem) -> None:
-        """Report lost state, and mark open windows as possibly incomplete."""
-        self.problems.raise_(lost, str(self.config.spool.path))
-        self._engine.fold(StateLost(self._engine.moment()))
 
     def _reopen_store(self, damage: str) -> Store:
         at = self.clock.wall()

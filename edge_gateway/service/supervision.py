@@ -24,13 +24,15 @@ from fleet_wire import backoff
 
 log = logging.getLogger("edge_gateway.supervision")
 
+Run = Callable[[], Awaitable[None]]
+"""A part's work, until it is cancelled."""
 SETTLED: Final = 30.0
 """Seconds a restarted part must run until its problem clears."""
 
 
 async def keep_running(
     part: Problem,
-    run: Callable[[], Awaitable[None]],
+    run: Run,
     problems: Problems,
     *,
     pauses: Callable[[], Iterator[float]] = backoff.delays,

@@ -144,6 +144,9 @@ class AllCounters(Counters, omit_defaults=True):
     outbox_dropped_unconfigured: Annotated[
         int, total("lines dropped because their sink is no longer configured")
     ] = 0
+    outbox_dropped_old: Annotated[
+        int, total("lines dropped because the spool was restored from a copy: they waited when it was made")
+    ] = 0
     corrections_repeated: Annotated[
         int,
         total(

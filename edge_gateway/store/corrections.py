@@ -92,6 +92,10 @@ class Corrections:
                 (_DROPPED, sink, tier, sink, tier, number),
             )
 
+    def forget_all(self) -> None:
+        """Send nothing again of what was corrected until now."""
+        self._db.execute("DELETE FROM corrected")
+
     def repeat(self, now: int, at: Stamp, unknown: Mapping[str, int]) -> int:
         """Send due rows again; return how many, at most AT_ONCE for each sink.
 

@@ -302,6 +302,9 @@ class Store:
 
     def _apply(self, effects: StoreEffects) -> None:
         self._take_times(effects)
+        if effects.outbox_old:
+            self._outbox.drop_old()
+            self._corrections.forget_all()
         # Until the windows of a damaged store are salvaged, any may be missing here.
         self._applier.apply(effects, NOTHING_HELD if self._salvage.holds_late else self.coverage.now)
         if effects.confirmed is not None:

@@ -170,6 +170,12 @@ class Outbox:
                 self._counters.add("outbox_dropped_unconfigured", lines)
                 self._delete("sink=?", (sink,))
 
+    def drop_old(self) -> None:
+        """Remove and count all that waits, but for what is being sent."""
+        for sink in self._sinks:
+            where, key = "sink=? AND NOT (bucket=? AND id<=?)", (sink, *self._taken.get(sink, ("", 0)))
+            self._counters.add("outbox_dropped_old", self._remove(sink, where, key))
+
     def put(self, bucket: str, rank: int, body: bytes, lines: int, at: Stamp) -> None:
         """Queue lines for every sink.
 
@@ -278,12 +284,14 @@ class Outbox:
         self._counters.add("outbox_merged_lines" if carried else "outbox_dropped_lines", lines)
         return Dropped(sink, rank, number)
 
-    def _remove(self, sink: str, where: str, key: tuple[object, ...]) -> None:
+    def _remove(self, sink: str, where: str, key: tuple[object, ...]) -> int:
+        """Remove chunks; return how many lines they had."""
         sums = "COUNT(*), COALESCE(SUM(lines), 0), COALESCE(SUM(size), 0)"
         facts = f"SELECT {sums} FROM outbox WHERE {where}"  # noqa: S608
         chunks, lines, size = self._db.execute(facts, key).fetchone()
         self._delete(where, key)
         self._grow(sink, -chunks, -lines, -size)
+        return int(lines)
 
     def _delete(self, where: str, key: tuple[object, ...]) -> None:
         blocks = f"SELECT DISTINCT block FROM outbox WHERE {where} AND block NOT NULL"  # noqa: S608

@@ -214,12 +214,12 @@ def move_and_leave(page: Page, machine: Machine) -> None:
     page.read("systemctl stop edge-gateway\ntar")
     machine.wait(STATUS, CONNECTED)
     machine.run("systemctl stop edge-gateway mosquitto")
-    machine.run(
-        "rm -r /etc/edge-gateway /var/lib/edge-gateway/* /etc/mosquitto/* /var/lib/mosquitto/* /root/fleet-ca"
-    )
+    machine.run("rm -r /etc/edge-gateway /etc/mosquitto/* /var/lib/mosquitto/* /root/fleet-ca")
     page.read("systemctl stop edge-gateway mosquitto")
     machine.wait(STATUS, CONNECTED)
-    assert "session_lost" in machine.run("edge-gateway status --json", user="pi")
+    report = machine.run("edge-gateway status --json", user="pi")
+    assert "session_lost" in report
+    assert "spool_copy" in report
     assert "-18" in machine.run("edge-gateway query last --device frz-2", user="pi")
     page.read("systemctl disable --now edge-gateway")
     assert_alive(machine, "mosquitto", user="mosquitto")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -134,3 +135,58 @@ async def test_the_status_of_an_earlier_start_is_no_rival() -> None:
         broker.end(None)
         await rig.until(lambda: len([one for one in broker.taken if one.topic == STATUS]) >= 2)
         assert rig.ownership.held
+
+
+class Outdated:
+    """Counts what a gateway is told of an older spool, and whether work had begun by then."""
+
+    def __init__(self, of: Ownership) -> None:
+        self.told: list[bool] = []
+        self.of = of
+        of.on_outdated = self.tell
+
+    async def tell(self) -> None:
+        self.told.append(self.of._learned.is_set())
+
+
+@pytest.mark.parametrize(("nonce", "told"), [(OTHER, [False]), (None, [False]), (OLD, []), (NONCE, [])])
+async def test_work_begins_after_it_is_told_that_another_start_was_the_last(
+    nonce: Any, told: list[bool]
+) -> None:
+    one = ownership()
+    outdated = Outdated(one)
+    waiting = asyncio.create_task(one.wait_learned())
+    one.judge({"nonce": nonce, "state": "offline"}, retained=True)
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    await one.learned()
+    await waiting
+    assert outdated.told == told
+    one.judge({"nonce": OTHER, "state": "offline"}, retained=True)
+    await one.learned()
+    assert outdated.told == told, "told once"
+
+
+async def test_work_begins_without_a_control_connection_after_a_while(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("edge_gateway.mqtt.ownership.LEARN_WITHIN", 0.01)
+    await ownership().wait_learned()
+
+
+async def test_a_live_status_is_no_sign_of_an_older_spool() -> None:
+    one = ownership()
+    outdated = Outdated(one)
+    one.judge({"nonce": OTHER, "state": "online"}, retained=False)
+    await one.learned()
+    assert not outdated.told
+
+
+async def test_the_retained_status_is_judged_before_the_own_one_replaces_it() -> None:
+    async with StrictBroker() as broker:
+        broker.retained[STATUS] = status(OTHER, "offline")
+        rig = Rig(broker.port)
+        outdated = Outdated(rig.ownership)
+        async with rig:
+            await rig.until(lambda: rig.ownership.published)
+        assert outdated.told == [False]

@@ -234,3 +234,13 @@ async def test_reading_pauses_at_the_high_mark_and_goes_on_below_the_low_one(
         await source.close()
         running.cancel()
     assert not source.connected
+
+
+async def test_deliveries_wait_until_it_is_known_whether_the_spool_is_the_newest(source: Source) -> None:
+    source._take_in(1, packets(1, 100))
+    waiting = asyncio.create_task(source.wait_for_deliveries())
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    await source.ownership.learned()
+    await waiting
+    assert taken(source) == [1]

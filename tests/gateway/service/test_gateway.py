@@ -15,6 +15,7 @@ from edge_gateway.configuration.model import GatewayConfig
 from edge_gateway.records.inputs import Moment
 from edge_gateway.recovery.startup import _findings, _store_findings
 from edge_gateway.service.gateway import Gateway
+from edge_gateway.service.lost_state import LostState
 from edge_gateway.service.watchdog import ServiceManager, Watchdog
 from edge_gateway.status.catalogue import Problem
 from edge_gateway.status.counters import Counters
@@ -40,8 +41,9 @@ class Bare:
         )
         self.gateway.counters = Counters()
         self.gateway.config = SimpleNamespace(spool=SimpleNamespace(path=Path("/spool")))
-        self.gateway._startup = SimpleNamespace(
-            findings=[], whole=True, differs=0, fresh=False, stopped_for=0
+        self.gateway._startup = SimpleNamespace(findings=[], whole=True, differs=0, stopped_for=0)
+        self.gateway._lost = LostState(
+            Path("/spool"), False, self.gateway._engine, self.gateway._store, self.gateway.problems
         )
 
     @property
@@ -145,20 +147,6 @@ def test_a_start_under_a_clock_that_nobody_has_confirmed_lets_pending_commands_w
     bare.gateway._engine.moment = lambda: Moment(5, 0, least=4)
     bare.gateway._report_start()
     assert bare.folded == ["ClockUnsure"]
-
-
-@pytest.mark.problem("raises", "spool_lost")
-def test_only_a_new_spool_at_a_broker_that_knows_the_gateway_is_a_lost_one() -> None:
-    bare = Bare()
-    bare.gateway._first_connected(True)
-    bare.gateway._startup.fresh = True
-    bare.gateway._first_connected(False)
-    assert bare.texts == {}
-    bare.gateway._first_connected(True)
-    assert bare.texts == {
-        "spool_lost": "the broker knows this gateway but the spool /spool is new: windows in progress are partial"
-    }
-    assert bare.folded == ["StateLost"]
 
 
 @pytest.mark.problem("raises", "secrets")

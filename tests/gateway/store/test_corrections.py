@@ -267,3 +267,16 @@ def test_a_dropped_correction_waits_for_room(tmp_path: Path) -> None:
     assert repeat(store, 2_000, unknown=-2 * REPEAT_AFTER) == 1
     assert list(counts(lines(store)).values()) == [2]
     store.close()
+
+
+def test_of_an_older_copy_nothing_that_waited_is_sent_and_nothing_is_sent_again(store: Store) -> None:
+    correct(store)
+    lines(store)  # sent, to be sent again
+    correct(store, 3)  # waits
+    store.apply([(4, [StoreEffects(T0, frozen=T0 + HOUR, outbox_old=True)])])
+    assert store.facts().counters["outbox_dropped_old"] == len(TIERS)
+    assert repeat(store, 1_000 + REPEAT_AFTER, unknown=0) == 0
+    assert lines(store) == []
+    assert noted(store) == 0
+    store.apply([(5, [named(windows=(closed(0, [(1, T0 + 2 * HOUR, 1.0)]),))])])
+    assert len(lines(store)) == 1, "what comes afterwards is sent"
