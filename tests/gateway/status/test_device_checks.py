@@ -100,7 +100,7 @@ def birth(device: str, **facts: Any) -> tuple[str, bytes]:
 def test_all_is_well(gateway: Gateway) -> None:
     gateway.take(birth("f1"), reading("f1", 0), reading("f1", 1, ts=None))
     assert not any(gateway.problems().values())
-    assert [row["trouble"] for row in gateway.rows()] == [None]
+    assert [row["troubles"] for row in gateway.rows()] == [[]]
 
 
 @pytest.mark.problem("raises", "device_conflicts")
@@ -136,7 +136,7 @@ def test_who_sends_json_is_named_at_once_with_what_is_due_and_no_longer_once_it_
     )
     gateway.take(as_json("f1"))
     (row,) = gateway.rows("f1")
-    assert row["trouble"] == "this looks like JSON; expected MessagePack"
+    assert row["troubles"] == ["this looks like JSON; expected MessagePack"]
     assert (row["counters"]["received"], row["counters"]["quarantined"], row["last_seen"]) == (2, 2, None)
     assert row.keys() == gateway.rows("f2")[0].keys()
     gateway.restart()
@@ -207,7 +207,7 @@ def test_a_name_at_two_sites_is_named_with_both_and_the_first_goes_on(gateway: G
     assert "munich/f1: it sends at munich, but the name belongs to site berlin" in gateway.problem(
         "devices_unheard"
     )
-    assert {row["site"]: bool(row["trouble"]) for row in gateway.rows("f1")} == {
+    assert {row["site"]: bool(row["troubles"]) for row in gateway.rows("f1")} == {
         "berlin": False,
         "munich": True,
     }
@@ -225,12 +225,37 @@ def test_a_birth_that_cannot_be_read_is_named(gateway: Gateway) -> None:
     assert gateway.problem("devices_unheard") == ""
 
 
+def test_a_device_with_several_troubles_tells_all_of_them_the_worst_first(gateway: Gateway) -> None:
+    gateway.pipeline = fresh(metrics={"temperature": {"unit": "°C"}, "humidity": {"unit": "%"}})
+    units = {"temperature": {"unit": "°F"}, "humidity": {"unit": "g/m3"}}
+    gateway.take(birth("f1", metrics=units), (topic("f1", "status"), b"{}"))
+    gateway.take(*(reading("f1", seq, YEAR_2021 + seq) for seq in range(3)), *[as_json("f1")] * 3)
+    (row,) = gateway.rows("f1")
+    told = [trouble[:22] for trouble in row["troubles"]]
+    assert told == [
+        "this looks like JSON; ",
+        "birth: this looks like",
+        "its readings are of 20",
+        "its birth gives humidi",
+        "its birth gives temper",
+    ]
+    assert "berlin/f1: birth" in gateway.problem("devices_unheard"), "the trouble that came first"
+    assert "birth gives humidity in g/m3, gateway.yaml in %" in gateway.problem("device_units")
+
+
+def test_a_publisher_that_is_no_device_tells_of_each_kind_of_its_messages(gateway: Gateway) -> None:
+    gateway.take((topic("not a name", "status"), b"{}"), as_json("not a name"), as_json("not a name"))
+    (row,) = gateway.rows("not a name")
+    assert [trouble.partition(" ")[0] for trouble in row["troubles"]] == ["this", "birth:"]
+    assert row["counters"]["quarantined"] == 2
+
+
 def test_a_device_without_birth_is_named_where_rules_want_one(gateway: Gateway, tmp_path: Path) -> None:
     gateway.take(*(reading("f1", seq) for seq in range(3)))
     assert gateway.problem("devices_unheard") == ""
     (tmp_path / "rules.yaml").write_text(FREEZERS)
     gateway.pipeline.fold(Reload(Moment(START, 0), load_rules(tmp_path / "rules.yaml").to_plain()))
-    assert "berlin/f1: it has sent no birth: its type is unknown" in gateway.problem("devices_unheard")
+    assert "berlin/f1: it has sent no birth that can be read: its type is unknown" in gateway.problem("devices_unheard")
     gateway.take(birth("f1", next=3))
     assert gateway.problem("devices_unheard") == ""
 
@@ -276,7 +301,7 @@ class TestClocks:
         assert "berlin/f1: its readings are of 2021-05-03" in told
         assert "they cause no command" in told
         assert "time.earliest" in told
-        assert gateway.rows("f1")[0]["trouble"] in told
+        assert gateway.rows("f1")[0]["troubles"][0] in told
         gateway.restart()
         assert gateway.problem("device_clocks") == told
         gateway.take(reading("f1", 3))
