@@ -142,6 +142,13 @@ def format_size(count: int) -> str:
     return f"{count // _SIZES[unit]}{unit}"
 
 
+def rounded_size(count: int) -> str:
+    """Return a size to a tenth of the largest unit of 1024 that fits: 1500 -> `1.5 KiB`, 12 -> `12 B`."""
+    units = ("KiB", "MiB", "GiB", "TiB")
+    unit = max((unit for unit in units if count >= _SIZES[unit]), key=_SIZES.__getitem__, default="B")
+    return f"{count} B" if unit == "B" else f"{count / _SIZES[unit]:,.1f} {unit}"
+
+
 def parse_percent(value: Any) -> float:
     """Return the share, 0 to 1, of `10%` or 0.1; ValueError with a text for the user."""
     if isinstance(value, (int, float)) and not isinstance(value, bool):

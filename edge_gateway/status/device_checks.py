@@ -209,7 +209,9 @@ def _units(pipeline: Pipeline) -> Iterator[DeviceTrouble]:
         for name in sorted(units.keys() & facts.units.keys()):
             if facts.units[name] != units[name]:
                 said = printable(facts.units[name], 20)
-                yield _of(pipeline, device, f"its birth gives {name} in {said}, gateway.yaml in {units[name]}")
+                yield _of(
+                    pipeline, device, f"its birth gives {name} in {said}, gateway.yaml in {units[name]}"
+                )
 
 
 # --- who uses up a share, or sends bad values

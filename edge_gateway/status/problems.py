@@ -26,6 +26,8 @@ LEVELS: Final = {
 }
 """At which level a problem is logged."""
 
+_GRAVEST_FIRST: Final = tuple(Gravity)
+
 TOLD_EVERY = 60_000
 """Ms by which the end of a lasting problem may move before that counts as a change."""
 
@@ -34,6 +36,11 @@ def named(names: Sequence[str]) -> str:
     """Return the first few names, and how many more there are."""
     more = len(names) - MOST_NAMED
     return ", ".join(map(printable, names[:MOST_NAMED])) + (f" and {more} more" if more > 0 else "")
+
+
+def most_pressing(problem: OpenProblem) -> tuple[int, int]:
+    """Return the sort key of problems wherever they are listed: the gravest first, the newest of a gravity first."""
+    return _GRAVEST_FIRST.index(problem.gravity), -problem.since
 
 
 @dataclass(slots=True)
@@ -135,4 +142,5 @@ class Problems:
         return problem in self._open
 
     def __iter__(self) -> Iterator[OpenProblem]:
-        return iter(tuple(self._open.values()))
+        """Iterate over the open problems, the most pressing first."""
+        return iter(sorted(self._open.values(), key=most_pressing))

@@ -255,7 +255,9 @@ def test_a_device_without_birth_is_named_where_rules_want_one(gateway: Gateway, 
     assert gateway.problem("devices_unheard") == ""
     (tmp_path / "rules.yaml").write_text(FREEZERS)
     gateway.pipeline.fold(Reload(Moment(START, 0), load_rules(tmp_path / "rules.yaml").to_plain()))
-    assert "berlin/f1: it has sent no birth that can be read: its type is unknown" in gateway.problem("devices_unheard")
+    assert "berlin/f1: it has sent no birth that can be read: its type is unknown" in gateway.problem(
+        "devices_unheard"
+    )
     gateway.take(birth("f1", next=3))
     assert gateway.problem("devices_unheard") == ""
 
