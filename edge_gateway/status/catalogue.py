@@ -166,9 +166,10 @@ class Problem(Enum):
     # the disk
     DISK = _failure(
         "nothing is acknowledged: {}",
-        "the disk is full, `spool.max_bytes` is used up, or late readings fill their share: deliveries wait",
+        "the disk or a quota is full, the disk fails, `spool.max_bytes` is used up, or late readings fill their part of"
+        " it: deliveries wait",
         Clears("there is room again; deliveries go on by themselves"),
-        "free space, or raise `spool.max_bytes`",
+        "the text names the cause: free space on the disk, check it, or raise `spool.max_bytes` and restart",
     )
     SPOOL_LOST = _failure(
         "the broker knows this gateway but the spool {} is new: windows in progress are partial",

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class Gravity(StrEnum):
-    """What a problem means for whoever watches the gateway; the gravest first."""
+    """What a problem means for whoever watches the gateway."""
 
     FAILURE = "failure"
     """The gateway does not do all of its work: /healthz answers 503."""

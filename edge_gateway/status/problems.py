@@ -26,7 +26,7 @@ LEVELS: Final = {
 }
 """At which level a problem is logged."""
 
-_GRAVEST_FIRST: Final = tuple(Gravity)
+_GRAVEST_FIRST: Final = (Gravity.FAILURE, Gravity.WARNING, Gravity.NOTICE)
 
 TOLD_EVERY = 60_000
 """Ms by which the end of a lasting problem may move before that counts as a change."""
