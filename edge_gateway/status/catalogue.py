@@ -213,7 +213,7 @@ class Problem(Enum):
         " defect, with the journal",
     )
     STORE_BEHIND = _failure(
-        "the store is from an earlier time than the journal: older windows stay as they are",
+        "the store {} is from an earlier time than the journal: older windows stay as they are",
         "the store is older than the journal, as after a restore of one without the other",
         _FOUND,
         "restore both from the same time; `edge-gateway query late` shows late readings for older windows",
@@ -231,7 +231,7 @@ class Problem(Enum):
         "report it as a defect, with the journal; the store goes on with the next record",
     )
     STORE_STALLED = _failure(
-        "{}",
+        "the store cannot be written: {}",
         "the store cannot be written",
         Clears("a write succeeds"),
         "see the text: a full or failing disk",
