@@ -39,12 +39,13 @@ def _refused(kind: str, entry: Gravity, action: str) -> Entry:
 def _maintenance(what: str) -> Entry:
     """A periodic job of the gateway that the disk or the store refused."""
     action = "see the text for what failed; the gateway keeps trying"
-    return _failure("{}; it is tried again", f"{what} failed", Clears("the next try succeeds"), action)
+    over = Clears("the next try succeeds", of_process=True)
+    return _failure("{}; it is tried again", f"{what} failed", over, action)
 
 
 def _part(what: str) -> Entry:
     """A part of the gateway that failed and was started again."""
-    over = Clears("it has worked for 30 s")
+    over = Clears("it has worked for 30 s", of_process=True)
     action = "fix what the text names (a certificate, a secret, open files), or report a defect"
     return _failure("{}; it was restarted", f"{what} failed and was restarted", over, action)
 
@@ -166,8 +167,7 @@ class Problem(Enum):
     # the disk
     DISK = _failure(
         "nothing is acknowledged: {}",
-        "the disk or a quota is full, the disk fails, `spool.max_bytes` is used up, or late readings fill their part of"
-        " it: deliveries wait",
+        "the disk is full or fails, or `spool.max_bytes` or its part for late readings is used up: deliveries wait",
         Clears("there is room again; deliveries go on by themselves"),
         "the text names the cause: free space on the disk, check it, or raise `spool.max_bytes` and restart",
     )
@@ -254,7 +254,7 @@ class Problem(Enum):
     STUCK = _failure(
         "no progress: {}; a watchdog would restart the gateway",
         "a part makes no progress for half a minute: a disk that does not answer, or a defect",
-        Clears("it makes progress again"),
+        Clears("it makes progress again", of_process=True),
         "restart the gateway; if it happens again without a fault of the disk, report a defect",
     )
     CLOCK = _failure(
