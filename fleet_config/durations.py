@@ -144,9 +144,10 @@ def format_size(count: int) -> str:
 
 def rounded_size(count: int) -> str:
     """Return a size to a tenth of the largest unit of 1024 that fits: 1500 -> `1.5 KiB`, 12 -> `12 B`."""
-    units = ("KiB", "MiB", "GiB", "TiB")
-    unit = max((unit for unit in units if count >= _SIZES[unit]), key=_SIZES.__getitem__, default="B")
-    return f"{count} B" if unit == "B" else f"{count / _SIZES[unit]:,.1f} {unit}"
+    for unit in ("TiB", "GiB", "MiB", "KiB"):
+        if count >= _SIZES[unit]:
+            return f"{count / _SIZES[unit]:,.1f} {unit}"
+    return f"{count} B"
 
 
 def parse_percent(value: Any) -> float:

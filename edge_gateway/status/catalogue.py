@@ -38,9 +38,8 @@ def _refused(kind: str, entry: Gravity, action: str) -> Entry:
 
 def _maintenance(what: str) -> Entry:
     """A periodic job of the gateway that the disk or the store refused."""
-    action = "see the text for what failed; the gateway keeps trying"
     over = Clears("the next try succeeds", of_process=True)
-    return _failure("{}; it is tried again", f"{what} failed", over, action)
+    return _failure("{}; it is tried again", f"{what} failed", over, "see the text; the gateway keeps trying")
 
 
 def _part(what: str) -> Entry:

@@ -231,6 +231,7 @@ def test_files_that_root_left_in_the_spool_are_named_with_what_mends_it(tmp_path
     os.chown(place, NOBODY, NOBODY)
     owner = pwd.getpwuid(NOBODY).pw_name
     sections: dict[str, Any] = {"spool": {"path": str(place)}}
+    assert found(tmp_path, "owners").detail == "there is no spool yet"
     assert found(tmp_path, "owners", **sections).detail == f"everything in {place} belongs to {owner}"
     for number in range(7):
         (place / f"file-{number}").touch()
@@ -249,10 +250,6 @@ def test_files_that_root_left_in_the_spool_are_named_with_what_mends_it(tmp_path
         left = found(tmp_path, "owners", **sections)
     assert (left.ok, left.gravity) == (True, Gravity.NOTICE)
     assert "checks the files in it" in left.detail
-
-
-def test_a_spool_that_is_not_made_yet_has_no_files_of_others(tmp_path: Path) -> None:
-    assert found(tmp_path, "owners").detail == "there is no spool yet"
 
 
 @AS_ROOT

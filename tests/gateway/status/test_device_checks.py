@@ -2,31 +2,24 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from edge_gateway.configuration.model import GatewayConfig
 from edge_gateway.fleet.watch.troubled_topics import FORGOTTEN, GIVES_WAY, MOST_A_NAME, MOST_STRANGERS
 from edge_gateway.fold.forget import forget_input
-from edge_gateway.fold.pipeline import Pipeline
 from edge_gateway.fold.settings import build_pipeline
 from edge_gateway.records.inputs import Batch, Forget, Moment, Reload, Tick
 from edge_gateway.recovery.settings import fold_settings
 from edge_gateway.rules.files.load import load_rules
 from edge_gateway.rules.language.ruleset import RuleSet
-from edge_gateway.status.device_problems import DeviceProblems
-from edge_gateway.status.devices import describe_devices
-from edge_gateway.status.problems import Problems
 from fleet_wire import control_messages
 from fleet_wire.telemetry import encode_telemetry
+from tests.gateway.status.fed_gateway import START, YEAR_2021, Gateway, as_json, birth, fresh, reading, topic
 
-START = 1_790_000_000_000
 NOW = Moment(START, 0)
 MINUTE, HOUR, DAY = 60_000, 3_600_000, 86_400_000
-YEAR_2021 = 1_620_000_000_000
 FREEZERS = """
 version: 1
 groups:
@@ -37,64 +30,9 @@ groups:
 """
 
 
-def fresh(**sections: Any) -> Pipeline:
-    config = {"mqtt": {"url": "mqtt://localhost"}, **sections}
-    return build_pipeline("gw", fold_settings(GatewayConfig.model_validate(config)))
-
-
-class Gateway:
-    """A fold, and the times at which it is fed."""
-
-    def __init__(self) -> None:
-        self.pipeline = fresh()
-        self.elapsed = 0
-        self.open = Problems(lambda: 0)
-
-    def take(self, *messages: tuple[str, bytes]) -> None:
-        topics, payloads = [topic for topic, _ in messages], [payload for _, payload in messages]
-        self.pipeline.fold(Batch(Moment(START + self.elapsed, self.elapsed), topics, payloads))
-
-    def problem(self, code: str) -> str:
-        return self.problems()[code]
-
-    def problems(self) -> dict[str, str]:
-        """The texts as they are without what was shown before, which they open and clear."""
-        found = {}
-        for problem, text in DeviceProblems(lambda: 0).check(self.pipeline):
-            self.open.update(problem, text)
-            found[problem.code] = text
-        return found
-
-    def rows(self, device: str | None = None) -> list[dict[str, Any]]:
-        return list(describe_devices(self.pipeline, device))
-
-    def restart(self) -> None:
-        state = self.pipeline.snapshot()
-        self.pipeline = fresh()
-        self.pipeline.restore(state)
-
-
 @pytest.fixture
 def gateway() -> Gateway:
     return Gateway()
-
-
-def topic(device: str, kind: str = "telemetry", site: str = "berlin") -> str:
-    return f"fleet/v1/{site}/{device}/{kind}"
-
-
-def reading(device: str, seq: int, ts: int | None = START, site: str = "berlin") -> tuple[str, bytes]:
-    return topic(device, site=site), encode_telemetry(1, seq, ts, {"temperature": 5.0})
-
-
-def as_json(device: str, site: str = "berlin") -> tuple[str, bytes]:
-    return topic(device, site=site), json.dumps({"temperature": 5.0}).encode()
-
-
-def birth(device: str, **facts: Any) -> tuple[str, bytes]:
-    return topic(device, "status"), control_messages.encode_birth(
-        control_messages.Birth(type="freezer", boot=1, **facts)
-    )
 
 
 def test_all_is_well(gateway: Gateway) -> None:
@@ -223,31 +161,6 @@ def test_a_birth_that_cannot_be_read_is_named(gateway: Gateway) -> None:
     )
     gateway.take(birth("f1", next=5))
     assert gateway.problem("devices_unheard") == ""
-
-
-def test_a_device_with_several_troubles_tells_all_of_them_the_worst_first(gateway: Gateway) -> None:
-    gateway.pipeline = fresh(metrics={"temperature": {"unit": "°C"}, "humidity": {"unit": "%"}})
-    units = {"temperature": {"unit": "°F"}, "humidity": {"unit": "g/m3"}}
-    gateway.take(birth("f1", metrics=units), (topic("f1", "status"), b"{}"))
-    gateway.take(*(reading("f1", seq, YEAR_2021 + seq) for seq in range(3)), *[as_json("f1")] * 3)
-    (row,) = gateway.rows("f1")
-    told = [trouble[:22] for trouble in row["troubles"]]
-    assert told == [
-        "this looks like JSON; ",
-        "birth: this looks like",
-        "its readings are of 20",
-        "its birth gives humidi",
-        "its birth gives temper",
-    ]
-    assert "berlin/f1: birth" in gateway.problem("devices_unheard"), "the trouble that came first"
-    assert "birth gives humidity in g/m3, gateway.yaml in %" in gateway.problem("device_units")
-
-
-def test_a_publisher_that_is_no_device_tells_of_each_kind_of_its_messages(gateway: Gateway) -> None:
-    gateway.take((topic("not a name", "status"), b"{}"), as_json("not a name"), as_json("not a name"))
-    (row,) = gateway.rows("not a name")
-    assert [trouble.partition(" ")[0] for trouble in row["troubles"]] == ["this", "birth:"]
-    assert row["counters"]["quarantined"] == 2
 
 
 def test_a_device_without_birth_is_named_where_rules_want_one(gateway: Gateway, tmp_path: Path) -> None:
