@@ -50,8 +50,8 @@ SLOW_SYNC_MS = 50.0
 RESERVE = RESERVE_BYTES + LOAN
 """Bytes beyond the budgets: the file `reserve`, and what is lent to write a checkpoint when the disk is full."""
 PATIENCE = 5.0
-MOST_KEYS = 5
-"""Named of the settings that changed."""
+MOST_NAMED = 5
+"""Named of the settings that changed, and of the files that belong to others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,9 +108,9 @@ def check_settings(settings: GatewayConfig) -> CheckResult | None:
     return CheckResult("settings", ok=True, detail="the gateway runs with them")
 
 
-def _listed(keys: Sequence[str]) -> str:
-    more = len(keys) - MOST_KEYS
-    return ", ".join(keys[:MOST_KEYS]) + (f" and {more} more" if more > 0 else "")
+def _listed(names: Sequence[str]) -> str:
+    more = len(names) - MOST_NAMED
+    return ", ".join(names[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _state_of(report: Mapping[str, Any]) -> CheckResult:
@@ -138,6 +138,7 @@ class NotChecked(Exception):
 def _checks(*, embedded: bool) -> Iterator[tuple[str, Check]]:
     yield "clock", _clock
     yield "spool", _spool
+    yield "owners", _owners
     yield "sync", _sync
     yield "secrets", _secrets
     yield "rules", _rules
@@ -209,6 +210,25 @@ def _spool(settings: GatewayConfig) -> str:
     _require_writable(settings.spool.path)
     where = settings.spool.path.absolute()
     return f"{free >> 30} GiB free for {where}{'' if place == where else ', which the first start makes'}"
+
+
+def _owners(settings: GatewayConfig) -> str:
+    """Check that everything in the spool belongs to its owner: who ran a command as root left files there."""
+    place = settings.spool.path
+    if not place.is_dir():
+        return "there is no spool yet"
+    owner = spool_owner.name_of(place)
+    try:
+        found = list(spool_owner.of_others(place))
+    except PermissionError as error:
+        raise NotChecked(_left_to(owner, "the files in it", place)) from error
+    if found:
+        named = _listed([f"{path} ({spool_owner.name_of(path)})" for path in found])
+        raise CheckFailed(
+            f"the spool belongs to {owner}, but not all in it: {named}; the gateway may not read or write them. Run"
+            f" `{spool_owner.give_back(place)}`, and commands as that user: `{spool_owner.as_owner(owner, '…')}`"
+        )
+    return f"everything in {place.absolute()} belongs to {owner}"
 
 
 def _require_writable(path: Path) -> None:

@@ -142,6 +142,14 @@ def format_size(count: int) -> str:
     return f"{count // _SIZES[unit]}{unit}"
 
 
+def rounded_size(count: int) -> str:
+    """Return a size to a tenth of the largest unit of 1024 that fits: 1500 -> `1.5 KiB`, 12 -> `12 B`."""
+    for unit in ("TiB", "GiB", "MiB", "KiB"):
+        if count >= _SIZES[unit]:
+            return f"{count / _SIZES[unit]:,.1f} {unit}"
+    return f"{count} B"
+
+
 def parse_percent(value: Any) -> float:
     """Return the share, 0 to 1, of `10%` or 0.1; ValueError with a text for the user."""
     if isinstance(value, (int, float)) and not isinstance(value, bool):

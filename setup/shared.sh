@@ -5,7 +5,50 @@ cache=${XDG_CACHE_HOME:-$HOME/.cache}/edge-fleet
 
 say() { printf '%s\n' "$*" >&2; }
 fail() { say "$(basename "$0"): $*"; exit 3; }
+refuse() { say "$(basename "$0"): $*; see $0 --help"; exit 2; }
 have() { command -v "$1" >/dev/null 2>&1; }
+
+# one_of WORD WORD…: whether the first word is among the others.
+one_of() {
+    wanted=$1
+    shift
+    for word in "$@"; do
+        [ "$word" = "$wanted" ] && return
+    done
+    return 1
+}
+
+# in_usage OPTION [value]: whether the script's usage names the option; with a second word, whether it shows a value.
+in_usage() {
+    usage | tr '[]' '  ' | awk -v option="$1" -v valued="${2:-}" '
+        { for (at = 1; at <= NF; at++) if ($at == option && (valued == "" || $(at + 1) ~ /^[A-Z0-9]/)) found = 1 }
+        END { exit !found }'
+}
+
+# check_arguments NAMES ARGUMENT…: before anything is set up, exits with 2 at an argument that is neither one of the
+# names nor an option that the script's usage names; prints the usage for --help.
+check_arguments() {
+    names=$1
+    shift
+    while [ $# -gt 0 ]; do
+        case $1 in
+            -h | --help) usage; exit 0 ;;
+            -*)
+                option=${1%%=*}
+                in_usage "$option" || refuse "no option $option"
+                if [ "$option" = "$1" ] && in_usage "$option" value; then
+                    [ $# -gt 1 ] || refuse "$option needs a value"
+                    shift
+                fi
+                ;;
+            *)
+                # shellcheck disable=SC2086 # the names are words
+                one_of "$1" $names || refuse "no '$1'${names:+; known: $names}"
+                ;;
+        esac
+        shift
+    done
+}
 
 # Asks on the terminal before packages are installed; not as root or in CI.
 agreed() {

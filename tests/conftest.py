@@ -137,7 +137,7 @@ def _problems_as_marked(request: pytest.FixtureRequest) -> Iterator[None]:
         yield
         return
     seen: set[tuple[str, str]] = set()
-    raise_, clear = Problems.raise_, Problems.clear
+    raise_, clear = Problems.raise_, Problems._end
 
     def raising(self: Problems, problem: Problem, *args: Any, **named: Any) -> None:
         raise_(self, problem, *args, **named)
@@ -150,7 +150,7 @@ def _problems_as_marked(request: pytest.FixtureRequest) -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Problems, "raise_", raising)
-        patch.setattr(Problems, "clear", clearing)
+        patch.setattr(Problems, "_end", clearing)
         yield
     assert marked <= seen, f"did not happen: {sorted(marked - seen)}"
 

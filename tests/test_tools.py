@@ -1,14 +1,18 @@
 """The tools beside the tests: help, what ./test --full says of coverage, and what ./mutate draws and prints."""
 
+import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from benchmarks.__main__ import BENCHMARKS
 from tests.architecture.coverage import Covered, below, by_room, room_named, table
 from tests.architecture.rooms import ROOT
 from tests.mutation.room import ROOMS, configuration, described, draw
+from tests.proofs.catalogue import BY_NAME
 
+SCRIPTS = ("bench", "demo", "test", "prove", "mutate", "package")
 FULL = Covered(10, 10, 20, 20)
 POOR = Covered(10, 9, 20, 18)
 
@@ -80,7 +84,86 @@ def test_a_survivor_is_shown_by_file_and_line(tmp_path: Path) -> None:
     assert one.change == ("-    return a", "+    return None")
 
 
-@pytest.mark.parametrize("script", ["demo", "test", "prove", "mutate", "package", "setup/secrets"])
+@pytest.fixture
+def bare(tmp_path: Path) -> Path:
+    """The scripts of a checkout without Python on the PATH: whatever would be set up ends in status 3."""
+    (tmp_path / "setup").mkdir()
+    (tmp_path / "bin").mkdir()
+    for name in ("awk", "basename", "cat", "cksum", "dirname", "id", "sh", "tr"):
+        (tmp_path / "bin" / name).symlink_to(shutil.which(name) or name)
+    for name in (*SCRIPTS, "setup/shared.sh"):
+        shutil.copy(ROOT / name, tmp_path / name)
+    (tmp_path / "requirements.lock").touch()
+    (tmp_path / "requirements-dev.lock").touch()
+    return tmp_path
+
+
+def run_in(place: Path, *command: str) -> subprocess.CompletedProcess[str]:
+    script, *arguments = command
+    started = [str(place / script), *arguments]
+    only = {"PATH": str(place / "bin"), "HOME": str(place)}
+    return subprocess.run(started, capture_output=True, text=True, check=False, env=only, timeout=60)
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (["bench", "foo"], "no 'foo'; known: gateway steady"),
+        (["bench", "--rounds", "3"], "no option --rounds"),
+        (["prove", "kill"], "no 'kill'; known: all kills"),
+        (["prove", "kills", "--quik"], "no option --quik"),
+        (["prove", "kills", "--at"], "no option --at"),
+        (["prove", "kills", "--count"], "--count needs a value"),
+        (["demo", "--kep"], "no option --kep"),
+        (["demo", "twice"], "no 'twice'"),
+        (["mutate", "folds"], "no 'folds'; known: fold rules"),
+        (["mutate", "-c", "3"], "no option -c"),
+        (["package", "--ofline"], "no option --ofline"),
+        (["test", "--fast", "tests/no_such.py::test_it"], "no file or folder tests/no_such.py"),
+    ],
+)
+def test_what_a_script_does_not_know_is_refused_before_anything_is_set_up(
+    bare: Path, command: list[str], said: str
+) -> None:
+    ended = run_in(bare, *command)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert said in ended.stderr
+    assert f"see {bare / command[0]} --help" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        *(["bench", name, "--rounds", "1"] for name in BENCHMARKS),
+        [
+            "prove",
+            "all",
+            *BY_NAME,
+            "--count",
+            "3",
+            "--quick",
+            "--at-once=2",
+            "--seed",
+            "-5",
+            "--json",
+            "f",
+            "--keep",
+            "d",
+        ],
+        ["prove"],
+        ["demo", "--keep", "--influx", "--sensors", "10", "--seed", "1"],
+        ["mutate", *ROOMS, "--count", "3", "--seed", "1", "--keep"],
+        ["package", "--output", "dist", "--offline"],
+        ["test", "-k", "windows", "-x"],
+    ],
+    ids=" ".join,
+)
+def test_what_a_script_knows_is_set_up(bare: Path, command: list[str]) -> None:
+    ended = run_in(bare, *command)
+    assert (ended.returncode, "needs Python 3.11 or newer" in ended.stderr) == (3, True)
+
+
+@pytest.mark.parametrize("script", [*SCRIPTS, "setup/secrets"])
 def test_the_help_of_a_script_fits_a_terminal_of_80_columns(script: str) -> None:
     ended = subprocess.run([ROOT / script, "--help"], capture_output=True, text=True, check=True)
     assert ended.stdout.startswith(("./", "setup/"))

@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from msgspec import Struct
-
+from edge_gateway.cli.status_labels import duration, figures
 from edge_gateway.cli.tables import NOTHING, Blocks, cell, instant
-from edge_gateway.status.fields import MS, WALL, Field, declared
-from edge_gateway.status.report import (
-    ClockStatus,
-    MessageCounts,
-    ReportSection,
-    SinkStatus,
-    SpoolStatus,
-    ValueCounts,
-)
+from edge_gateway.status.report import ClockStatus, MessageCounts, SinkStatus, SpoolStatus, ValueCounts
 from fleet_config.counting import counted, span
-from fleet_config.durations import rounded_duration
+from fleet_config.durations import rounded_size
 from fleet_console.drawing import Line, Table
 
 GRAVITY_STYLES = {"failure": "bold red", "warning": "yellow", "notice": "dim"}
-"""The style of each gravity, the gravest first."""
+"""The style of each gravity."""
 
 
 def status_view(report: Mapping[str, Any]) -> Blocks:
@@ -31,19 +23,30 @@ def status_view(report: Mapping[str, Any]) -> Blocks:
     broker, fleet = report["broker"], report["fleet"]
     table.add("gateway", f"{report['gateway']} ({report['state']}, version {report['version']})")
     table.add("rules", f"{report['rules']['count']} in force, {report['rules']['hash']}")
-    table.add("alerts firing", cell(report["alerts"]["firing"]))
-    table.add("devices", f"{cell(fleet['devices'])}, {cell(fleet['series'])} series")
-    table.add("messages", _figures(MessageCounts, report["messages"]))
-    table.add("values", _figures(ValueCounts, report["values"]))
+    table.add("rule alerts", f"{cell(report['alerts']['firing'])} firing")
+    table.add("problems", _count(report["problems"]))
+    table.add("devices", f"{cell(fleet['devices'])}, with {cell(fleet['series'])} series")
+    table.add("messages", figures(MessageCounts, report["messages"]))
+    table.add("values", figures(ValueCounts, report["values"]))
     table.add("missing", _missing(report["gaps"]))
-    connected = "connected" if broker["connected"] else "NOT CONNECTED"
-    lag, unacknowledged = cell(broker["lag"]), cell(broker["unacknowledged"])
-    table.add("broker", f"{connected}, lag {lag} ms, {unacknowledged} B unacknowledged")
-    table.add("clock", _figures(ClockStatus, report["clock"]))
-    table.add("spool", _figures(SpoolStatus, report["spool"]))
+    table.add("broker", _broker(broker))
+    table.add("clock", figures(ClockStatus, report["clock"]))
+    table.add("spool", figures(SpoolStatus, report["spool"]))
     for name, sink in report["sinks"].items():
-        table.add(f"sink {name}", _figures(SinkStatus, _without_zeros(sink)) or NOTHING)
+        table.add(f"sink {name}", figures(SinkStatus, _without_zeros(sink)) or NOTHING)
     return [table, *_problems(report["problems"])]
+
+
+def _count(problems: Sequence[Mapping[str, Any]]) -> str:
+    """Return how many problems of each gravity are open."""
+    found = Counter(one["gravity"] for one in problems)
+    return ", ".join(counted(count, gravity) for gravity, count in found.items()) or "none"
+
+
+def _broker(broker: Mapping[str, Any]) -> str:
+    connected = "connected" if broker["connected"] else "NOT CONNECTED"
+    lag, unacknowledged = duration(broker["lag"] or 0), rounded_size(broker["unacknowledged"])
+    return f"{connected}, lag {lag}, {unacknowledged} not acknowledged"
 
 
 def _without_zeros(sink: Mapping[str, Any]) -> dict[str, Any]:
@@ -54,12 +57,12 @@ def _without_zeros(sink: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _problems(problems: Sequence[Mapping[str, Any]]) -> Blocks:
-    """Return a line for each problem, the gravest and newest first; a text of several lines continues below.
+    """Return a line for each problem, in the order of the report; a text of several lines continues below.
 
     The line begins with the gravity, since a pipe has no colours.
     """
     lines: Blocks = []
-    for one in sorted(problems, key=_most_pressing):
+    for one in problems:
         gravity, style = one["gravity"], GRAVITY_STYLES.get(one["gravity"], "")
         word = gravity.upper() if gravity == "failure" else gravity
         first, *more = str(one["text"]).split("\n")
@@ -67,13 +70,6 @@ def _problems(problems: Sequence[Mapping[str, Any]]) -> Blocks:
         lines.append(Line(f"{word} {one['code']} since {since}: {first}", style))
         lines += (Line(f"    {line}", style) for line in more)
     return lines or [Line("no problems", "green")]
-
-
-def _most_pressing(problem: Mapping[str, Any]) -> tuple[int, int]:
-    """Return a sort key: the gravest first, the newest of those first."""
-    ranks = list(GRAVITY_STYLES)
-    rank = ranks.index(problem["gravity"]) if problem["gravity"] in ranks else len(ranks)
-    return rank, -(problem.get("since") or 0)
 
 
 def _missing(gaps: Mapping[str, Any]) -> str:
@@ -84,32 +80,3 @@ def _missing(gaps: Mapping[str, Any]) -> str:
     more = ", …" if len(gaps["ranges"]) > 3 else ""  # noqa: PLR2004 - as many as are shown
     messages, devices = counted(gaps["messages"], "message"), counted(gaps["devices"], "device")
     return f"{messages} of {devices}: {some}{more}"
-
-
-def _figures(section: type[Struct], values: Mapping[str, Any]) -> str:
-    """Return the figures of a section of the report."""
-    return ", ".join(f"{name} {text}" for name, text in _named_figures(section, values))
-
-
-def _named_figures(
-    section: type[Struct], values: Mapping[str, Any], group: str = ""
-) -> Iterator[tuple[str, str]]:
-    """Yield names and values; those of an inner section have its name before their own.
-
-    A gateway of another version may report fields that are not declared here.
-    """
-    known = {of.wire: of for of in declared(section)}
-    for name, value in values.items():
-        of = known.get(name)
-        if isinstance(value, Mapping) and value:
-            yield from _named_figures(of.of if of else ReportSection, value, f"{group}{name} ")
-        else:
-            yield f"{group}{name}", _figure(of, value)
-
-
-def _figure(of: Field | None, value: object) -> str:
-    if of and of.unit == WALL:
-        return instant(value)
-    if of and of.unit == MS and not of.wire.endswith("_ms") and isinstance(value, int):
-        return rounded_duration(value)
-    return cell(value)

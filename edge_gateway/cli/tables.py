@@ -70,7 +70,7 @@ def _pairs(values: Mapping[str, Any]) -> str:
 
 
 def devices_table(devices: Sequence[Mapping[str, Any]]) -> Blocks:
-    """Return a row for each device, marked if something is wrong with it; below the table, what that is."""
+    """Return a row for each device, marked if something is wrong with it; below the table, all of that."""
     table = Table(("device", "site", "type", "up", "last seen", "received", "new", "gaps", "!"))
     for one in devices:
         counters = one.get("counters") or {}
@@ -82,12 +82,12 @@ def devices_table(devices: Sequence[Mapping[str, Any]]) -> Blocks:
             instant(one.get("last_seen"), whole_seconds=True),
             *(cell(counters.get(name)) for name in ("received", "new")),
             ", ".join(span(first, last) for _, first, last in (one.get("gaps") or ())[:3]) or "none",
-            Styled("!" if one.get("trouble") else "", "yellow"),
+            Styled("!" if one.get("troubles") else "", "yellow"),
         )
     troubles = [
-        Line(f"! {cell(one.get('site'))}/{cell(one.get('device'))}: {one['trouble']}", "yellow")
+        Line(f"! {cell(one.get('site'))}/{cell(one.get('device'))}: {trouble}", "yellow")
         for one in devices
-        if one.get("trouble")
+        for trouble in one.get("troubles") or ()
     ]
     return [table, *troubles] if devices else [Line("no device is known yet")]
 

@@ -1,8 +1,11 @@
 """The user whom a spool belongs to: only that user may write to it, or its gateway meets files it may not read."""
 
+import grp
 import os
 import pwd
 import shlex
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from edge_gateway.errors import BadInput
@@ -11,10 +14,22 @@ from edge_gateway.errors import BadInput
 def name_of(path: Path) -> str:
     """Return the owner of a file or directory as `sudo -u` takes it: the name, or `#` and the number without one."""
     number = path.lstat().st_uid
+    return _user(number) or f"#{number}"
+
+
+def _user(number: int) -> str:
+    """Return the name of a user; "" without one."""
     try:
         return pwd.getpwuid(number).pw_name
     except KeyError:
-        return f"#{number}"
+        return ""
+
+
+def _group(number: int) -> str:
+    try:
+        return grp.getgrgid(number).gr_name
+    except KeyError:
+        return str(number)
 
 
 def other_owner(place: Path) -> str:
@@ -41,6 +56,28 @@ def refuse_other_owner(place: Path, command: str) -> None:
         raise BadInput(
             f"the spool {place.absolute()} belongs to the user {owner}: run `{as_owner(owner, command)}`"
         )
+
+
+def of_others(place: Path) -> Iterator[Path]:
+    """Yield the files and directories in a spool that do not belong to its owner. OSError: it cannot be read."""
+    owner = place.stat().st_uid
+    for directory, names, files in os.walk(place, onerror=_refuse):
+        for path in (Path(directory, name) for name in sorted((*names, *files))):
+            with suppress(FileNotFoundError):  # those of a running gateway may be gone in the next moment
+                if path.lstat().st_uid != owner:
+                    yield path
+
+
+def _refuse(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError):
+        raise error
+
+
+def give_back(place: Path) -> str:
+    """Return the shell command that gives everything in a spool to its owner."""
+    facts = place.stat()
+    owner = f"{_user(facts.st_uid) or facts.st_uid}:{_group(facts.st_gid)}"
+    return f"sudo chown -hR {shlex.quote(owner)} {shlex.quote(str(place.absolute()))}"
 
 
 def first_forbidden(place: Path) -> str:

@@ -351,16 +351,13 @@ def _store_findings(
 ) -> list[tuple[Problem, str]]:
     """Return the problems found in the store, for the operator."""
     findings = []
-    if store.opened.set_aside:
-        text = (
-            f"{store.opened.damage}; set aside as {store.opened.set_aside}; what can be read is brought back"
-        )
-        findings.append((Problem.STORE_CORRUPT, text))
+    if lost := store.lost_text():
+        findings.append((Problem.STORE_CORRUPT, lost))
     elif store.opened.created and not fresh:
         findings.append(
             (
                 Problem.STORE_CORRUPT,
-                f"{store.path.name} was missing: the history is lost but for what the journal still held",
+                f"{store.path} was missing: the history is lost but for what the journal still held",
             )
         )
     if ahead:
@@ -371,5 +368,5 @@ def _store_findings(
             )
         )
     if behind:
-        findings.append((Problem.STORE_BEHIND, ""))
+        findings.append((Problem.STORE_BEHIND, str(store.path)))
     return findings

@@ -4,6 +4,7 @@ disk full ───▶ release the reserve, pause deliveries ─▶ checkpoint, 
 budget used ─┬─ stop: acknowledge nothing until a checkpoint has freed segments; lend the room to write one
              └─ drop_oldest: delete the oldest records, counted; on a full disk too, once the reserve is gone
 late table ──▶ over a quarter of the budget: pause deliveries until it has been merged
+any of these ─▶ the problem `disk`, which names each cause that holds (`disk_causes`)
 
 `spool.max_bytes` covers the whole spool: the journal gets what checkpoints, late table and quarantine leave, at least
 a quarter.
@@ -13,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from edge_gateway.configuration.model import SpoolSection
 from edge_gateway.journal import spool
@@ -21,6 +22,8 @@ from edge_gateway.journal.commit_queue import CommitQueue
 from edge_gateway.journal.files import is_full
 from edge_gateway.journal.reserve import RESERVE_BYTES, Reserve
 from edge_gateway.journal.segments import Journal, JournalFull
+from edge_gateway.service import disk_causes
+from edge_gateway.service.disk_causes import Cause, cause_of
 from edge_gateway.status.catalogue import Problem
 from edge_gateway.status.counters import Counters
 from edge_gateway.status.problems import Problems
@@ -53,10 +56,16 @@ class DiskGuard:
     request_checkpoint: Callable[[], None] = lambda: None
     """Asks for an early checkpoint, which frees journal segments."""
     used: SpoolBytes = NOTHING_YET
-    _stalled: bool = False
-    _released: bool = False
+    _failed: Cause | None = None
+    """Why the newest commit failed, until one succeeds."""
+    _error: str = ""
+    """What it failed with."""
+    _released: Cause | None = None
+    """Why the reserve is released."""
     _late_full: bool = False
     _lent: bool = False
+    _told: dict[Cause, str] = field(default_factory=dict)
+    """What is said of each cause that holds, with the figures of the moment it began: a steady text."""
 
     def __post_init__(self) -> None:
         self._apply_budget()
@@ -69,43 +78,34 @@ class DiskGuard:
 
     def commit_failed(self, error: Exception) -> None:
         """Handle each failed try to commit: make room if the configuration allows it, and report the problem."""
-        if not self._stalled:
-            self._stalled = True
-            self.counters.commits_stalled += 1
+        self.counters.commits_stalled += self._failed is None
+        self._failed, self._error = cause_of(error), in_words(error)
         if isinstance(error, JournalFull):
             freed = self._drop_oldest() or self._lend()
         else:
-            freed = is_full(error) and (self._release() or self._drop_oldest())
-        self._report_failure(error)
+            freed = is_full(error) and (self._release(error) or self._drop_oldest())
+        self._tell()
         if freed:
             self.commits.retry_now()
 
     def commit_resumed(self) -> None:
         """Note that commits succeed again; deliveries stay paused until the reserve exists again."""
-        self._stalled = False
+        self._failed = None
         self._settle()
 
     def write_failed(self, error: Exception) -> None:
         """Handle a failed write of the store or of a maintenance task."""
-        if is_full(error) and self._release():
-            self._report_failure(error)
+        if is_full(error):
+            self._release(error)
 
     async def check(self) -> None:
         """Recreate a missing reserve, measure the spool, and resume deliveries if there is room; call periodically."""
         await asyncio.to_thread(self._measure)
-        self._released = self._released and not self.reserve.held  # it may have been released meanwhile
+        if self.reserve.held:  # it may have been released meanwhile
+            self._released = None
         late = self.used.late > late_bytes(self.section.max_bytes)
         self.counters.late_table_full += late and not self._late_full
         self._late_full = late
-        if self._released:
-            self._report(
-                f"the disk of {self.section.path} has less than {(RESERVE_BYTES + MARGIN) >> 20} MiB left"
-            )
-        elif late:
-            self.problems.raise_(
-                Problem.DISK,
-                "late readings must be merged before deliveries go on",
-            )
         self._apply_budget()
         self._settle()
 
@@ -126,27 +126,39 @@ class DiskGuard:
         """Pause or resume deliveries."""
         if self._released or self._late_full:
             self.accepting.clear()
-            return
-        self.accepting.set()
-        if not self._stalled:
-            self.problems.clear(Problem.DISK)
+        else:
+            self.accepting.set()
+        self._tell()
 
-    def _report_failure(self, error: Exception) -> None:
-        text = in_words(error) if isinstance(error, OSError) else str(error)
-        place = self.section.path
-        self._report(
-            f"{text}, in {place}" if isinstance(error, JournalFull) else f"the disk of {place}: {text}"
-        )
+    def _tell(self) -> None:
+        """Report every cause that holds; without one, the problem is over."""
+        holding = {self._failed, self._released, Cause.LATE if self._late_full else None}
+        self._told = {
+            cause: self._told.get(cause) or self._text(cause) for cause in Cause if cause in holding
+        }
+        self.problems.update(Problem.DISK, "; ".join(self._told.values()))
 
-    def _report(self, error: str) -> None:
-        self.problems.raise_(Problem.DISK, f"{error}; free space, and it goes on by itself")
+    def _text(self, cause: Cause) -> str:
+        place, most = self.section.path, self.section.max_bytes
+        match cause:
+            case Cause.DISK_FULL:
+                return disk_causes.disk_full(place, RESERVE_BYTES + MARGIN)
+            case Cause.QUOTA:
+                return disk_causes.quota_used_up(place)
+            case Cause.DISK_FAULT:
+                return disk_causes.disk_fault(place, self._error)
+            case Cause.BUDGET:
+                used = self.used._replace(journal=self.journal.total_bytes)
+                return disk_causes.budget_used_up(place, most, used)
+            case Cause.LATE:
+                return disk_causes.late_share_used_up(place, most, self.used)
 
-    def _release(self) -> bool:
+    def _release(self, error: Exception) -> bool:
         """Release the reserve for everything but deliveries; return whether there was one."""
         if not self.reserve.release():
             return False
         self.counters.reserve_released += 1
-        self._released = True
+        self._released = cause_of(error)
         self._settle()
         self.request_checkpoint()
         return True

@@ -369,7 +369,7 @@ class Gateway:
 
     def _reopen_store(self, damage: str) -> Store:
         at = self.clock.wall()
-        log.error("the store is damaged: %s", damage)
+        log.error("the store in %s is damaged: %s", self.config.spool.path, damage)
         return open_store(
             self.config.spool.path,
             self.config,

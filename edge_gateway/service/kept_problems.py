@@ -1,13 +1,14 @@
-"""The problems that outlast a restart, in a file of the spool.
+"""What a restart leaves of the open problems, in a file of the spool.
 
-a change ─▶ the file, soon, by a thread ─▶ the next start: opened again for the time that is left
+a change ─▶ the file, soon, by a thread ─▶ the next start ─┬─ those that last for a time: opened for what is left of it
+                                                           └─ others: if soon raised again, they began when they did
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
@@ -36,15 +37,22 @@ class _Kept(msgspec.Struct):
 
 
 class _File(msgspec.Struct):
-    """The problems that were open `at`, in monotonic ms."""
+    """The problems that were open `at`, in monotonic ms: lasting ones, and when others began (wall ms by code)."""
 
     at: int
     kept: list[_Kept]
+    begun: dict[str, int] = {}
+
+
+def _known(begun: Mapping[str, int]) -> dict[Problem, int]:
+    """Return beginnings by problem; a file of another version may hold codes that this one lacks."""
+    codes = {problem.code: problem for problem in Problem}
+    return {codes[code]: since for code, since in begun.items() if code in codes}
 
 
 @dataclass(slots=True)
 class KeptProblems:
-    """Keeps the lasting problems of one gateway. `clock`: monotonic ms that go on over restarts, see `MachineClock`."""
+    """Keeps the problems of one gateway. `clock`: monotonic ms that go on over restarts, see `MachineClock`."""
 
     path: Path
     problems: Problems
@@ -69,7 +77,8 @@ class KeptProblems:
         for one in held.kept:
             if one.left > away:
                 self._reopen(one.problem, one.left - away)
-        self._holds_some = bool(held.kept)
+        self.problems.begun_earlier(_known(held.begun))
+        self._holds_some = bool(held.kept or held.begun)
         self.problems.changed()
 
     def _reopen(self, before: OpenProblem, left: int) -> None:
@@ -92,16 +101,18 @@ class KeptProblems:
     async def save(self) -> None:
         """Write the file, unless there is nothing to keep and nothing in it. A failure is only logged."""
         self._changed.clear()
-        lasting = list(self.problems.lasting())
-        if not lasting and not self._holds_some:
+        lasting = [_Kept(problem, left) for problem, left in self.problems.lasting()]
+        begun = {problem.code: since for problem, since in self.problems.beginnings().items()}
+        holds_some = bool(lasting or begun)
+        if not holds_some and not self._holds_some:
             return
-        held = _File(self.clock(), [_Kept(problem, left) for problem, left in lasting])
+        held = _File(self.clock(), lasting, begun)
         try:
             await asyncio.to_thread(self._write, msgspec.json.encode(held))
         except OSError as error:
             log.warning("cannot keep problems for the next start: %s", in_words(error))
         else:
-            self._holds_some = bool(lasting)
+            self._holds_some = holds_some
 
     def _write(self, content: bytes) -> None:
         with self._writing:  # a write that was cancelled goes on in its thread

@@ -83,6 +83,16 @@ class Outcome:
         failed = self.status is None or self.status == _TIMED_OUT or self.status >= _SERVER_ERRORS
         return self.sent and failed
 
+    @property
+    def stored(self) -> bool:
+        """Whether everything in the write is stored."""
+        return self.status == _STORED
+
+    @property
+    def too_large(self) -> bool:
+        """Whether the request was refused for its size."""
+        return self.status == _TOO_LARGE
+
 
 @dataclass(frozen=True, slots=True)
 class Decision:

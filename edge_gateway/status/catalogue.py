@@ -125,9 +125,9 @@ class Problem(Enum):
     # the disk
     DISK = failure(
         "nothing is acknowledged: {}",
-        "the disk is full, `spool.max_bytes` is used up, or late readings fill their share: deliveries wait",
+        "the disk is full or fails, or `spool.max_bytes` or its part for late readings is used up: deliveries wait",
         Clears("there is room again; deliveries go on by themselves"),
-        "free space, or raise `spool.max_bytes`",
+        "the text names the cause: free space on the disk, check it, or raise `spool.max_bytes` and restart",
     )
     SPOOL_LOST = failure(
         "the broker knows this gateway but the spool {} is new: windows in progress are partial",
@@ -180,7 +180,7 @@ class Problem(Enum):
         " defect, with the journal",
     )
     STORE_BEHIND = failure(
-        "the store is from an earlier time than the journal: older windows stay as they are",
+        "the store {} is from an earlier time than the journal: older windows stay as they are",
         "the store is older than the journal, as after a restore of one without the other",
         _FOUND,
         "restore both from the same time; `edge-gateway query late` shows late readings for older windows",
@@ -198,7 +198,7 @@ class Problem(Enum):
         "report it as a defect, with the journal; the store goes on with the next record",
     )
     STORE_STALLED = failure(
-        "{}",
+        "the store cannot be written: {}",
         "the store cannot be written",
         Clears("a write succeeds"),
         "see the text: a full or failing disk",
@@ -221,7 +221,7 @@ class Problem(Enum):
     STUCK = failure(
         "no progress: {}; a watchdog would restart the gateway",
         "a part makes no progress for half a minute: a disk that does not answer, or a defect",
-        Clears("it makes progress again"),
+        Clears("it makes progress again", of_process=True),
         "restart the gateway; if it happens again without a fault of the disk, report a defect",
     )
     CLOCK = failure(

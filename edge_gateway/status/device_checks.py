@@ -5,8 +5,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from itertools import chain
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from edge_gateway.fleet.accounting import bad_text
@@ -65,7 +66,7 @@ class DeviceCheck(NamedTuple):
     Attributes:
         what: is wrong, in a few words.
         who: has it: `device`, or `publisher` where it need not be one.
-        find: yields each device once.
+        find: yields devices with what is wrong; of several troubles of a device the problem tells the first.
         lingers: the trouble comes and goes, so that a device stays named for a while after it was found last.
     """
 
@@ -76,25 +77,21 @@ class DeviceCheck(NamedTuple):
     lingers: bool = False
 
 
-def by_device(pipeline: Pipeline) -> dict[tuple[str, str], DeviceTrouble]:
-    """Return the first trouble of each device that has one, by (site, device)."""
-    return _first_of_each(pipeline, (check.find for check in CHECKS))
-
-
-def _first_of_each(pipeline: Pipeline, finders: Iterable[Find]) -> dict[tuple[str, str], DeviceTrouble]:
-    first: dict[tuple[str, str], DeviceTrouble] = {}
-    for find in finders:
-        for one in find(pipeline):
-            first.setdefault((one.site, one.device), one)
-    return first
+def by_device(pipeline: Pipeline) -> dict[tuple[str, str], list[DeviceTrouble]]:
+    """Return all troubles of each device that has one, the worst first, by (site, device)."""
+    found: dict[tuple[str, str], list[DeviceTrouble]] = {}
+    for one in chain.from_iterable(check.find(pipeline) for check in CHECKS):
+        found.setdefault((one.site, one.device), []).append(one)
+    return {key: sorted(troubles, key=lambda one: -one.messages) for key, troubles in found.items()}
 
 
 # --- who is not heard
 
 
 def _unheard(pipeline: Pipeline) -> Iterator[DeviceTrouble]:
-    """Yield each publisher once, with the first reason that applies."""
-    yield from _first_of_each(pipeline, (_quarantined, _repeating, _unborn)).values()
+    """Yield publishers with each reason that applies."""
+    for find in (_quarantined, _repeating, _unborn):
+        yield from find(pipeline)
 
 
 def _quarantined(pipeline: Pipeline) -> Iterator[DeviceTrouble]:
@@ -142,7 +139,7 @@ def _unborn(pipeline: Pipeline) -> Iterator[DeviceTrouble]:
             yield _of(
                 pipeline,
                 device,
-                "it has sent no birth: its type is unknown, and no rule that selects by it fires",
+                "it has sent no birth that can be read: its type is unknown, and no rule that selects by it fires",
             )
 
 
@@ -209,11 +206,12 @@ def _units(pipeline: Pipeline) -> Iterator[DeviceTrouble]:
     """Yield devices whose birth gives a metric another unit than gateway.yaml; their values are taken as they are."""
     units = units_of(pipeline.admission.policy.metrics)
     for device, facts in pipeline.registry.births.facts.items() if units else ():
-        wrong = [name for name in units.keys() & facts.units.keys() if facts.units[name] != units[name]]
-        if wrong:
-            name = min(wrong)
-            said = printable(facts.units[name], 20)
-            yield _of(pipeline, device, f"its birth gives {name} in {said}, gateway.yaml in {units[name]}")
+        for name in sorted(units.keys() & facts.units.keys()):
+            if facts.units[name] != units[name]:
+                said = printable(facts.units[name], 20)
+                yield _of(
+                    pipeline, device, f"its birth gives {name} in {said}, gateway.yaml in {units[name]}"
+                )
 
 
 # --- who uses up a share, or sends bad values
@@ -251,15 +249,16 @@ def _mostly_bad(pipeline: Pipeline) -> Iterator[DeviceTrouble]:
 
 CHECKS: Final = (
     DeviceCheck(Problem.DEVICES_UNHEARD, "messages lead to nothing", "publisher", _unheard),
+    DeviceCheck(Problem.DEVICE_CONFLICTS, "numbers are used twice", "device", _conflicts),
+    DeviceCheck(Problem.DEVICE_SHARES, "a share is used up", "device", _shares, lingers=True),
+    DeviceCheck(Problem.BAD_VALUES, "values do not count", "device", _mostly_bad),
     DeviceCheck(Problem.DEVICE_CLOCKS, "the clock is wrong", "device", _clocks),
     DeviceCheck(Problem.DEVICE_NUMBERING, "the numbering is not believed", "device", _numbering),
-    DeviceCheck(Problem.DEVICE_CONFLICTS, "numbers are used twice", "device", _conflicts),
+    DeviceCheck(Problem.LATE_SHARE, "too many late readings", "device", _late, lingers=True),
     DeviceCheck(Problem.BIRTHS_CUT, "the birth is too long", "device", _long_births),
     DeviceCheck(Problem.DEVICE_UNITS, "the unit is another one", "device", _units),
-    DeviceCheck(Problem.BAD_VALUES, "values do not count", "device", _mostly_bad),
-    DeviceCheck(Problem.DEVICE_SHARES, "a share is used up", "device", _shares, lingers=True),
-    DeviceCheck(Problem.LATE_SHARE, "too many late readings", "device", _late, lingers=True),
 )
+"""All checks, the worst trouble first: messages that count nowhere, values that do not, then the rest."""
 
 
 def _streaks(pipeline: Pipeline, name: str, length: int) -> Iterator[tuple[int, Streak]]:

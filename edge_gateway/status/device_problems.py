@@ -50,7 +50,9 @@ class DeviceProblems:
     def _steady(self, check: DeviceCheck, troubles: Iterable[DeviceTrouble]) -> list[DeviceTrouble]:
         """Return the troubles to show, those shown longest first."""
         now, shown = self.clock(), dict[tuple[str, str], _Shown]()
-        found = {(one.site, one.device): one for one in troubles}
+        found = dict[tuple[str, str], DeviceTrouble]()
+        for one in troubles:
+            found.setdefault((one.site, one.device), one)
         for key, before in self._shown.get(check.problem, {}).items():
             if key in found:
                 shown[key] = before.again(found.pop(key), now)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from edge_gateway.fleet.accounting import COUNTED
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def describe_devices(pipeline: Pipeline, wanted: str | None) -> Iterator[dict[str, Any]]:
     """Yield what is known of the device `wanted`, or of every device that is not retired.
 
-    Publishers that are not devices, because none of their messages was accepted, follow with their trouble only.
+    Publishers that are not devices, because none of their messages was accepted, follow with their troubles only.
     """
     registry, describe = pipeline.registry, pipeline.admission.describe
     troubles = by_device(pipeline)
@@ -24,22 +24,23 @@ def describe_devices(pipeline: Pipeline, wanted: str | None) -> Iterator[dict[st
         if wanted not in {None, registry.device_name[device]}:
             continue
         described = describe(device)
-        trouble = troubles.pop((described["site"], described["device"]), None)
-        yield {**described, "trouble": trouble.why if trouble else None}
-    for trouble in troubles.values():
-        if wanted in {None, trouble.device}:
-            yield _stranger(trouble)
+        found = troubles.pop((described["site"], described["device"]), ())
+        yield {**described, "troubles": [one.why for one in found]}
+    for found in troubles.values():
+        if wanted in {None, found[0].device}:
+            yield _stranger(found)
 
 
-def _stranger(trouble: DeviceTrouble) -> dict[str, Any]:
+def _stranger(troubles: Sequence[DeviceTrouble]) -> dict[str, Any]:
     """Describe a publisher that is not a device, with the same keys as a device."""
-    counters = dict.fromkeys(COUNTED, 0) | {"received": trouble.messages, "quarantined": trouble.messages}
+    messages = sum(one.messages for one in troubles)
+    counters = dict.fromkeys(COUNTED, 0) | {"received": messages, "quarantined": messages}
     lost = dict.fromkeys(
         ("lost_at_device", "given_up", "clock_steps", "small_clock_steps", "messages_of_other_boots"), 0
     )
     return {
-        "device": trouble.device,
-        "site": trouble.site,
+        "device": troubles[0].device,
+        "site": troubles[0].site,
         "type": UNKNOWN_TYPE,
         "tags": {},
         "position": None,
@@ -50,5 +51,5 @@ def _stranger(trouble: DeviceTrouble) -> dict[str, Any]:
         "gaps": [],
         "counters": {**counters, **lost},
         "bad": {},
-        "trouble": trouble.why,
+        "troubles": [one.why for one in troubles],
     }

@@ -35,12 +35,12 @@ def refused(kind: str, entry: Gravity, action: str) -> Entry:
 
 def maintenance(what: str) -> Entry:
     """A periodic job of the gateway that the disk or the store refused."""
-    action = "see the text for what failed; the gateway keeps trying"
-    return failure("{}; it is tried again", f"{what} failed", Clears("the next try succeeds"), action)
+    over = Clears("the next try succeeds", of_process=True)
+    return failure("{}; it is tried again", f"{what} failed", over, "see the text; the gateway keeps trying")
 
 
 def part(what: str) -> Entry:
     """A part of the gateway that failed and was started again."""
-    over = Clears("it has worked for 30 s")
+    over = Clears("it has worked for 30 s", of_process=True)
     action = "fix what the text names (a certificate, a secret, open files), or report a defect"
     return failure("{}; it was restarted", f"{what} failed and was restarted", over, action)

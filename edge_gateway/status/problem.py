@@ -19,9 +19,13 @@ class Gravity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Clears:
-    """The problem ends while the gateway runs: `how` is what has to happen."""
+    """The problem ends while the gateway runs: `how` is what has to happen.
+
+    `of_process`: it is of parts or jobs that each start makes anew, so that the same one is another after a restart.
+    """
 
     how: str
+    of_process: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +67,11 @@ class Entry:
     def __post_init__(self) -> None:
         if not (self.over.how and self.gravities and self.text and self.raised and self.action):
             raise ValueError("a problem says how grave it is, what raises it, what ends it and what to do")
+
+    @property
+    def outlives_a_restart(self) -> bool:
+        """Whether it is the same trouble if it is open before a restart and again after it."""
+        return isinstance(self.over, Clears) and not self.over.of_process
 
     @property
     def latches(self) -> bool:

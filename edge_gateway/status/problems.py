@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -26,6 +26,11 @@ LEVELS: Final = {
 }
 """At which level a problem is logged."""
 
+_GRAVEST_FIRST: Final = (Gravity.FAILURE, Gravity.WARNING, Gravity.NOTICE)
+
+AGAIN_WITHIN = 120_000
+"""Ms after a start within which a problem that was open before it is taken for the same one."""
+
 TOLD_EVERY = 60_000
 """Ms by which the end of a lasting problem may move before that counts as a change."""
 
@@ -34,6 +39,11 @@ def named(names: Sequence[str]) -> str:
     """Return the first few names, and how many more there are."""
     more = len(names) - MOST_NAMED
     return ", ".join(map(printable, names[:MOST_NAMED])) + (f" and {more} more" if more > 0 else "")
+
+
+def most_pressing(problem: OpenProblem) -> tuple[int, int]:
+    """Return the sort key of problems wherever they are listed: the gravest first, the newest of a gravity first."""
+    return _GRAVEST_FIRST.index(problem.gravity), -problem.since
 
 
 @dataclass(slots=True)
@@ -55,6 +65,10 @@ class Problems:
     """When each open problem that lasts for a time is over, by `timer`."""
     _told: dict[Problem, int] = field(default_factory=dict)
     """The same at the last call of `changed` for its sake."""
+    _earlier: dict[Problem, int] = field(default_factory=dict)
+    """When problems began that were open before the start, and not opened or cleared since."""
+    _earlier_to: int = 0
+    """Until when they count, by `timer`."""
 
     def raise_(self, problem: Problem, detail: str = "", gravity: Gravity | None = None) -> None:
         """Open a problem, or update its text and gravity. A text of several lines is logged line by line.
@@ -69,7 +83,7 @@ class Problems:
         if before is None or before.text != text:
             for line in text.split("\n"):
                 log.log(LEVELS[gravity], "%s: %s", problem.code, line)
-        since = before.since if before else self.clock()
+        since = before.since if before else self._beginning(problem)
         self._open[problem] = OpenProblem(code=problem.code, text=text, since=since, gravity=gravity)
         again = before is not None and before.text == text
         prolonged = isinstance(entry.over, Lasts) and self._prolong(problem, entry.over.ms, again=again)
@@ -88,14 +102,18 @@ class Problems:
         return True
 
     def update(self, problem: Problem, detail: str, gravity: Gravity | None = None) -> None:
-        """Open a problem while there is a detail, and end it when that is empty."""
+        """Open a problem while there is a detail, and end it when that is empty: nothing is known of it."""
         if detail:
             self.raise_(problem, detail, gravity)
         else:
-            self.clear(problem)
+            self._end(problem)
 
     def clear(self, problem: Problem) -> None:
-        """End a problem; nothing happens if it is not open. ValueError: it lasts until the next start."""
+        """End a problem, since all is well; nothing happens if it is not open. ValueError: it lasts until a restart."""
+        self._earlier.pop(problem, None)
+        self._end(problem)
+
+    def _end(self, problem: Problem) -> None:
         if problem.entry.latches:
             raise ValueError(f"{problem.code} lasts until the next start: {problem.entry.over.how}")
         self._ends.pop(problem, None)
@@ -105,9 +123,12 @@ class Problems:
             self.changed()
 
     def expire(self) -> None:
-        """End the lasting problems whose time is over; call periodically."""
+        """End the lasting problems whose time is over, and forget earlier beginnings; call periodically."""
         for problem in [problem for problem, end in self._ends.items() if self.timer() > end]:
-            self.clear(problem)
+            self._end(problem)
+        if self._earlier and self.timer() > self._earlier_to:
+            self._earlier.clear()
+            self.changed()
 
     def lasting(self) -> Iterator[tuple[OpenProblem, int]]:
         """Yield the open problems that last for a time, each with the ms that are left."""
@@ -127,6 +148,26 @@ class Problems:
         self._ends[problem] = self.timer() + min(left, most)
         log.log(LEVELS[before.gravity], "%s: %s (from before the restart)", problem.code, before.text)
 
+    def begun_earlier(self, beginnings: Mapping[Problem, int]) -> None:
+        """Let problems that open soon after a start begin when they did before it; wall ms by problem.
+
+        Those of the process, and those that tell of what a start found, are left out.
+        """
+        self._earlier = {one: since for one, since in beginnings.items() if one.entry.outlives_a_restart}
+        self._earlier_to = self.timer() + AGAIN_WITHIN
+
+    def beginnings(self) -> dict[Problem, int]:
+        """Return when each problem that may outlive a restart began, for `begun_earlier` of the next start."""
+        begun = {
+            problem: one.since for problem, one in self._open.items() if problem.entry.outlives_a_restart
+        }
+        return self._earlier | begun
+
+    def _beginning(self, problem: Problem) -> int:
+        """Return when a problem that opens now began."""
+        now, earlier = self.clock(), self._earlier.pop(problem, None)
+        return now if earlier is None or self.timer() > self._earlier_to else min(earlier, now)
+
     def text_of(self, problem: Problem) -> str:
         """Return the text of a problem; "" if it is not open."""
         return self._open[problem].text if problem in self._open else ""
@@ -135,4 +176,5 @@ class Problems:
         return problem in self._open
 
     def __iter__(self) -> Iterator[OpenProblem]:
-        return iter(tuple(self._open.values()))
+        """Iterate over the open problems, the most pressing first."""
+        return iter(sorted(self._open.values(), key=most_pressing))

@@ -156,6 +156,13 @@ class Store:
         store._begin(floor, at, unsure, records)
         return store
 
+    def lost_text(self) -> str:
+        """Return what was wrong with the file that this store replaces, and where it is now; "" if it replaces none."""
+        if self.opened.set_aside is None:
+            return ""
+        aside = self.path.with_name(self.opened.set_aside)
+        return f"{self.path}: {self.opened.damage}; set aside as {aside}; what can be read is brought back"
+
     def facts(self) -> StoreFacts:
         """Return the state of the store."""
         return StoreFacts(

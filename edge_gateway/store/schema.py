@@ -173,7 +173,7 @@ def open_store(path: Path) -> tuple[sqlite3.Connection, bool]:
     """
     FILES.make_directory(path.parent)
     if path.is_dir():
-        raise StoreUnreadable(f"{path} is a directory")
+        raise StoreUnreadable("the file is a directory")
     db = None
     try:
         db = connect(path)
@@ -224,8 +224,8 @@ def emptied(path: Path) -> str:
     except OSError:
         return ""
     if size < _HEADER_BYTES:
-        return f"{path.name} ends after {counted(size, 'byte')}" if size else f"{path.name} is empty"
-    return "" if is_begun(path) else f"{path.name} has no tables"
+        return f"the file ends after {counted(size, 'byte')}" if size else "the file is empty"
+    return "" if is_begun(path) else "the file has no tables"
 
 
 def _prepare(db: sqlite3.Connection, path: Path) -> bool:
@@ -237,11 +237,11 @@ def _prepare(db: sqlite3.Connection, path: Path) -> bool:
     if _is_other(version):
         raise OtherSpool.of(path, version, VERSION)
     if version != VERSION:
-        raise StoreUnreadable(f"{path} has format {version}; this program reads format {VERSION}")
+        raise StoreUnreadable(f"the file has format {version}; this program reads format {VERSION}")
     for check in _checks(path.stat().st_size):
         result = db.execute(f"PRAGMA {check}").fetchone()[0]
         if result != "ok":
-            raise StoreUnreadable(f"{path} is damaged: {result}")
+            raise StoreUnreadable(f"the file is damaged: {result}")
     return False
 
 

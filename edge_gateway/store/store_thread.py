@@ -242,7 +242,7 @@ class StoreThread:
 
     def _stall(self, error: Exception) -> None:
         if self._worker.refused(error):
-            self._worker.tell(self._on_event, "store_stalled", str(error))
+            self._worker.tell(self._on_event, "store_stalled", f"{self._store.path}: {error}")
 
     def _resume(self) -> None:
         if self._worker.resumed():
@@ -294,8 +294,8 @@ class StoreThread:
         except (*READ_ERRORS, OSError) as error:
             self._stall(error)
             return
-        damage, self._damage = self._damage, ""
-        self._worker.tell(self._on_event, "store_lost", damage)
+        self._damage = ""
+        self._worker.tell(self._on_event, "store_lost", self._store.lost_text())
         self._publish()
 
     def _publish(self) -> None:

@@ -17,6 +17,7 @@ from fleet_config.durations import (
     parse_rate,
     parse_size,
     rounded_duration,
+    rounded_size,
 )
 
 
@@ -139,3 +140,18 @@ def test_a_rounded_duration_has_minutes_from_an_hour_on_and_seconds_below(
     milliseconds: int, text: str
 ) -> None:
     assert rounded_duration(milliseconds) == text
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [
+        (0, "0 B"),
+        (1023, "1023 B"),
+        (1536, "1.5 KiB"),
+        (3 << 20, "3.0 MiB"),
+        (4 << 30, "4.0 GiB"),
+        (5 << 50, "5,120.0 TiB"),
+    ],
+)
+def test_a_rounded_size_has_a_tenth_of_its_unit(count: int, text: str) -> None:
+    assert rounded_size(count) == text

@@ -33,6 +33,7 @@ PAGE = ROOT / "docs" / "deploy.md"
 NAMESPACES = ["unshare", "--mount", "--net", "--pid", "--uts", "--fork", "--mount-proc", "--kill-child"]
 SHIMS = {"systemctl.py": ["systemctl", "journalctl"], "packages.py": ["apt", "python3", "pip"]}
 CA = "/etc/mosquitto/certs/ca.crt"
+KEPT_CA = "/home/pi/ca.crt"
 STATUS, CONNECTED = "edge-gateway status --json", '"connected": *true'
 TOKEN = "a-token-of-the-tests"
 SECRETS = ("/etc/mosquitto/certs/broker.key", "/etc/mosquitto/passwords", "/etc/edge-gateway/gateway.key")
@@ -68,10 +69,10 @@ class Machine:
     def read(self, block: Block, given: str = "") -> str:
         return self.run(block.text, user="pi" if block.mark.endswith("as pi") else "root", given=given)
 
-    def device(self, *arguments: str, status: int = 0) -> None:
-        """A device of the tests at work; it needs no account here."""
+    def device(self, *arguments: str, status: int = 0, ca: str = CA) -> None:
+        """A device of the tests at work, which trusts `ca`; it needs no account here."""
         python = f"/mnt/python/bin/python{sys.version_info.major}.{sys.version_info.minor}"
-        words = " ".join(f"'{one}'" for one in ("pi.local", CA, "berlin", *arguments))
+        words = " ".join(f"'{one}'" for one in ("pi.local", ca, "berlin", *arguments))
         self.run(f"PYTHONPATH=/mnt/packages {python} tests/deploy/device.py {words}", status=status)
 
     def wait(self, text: str, wanted: str, user: str = "pi") -> str:
@@ -133,6 +134,11 @@ class Page:
         assert block.text.startswith(beginning), f"{block} begins otherwise than with {beginning!r}"
         return self._machine.read(block, given)
 
+    def skip_to(self, beginning: str) -> None:
+        """Leave out what is before the block that begins so."""
+        while not self._left[0].text.startswith(beginning):
+            self._left.pop(0)
+
     @property
     def over(self) -> bool:
         return not self._left
@@ -144,8 +150,25 @@ def test_the_page_works_as_it_stands(machine: Machine) -> None:
     one = add_devices(page, machine)
     start(page, machine, one)
     change(page, machine)
-    move_and_leave(page, machine)
+    move(page, machine)
+    remove_program(page, machine)
+    remove_all(page, machine)
     assert page.over
+
+
+def test_a_second_install_works_after_each_way_to_leave(machine: Machine) -> None:
+    page = Page(machine)
+    install(page, machine)
+    one = add_devices(page, machine)
+    start(page, machine, one)
+    page.skip_to("systemctl disable --now edge-gateway")
+    remove_program(page, machine)
+    again = Page(machine)
+    come_back(again, machine, one)
+    again.skip_to("systemctl disable --now edge-gateway")
+    remove_program(again, machine)
+    remove_all(again, machine)
+    begin_anew(Page(machine), machine)
 
 
 def install(page: Page, machine: Machine) -> None:
@@ -154,7 +177,7 @@ def install(page: Page, machine: Machine) -> None:
         machine.run("command -v edge-gateway fleet-sim", user="pi")
         == "/usr/local/bin/edge-gateway\n/usr/local/bin/fleet-sim\n"
     )
-    page.read("useradd")
+    page.read("id edge-gateway")
     page.read("ca=")
     page.read("install -d /etc/mosquitto")
     assert_alive(machine, "mosquitto", user="mosquitto")
@@ -210,7 +233,7 @@ def change(page: Page, machine: Machine) -> None:
     machine.wait(STATUS, CONNECTED)
 
 
-def move_and_leave(page: Page, machine: Machine) -> None:
+def move(page: Page, machine: Machine) -> None:
     page.read("systemctl stop edge-gateway\ntar")
     machine.wait(STATUS, CONNECTED)
     machine.run("systemctl stop edge-gateway mosquitto")
@@ -221,11 +244,41 @@ def move_and_leave(page: Page, machine: Machine) -> None:
     assert "session_lost" in report
     assert "spool_copy" in report
     assert "-18" in machine.run("edge-gateway query last --device frz-2", user="pi")
+
+
+def remove_program(page: Page, machine: Machine) -> None:
+    machine.run(f"install -m 644 {CA} {KEPT_CA}")
     page.read("systemctl disable --now edge-gateway")
     assert_alive(machine, "mosquitto", user="mosquitto")
-    assert machine.run("find /etc /opt /var /usr/local -name '*edge-*'") == ""
+    assert machine.run("find /opt /usr/local -name '*edge-*'") == ""
+
+
+def come_back(page: Page, machine: Machine, password: str) -> None:
+    """Follow the page from its top: devices notice nothing, and the gateway knows what it knew."""
+    install(page, machine)
+    machine.device("frz-1", password, ca=KEPT_CA)
+    page.skip_to("cat > /etc/edge-gateway/gateway.yaml")
+    page.read("cat > /etc/edge-gateway/gateway.yaml")
+    page.read("install -m 644 deploy/edge-gateway.service")
+    machine.wait(STATUS, CONNECTED)
+    machine.device("frz-1", password, ca=KEPT_CA)
+    assert "frz-00000" in machine.run("edge-gateway query last", user="pi")
+
+
+def remove_all(page: Page, machine: Machine) -> None:
+    page.read("systemctl stop mosquitto")
+    assert (
+        machine.run("find /etc /var /usr/local -name '*edge-gateway*' ! -path '*/systemd/*' ! -path '/usr/*'")
+        == ""
+    )
     machine.run("getent passwd edge-gateway", status=2)
     machine.run("getent group edge-gateway", status=2)
+
+
+def begin_anew(page: Page, machine: Machine) -> None:
+    """Follow the page from its top: the gateway starts without a problem, as on a machine that nobody has used."""
+    install(page, machine)
+    start(page, machine, add_devices(page, machine))
 
 
 def assert_alive(machine: Machine, name: str, *, user: str) -> None:

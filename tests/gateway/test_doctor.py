@@ -23,6 +23,7 @@ from edge_gateway.configuration.in_force import in_force
 from edge_gateway.configuration.model import GatewayConfig
 from edge_gateway.doctor import CheckResult, check_gateway, check_settings, run_checks
 from edge_gateway.journal import spool
+from edge_gateway.journal.spool_owner import give_back
 from edge_gateway.status.clock import MachineClock
 from edge_gateway.status.problem import Gravity
 from fleet_wire import local_socket
@@ -131,7 +132,7 @@ def answering(answer: bytes) -> Iterator[int]:
 def test_every_check_is_made_in_order(tmp_path: Path, embedded: bool) -> None:
     checks = [one.check for one in run_checks(settings(tmp_path), embedded=embedded)]
     broker = [] if embedded else ["broker"]
-    assert checks == ["clock", "spool", "sync", "secrets", "rules", *broker, "influx"]
+    assert checks == ["clock", "spool", "owners", "sync", "secrets", "rules", *broker, "influx"]
 
 
 # --- clock and disk
@@ -221,6 +222,34 @@ def test_what_only_the_owner_of_a_spool_can_check_is_left_to_that_user(tmp_path:
         assert (result.ok, result.gravity) == (True, Gravity.NOTICE)
         assert f"{place} belongs to {owner}; `sudo -u {owner} edge-gateway doctor` checks" in result.detail
     assert len(asked) == (mode == 0o700), "whether a gateway runs can be seen in a directory that is open"
+
+
+@AS_ROOT
+def test_files_that_root_left_in_the_spool_are_named_with_what_mends_it(tmp_path: Path) -> None:
+    place = tmp_path / "spool"
+    place.mkdir()
+    os.chown(place, NOBODY, NOBODY)
+    owner = pwd.getpwuid(NOBODY).pw_name
+    sections: dict[str, Any] = {"spool": {"path": str(place)}}
+    assert found(tmp_path, "owners").detail == "there is no spool yet"
+    assert found(tmp_path, "owners", **sections).detail == f"everything in {place} belongs to {owner}"
+    for number in range(7):
+        (place / f"file-{number}").touch()
+    told = found(tmp_path, "owners", **sections)
+    assert not told.ok
+    assert f"belongs to {owner}, but not all in it: {place}/file-0 (root), " in told.detail
+    assert "file-4 (root) and 2 more" in told.detail
+    assert (
+        f"Run `{give_back(place)}`, and commands as that user: `sudo -u {owner} edge-gateway …`"
+        in told.detail
+    )
+    (tmp_path / "rules").chmod(0o755)
+    place.chmod(0o700)
+    open_to_all(tmp_path)
+    with acting_as(SOMEBODY):
+        left = found(tmp_path, "owners", **sections)
+    assert (left.ok, left.gravity) == (True, Gravity.NOTICE)
+    assert "checks the files in it" in left.detail
 
 
 @AS_ROOT

@@ -1,7 +1,7 @@
 """The InfluxDB sink: parcels from the outbox, in order, one request in flight.
 
     outbox.take ─▶ write ─▶ decide ─┬─ accept ───────▶ outbox.done
-         ▲                          ├─ halve ────────▶ write each half, in order
+         ▲                          ├─ halve ────────▶ write each half, in order (sizes: request_size.py)
          │                          ├─ refuse ───────▶ quarantine line by line, with the reason
          │                          ├─ hold ─────────▶ the bucket's lines stay, those of other buckets go on
          └──────────────────────────┴─ keep, back off ▶ wait, write again; search for a line at fault (poison.py)
@@ -24,6 +24,7 @@ from edge_gateway.sinks.held_buckets import HeldBuckets
 from edge_gateway.sinks.outcomes import Decision, Outcome, Step, decide, wall_seconds
 from edge_gateway.sinks.poison import PoisonedSeries, PoisonSearch, Verdict, probe
 from edge_gateway.sinks.refused_lines import RefusedLines
+from edge_gateway.sinks.request_size import RequestSize
 from edge_gateway.status.catalogue import Problem
 from edge_gateway.status.report import SinkWork
 from edge_gateway.store.outbox import MOST_LINES, Parcel, Waiting
@@ -81,6 +82,13 @@ class _Delivery:
             return
         half = len(piece) // 2
         self.pieces.extendleft([piece[half:], piece[:half]])
+
+    def cut(self, size: RequestSize) -> None:
+        """Cut the first piece if the server would refuse it for its size."""
+        parts = size.cut(self.pieces[0])
+        if len(parts) > 1:
+            self.pieces.popleft()
+            self.pieces.extendleft(reversed(parts))
 
     def refuse(self, reason: str) -> None:
         """Put the lines of the first piece in quarantine."""
@@ -142,6 +150,7 @@ class InfluxSink:
         self._trouble = ""
         self._searching = False
         self._poisoned = PoisonedSeries()
+        self._size = RequestSize(timer)
         self.facts = SinkWork()
         self._settled = asyncio.Event()
         self._unknown_at = timer()
@@ -194,6 +203,7 @@ class InfluxSink:
         lines = [line + b"\n" for line in parcel.body.split(b"\n")[:-1]]
         delivery = _Delivery(parcel, deque([lines]), search=PoisonSearch(searching=self._searching))
         while not delivery.done:
+            delivery.cut(self._size)
             piece = delivery.pieces[0]
             decision = await self._send(delivery.bucket, piece)
             if decision.step is Step.HOLD:
@@ -209,8 +219,13 @@ class InfluxSink:
         return delivery
 
     async def _send(self, bucket: str, piece: list[bytes]) -> Decision:
-        outcome = await self._write(bucket, b"".join(piece))
+        body = b"".join(piece)
+        outcome = await self._write(bucket, body)
         self.facts.requests += 1
+        if outcome.stored:
+            self._size.accepted(len(body))
+        elif outcome.too_large and len(piece) > 1:
+            self._size.refused(len(body))
         if outcome.unknown:
             self._unknown_at = self._timer()
         return decide(outcome, len(piece), self._clock())

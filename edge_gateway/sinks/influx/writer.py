@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Final, Self
 from urllib.parse import urlencode
 
+from edge_gateway.sinks.answer_text import in_short, text_of
 from edge_gateway.sinks.http_client import HttpClient, NoAnswer
 from edge_gateway.sinks.http_connection import Response
 from edge_gateway.sinks.influx.no_answer import why_no_answer
@@ -16,7 +17,7 @@ from edge_gateway.sinks.outcomes import Outcome
 TIMEOUT: Final = 30.0
 """Seconds for a whole request."""
 _MOST_TEXT: Final = 64 << 10
-"""Bytes read of an answer. InfluxDB sends less; a proxy may send an endless page."""
+"""Bytes read of an answer, and kept of it when unpacked. InfluxDB sends less; a proxy may send an endless page."""
 _STORED: Final = 204
 _REDIRECTED: Final = range(300, 400)
 _GZIP_LEVEL: Final = 1
@@ -68,9 +69,9 @@ class InfluxWriter:
 
 
 def _outcome(answer: Response) -> Outcome:
-    text = answer.body.decode("utf-8", "replace")
-    own = _own_words(text)
-    said = " ".join(text.split()) if own is None else own
+    text = text_of(answer, _MOST_TEXT)
+    own = None if text is None else _own_words(text)
+    said = in_short(answer, text) if own is None else own
     fields = answer.fields
     if answer.status in _REDIRECTED:
         said = f"to {fields.get('location', 'nowhere')}"

@@ -222,13 +222,14 @@ class Salvage:
         self.close()
         self.progress = None
         self._db.execute("DELETE FROM meta WHERE key='salvage'")
+        file = self._directory / done.file
         if _EVERYTHING in done.damaged:
-            return f"nothing of {done.file} can be read: what the journal does not have is lost"
+            return f"nothing of {file} can be read: what the journal does not have is lost"
         if not done.damaged:
-            return f"recovered all of {done.file}, {counted(done.rows, 'row')}; the file can be deleted"
+            return f"recovered all of {file}, {counted(done.rows, 'row')}; the file can be deleted"
         tables_lost = ", ".join(done.damaged)
         return (
-            f"recovered {counted(done.rows, 'row')} of {done.file}; rows in"
+            f"recovered {counted(done.rows, 'row')} of {file}; rows in"
             f" {counted(done.unreadable, 'damaged place')} of {tables_lost} are lost;"
             " keep the file if you want to examine it, or delete it"
         )

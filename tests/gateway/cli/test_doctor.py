@@ -38,7 +38,7 @@ def test_each_check_is_a_row_and_a_broken_rule_fails_the_command(
     (file.parent / "rules" / "bad.yaml").write_text("version: 2\n")
     assert doctor(file, "--json") == 1
     findings = {row["check"]: row for row in json.loads(capsys.readouterr().out)}
-    assert list(findings) == ["clock", "spool", "sync", "secrets", "rules", "influx", "stored"]
+    assert list(findings) == ["clock", "spool", "owners", "sync", "secrets", "rules", "influx", "stored"]
     assert not findings["rules"]["ok"]
     assert "bad.yaml:1:" in findings["rules"]["detail"]
     assert findings["influx"] == {

@@ -14,31 +14,50 @@ def test_the_status_tells_a_problem_of_several_lines_in_several() -> None:
     assert looked_at(status_view({**STATUS, "problems": []}))[-1] == "no problems"
 
 
-def test_failures_come_first_are_told_apart_without_colours_and_say_since_when() -> None:
+def test_failures_are_told_apart_without_colours_and_say_since_when() -> None:
     problems = [
-        {"code": "late_share", "text": "a", "gravity": "warning", "since": AT},
-        {"code": "rules", "text": "b", "gravity": "failure", "since": AT - 1},
         {"code": "disk", "text": "c", "gravity": "failure", "since": AT + 1_000},
+        {"code": "rules", "text": "b", "gravity": "failure", "since": AT - 1},
+        {"code": "late_share", "text": "a", "gravity": "warning", "since": AT},
     ]
-    assert looked_at(status_view({**STATUS, "problems": problems}))[-3:] == [
+    lines = looked_at(status_view({**STATUS, "problems": problems}))
+    assert lines[-3:] == [
         "FAILURE disk since 2026-09-21 14:13:21Z: c",
         "FAILURE rules since 2026-09-21 14:13:20Z: b",
         "warning late_share since 2026-09-21 14:13:20Z: a",
     ]
+    assert [line.split(maxsplit=1) for line in lines if line.startswith("problems")] == [
+        ["problems", "2 failures, 1 warning"]
+    ]
+
+
+def test_alerts_of_rules_are_not_taken_for_problems() -> None:
+    lines = [line.split(maxsplit=2) for line in looked_at(status_view({**STATUS, "problems": []}))]
+    assert ["rule", "alerts", "0 firing"] in lines
+    assert ["problems", "none"] in lines
+
+
+def test_the_broker_s_figures_have_units() -> None:
+    broker = {"connected": False, "lag": 90_200, "unacknowledged": 3 << 20}
+    told = looked_at(status_view({**STATUS, "broker": broker}))
+    assert any(line.endswith("NOT CONNECTED, lag 1m30s, 3.0 MiB not acknowledged") for line in told)
 
 
 def test_the_status_tells_times_of_a_sink_as_times() -> None:
     sink = {"waiting": {"lines": 5_000, "oldest": AT}, "waiting_until": AT + 90_000, "requests": 1}
     told = " ".join(looked_at(status_view({**STATUS, "sinks": {"influx": sink}})))
-    assert "waiting lines 5,000, waiting oldest 2026-09-21 14:13:20.123Z" in told
-    assert "waiting_until 2026-09-21 14:14:50.123Z" in told
+    assert "lines waiting 5,000, oldest of 2026-09-21 14:13:20.123Z" in told
+    assert "next try at 2026-09-21 14:14:50.123Z" in told
 
 
 def test_how_far_the_clock_is_off_is_a_duration() -> None:
     clock = {"state": "outvoted", "trusted": False, "differ": 4, "off": 259_199_992}
     told = looked_at(status_view({**STATUS, "clock": clock, "spool": {"recovered_in_ms": 1_500}}))
-    assert any(line.endswith("state outvoted, trusted no, differ 4, off 3d") for line in told)
-    assert any(line.endswith("recovered_in_ms 1,500") for line in told), "the name has the unit"
+    assert any(
+        line.endswith("outvoted, trusted: no, devices that agree on another time 4, off by 3d")
+        for line in told
+    )
+    assert any(line.endswith("last start took 2s") for line in told)
 
 
 def test_a_gap_of_one_message_is_one_number() -> None:

@@ -153,6 +153,15 @@ def test_a_device_with_a_type_of_markup_is_shown_as_it_calls_itself() -> None:
     assert re.split(r"  +", lines[1])[:4] == [LONG, "berlin", "[/red]x", "yes"]
 
 
+def test_all_that_is_wrong_with_a_device_is_told() -> None:
+    troubles = ["its messages are JSON", "its clock says 1970"]
+    lines = looked_at(
+        devices_table([{"device": "f1", "site": "berlin", "troubles": troubles}, {"device": "f2"}])
+    )
+    assert [line.endswith("!") for line in lines[1:3]] == [True, False]
+    assert lines[3:] == ["! berlin/f1: its messages are JSON", "! berlin/f1: its clock says 1970"]
+
+
 QUERY_ROWS: dict[str, list[dict[str, Any]]] = {
     "windows": [{"device": LONG, "metric": "temperature", "site": "berlin", "type": "[/x]", "start": AT,
                  "every": 60_000, "count": 60, "sum": math.fsum([0.1] * 10), "min": -1e300, "max": 5.0,

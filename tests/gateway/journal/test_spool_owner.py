@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import grp
 import os
 import pwd
+import shlex
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -49,6 +52,30 @@ def test_who_may_write_is_asked_for_the_user_that_acts(place: Path, may: Callabl
         assert may(place)
     with acting_as(SOMEBODY):
         assert not may(place)
+
+
+def test_all_that_belongs_to_others_is_found_and_can_be_given_back(place: Path) -> None:
+    (place / "journal").mkdir()
+    for name, user in (("mine", NOBODY), ("journal", NOBODY), ("journal/his", 0), ("somebody's", SOMEBODY)):
+        (place / name).touch()
+        os.chown(place / name, user, user)
+    (place / "link").symlink_to(place / "mine")
+    found = [str(path.relative_to(place)) for path in spool_owner.of_others(place)]
+    assert found == ["link", "somebody's", "journal/his"]
+    command = spool_owner.give_back(place)
+    assert command == f"sudo chown -hR {pwd.getpwuid(NOBODY).pw_name}:{grp.getgrgid(NOBODY).gr_name} {place}"
+    subprocess.run(shlex.split(command)[1:], check=True)
+    assert not list(spool_owner.of_others(place))
+
+
+def test_an_owner_without_a_name_gets_files_back_by_number(place: Path) -> None:
+    os.chown(place, 54_321, 54_322)
+    assert spool_owner.give_back(place) == f"sudo chown -hR 54321:54322 {place}"
+
+
+def test_a_directory_that_may_not_be_read_is_an_error(place: Path) -> None:
+    with acting_as(SOMEBODY), pytest.raises(PermissionError):
+        list(spool_owner.of_others(place))
 
 
 def test_a_file_of_another_user_is_found_with_its_owner(place: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from edge_gateway.fold.messages import Message
 from edge_gateway.mqtt.own_alerts import OwnAlerts
-from edge_gateway.records.alerts import ALERT_COLUMNS
+from edge_gateway.records.alerts import ALERT_COLUMNS, by_urgency
 from edge_gateway.service.http import health_of
 from edge_gateway.status.catalogue import Problem
 from edge_gateway.status.problem import Gravity
@@ -48,6 +48,17 @@ def test_a_firing_problem_is_read_as_the_alert_of_a_rule_is() -> None:
     assert (row["rule"], row["level"], row["subject"], row["site"]) == ("rules", "critical", "_gateway", "_")
     assert (row["at"], row["value"]) == (NOW, None)
     assert row["annotations"] == {"summary": "the rules in force are kept: broken"}
+
+
+def test_alerts_and_problems_are_listed_in_one_order() -> None:
+    at = [NOW]
+    problems = Problems(lambda: at[0])
+    alerts = OwnAlerts("gw", lambda _: None, lambda: at[0])
+    raised = (Problem.LATE_SHARE, Problem.RULES, Problem.BIRTHS_CUT, Problem.BROKER)
+    for at[0], problem in enumerate(raised, start=NOW):
+        problems.raise_(problem)
+        alerts.follow(problems)
+    assert [row["rule"] for row in sorted(alerts.rows(), key=by_urgency)] == [one.code for one in problems]
 
 
 def test_two_problems_are_two_alerts_and_a_second_time_is_a_new_one() -> None:

@@ -192,7 +192,7 @@ def test_a_store_that_is_gone_is_filled_from_the_journal(life: Life) -> None:
         assert found.findings == [
             (
                 Problem.STORE_CORRUPT,
-                f"{path.name} was missing: the history is lost but for what the journal still held",
+                f"{path} was missing: the history is lost but for what the journal still held",
             )
         ]
         assert (found.whole, windows(found)) == (True, RECORDS - 1)
@@ -209,10 +209,10 @@ def test_a_store_that_was_emptied_is_set_aside_and_filled_from_the_journal(
     with life.living() as found:
         ((problem, text),) = found.findings
         assert problem is Problem.STORE_CORRUPT
-        assert text.startswith(f"store.sqlite {said}; set aside as store.sqlite.corrupt-")
+        assert text.startswith(f"{path}: the file {said}; set aside as {path}.corrupt-")
         while not (told := found.store.salvage()):
             pass
-        assert told.startswith("nothing of store.sqlite.corrupt-")
+        assert told.startswith(f"nothing of {path}.corrupt-")
         assert (found.whole, windows(found)) == (True, RECORDS - 1)
     aside, log = sorted(life.place.glob("store.sqlite.corrupt-*"))
     assert (aside.read_bytes(), log.read_bytes()) == (left, b"what the store wrote last")
@@ -300,7 +300,8 @@ def test_a_store_that_proves_damaged_during_recovery_is_set_aside_and_filled_aga
     with life.living() as found:
         ((problem, text),) = found.findings
         assert problem is Problem.STORE_CORRUPT
-        assert text.startswith("database disk image is malformed; set aside as store.sqlite.")
+        path = found.store.path
+        assert text.startswith(f"{path}: database disk image is malformed; set aside as {path}.corrupt-")
         assert (found.number, windows(found)) == (RECORDS, RECORDS - 1)
 
 

@@ -268,6 +268,28 @@ async def test_a_gateway_takes_readings_and_the_next_one_goes_on(
 
 
 @pytest.mark.usefixtures("process_as_before")
+async def test_a_database_that_is_away_before_and_after_a_restart_is_away_since_before_it(
+    tmp_path: Path, broker: Broker
+) -> None:
+    (tmp_path / "token").write_text("secret")
+    nobody = f"http://127.0.0.1:{free_port()}"
+    influx = {"url": nobody, "org": "o", "token": f"file:{tmp_path / 'token'}"}
+    life = Life(tmp_path, broker.url, influx=influx)
+    (life.rules / "a.yaml").write_text(RULES)
+    since = []
+    for seq in (1, 2):
+        async with life.running():
+            await send(broker.host, broker.port, seq, 1.0)
+            status = await life.until(lambda status: any(map(is_of_influx, status["problems"])))
+            since += [one["since"] for one in status["problems"] if is_of_influx(one)]
+    assert since[0] == since[1]
+
+
+def is_of_influx(problem: dict[str, Any]) -> bool:
+    return bool(problem["code"] == "sink_influx")
+
+
+@pytest.mark.usefixtures("process_as_before")
 async def test_a_first_start_needs_rules_that_are_valid(tmp_path: Path, broker: Broker) -> None:
     life = Life(tmp_path, broker.url)
     (life.rules / "a.yaml").write_text("version: 7\n")

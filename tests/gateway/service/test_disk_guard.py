@@ -96,10 +96,8 @@ async def test_a_full_disk_leaves_the_reserve_to_everything_but_deliveries(tmp_p
     assert not (tmp_path / "reserve").exists()
     assert not guard.accepting.is_set()
     assert (place.commits.count, place.hastened) == (1, ["checkpoint"])
-    by_itself = "free space, and it goes on by itself"
-    assert (
-        place.told == f"nothing is acknowledged: the disk of {tmp_path}: No space left on device; {by_itself}"
-    )
+    told = place.told
+    assert told.startswith(f"nothing is acknowledged: the disk of {tmp_path} is full: ")
     guard.commit_failed(FULL)
     assert place.commits.count == 1, "there is nothing more to give"
     guard.commit_resumed()
@@ -107,10 +105,7 @@ async def test_a_full_disk_leaves_the_reserve_to_everything_but_deliveries(tmp_p
     place.disk.free = SIZE + MARGIN - 1
     await guard.check()
     assert not guard.accepting.is_set()
-    assert (
-        place.told
-        == f"nothing is acknowledged: the disk of {tmp_path} has less than 40 MiB left; {by_itself}"
-    )
+    assert place.told == told, "a steady text"
     place.disk.free += 1
     await guard.check()
     assert guard.accepting.is_set()
@@ -190,7 +185,7 @@ async def test_drop_oldest_drops_the_oldest_and_counts_each_record(tmp_path: Pat
     assert place.commits.count == 2, "the one being written stays"
     place.guard.commit_failed(JournalFull("full"))
     assert place.guard.counters.journal_lent == 1
-    assert f"full, in {tmp_path}; " in place.told
+    assert f"spool.max_bytes is used up: 232 B of 1.0 MiB in {tmp_path} (journal" in place.told
 
 
 async def test_what_cannot_be_dropped_frees_nothing_and_is_no_error(
@@ -206,7 +201,7 @@ async def test_what_cannot_be_dropped_frees_nothing_and_is_no_error(
     monkeypatch.setattr(Files, "unlink", refuse)
     place.guard.commit_failed(FULL)
     assert (place.commits.count, place.guard.counters.records_dropped) == (before, 0)
-    assert "No space left" in place.told
+    assert "is full" in place.told
 
 
 async def test_the_journal_gets_the_rest_of_the_budget_and_at_least_a_quarter(
@@ -237,6 +232,24 @@ async def test_deliveries_wait_while_late_readings_take_too_much_of_the_budget(t
     place.late -= 1
     await place.guard.check()
     assert place.guard.accepting.is_set()
+    assert not place.told
+
+
+async def test_each_cause_is_told_for_as_long_as_it_holds(tmp_path: Path) -> None:
+    place = Place.of(tmp_path)
+    await place.guard.check()
+    place.guard.write_failed(FULL)
+    place.guard.commit_failed(JournalFull("full"))
+    place.late, place.disk.free = (1 << 18) // LATE_BYTES + 1, 0
+    await place.guard.check()
+    causes = [f"the disk of {tmp_path} is full", "spool.max_bytes is used up", "late readings that wait"]
+    assert [place.told.count(cause) for cause in causes] == [1, 1, 1]
+    place.guard.commit_failed(BROKEN)
+    assert "fails: Input/output error; check the disk" in place.told
+    assert causes[1] not in place.told
+    place.guard.commit_resumed()
+    place.late, place.disk.free = 0, 1 << 40
+    await place.guard.check()
     assert not place.told
 
 

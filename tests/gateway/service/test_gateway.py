@@ -56,7 +56,7 @@ class Bare:
 def test_a_stalled_store_asks_for_room_and_recovers_when_it_resumes() -> None:
     bare = Bare(FULL)
     bare.gateway._store_event("store_stalled", "database or disk is full")
-    assert bare.texts == {"store_stalled": "database or disk is full"}
+    assert bare.texts == {"store_stalled": "the store cannot be written: database or disk is full"}
     assert bare.refused == [FULL]
     bare.gateway._store.refusal = None
     bare.gateway._store_event("store_resumed", "")
@@ -89,8 +89,12 @@ def test_findings_of_recovery_are_reported() -> None:
     report = SimpleNamespace(set_aside=["1.journal.corrupt-7"], lost=[(3, 5)])
     journal = SimpleNamespace(report=report, first_number=1)
     found = SimpleNamespace(checkpoint=2, skipped_checkpoints=["checkpoint-1"], culprits=2)
-    opened = SimpleNamespace(set_aside="store.sqlite.corrupt-7", damage="malformed", created=True)
-    store = SimpleNamespace(opened=opened, path=None, applied=9)
+    store = SimpleNamespace(
+        opened=SimpleNamespace(created=True),
+        path=Path("/spool/store.sqlite"),
+        applied=9,
+        lost_text=lambda: "/spool/store.sqlite: malformed",
+    )
     bare = Bare()
     bare.gateway._startup.findings = [
         *_findings(
@@ -113,8 +117,9 @@ def test_findings_of_recovery_are_reported() -> None:
         "replay_differs": "the journal and its replay differ: record 3: late numbers, and 1 more record; windows in"
         " progress are partial",
         "records_quarantined": "2 inputs could not be folded; they are in quarantine",
-        "store_corrupt": "malformed; set aside as store.sqlite.corrupt-7; what can be read is brought back",
-        "store_behind": "the store is from an earlier time than the journal: older windows stay as they are",
+        "store_corrupt": "/spool/store.sqlite: malformed",
+        "store_behind": "the store /spool/store.sqlite is from an earlier time than the journal: older windows stay as"
+        " they are",
     }
     assert not bare.folded
 

@@ -18,7 +18,7 @@ from edge_gateway.mqtt.session_loss import SessionLoss
 from edge_gateway.service.kept_problems import KeptProblems
 from edge_gateway.status.catalogue import Problem
 from edge_gateway.status.counters import Counters
-from edge_gateway.status.problems import Problems
+from edge_gateway.status.problems import AGAIN_WITHIN, Problems
 from tests.fakes import ManualClock
 
 NOON = 1_796_212_800_000
@@ -115,6 +115,86 @@ def test_other_problems_end_with_the_process(tmp_path: Path, clock: Clock) -> No
     assert list(started(tmp_path, clock)) == []
 
 
+def since(problems: Problems) -> dict[str, int]:
+    return {one.code: one.since for one in problems}
+
+
+def test_what_is_open_before_and_after_a_restart_began_when_it_did(tmp_path: Path, clock: Clock) -> None:
+    problems = started(tmp_path, clock)
+    problems.raise_(Problem.BROKER, "away")
+    problems.raise_(Problem.DISK, "full")
+    for _ in range(3):
+        clock.now += HOUR
+        problems = started(tmp_path, clock)
+        problems.update(Problem.DISK, "")  # nothing was written yet
+        assert since(problems) == {}, "nothing is open before it is found again"
+        clock.now += AGAIN_WITHIN
+        problems.raise_(Problem.BROKER, "refused")
+        problems.raise_(Problem.DISK, "still full")
+        assert since(problems) == {"broker": NOON, "disk": NOON}
+
+
+def test_what_was_well_since_the_start_begins_anew(tmp_path: Path, clock: Clock) -> None:
+    problems = started(tmp_path, clock)
+    problems.raise_(Problem.BROKER, "away")
+    problems.raise_(Problem.SINK_INFLUX, "away")
+    clock.now += HOUR
+    problems = started(tmp_path, clock)
+    problems.clear(Problem.BROKER)
+    problems.raise_(Problem.BROKER, "away")
+    problems.raise_(Problem.SINK_INFLUX, "away")
+    problems.update(Problem.SINK_INFLUX, "")
+    clock.now += 5
+    problems.raise_(Problem.SINK_INFLUX, "away")
+    assert since(problems) == {"broker": NOON + HOUR, "sink_influx": NOON + HOUR + 5}
+
+
+def test_what_begins_later_than_soon_after_a_start_begins_then(tmp_path: Path, clock: Clock) -> None:
+    started(tmp_path, clock).raise_(Problem.BROKER, "away")
+    problems = started(tmp_path, clock)
+    clock.now += AGAIN_WITHIN + 1
+    problems.raise_(Problem.BROKER, "away")
+    assert since(problems) == {"broker": clock.now}
+    problems = started(tmp_path, clock)
+    clock.now += AGAIN_WITHIN + 1
+    problems.expire()
+    problems = started(tmp_path, clock)
+    problems.raise_(Problem.BROKER, "away")
+    assert since(problems) == {"broker": clock.now}, "the start between them was well"
+
+
+def test_a_start_that_is_killed_before_it_finds_a_problem_again_forgets_nothing(
+    tmp_path: Path, clock: Clock
+) -> None:
+    started(tmp_path, clock).raise_(Problem.BROKER, "away")
+    clock.now += HOUR
+    started(tmp_path, clock).raise_(Problem.RULES, "wrong")
+    problems = started(tmp_path, clock)
+    problems.raise_(Problem.BROKER, "away")
+    assert since(problems) == {"broker": NOON}
+
+
+def test_a_wall_clock_that_went_back_begins_no_problem_in_the_future(tmp_path: Path, clock: Clock) -> None:
+    started(tmp_path, clock).raise_(Problem.BROKER, "away")
+    clock.now -= HOUR
+    problems = started(tmp_path, clock)
+    problems.raise_(Problem.BROKER, "away")
+    assert since(problems) == {"broker": NOON - HOUR}
+
+
+@pytest.mark.parametrize(
+    "problem", [Problem.STUCK, Problem.PART_DISK, Problem.MAINTENANCE_TRIM, Problem.STORE_CORRUPT]
+)
+def test_a_problem_of_the_process_or_of_what_a_start_found_begins_with_it(
+    tmp_path: Path, clock: Clock, problem: Problem
+) -> None:
+    started(tmp_path, clock).raise_(problem, "it")
+    clock.now += HOUR
+    problems = started(tmp_path, clock)
+    problems.raise_(problem, "it")
+    assert since(problems) == {problem.code: NOON + HOUR}
+
+
 def test_a_second_loss_after_a_restart_is_told_from_the_first_on(tmp_path: Path, clock: Clock) -> None:
     SessionLoss(clock, Counters(), started(tmp_path, clock), NOON - HOUR).connected(session_present=False)
     clock.now += 2 * HOUR
@@ -130,6 +210,8 @@ def test_a_second_loss_after_a_restart_is_told_from_the_first_on(tmp_path: Path,
         b"[" * 100_000,
         b"\xff",
         b'{"at":1,"kept":[{"problem":{"code":"session_lost","text":"x","since":1,"gravity":"grave"},"left":5}]}',
+        b'{"at":1,"kept":[],"begun":{"no_such":1}}',
+        b'{"at":1,"kept":[],"begun":{"broker":"noon"}}',
         b'{"at":1,"kept":[{"problem":{"code":"no_such","text":"x","since":1,"gravity":"warning"},"left":1e15}]}',
     ],
 )

@@ -27,6 +27,15 @@ def test_a_problem_keeps_its_beginning_and_is_reported_when_it_begins_or_ends() 
     assert changes == [2]
 
 
+def test_the_gravest_problem_comes_first_and_the_newest_of_a_gravity() -> None:
+    now = [0]
+    problems = Problems(lambda: now[0])
+    raised = (Problem.BROKER_DROPPED, Problem.LATE_SHARE, Problem.DISK, Problem.RULES_IDLE, Problem.RULES)
+    for now[0], problem in enumerate(raised):
+        problems.raise_(problem)
+    assert [one.code for one in problems] == ["rules", "disk", "rules_idle", "late_share", "broker_dropped"]
+
+
 def test_another_gravity_is_reported() -> None:
     changes: list[Gravity] = []
     problems = Problems(lambda: 0)

@@ -36,8 +36,8 @@ def test_a_person_reads_times_as_times() -> None:
     table, *lines = status_view(as_plain(report_of(problems=(problem,))) | {"of_a_newer_program": 1})
     assert isinstance(table, Table)
     rows = {str(row[0].text): str(row[1].text) for row in table.rows}
-    assert "oldest 2023-11-14 22:13:20.000Z" in rows["sink influx"]
-    assert "waiting lines 20, " in rows["sink influx"]
+    assert "oldest of 2023-11-14 22:13:20.000Z" in rows["sink influx"]
+    assert "lines waiting 20, " in rows["sink influx"]
     assert [line.text for line in lines if isinstance(line, Line)] == [
         "FAILURE rules since –: a.yaml is wrong",
         "    b.yaml too",

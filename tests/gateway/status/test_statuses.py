@@ -15,7 +15,7 @@ from tests.gateway.fold.given import batch, birth, reading, settings
 
 def troubles(pipeline: Pipeline) -> list[str]:
     """What is told of the device."""
-    return [trouble.why for trouble in by_device(pipeline).values()]
+    return [trouble.why for found in by_device(pipeline).values() for trouble in found]
 
 
 TOPIC = topics.device_topic("berlin", "f1", topics.STATUS)

@@ -76,6 +76,7 @@ def test_what_is_stored_is_there_after_opening_again(tmp_path: Path) -> None:
     store.close()
     again = opened(tmp_path, floor=T0 + DAY)
     assert not again.opened.created
+    assert again.lost_text() == ""
     assert again.facts() == facts
     assert everything(again) == tables
 
@@ -95,6 +96,10 @@ def test_a_damaged_store_is_set_aside_and_a_new_one_made(tmp_path: Path, damage:
     assert new.opened.created
     assert new.opened.set_aside == "store.sqlite.corrupt-123"
     assert new.opened.damage
+    path = tmp_path / "store.sqlite"
+    assert new.lost_text() == (
+        f"{path}: {new.opened.damage}; set aside as {path}.corrupt-123; what can be read is brought back"
+    )
     assert (tmp_path / "store.sqlite.corrupt-123").stat().st_size > 0
     assert (new.applied, new.floor) == (0, T0 + 5)
     new.apply([(30, [rich(30)])])

@@ -129,11 +129,11 @@ def test_a_store_that_holds_nothing_is_said_to_be_empty(tmp_path: Path) -> None:
     log.write_bytes(b"log")
     for content, said in ((b"", "is empty"), (b"x", "ends after 1 byte"), (b"x" * 99, "ends after 99 bytes")):
         path.write_bytes(content)
-        assert emptied(path) == f"store.sqlite {said}"
+        assert emptied(path) == f"the file {said}"
     assert (path.read_bytes(), log.read_bytes()) == (b"x" * 99, b"log"), "it was not opened"
     schema.remove(path)
     schema.connect(path).close()
-    assert emptied(path) == "store.sqlite has no tables"
+    assert emptied(path) == "the file has no tables"
     open_store(path)[0].close()
     assert emptied(path) == ""
     schema.remove(path)

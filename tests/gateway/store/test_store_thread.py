@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from edge_gateway.records.store_effects import Event, StoreEffects
-from edge_gateway.store.database import Record, Store
+from edge_gateway.store.database import Opened, Record, Store
 from edge_gateway.store.schema import set_aside
 from edge_gateway.store.store_thread import RECORDS_AT_ONCE, ROOM, StoreThread, group_time
 from fleet_config.durations import parse_duration
@@ -46,8 +46,10 @@ async def start(tmp_path: Path) -> AsyncIterator[Starts]:
     def begin(store: Store | None = None, **more: Any) -> StoreThread:
         def reopen(damage: str) -> Store:
             assert damage
-            set_aside(tmp_path / "store.sqlite", 1)
-            return opened(tmp_path)
+            aside = set_aside(tmp_path / "store.sqlite", 1)
+            new = opened(tmp_path)
+            new.opened = Opened(created=True, set_aside=aside, damage=damage)
+            return new
 
         options = {"retry_delay": 0.001, "late_pause": 0.0, **more}
         threads.append(StoreThread(store or opened(tmp_path), reopen, **options))
@@ -168,7 +170,7 @@ class Refusing:
 
 
 async def test_a_full_disk_stalls_records_but_not_calls_and_all_goes_on_by_itself(
-    start: Starts, monkeypatch: pytest.MonkeyPatch
+    start: Starts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told = Told()
     refusing = Refusing(monkeypatch, "apply", sqlite3.SQLITE_FULL, 10**9)
@@ -182,7 +184,7 @@ async def test_a_full_disk_stalls_records_but_not_calls_and_all_goes_on_by_itsel
     await thread.applied(3)
     await told.until("store_resumed")
     assert told.codes == ["store_stalled", "store_resumed"]
-    assert told.texts[0] == "refused"
+    assert told.texts[0] == f"{tmp_path / 'store.sqlite'}: refused"
     assert thread.facts.waiting["influx"].lines == 3
 
 
@@ -197,8 +199,10 @@ async def test_a_damaged_store_is_replaced_and_records_go_on(
     await told.until("store_lost")
     thread.apply(2, [windows(2)])
     await thread.applied(2)
-    assert (tmp_path / "store.sqlite.corrupt-1").exists()
+    path, aside = tmp_path / "store.sqlite", tmp_path / "store.sqlite.corrupt-1"
+    assert aside.exists()
     assert told.codes == ["store_lost"]
+    assert told.texts == [f"{path}: refused; set aside as {aside}; what can be read is brought back"]
 
 
 @pytest.mark.parametrize("change", ["row = X'00'", "row = 7", "start = start + 60000"])
@@ -359,7 +363,7 @@ async def test_a_damaged_store_is_salvaged_in_spare_time_and_the_summary_is_told
     told = Told()
     thread = start(opened(tmp_path, records=lambda: iter(())), on_event=told)
     await told.until("store_salvaged")
-    assert "rows of store.sqlite.corrupt-" in told.texts[-1]
+    assert f"rows of {path}.corrupt-" in told.texts[-1]
     assert not thread.facts.salvaging
 
 

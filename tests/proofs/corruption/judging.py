@@ -348,7 +348,7 @@ def _records_in(data: bytes) -> Iterator[tuple[int, int]]:
 
 def _set_aside_names(recovered: Startup) -> list[str]:
     words = " ".join(text for _, text in recovered.findings).replace(",", " ").replace(";", " ").split()
-    return [f"{word}*" for word in words if ".corrupt-" in word]
+    return [f"{Path(word).name}*" for word in words if ".corrupt-" in word]
 
 
 def _bytes(place: Path) -> dict[str, bytes]:

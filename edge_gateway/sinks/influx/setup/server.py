@@ -8,7 +8,9 @@ from typing import Any, Final
 from urllib.parse import urlencode
 
 from edge_gateway.errors import BadInput, CannotReach
+from edge_gateway.sinks.answer_text import in_short, text_of
 from edge_gateway.sinks.http_client import HttpClient, NoAnswer
+from edge_gateway.sinks.http_connection import Response
 from edge_gateway.sinks.influx.no_answer import why_no_answer
 from edge_gateway.sinks.influx.setup.documents import STACK, Document, Key, resource_kind
 from fleet_wire.printable import printable
@@ -16,7 +18,7 @@ from fleet_wire.printable import printable
 TIMEOUT: Final = 30.0
 """Seconds for a whole request."""
 _MOST_TEXT: Final = 64 << 20
-"""Bytes read of an answer. InfluxDB sends less."""
+"""Bytes read of an answer, and kept of it when unpacked. InfluxDB sends less."""
 _APPLIED: Final = " As applied: "
 _DESCRIPTION: Final = "Buckets, variables, dashboard and check of the edge gateway."
 _PATHS: Final = {
@@ -182,15 +184,15 @@ class Server:
             answer = await self._client.request(method, path, {}, packed, most=_MOST_TEXT)
         except NoAnswer as failure:
             raise self._silent(why_no_answer(failure)) from failure
-        text = answer.body.decode("utf-8", "replace")
+        text = text_of(answer, _MOST_TEXT)
         if answer.status == _NOT_FOUND and absent is not None:
             return absent
         if answer.status >= _FAILED:
-            raise _refusal(self._target, answer.status, text)
+            raise _refusal(self._target, answer.status, _message(answer, text))
         if not answer.whole:
             raise self._silent("the answer was cut off")
         try:
-            return {} if answer.status == _NO_CONTENT else _object(text)
+            return {} if answer.status == _NO_CONTENT else _object(text or "")
         except ValueError as error:
             raise CannotReach(f"the server at {self._target.url} is not InfluxDB 2") from error
 
@@ -233,8 +235,8 @@ def _applied(description: str) -> dict[str, str]:
         return {}
 
 
-def _refusal(target: Target, status: int, text: str) -> BadInput | CannotReach:
-    shown = printable(_message(text), 500)
+def _refusal(target: Target, status: int, message: str) -> BadInput | CannotReach:
+    shown = printable(message, 500)
     where = f"InfluxDB at {target.url}"
     if status in {_UNAUTHORIZED, _FORBIDDEN} or "unauthorized" in shown:
         return BadInput(f"{where}: the token may not manage '{target.org}' ({status}: {shown}); {_RIGHTS}")
@@ -249,11 +251,12 @@ def _refusal(target: Target, status: int, text: str) -> BadInput | CannotReach:
     return BadInput(f"{where} rejects this ({status}: {shown}){advice}")
 
 
-def _message(text: str) -> str:
+def _message(answer: Response, text: str | None) -> str:
+    """Return what the server says is wrong; `text` is that of the answer."""
     try:
-        told = _object(text)
+        told = _object(text or "")
     except ValueError:
-        return text[:200]
+        return in_short(answer, text)[:200]
     errors = told.get("errors")
     faults = [one for one in errors if isinstance(one, dict)] if isinstance(errors, list) else []
     if faults:

@@ -82,6 +82,19 @@ async def test_a_body_too_large_is_halved_until_it_fits_in_order(server: FakeInf
     assert [stored + b"\n" for _, stored in server.order] == lines
 
 
+async def test_a_size_that_was_refused_is_not_tried_again_with_each_parcel(server: FakeInflux) -> None:
+    server.most_lines = 6
+    kind = "sensor" + "x" * 20_000
+    parcels = [parcel(n, [line(100 * n + k, kind) for k in range(40)]) for n in range(1, 5)]
+    lines = [one + b"\n" for each in parcels for one in each.body.splitlines()]
+    sink, sleeps = await deliver(server, Outlet(parcels))
+    assert [stored + b"\n" for _, stored in server.order] == lines, "nothing is reordered or written twice"
+    refused = [written for written in server.requests if len(written.lines) > 6]
+    assert len(refused) < 10, "by the first parcel"
+    assert [len(written.lines) for written in server.requests[-8:]] == [5] * 8
+    assert (sink.facts.lines, sink.facts.refused_lines, sleeps) == (160, 0, [])
+
+
 @pytest.mark.parametrize(
     "answer", [Answer(401), Answer(404, "<html>", foreign=True), Answer(200), Answer(302), Answer(405)]
 )

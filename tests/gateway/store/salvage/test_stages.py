@@ -347,7 +347,7 @@ def test_the_operator_is_told_what_was_recovered_and_what_to_do_with_the_file(
     new = opened(tmp_path, floor=AT, at=AT, records=journal(21, 20))
     summary = finish(new)
     rows = new.facts().counters["salvaged_rows"]
-    assert summary == told.format(rows=rows, file=f"store.sqlite.corrupt-{AT}")
+    assert summary == told.format(rows=rows, file=f"{before.path}.corrupt-{AT}")
     assert new.facts().counters.get("salvage_unreadable", 0) == (spoilt == "window")
     new.close()
 
@@ -362,7 +362,7 @@ def test_a_file_of_which_nothing_can_be_read_is_said_to_be_lost(tmp_path: Path) 
     while not summary:
         summary = new.salvage()
     assert summary == (
-        f"nothing of store.sqlite.corrupt-{T0 + 5} can be read: what the journal does not have is lost"
+        f"nothing of {new.path}.corrupt-{T0 + 5} can be read: what the journal does not have is lost"
     )
     assert new.salvage() == ""
     new.close()

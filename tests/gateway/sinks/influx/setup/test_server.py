@@ -107,7 +107,7 @@ async def test_a_resource_that_is_gone_is_none_and_removing_it_is_no_error(api: 
             "Bucket .*short",
         ),
         (400, '{"odd": 1}', BadInput, "rejects this"),
-        (503, "<html>busy</html>", CannotReach, "failed .503: <html>busy"),
+        (503, "<html>busy</html>", CannotReach, "failed .503: busy"),
         (200, "<html>", CannotReach, "is not InfluxDB 2"),
         (200, "[]", CannotReach, "is not InfluxDB 2"),
     ],
