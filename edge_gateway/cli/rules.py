@@ -23,7 +23,12 @@ def _path(path: Path | None, config: Path | None) -> Path:
     if path is not None:
         return path
     default = Path("rules")
-    return default if config is None and default.is_dir() else load(config).config.rules.path
+    if config is None and default.is_dir():
+        return default
+    configured = load(config).config.rules.path
+    if configured is None:
+        raise BadInput("this gateway has no rules: rules.path is null; name a rule file or a directory")
+    return configured
 
 
 @app.command()

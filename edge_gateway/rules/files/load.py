@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import os
 import stat
+from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from edge_gateway.rules.files.model import AlertSpec, GroupSpec, RecordSpec, RuleFile
 from edge_gateway.rules.files.resolve import Place, RuleSource, alert_rule, check_expression, record_rule
 from edge_gateway.rules.language.ruleset import Rule, RuleSet, cycle_of
-from fleet_config.bounded_file import why_unreadable
+from fleet_config.bounded_file import UnreadableFile, read_file, why_unreadable
 from fleet_config.counting import counted
 from fleet_config.problems import MOST_PROBLEMS, NOWHERE, Problem, ProblemsFound
 from fleet_config.validation import validate
-from fleet_config.yaml_source import load_yaml
+from fleet_config.yaml_source import MAX_BYTES, load_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -67,23 +68,39 @@ def is_test_file(name: str) -> bool:
     return name.endswith(TEST_ENDINGS) and not name.startswith(".")
 
 
-def _check_not_misnamed(directory: Path) -> None:
-    """ProblemsFound if no file of a directory is a rule file, though it has others: their names may be wrong."""
+def _no_rule_file(directory: Path) -> ProblemsFound:
+    """The error for a directory without a rule file. It names its other files, whose names may be wrong."""
     try:
         with os.scandir(directory) as entries:
             names = sorted(entry.name for entry in entries if _may_be_misnamed(entry))
     except OSError as error:
-        raise ProblemsFound([Problem(str(directory), *NOWHERE, why_unreadable(error))]) from error
-    if names:
-        shown = ", ".join(names[:_MOST_NAMED]) + (", …" if len(names) > _MOST_NAMED else "")
-        fault = (
-            f"no rule file among its {counted(len(names), 'file')} ({shown}): the name of a rule file ends in"
-        )
-        raise ProblemsFound([Problem(str(directory), *NOWHERE, f"{fault} {' or '.join(ENDINGS)}")])
+        return ProblemsFound([Problem(str(directory), *NOWHERE, why_unreadable(error))])
+    shown = ", ".join(names[:_MOST_NAMED]) + (", …" if len(names) > _MOST_NAMED else "")
+    among = f"among its {counted(len(names), 'file')} ({shown})" if names else "in this directory"
+    fault = (
+        f"no rule file {among}: the name of a rule file ends in {' or '.join(ENDINGS)}; "
+        "for a gateway without rules write 'rules: null' in gateway.yaml"
+    )
+    return ProblemsFound([Problem(str(directory), *NOWHERE, fault)])
 
 
 def _may_be_misnamed(entry: os.DirEntry[str]) -> bool:
     return not entry.name.startswith(".") and not is_test_file(entry.name) and entry.is_file()
+
+
+def files_hash(path: Path) -> str:
+    """16 hex digits that change with names and content of the rule files, readable or not; empty without any."""
+    try:
+        files = rule_files(path)
+    except ProblemsFound:
+        return ""
+    content = blake2b(digest_size=8)
+    for file in files:
+        try:
+            content.update(repr((file.name, read_file(file, MAX_BYTES))).encode())
+        except UnreadableFile as error:
+            content.update(repr((file.name, str(error))).encode())
+    return content.hexdigest() if files else ""
 
 
 def load_rules(path: Path | Sequence[Path], *, on_change: OnChange = "keep") -> RuleSet:
@@ -111,7 +128,7 @@ class _Loader:
         try:
             files = rule_files(path)
             if not files:
-                _check_not_misnamed(path)
+                raise _no_rule_file(path)
             for file in files:
                 self._read(file)
         except ProblemsFound as found:
