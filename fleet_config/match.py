@@ -17,6 +17,7 @@ from pydantic import BeforeValidator, Field, GetCoreSchemaHandler, GetPydanticSc
 from pydantic_core import CoreSchema, core_schema
 
 from fleet_config.explain import wrong_kind
+from fleet_config.spelling import TAG
 
 UNKNOWN = "unknown"
 PROPERTIES = ("site", "device", "type")
@@ -85,7 +86,7 @@ Globs = Annotated[
     Field(min_length=1),
     BeforeValidator(_listed, json_schema_input_type=Glob | tuple[Glob, ...]),
 ]
-TagName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_-]{0,63}$")]
+TagName = Annotated[str, TAG]
 
 
 def _match_schema(_source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:

@@ -186,8 +186,8 @@ class WindowSection(Strict):
 class RulesSection(Strict):
     """Where the rules are, and whether a changed rule keeps its state; `rules: null` for a gateway without rules."""
 
-    path: Annotated[Path | None, Field(json_schema_extra={"default": "rules"})] = Path("rules")
-    """The folder of the rule files, or one file; null for no rules."""
+    path: Path | None = Path("rules")
+    """The folder of the rule files, or one file, `rules` by default; null for no rules."""
     on_change: Literal["keep", "reset"] = "keep"
     lookback: Duration = 5 * MINUTE
     _is_default: bool = PrivateAttr(default=True)

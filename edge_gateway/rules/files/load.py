@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from edge_gateway.rules.files.model import AlertSpec, GroupSpec, RecordSpec, RuleFile
-from edge_gateway.rules.files.resolve import Place, RuleSource, alert_rule, check_expression, record_rule
+from edge_gateway.rules.files.places import Place, RuleSource
+from edge_gateway.rules.files.resolve import alert_rule, check_expression, record_rule
 from edge_gateway.rules.language.ruleset import Rule, RuleSet, cycle_of
 from fleet_config.bounded_file import UnreadableFile, read_file, why_unreadable
 from fleet_config.counting import counted

@@ -11,7 +11,7 @@ from pydantic import Field, FiniteFloat
 
 from edge_gateway.rules.files.load import TEST_ENDINGS, is_test_file, rule_files
 from edge_gateway.rules.files.model import LevelName, RuleName
-from edge_gateway.rules.files.resolve import Place, RuleSource
+from edge_gateway.rules.files.places import Place, RuleSource
 from edge_gateway.rules.language.tokens import ExpressionError
 from edge_gateway.rules.testing.series_notation import Sample, samples
 from fleet_config.durations import Duration

@@ -25,9 +25,9 @@ def test_all_errors_of_all_files_at_once(tmp_path: Path) -> None:
     assert [line.split(": ")[0] for line in found] == [
         "a.yaml:5:25",
         "a.yaml:6:23",
-        "a.yaml:6:43",
+        "a.yaml:6:39",
         "b.yaml:5:35",
-        "b.yaml:6:10",
+        "b.yaml:6:1",
         "c.yaml:5:13",
         "d.yaml:3:1",
     ]
