@@ -13,7 +13,6 @@ from fleet_config.problems import quoted
 
 if TYPE_CHECKING:
     from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
-    from pydantic.json_schema import JsonSchemaValue
 
 
 @dataclass(frozen=True)
@@ -28,7 +27,7 @@ class Spelling:
 
     def __get_pydantic_json_schema__(
         self, schema: CoreSchema, handler: GetJsonSchemaHandler
-    ) -> JsonSchemaValue:
+    ) -> dict[str, Any]:
         return {**handler(schema), "pattern": self.pattern}
 
     def checked(self, text: str) -> str:

@@ -6,7 +6,7 @@ import os
 import stat
 from hashlib import blake2b
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from edge_gateway.rules.files.model import AlertSpec, GroupSpec, RecordSpec, RuleFile
 from edge_gateway.rules.files.places import Place, RuleSource
@@ -109,6 +109,11 @@ def load_rules(path: Path | Sequence[Path], *, on_change: OnChange = "keep") -> 
 
     `on_change` is the default for rules that do not set it.
     """
+    return RuleSet(tuple(placed.rule for placed in load_placed(path, on_change=on_change)))
+
+
+def load_placed(path: Path | Sequence[Path], *, on_change: OnChange = "keep") -> tuple[PlacedRule, ...]:
+    """As `load_rules`, with the place of each rule."""
     paths = [path] if isinstance(path, Path) else path
     loader = _Loader(on_change)
     for each in paths:
@@ -116,14 +121,20 @@ def load_rules(path: Path | Sequence[Path], *, on_change: OnChange = "keep") -> 
     return loader.finish()
 
 
+class PlacedRule(NamedTuple):
+    """A rule, and the place of its mapping in the file."""
+
+    rule: Rule
+    place: Place
+
+
 class _Loader:
     def __init__(self, on_change: OnChange) -> None:
         self._on_change = on_change
         self._problems: list[Problem] = []
-        self._rules: list[Rule] = []
+        self._rules: list[PlacedRule] = []
         self._records: dict[str, Place] = {}
         self._first: dict[tuple[str, str], Place] = {}
-        self._newest: Place | None = None
 
     def read_all(self, path: Path) -> None:
         try:
@@ -194,20 +205,19 @@ class _Loader:
             self._records[spec.record] = place.at("expr")
             rule = record_rule(group, spec, place)
         if rule is not None:
-            self._rules.append(rule)
-            self._newest = place
+            self._rules.append(PlacedRule(rule, place))
 
     def _claim(self, kind: str, name: str, place: Place) -> None:
         first = self._first.setdefault((kind, name), place)
         if first is not place:
             place.report(f"duplicate {kind} name '{name}'; first used at {first}")
 
-    def finish(self) -> RuleSet:
-        cycle = cycle_of(tuple(rule for rule in self._rules if rule.record))
+    def finish(self) -> tuple[PlacedRule, ...]:
+        cycle = cycle_of(tuple(placed.rule for placed in self._rules if placed.rule.record))
         for name in cycle[:MOST_PROBLEMS]:
             self._records[name].report(f"circular dependency of records: {', '.join(cycle)}")
-        if len(self._rules) > MOST_RULES and self._newest is not None:
-            self._newest.report(f"more than {MOST_RULES} rules in all files together")
+        if len(self._rules) > MOST_RULES:
+            self._rules[-1].place.report(f"more than {MOST_RULES} rules in all files together")
         if self._problems:
             raise ProblemsFound(self._problems)
-        return RuleSet(tuple(self._rules))
+        return tuple(self._rules)

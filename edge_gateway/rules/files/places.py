@@ -51,11 +51,19 @@ class Place:
 
     def report(self, message: str, *, key: bool = False) -> None:
         """Add an error at this value, or at its key."""
-        self.source.problems.append(self.source.document.problem(self.path, message, key=key))
+        self.source.problems.append(self.problem(message, key=key))
 
     def report_within(self, error: ExpressionError) -> None:
         """Add an error at one character of this text."""
+        self.source.problems.append(self.problem_within(error.at, error.message))
+
+    def problem_within(self, at: int, message: str) -> Problem:
+        """The problem with one character of this text, without adding it."""
         document = self.source.document
-        line, column = position_in_scalar(document.text, *document.where(self.path), error.at)
+        line, column = position_in_scalar(document.text, *document.where(self.path), at)
         name = self.path[-1] if isinstance(self.path[-1], str) else "text"
-        self.source.problems.append(Problem(document.name, line, column, f"{name}: {error.message}"))
+        return Problem(document.name, line, column, f"{name}: {message}")
+
+    def problem(self, message: str, *, key: bool = False) -> Problem:
+        """The problem with this value, or with its key, without adding it."""
+        return self.source.document.problem(self.path, message, key=key)

@@ -9,13 +9,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from edge_gateway.rules.language import advice
 from edge_gateway.rules.language.functions import FUNCTIONS, KEYWORDS, UNSUPPORTED
 from edge_gateway.rules.language.tokens import ExpressionError, Token, constant, duration_ms, tokens
 from fleet_config.problems import suggest
 from fleet_wire.telemetry import is_metric_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
 
 MAX_DEPTH: Final = 32
 MAX_OPTIONS: Final = 256
@@ -95,6 +98,29 @@ class Call:
 
 
 Node: TypeAlias = Number | Duration | Text | MetricRef | TagRef | Unary | Binary | Compare | OneOf | Call
+
+
+def walk(tree: Node) -> Iterator[Node]:
+    """Yield a tree and all its parts, each before its own parts, in the order of the text."""
+    waiting = [tree]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        waiting += reversed(_parts(node))
+
+
+def _parts(node: Node) -> Sequence[Node]:
+    match node:
+        case Unary(_, operand) | OneOf(operand):
+            return (operand,)
+        case Binary(_, left, right):
+            return (left, right)
+        case Compare(first, rest):
+            return (first, *(side for _, side in rest))
+        case Call(_, args):
+            return args
+    return ()
+
 
 _COMPARISONS = ("==", "!=", "<", "<=", ">", ">=")
 
