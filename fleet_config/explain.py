@@ -126,7 +126,9 @@ def describe(value: Any) -> str:  # noqa: PLR0911 - one line a kind of value
 def _of_value(details: ErrorDetails) -> str:  # noqa: PLR0911 - one line a kind of error
     kind, context, value = details["type"], details.get("ctx", {}), details["input"]
     if kind in _WANTED or kind == WRONG_KIND:
-        return f"must be {_wanted(details)}, not {describe(value)}{_hint(kind, value)}"
+        wanted = _wanted(details)
+        hint = _hint("string_type" if wanted.startswith("text") else kind, value)
+        return f"must be {wanted}, not {describe(value)}{hint}"
     if kind in _LIMITS:
         name, text = _LIMITS[kind]
         return text.format(_limit(kind, context[name], value)) + f", not {_measured(kind, value, context)}"
@@ -191,6 +193,8 @@ def _hint(kind: str, value: Any) -> str:  # noqa: PLR0911 - one line a kind of m
         return f"; write '{written}' in quotes for text"
     if kind.startswith("bool") and isinstance(value, str) and value.lower() in _BOOLEAN_WORDS:
         return f"; write {_BOOLEAN_WORDS[value.lower()]}"
+    if kind.startswith("bool") and value in ("true", "false"):
+        return f"; write {value}, without quotes"
     if kind.startswith(("int", "float")):
         return number_hint(value)
     if kind in ("list_type", "tuple_type") and isinstance(value, (str, int, float)):
@@ -221,8 +225,11 @@ def _limit(kind: str, limit: Any, value: Any) -> Any:
 
 
 def _not_one_of(value: Any, allowed: list[str]) -> str:
-    given = quoted(value) if isinstance(value, str) else describe(value)
-    return _offering(f"{given} is not allowed", "one of", value, allowed)
+    if not isinstance(value, str):
+        return f"{describe(value)} is not allowed; one of {_in_words(allowed)}"
+    if value in allowed:
+        return f"the text {quoted(value)} is not allowed; write {value}, without quotes"
+    return _offering(f"{quoted(value)} is not allowed", "one of", value, allowed)
 
 
 def _listed(expected: str) -> list[str]:
@@ -241,6 +248,8 @@ def _unknown_key(model: Any, details: ErrorDetails) -> str:
     told = f"unknown key {quoted(key)}"
     if str(key).isdigit():
         return f"{told}; write a number with a decimal point, as in 1.5"
+    if ":" in str(key):
+        return f"{told}; write a space after the ':' that ends a key"
     return _offering(told, "allowed here:", key, allowed) if allowed else told
 
 

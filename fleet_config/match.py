@@ -98,7 +98,11 @@ def _match_schema(_source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
 
 
 def _match_of(value: Any, mapping_of: core_schema.ValidatorFunctionWrapHandler) -> Match:
-    return value if isinstance(value, Match) else Match.of(mapping_of(value))
+    if isinstance(value, Match):
+        return value
+    if not isinstance(value, Mapping):
+        raise wrong_kind("a mapping such as {site: berlin, type: pump}")
+    return Match.of(mapping_of(value))
 
 
 MatchSpec = Annotated[Match, GetPydanticSchema(_match_schema)]

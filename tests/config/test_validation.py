@@ -111,7 +111,7 @@ def test_every_mistake_is_reported_at_once_at_its_place() -> None:
     ("metrics: {t: {setpoint: 1}}", "4:15: t: the key 'model' is missing"),
     ("metrics: [t]", "4:14: metrics: must be a mapping of keys and values, not a list; write its keys without '- ' or [ ]"),
     ("match: {site: [a, 5]}", "4:23: site: must be text, not the number 5; write '5' in quotes for text"),
-    ("match: {site: 5}", "4:19: site: must be text or a list of texts, not the number 5"),
+    ("match: {site: 5}", "4:19: site: must be text or a list of texts, not the number 5; write '5' in quotes for text"),
     ("match: {site: []}", "4:19: site: must have at least 1 entry, not 0"),
     ("on: 1", "4:9: on: must be true or false, not the number 1"),
     ("id: Abc", "4:9: id: 'Abc' is not allowed; it must fit ^[a-z]+$"),

@@ -191,7 +191,7 @@ class _Loader:
         try:
             spec = validate(model, document, at=place.path)
         except ProblemsFound:
-            if isinstance(raw, dict) and isinstance(raw.get("expr"), str):
+            if isinstance(raw, dict) and raw.get("expr") and isinstance(raw["expr"], str):
                 check_expression(raw["expr"], place.at("expr"))
             return
         self._rule(GroupSpec.model_construct(name="", match=None, rules=()), spec, place)

@@ -190,7 +190,7 @@ class AlertSpec(Strict):
     on_change: Literal["keep", "reset"] | None = None
     """What an edit does to the rule's state; by default what rules.on_change in gateway.yaml says."""
     unit: str | None = None
-    """The unit that the metric must have in the device's birth; otherwise the rule does not run for the device."""
+    """The metric's unit: for a device whose birth has another the rule does not run."""
     by: _By = None
 
 
@@ -209,11 +209,12 @@ class RecordSpec(Strict):
 
 
 def _rule_kind(value: Any) -> str:
-    return "record rule" if isinstance(value, dict) and "record" in value else "alert rule"
+    spec = RecordSpec if isinstance(value, dict) and "record" in value else AlertSpec
+    return spec.__name__
 
 
 RuleSpec = Annotated[
-    Annotated[AlertSpec, Tag("alert rule")] | Annotated[RecordSpec, Tag("record rule")],
+    Annotated[AlertSpec, Tag("AlertSpec")] | Annotated[RecordSpec, Tag("RecordSpec")],
     Discriminator(_rule_kind),
 ]
 

@@ -163,8 +163,10 @@ class _Parser:
     def _expect(self, text: str, why: str) -> Token:
         token = self._take_if(text)
         if token is None:
+            cut_off = self._token.kind == "end" and why.startswith("after the ")
+            hint = "; within { } quote an expression that contains a comma" if cut_off else self._hint()
             raise ExpressionError(
-                self._token.at, f"expected '{text}' {why}, found {_found(self._token)}{self._hint()}"
+                self._token.at, f"expected '{text}' {why}, found {_found(self._token)}{hint}"
             )
         return token
 
@@ -172,7 +174,7 @@ class _Parser:
         """What the unexpected token may mean, as `; …`."""
         token = self._token
         if token.kind == "end":
-            return "; within { } quote an expression that contains a comma"
+            return ""
         before, after = self._stream[max(self._next - 1, 0)], self._stream[self._next + 1]
         joined = before.at + len(before.text) == token.at and token.at + len(token.text) == after.at
         return advice.of_word(before.text, token.text, after.text, joined=joined)

@@ -29,7 +29,7 @@ def test_all_errors_of_all_files_at_once(tmp_path: Path) -> None:
         "b.yaml:5:35",
         "b.yaml:6:1",
         "c.yaml:5:13",
-        "d.yaml:3:1",
+        "d.yaml:2:9",
     ]
     assert "`zscore` is not supported" in found[1]
     assert "`inhibit` is not supported" in found[4]

@@ -40,7 +40,7 @@ def test_precedence(text: str, same_as: str) -> None:
         (
             "(x > 3",
             6,
-            "expected ')' to close the parenthesis, found " + END,
+            "expected ')' to close the parenthesis, found the end of the expression",
         ),
         ("x > 3)", 5, "this ')' has no matching '('"),
         ("x y", 2, "expected an operator or the end, found 'y'"),
@@ -102,7 +102,7 @@ def test_precedence(text: str, same_as: str) -> None:
         (
             "tag",
             3,
-            "expected '.' after 'tag', found " + END,
+            "expected '.' after 'tag', found the end of the expression",
         ),
         ("min(x)", 0, "min takes 2 to 8 arguments; write min(x, y)"),
         ("abs(x, y)", 0, "abs takes 1 argument; write abs(x)"),
