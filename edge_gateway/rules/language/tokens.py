@@ -53,6 +53,7 @@ def tokens(text: str) -> list[Token]:
     if len(text) > MAX_LENGTH:
         raise ExpressionError(MAX_LENGTH, f"an expression may have at most {MAX_LENGTH} characters")
     found = [*_scan(text), Token("end", "", len(text))]
+    _check_spaced_length(found)
     operators = [token for token in found if _is_operator(token)]
     if len(operators) > MAX_OPERATORS:
         raise ExpressionError(
@@ -60,6 +61,18 @@ def tokens(text: str) -> list[Token]:
             f"an expression may have at most {MAX_OPERATORS} operators; move parts of it to 'record:' rules",
         )
     return found
+
+
+def _check_spaced_length(found: list[Token]) -> None:
+    """Refuse what would be too long in the form in which rules keep it."""
+    length = -1
+    for token in found[:-1]:
+        length += 1 + len(token.text)
+        if length > MAX_LENGTH:
+            told = (
+                f"an expression may have at most {MAX_LENGTH} characters, with a space between all its parts"
+            )
+            raise ExpressionError(token.at, told)
 
 
 def _is_operator(token: Token) -> bool:

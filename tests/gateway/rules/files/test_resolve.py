@@ -127,6 +127,15 @@ def test_commands(tmp_path: Path) -> None:
     )
 
 
+def test_an_expression_that_is_too_long_with_its_spaces_is_told(tmp_path: Path) -> None:
+    """A rule keeps its expression with one space between tokens."""
+    choices = ",".join(["1"] * 255)
+    expr = " and ".join([f"x in({choices})"] * 7)
+    assert len(expr) < 4096
+    found = problem_of_rule(tmp_path, f"{{alert: A, expr: '{expr}'}}")
+    assert "expr: an expression may have at most 4096 characters, with a space between all its parts" in found
+
+
 def test_a_record(tmp_path: Path) -> None:
     rule = loaded(tmp_path, "{record: r, expr: x*2, match: {site: a}, unit: V}")
     assert rule == Rule(name="r", group="g", record=True, match=({"site": ["a"]},), expr="x * 2", unit="V")
