@@ -132,13 +132,19 @@ class _Check:
             problem for place, globs in matches for key in globs for problem in self._key(key, place.at(key))
         ]
         yield from unknown
-        devices = list(self.known.devices)
-        for place, globs in matches if devices and not unknown else ():
-            match = Match.of(globs)
-            devices = [one for one in devices if match.matches(one.site, one.name, one.type, one.tags)]
-            if not devices and self._judges(place):
+        if unknown or not self.known.devices:
+            return
+        fitted = [Match.of(globs) for _, globs in matches]
+        for number, (place, _) in enumerate(matches, 1):
+            if not self._fits_any(fitted[:number]) and self._judges(place):
                 yield place.problem(f"match: {_FITS_NONE}")
                 return
+
+    def _fits_any(self, matches: Sequence[Match]) -> bool:
+        return any(
+            all(match.matches(one.site, one.name, one.type, one.tags) for match in matches)
+            for one in self.known.devices
+        )
 
     def _key(self, key: str, place: Place) -> Iterator[Problem]:
         if key in PROPERTIES or key in self.tags:
