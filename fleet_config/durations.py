@@ -42,6 +42,7 @@ _WHOLE = re.compile(rf"(?:{_NUMBER}(?:ms|[ywdhms]))+")
 _RATE = re.compile(rf"({_NUMBER})/([1-9][0-9]{{0,8}})?(ms|[ywdhms])")
 _SIZE = re.compile(rf"({_NUMBER}) ?([A-Za-z]+)")
 _PERCENT = re.compile(rf"({_NUMBER}) ?%")
+_CLOCK = re.compile(r"[0-9]{1,4}(?::[0-5]?[0-9]){1,2}")
 _UNIT_WORDS = re.compile(
     r"(?<=[0-9])([smhdw])(?:ecs?|econds?|ins?|inutes?|rs?|ours?|ays?|eeks?)(?![a-z])", re.IGNORECASE
 )
@@ -78,7 +79,11 @@ def parse_duration(value: Any) -> int:
 
 
 def _meant(text: str) -> str:
-    """The duration that a text with spaces or words for units is meant as, or nothing."""
+    """The duration that a text with colons, spaces or words for units is meant as, or nothing."""
+    if _CLOCK.fullmatch(text):
+        return format_duration(
+            1000 * sum(int(part) * 60**n for n, part in enumerate(reversed(text.split(":"))))
+        )
     short = _UNIT_WORDS.sub(lambda found: found[1].lower(), text.replace(" ", ""))
     return short if _WHOLE.fullmatch(short) else ""
 

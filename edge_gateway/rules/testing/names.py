@@ -38,14 +38,16 @@ def _of_devices(test: RuleTest, rules: Sequence[Rule]) -> Iterator[_Found]:
     """Devices that no rule matches, if a value looks misspelt or no other device makes it a test."""
     matcher = RuleMatcher(rules)
     unmatched = {
-        name: about
-        for name, about in test.spec.devices.items()
-        if not matcher.variants(about.get("site", "site"), name, about.get("type", "unknown"), about)
+        name: about for name, about in test.spec.devices.items() if not _matches(matcher, name, about)
     }
     for name, about in unmatched.items():
         hint = _nearest(about, rules)
         if hint or len(unmatched) == len(test.spec.devices):
             yield ("devices", name), f"no rule matches device '{name}'{hint}", True
+
+
+def _matches(matcher: RuleMatcher, device: str, about: Mapping[str, str]) -> bool:
+    return bool(matcher.variants(about.get("site", "site"), device, about.get("type", "unknown"), about))
 
 
 def _nearest(about: Mapping[str, str], rules: Iterable[Rule]) -> str:
@@ -104,6 +106,7 @@ def _of_expectations(test: RuleTest, rules: Sequence[Rule]) -> Iterator[_Found]:
                 yield (*path, kind), unknown(kind, name, names), False
         if expected.alert in alerts:
             yield from _of_alert(expected, alerts[expected.alert], path)
+            yield from _of_its_device(test, expected, alerts[expected.alert], path)
 
 
 def _of_alert(expected: ExpectSpec, versions: Sequence[Rule], path: Where) -> Iterator[_Found]:
@@ -119,6 +122,18 @@ def _of_alert(expected: ExpectSpec, versions: Sequence[Rule], path: Where) -> It
             if text not in texts:
                 fault = f"{key}: {name} has no '{text}'{suggest(text, texts)}"
                 yield (*path, key, text), fault, True
+
+
+def _of_its_device(
+    test: RuleTest, expected: ExpectSpec, versions: Sequence[Rule], path: Where
+) -> Iterator[_Found]:
+    """An alert that is to become active on a device that it does not match."""
+    device = test.device_of(expected)
+    about = test.spec.devices.get(device)
+    active = expected.state in ("pending", "firing", "resolved") or expected.count
+    if about is not None and active and not _matches(RuleMatcher(versions), device, about):
+        fault = f"{versions[0].name} does not match device '{device}'{_nearest(about, versions)}"
+        yield (*path, "alert"), fault, False
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -114,6 +114,14 @@ def test_a_misspelt_name(tmp_path: Path, change: dict[str, str], error: str) -> 
     assert found(tmp_path, **change) == [error]
 
 
+@pytest.mark.parametrize("expected", ["state: firing", "count: 1", "state: resolved"])
+def test_an_alert_that_does_not_match_its_device_cannot_become_active(tmp_path: Path, expected: str) -> None:
+    devices = "{f1: {type: freezer}, p1: {type: pump}}"
+    expect = f"{{at: 10s, alert: TooWarm, {expected}, device: p1}}"
+    fault = "8:29: TooWarm does not match device 'p1'"
+    assert found(tmp_path, devices=devices, expect=expect) == [fault]
+
+
 def test_a_device_that_no_rule_matches_may_stand_beside_one_that_is(tmp_path: Path) -> None:
     expect = "{at: 10s, alert: TooWarm, state: inactive, device: p1}"
     assert found(tmp_path, devices="{f1: {type: freezer}, p1: {type: pump}}", expect=expect) == ["green"]
