@@ -42,6 +42,11 @@ _WHOLE = re.compile(rf"(?:{_NUMBER}(?:ms|[ywdhms]))+")
 _RATE = re.compile(rf"({_NUMBER})/([1-9][0-9]{{0,8}})?(ms|[ywdhms])")
 _SIZE = re.compile(rf"({_NUMBER}) ?([A-Za-z]+)")
 _PERCENT = re.compile(rf"({_NUMBER}) ?%")
+_CLOCK = re.compile(r"[0-9]{1,4}(?::[0-5]?[0-9]){1,2}")
+_UNIT_WORDS = re.compile(
+    r"(?<=[0-9])([smhdw])(?:ecs?|econds?|ins?|inutes?|rs?|ours?|ays?|eeks?)(?![a-z])", re.IGNORECASE
+)
+_KINDS: Final = {list: "a list", dict: "a mapping", bool: "true or false", type(None): "nothing"}
 _LONGEST_MS = 1000 * _UNIT_MS["y"]
 
 DURATION_PATTERN = r"^([0-9]+(\.[0-9]+)?(ms|[ywdhms]))+$"
@@ -54,8 +59,11 @@ def parse_duration(value: Any) -> int:
     """
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         raise ValueError(f"a duration needs a unit; write {value}s, {value}m or {value}ms")  # noqa: TRY004
-    if not isinstance(value, str) or not _WHOLE.fullmatch(value):
-        raise ValueError(f"{quoted(value)} is not a duration; write one like 90s, 1m30s, 250ms, 2h or 7d")
+    if not isinstance(value, str):
+        raise ValueError(f"must be a duration such as 90s or 1h30m, not {_KINDS.get(type(value), 'this')}")  # noqa: TRY004
+    if not _WHOLE.fullmatch(value):
+        told = f"{quoted(value)} is not a duration"
+        raise ValueError(f"{told}; write {_meant(value) or 'one like 90s, 1m30s, 250ms, 2h or 7d'}")
     parts = _PART.findall(value)
     units = [unit for _, unit in parts]
     if units != [unit for unit in _UNIT_MS if unit in units]:
@@ -68,6 +76,16 @@ def parse_duration(value: Any) -> int:
     if total > _LONGEST_MS:
         raise ValueError(f"{quoted(value)} is longer than 1000 years")
     return int(total)
+
+
+def _meant(text: str) -> str:
+    """The duration that a text with colons, spaces or words for units is meant as, or nothing."""
+    if _CLOCK.fullmatch(text):
+        return format_duration(
+            1000 * sum(int(part) * 60**n for n, part in enumerate(reversed(text.split(":"))))
+        )
+    short = _UNIT_WORDS.sub(lambda found: found[1].lower(), text.replace(" ", ""))
+    return short if _WHOLE.fullmatch(short) else ""
 
 
 def parse_offset(value: Any) -> int:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from fleet_config.document import Path
 
 WRONG_KIND: Final = "wrong_kind"
+REFUSED_KEY: Final = "refused_key"
 _MOST_LISTED = 40
 
 # What the value should be, by the kind of error.
@@ -57,6 +58,9 @@ _LIMITS: Final = {
     "too_short": ("min_length", "must have at least {}"),
     "too_long": ("max_length", "must have at most {}"),
 }
+_MAPPINGS: Final = frozenset(("dict_type", "mapping_type", "model_type", "model_attributes_type"))
+_SHORT: Final = 40
+_ALMOST_NUMBER: Final = re.compile(r"([-+]?[0-9]+(?:[.,][0-9]+)?)\s*((?:[%°µμΩ℃℉A-Za-z][%°/A-Za-z0-9²³]*)?)")
 _BOOLEAN_WORDS: Final = {
     **dict.fromkeys(("on", "yes", "y"), "true"),
     **dict.fromkeys(("off", "no", "n"), "false"),
@@ -72,7 +76,7 @@ def explain(model: Any, details: ErrorDetails, path: Path) -> str:
         return f"{_subject(path)}the key '{details['loc'][-1]}' is missing"
     if kind == "extra_forbidden":
         return _unknown_key(model, details)
-    return _subject(path) + _of_value(details)
+    return _subject(path) + _of_value(details) + _one_key(model, details)
 
 
 def alternatives(every: list[ErrorDetails], path: Path) -> str:
@@ -93,6 +97,11 @@ def wrong_kind(wanted: str) -> PydanticCustomError:
     It reads "must be {wanted}, not …", also among several kinds of a union.
     """
     return PydanticCustomError(WRONG_KIND, "{wanted}", {"wanted": wanted})
+
+
+def refused_key(text: str) -> PydanticCustomError:
+    """Return the error that a custom validator raises for a key that is known and may not be written."""
+    return PydanticCustomError(REFUSED_KEY, "{text}", {"text": text})
 
 
 def describe(value: Any) -> str:  # noqa: PLR0911 - one line a kind of value
@@ -117,7 +126,9 @@ def describe(value: Any) -> str:  # noqa: PLR0911 - one line a kind of value
 def _of_value(details: ErrorDetails) -> str:  # noqa: PLR0911 - one line a kind of error
     kind, context, value = details["type"], details.get("ctx", {}), details["input"]
     if kind in _WANTED or kind == WRONG_KIND:
-        return f"must be {_wanted(details)}, not {describe(value)}{_hint(kind, value)}"
+        wanted = _wanted(details)
+        hint = _hint("string_type" if wanted.startswith("text") else kind, value)
+        return f"must be {wanted}, not {describe(value)}{hint}"
     if kind in _LIMITS:
         name, text = _LIMITS[kind]
         return text.format(_limit(kind, context[name], value)) + f", not {_measured(kind, value, context)}"
@@ -147,12 +158,51 @@ def _wanted(details: ErrorDetails) -> str:
     return _WANTED.get(details["type"], "something else")
 
 
-def _hint(kind: str, value: Any) -> str:
+def number_hint(value: Any) -> str:
+    """Return `; write 1.5` for a text that is a number with a decimal comma, a unit or quotes; nothing for others."""
+    found = _ALMOST_NUMBER.fullmatch(value.strip()) if isinstance(value, str) else None
+    if found is None:
+        return ""
+    how = ", without its unit" if found[2] else ", without quotes" if "," not in found[1] else ""
+    return f"; write {found[1].replace(',', '.')}{how}"
+
+
+def _one_key(model: Any, details: ErrorDetails) -> str:
+    """Return the mapping meant by a plain value where one of its keys is required: `; write {after: 10m}`."""
+    value = details["input"]
+    if details["type"] != "model_type" or not isinstance(value, (str, int, float)):
+        return ""
+    for each in _models_at(model, list(details["loc"])):
+        required = [info.alias or name for name, info in each.model_fields.items() if info.is_required()]
+        if len(required) == 1 and _fits(each, {required[0]: value}):
+            return f"; write {{{required[0]}: {value}}}"
+    return ""
+
+
+def _fits(model: type[pydantic.BaseModel], data: dict[str, Any]) -> bool:
+    try:
+        model.model_validate(data)
+    except pydantic.ValidationError:
+        return False
+    return True
+
+
+def _hint(kind: str, value: Any) -> str:  # noqa: PLR0911 - one line a kind of mistake
     if kind == "string_type" and isinstance(value, (bool, int, float)):
         written = describe(value).removeprefix("the number ")
         return f"; write '{written}' in quotes for text"
     if kind.startswith("bool") and isinstance(value, str) and value.lower() in _BOOLEAN_WORDS:
         return f"; write {_BOOLEAN_WORDS[value.lower()]}"
+    if kind.startswith("bool") and value in ("true", "false"):
+        return f"; write {value}, without quotes"
+    if kind.startswith(("int", "float")):
+        return number_hint(value)
+    if kind in ("list_type", "tuple_type") and isinstance(value, (str, int, float)):
+        return f"; write [{value}]" if len(str(value)) < _SHORT else "; put it in [ ]"
+    if kind in ("list_type", "tuple_type") and isinstance(value, dict):
+        return "; put it in [ ], or begin each entry with '- '"
+    if kind in _MAPPINGS and isinstance(value, list):
+        return "; write its keys without '- ' or [ ]"
     return ""
 
 
@@ -175,8 +225,11 @@ def _limit(kind: str, limit: Any, value: Any) -> Any:
 
 
 def _not_one_of(value: Any, allowed: list[str]) -> str:
-    given = quoted(value) if isinstance(value, str) else describe(value)
-    return _offering(f"{given} is not allowed", "one of", value, allowed)
+    if not isinstance(value, str):
+        return f"{describe(value)} is not allowed; one of {_in_words(allowed)}"
+    if value in allowed:
+        return f"the text {quoted(value)} is not allowed; write {value}, without quotes"
+    return _offering(f"{quoted(value)} is not allowed", "one of", value, allowed)
 
 
 def _listed(expected: str) -> list[str]:
@@ -193,6 +246,10 @@ def _unknown_key(model: Any, details: ErrorDetails) -> str:
     *around, key = details["loc"]
     allowed = sorted({name for each in _models_at(model, around) for name in _keys(each)})
     told = f"unknown key {quoted(key)}"
+    if str(key).isdigit():
+        return f"{told}; write a number with a decimal point, as in 1.5"
+    if ":" in str(key):
+        return f"{told}; write a space after the ':' that ends a key"
     return _offering(told, "allowed here:", key, allowed) if allowed else told
 
 

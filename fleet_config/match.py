@@ -1,7 +1,7 @@
 """Selections of devices: `{site: [berlin, lyon], type: freezer, line: "L*"}`.
 
 Keys are `site`, `device`, `type` and any birth tag; a value is a glob (`*`, `?`, `[abc]`), a list means "one of", and
-all keys must match. A tag that a device lacks counts as `unknown`. Without keys, all devices match.
+all keys must match. A device without the tag fits only the word `unknown`, no glob. Without keys, all devices match.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pydantic import BeforeValidator, Field, GetCoreSchemaHandler, GetPydanticSc
 from pydantic_core import CoreSchema, core_schema
 
 from fleet_config.explain import wrong_kind
+from fleet_config.spelling import TAG
 
 UNKNOWN = "unknown"
 PROPERTIES = ("site", "device", "type")
@@ -36,16 +37,16 @@ class Match:
 
     def matches(self, site: str, device: str, type: str, tags: Mapping[str, str]) -> bool:  # noqa: A002 - the key's own name
         """Return whether a device with these properties is selected."""
-        for key, accepted in self._accepted:
+        for key, globs, accepted in self._accepted:
             if key == "site":
-                value = site
+                value: str | None = site
             elif key == "device":
                 value = device
             elif key == "type":
                 value = type
             else:
-                value = tags.get(key, UNKNOWN)
-            if not accepted(value):
+                value = tags.get(key)
+            if not (UNKNOWN in globs if value is None else accepted(value)):
                 return False
         return True
 
@@ -58,8 +59,8 @@ class Match:
         return bool(self.globs)
 
     @cached_property
-    def _accepted(self) -> tuple[tuple[str, Any], ...]:
-        return tuple((key, _acceptor(globs)) for key, globs in self.globs)
+    def _accepted(self) -> tuple[tuple[str, tuple[str, ...], Any], ...]:
+        return tuple((key, globs, _acceptor(globs)) for key, globs in self.globs)
 
 
 def _as_tuple(globs: str | Sequence[str]) -> tuple[str, ...]:
@@ -85,7 +86,7 @@ Globs = Annotated[
     Field(min_length=1),
     BeforeValidator(_listed, json_schema_input_type=Glob | tuple[Glob, ...]),
 ]
-TagName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_-]{0,63}$")]
+TagName = Annotated[str, TAG]
 
 
 def _match_schema(_source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
@@ -97,7 +98,11 @@ def _match_schema(_source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
 
 
 def _match_of(value: Any, mapping_of: core_schema.ValidatorFunctionWrapHandler) -> Match:
-    return value if isinstance(value, Match) else Match.of(mapping_of(value))
+    if isinstance(value, Match):
+        return value
+    if not isinstance(value, Mapping):
+        raise wrong_kind("a mapping such as {site: berlin, type: pump}")
+    return Match.of(mapping_of(value))
 
 
 MatchSpec = Annotated[Match, GetPydanticSchema(_match_schema)]

@@ -56,23 +56,35 @@ def explain_syntax(text: str, error: yaml.YAMLError) -> tuple[int, int, str]:
 
     PyYAML's own parser finds the same errors as libyaml and describes them better, so it parses the text again.
     """
-    clearer = _clearer(text) or error
+    found, opened = _clearer(text)
+    clearer = found or error
     problem = str(getattr(clearer, "problem", None) or clearer)
+    if opened is not None and "expected the node content" in problem and "stream end" in problem:
+        return opened[0] + 1, opened[1] + 1, "the closing bracket is missing"
     mark = getattr(clearer, "problem_mark", None)
     if mark is None or "stream end" in problem or "end of stream" in problem:
         # The place where it opened says more.
         mark = getattr(clearer, "context_mark", None) or mark
     line, column = (mark.line + 1, mark.column + 1) if mark is not None else (1, 1)
-    return line, column, _meaning(problem) + _opened(clearer, line)
+    beginning = _opened(clearer, line)
+    if not beginning and re.search(r"expected ',' or '[\]}]', but got ':'", problem):
+        return line, column, "a ':' is not allowed here; put text that contains ': ' in quotes"
+    return line, column, _meaning(problem) + beginning
 
 
-def _clearer(text: str) -> yaml.YAMLError | None:
+def _clearer(text: str) -> tuple[yaml.YAMLError | None, tuple[int, int] | None]:
+    """The error as PyYAML describes it, and line and column, from 0, of the innermost collection open at it."""
+    opened: list[tuple[int, int]] = []
     try:
-        for _ in yaml.parse(text, Loader=yaml.SafeLoader):
-            pass
+        for event in yaml.parse(text, Loader=yaml.SafeLoader):
+            mark = event.start_mark
+            if isinstance(event, yaml.CollectionStartEvent) and mark is not None:
+                opened.append((mark.line, mark.column))
+            elif isinstance(event, yaml.CollectionEndEvent):
+                opened.pop()
     except yaml.YAMLError as error:
-        return error
-    return None
+        return error, opened[-1] if opened else None
+    return None, None
 
 
 def _meaning(problem: str) -> str:

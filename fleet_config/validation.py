@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import pydantic
 
-from fleet_config.explain import alternatives, explain, is_wrong_kind
+from fleet_config.explain import REFUSED_KEY, alternatives, explain, is_wrong_kind
 from fleet_config.problems import MOST_PROBLEMS, Problem, ProblemsFound
 from fleet_config.secrecy import HIDDEN, names_secret
 
@@ -134,7 +134,7 @@ def _problem(model: type[M], document: Document, at: Path, found: _Found | list[
     path = at + found.path
     if kind == "union_tag_invalid":
         path = (*path, _discriminator(found.details))
-    at_key = kind in ("extra_forbidden", "missing", "union_tag_not_found") or _is_key(found)
+    at_key = kind in ("extra_forbidden", "missing", "union_tag_not_found", REFUSED_KEY) or _is_key(found)
     return document.problem(path, explain(model, found.details, path), key=at_key)
 
 

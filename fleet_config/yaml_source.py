@@ -233,7 +233,7 @@ class _Composer:
         if event.tag is not None:
             self._problem(
                 _start(event),
-                f"the YAML tag {quoted(self._shown(event.tag))} is not supported; "
+                f"the YAML tag {quoted(self._shown(_as_written(event.tag)))} is not supported; "
                 f"text that begins with '!' must be put in quotes",
             )
 
@@ -264,6 +264,10 @@ class _Composer:
     def _stop(self, at: Position, message: str) -> NoReturn:
         self._problem(at, message)
         raise ProblemsFound(self.problems)
+
+
+def _as_written(tag: str) -> str:
+    return tag.replace("tag:yaml.org,2002:", "!!")
 
 
 def _start(event: Any) -> Position:

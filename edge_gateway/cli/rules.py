@@ -23,28 +23,51 @@ def _path(path: Path | None, config: Path | None) -> Path:
     if path is not None:
         return path
     default = Path("rules")
-    return default if config is None and default.is_dir() else load(config).config.rules.path
+    if config is None and default.is_dir():
+        return default
+    configured = load(config).config.rules.path
+    if configured is None:
+        raise BadInput("this gateway has no rules: rules.path is null; name a rule file or a directory")
+    return configured
 
 
 @app.command()
 def check(path: PathArgument = None, config: ConfigOption = None, *, as_json: JsonOption = False) -> None:
-    """Check rule files. Errors are shown together, with line and column."""
-    from edge_gateway.rules.files.load import load_rules
+    """Check rule files. Errors are shown together, with line and column; so are warnings of rules that cannot work.
+
+    Names are compared with those of the rules' tests, and of the fleet where its gateway has run here.
+    """
+    from edge_gateway.cli.known_names import known_names
+    from edge_gateway.rules.files.cannot_work import warnings_of
+    from edge_gateway.rules.files.load import load_placed
+    from edge_gateway.rules.language.ruleset import RuleSet
     from fleet_config.problems import ProblemsFound
-    from fleet_console.terminal import say, say_json
+    from fleet_console.terminal import complain, say, say_json
 
     place = _path(path, config)
     try:
-        rules = load_rules(place)
+        placed = load_placed(place)
     except ProblemsFound as found:
         if not as_json:
             raise
         say_json({"ok": False, "problems": [problem.as_dict() for problem in found.problems]})
         raise typer.Exit(2) from found
+    rules = RuleSet(tuple(each.rule for each in placed))
+    warnings = warnings_of(placed, known_names(place, config))
     if as_json:
-        say_json({"ok": True, "rules": len(rules.rules), "hash": rules.hash, "problems": []})
-    else:
-        say(f"{place}: {counted(len(rules.rules), 'rule')}, good")
+        listed = [problem.as_dict() for problem in warnings]
+        say_json(
+            {"ok": True, "rules": len(rules.rules), "hash": rules.hash, "problems": [], "warnings": listed}
+        )
+        return
+    complain(
+        *(
+            f"{warning.file}:{warning.line}:{warning.column}: warning: {warning.message}"
+            for warning in warnings
+        )
+    )
+    verdict = counted(len(warnings), "warning") if warnings else "good"
+    say(f"{place}: {counted(len(rules.rules), 'rule')}, {verdict}")
 
 
 @app.command("test")

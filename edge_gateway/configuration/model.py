@@ -184,9 +184,10 @@ class WindowSection(Strict):
 
 
 class RulesSection(Strict):
-    """Where the rules are, and whether a changed rule keeps its state."""
+    """Where the rules are, and whether a changed rule keeps its state; `rules: null` for a gateway without rules."""
 
-    path: Path = Path("rules")
+    path: Path | None = Path("rules")
+    """The folder of the rule files, or one file, `rules` by default; null for no rules."""
     on_change: Literal["keep", "reset"] = "keep"
     lookback: Duration = 5 * MINUTE
     _is_default: bool = PrivateAttr(default=True)
@@ -198,6 +199,10 @@ class RulesSection(Strict):
     def is_default(self) -> bool:
         """Whether nothing names the path: then it need not exist."""
         return self._is_default
+
+
+def _no_rules(value: object) -> object:
+    return {"path": None} if value is None else value
 
 
 class CommandsSection(Strict):
@@ -348,7 +353,9 @@ class GatewayConfig(Strict):
     metrics: dict[str, MetricSection] = Field(default_factory=dict)
     time: TimeSection = TimeSection.model_construct()
     windows: Annotated[tuple[WindowSection, ...], Field(min_length=1, max_length=4)] = _default_windows()
-    rules: RulesSection = RulesSection.model_construct()
+    rules: Annotated[RulesSection, BeforeValidator(_no_rules, json_schema_input_type=RulesSection | None)] = (
+        RulesSection.model_construct()
+    )
     commands: CommandsSection = CommandsSection.model_construct()
     influx: InfluxSection | None = None
     history: HistorySection = HistorySection.model_construct()

@@ -9,33 +9,39 @@ from edge_gateway.rules.language.ruleset import RuleSet
 from fleet_config.problems import NOWHERE, Problem, ProblemsFound
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from edge_gateway.configuration.model import RulesSection
 
 
 def read_rules(section: RulesSection, *, required: bool = False) -> RuleSet:
-    """Load the configured rules.
+    """Load the configured rules; none if the path is null.
 
     The default folder need not exist: without it there are no rules, unless they are `required`, as by a gateway that
     has rules from it. ProblemsFound with the errors of all files, or for a folder that must exist.
     """
-    if not _is_missing(section):
+    if section.path is None:
+        return RuleSet.empty()
+    if not _is_missing(section.path):
         return load_rules(section.path, on_change=section.on_change)
     if section.is_default and not required:
-        return RuleSet(())
+        return RuleSet.empty()
     fault = "no such file or directory: create it, or set rules.path to where the rules are"
     raise ProblemsFound([Problem(str(section.path.absolute()), *NOWHERE, fault)])
 
 
 def no_folder(section: RulesSection) -> str:
-    """Say that there are no rules since the default folder does not exist; empty if it does, or is no default."""
-    if not section.is_default or not _is_missing(section):
+    """Say why there are no rules, if that is no error: the path is null, or the default folder does not exist."""
+    if section.path is None:
+        return "no rules: rules.path is null"
+    if not section.is_default or not _is_missing(section.path):
         return ""
     return f"no rules: {section.path.absolute()}, the default of rules.path, does not exist"
 
 
-def _is_missing(section: RulesSection) -> bool:
+def _is_missing(path: Path) -> bool:
     try:
-        section.path.stat()
+        path.stat()
     except (FileNotFoundError, NotADirectoryError):
         return True
     except OSError:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from edge_gateway.configuration.model import RulesSection
 from edge_gateway.configuration.rules_folder import no_folder, read_rules
-from edge_gateway.rules.files.load import RuleSet, rule_files
+from edge_gateway.rules.files.load import RuleSet, files_hash, rule_files
 from edge_gateway.status.catalogue import Problem
 from edge_gateway.status.counters import Counters
 from edge_gateway.status.problems import Problems
@@ -38,7 +38,8 @@ Fingerprint = tuple[tuple[str, int, int, int], ...]
 class RulesWatch:
     """Loads the configured rules whenever their files change; calls `take` with each valid set.
 
-    `in_force`: whether there are rules now, which must not end because their folder is gone.
+    `in_force`: whether there are rules now, which must not end because their folder is gone or empty. `on_disk`: the
+    hash of the rules last loaded; while the files are refused, that of the files.
     """
 
     section: RulesSection
@@ -69,6 +70,8 @@ class RulesWatch:
         try:
             return await self._load()
         except ProblemsFound as found:
+            path = self.section.path
+            self.on_disk = "" if path is None else await asyncio.to_thread(files_hash, path)
             self.counters.rule_reloads_refused += 1
             self.problems.raise_(Problem.RULES, in_words(found))
             raise
@@ -94,12 +97,14 @@ class RulesWatch:
         return f"{counted(len(rules.rules), 'rule')}, {rules.hash}"
 
 
-def fingerprint(path: Path) -> Fingerprint:
+def fingerprint(path: Path | None) -> Fingerprint:
     """Return (name, inode, size, mtime in ns) of every rule file; zeros for a file that cannot be examined.
 
-    Of a directory without any, that of the directory. Empty if it is missing or unreadable. OSError if the process
-    itself lacks resources, such as a free file descriptor.
+    Of a directory without any, that of the directory. Empty if it is missing, unreadable or null. OSError if the
+    process itself lacks resources, such as a free file descriptor.
     """
+    if path is None:
+        return ()
     try:
         files = rule_files(path)
     except ProblemsFound as found:

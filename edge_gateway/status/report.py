@@ -72,7 +72,9 @@ class RuleStatus(ReportSection):
     count: Annotated[int, gauge("rules in force", metric="in_force")]
     on_disk_hash: Annotated[
         str,
-        note("hash of the rule files; differs from `hash` while a broken file keeps the old rules in force"),
+        note(
+            "hash of the rules on disk; differs from `hash` while what is wrong with them keeps the old ones in force"
+        ),
     ]
     problems: Annotated[tuple[str, ...], note("what is wrong with the rule files")]
 

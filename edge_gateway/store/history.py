@@ -135,6 +135,15 @@ class History:
         """Return the names of all devices of which there are windows, or were."""
         return [name for (name,) in self._db.execute("SELECT DISTINCT device FROM series ORDER BY device")]
 
+    def series(self) -> Iterator[Row]:
+        """Yield device, site, type, tags and metric of everything of which there are windows, or were."""
+        named = (
+            "SELECT DISTINCT device, site, type, number.tags, metric FROM series"
+            " JOIN number ON number.id = series.id"
+        )
+        for device, site, kind, tags, metric in self._db.execute(named):
+            yield _names(device, metric, site, kind) | {"tags": json.loads(tags)}
+
     def windows(self, tier: int, selection: RowSelection) -> Iterator[Row]:
         """Yield windows of numbers of a tier, by start, then series."""
         from edge_gateway.store.window_rows import window_rows  # noqa: PLC0415 - numpy, which other subjects need not

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from fleet_config import spelling
 from fleet_config.problems import NOWHERE, Problem, ProblemsFound, suggest
 from fleet_config.validation import Strict, validate
 from fleet_config.yaml_source import load_yaml
@@ -17,7 +18,7 @@ __all__ = ["Mapping", "legal_name", "load_mapping", "one_of_the_mappings", "read
 
 CENSORED_QUALITY = 0.5
 
-Level = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+Level = Annotated[str, spelling.LEVEL]
 
 
 def _zone(name: str) -> str:

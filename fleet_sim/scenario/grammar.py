@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
+from fleet_config import spelling
 from fleet_config.durations import Duration, Percent, Rate, RateSpec, parse_duration
 from fleet_config.problems import suggest
 from fleet_config.validation import Strict
@@ -19,11 +20,10 @@ from fleet_sim.scenario.expectations import EXPECTABLE, Expectation
 from fleet_sim.signals.metric import MetricName, Spread
 from fleet_sim.signals.models import MetricSpec
 
-_LEVEL = r"^[A-Za-z0-9_-]{1,64}$"
 _PLACEHOLDER = re.compile(r"\{(i|site|group)(?::0?([0-9]{1,2})d)?\}")
 _EXPECTED = re.compile(r"(<=|>=|==|!=|<|>)\s*(-?[0-9.]+)\s*(ms|s|m|h|%)?")
 
-Level = Annotated[str, Field(pattern=_LEVEL)]
+Level = Annotated[str, spelling.LEVEL]
 
 
 def _listed(value: Any) -> Any:
@@ -133,7 +133,7 @@ class Group(Strict):
     ] = ("site",)
     """devices take turns through a list, by i; the same holds for tags"""
     tags: dict[
-        Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_-]{0,63}$")],
+        Annotated[str, spelling.TAG],
         Annotated[
             tuple[str, ...],
             Field(min_length=1),

@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
+from fleet_config import spelling
 from fleet_config.durations import Duration, Percent
 from fleet_config.explain import wrong_kind
 from fleet_config.validation import Strict
@@ -36,7 +37,7 @@ Spread = Annotated[
         }
     ),
 ]
-MetricName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
+MetricName = Annotated[str, spelling.METRIC]
 
 
 class Excursions(Strict):

@@ -35,6 +35,7 @@ PURE_SHARED: Final = (
     "fleet_config.match",
     "fleet_config.problems",
     "fleet_config.secrecy",
+    "fleet_config.spelling",
     "fleet_wire.control_messages",
     "fleet_wire.payload",
     "fleet_wire.printable",
@@ -69,7 +70,8 @@ SOME_NAMES: Final = {
     "json": {"dumps", "loads"},
     "msgpack": {"packb", "unpackb"},
     "pydantic": _words(  # not those that look at the clock or the disk, as PastDatetime and FilePath do
-        "BaseModel BeforeValidator Field GetCoreSchemaHandler GetPydanticSchema PlainSerializer WithJsonSchema"
+        "BaseModel BeforeValidator Field GetCoreSchemaHandler GetJsonSchemaHandler GetPydanticSchema PlainSerializer "
+        "ValidationError WithJsonSchema"
     ),
     "pydantic_core": {"CoreSchema", "ErrorDetails", "PydanticCustomError"},
     "types": {"UnionType"},

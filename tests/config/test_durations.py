@@ -49,8 +49,8 @@ def test_durations_are_formatted_as_the_shortest_text(ms: int, text: str) -> Non
 
 @pytest.mark.parametrize(("value", "text"), [
     (90, "needs a unit; write 90s"), (1.5, "needs a unit"), ("90", "is not a duration"), ("-5s", "is not a duration"),
-    ("5 s", "is not a duration"), ("1s1m", "out of order"), ("1s1s", "out of order or twice"), ("0.5ms", "whole number of milliseconds"),
-    ("1001y", "longer than 1000 years"), (True, "is not a duration"), (None, "is not a duration"), ("", "is not a duration"),
+    ("5 s", "is not a duration; write 5s"), ("2 Hours 5min", "; write 2h5m"), ("5 cm", "; write one like 90s"), ("1:30", "; write 1m30s"), ("2:00:00", "; write 2h"), ("1s1m", "out of order"), ("1s1s", "out of order or twice"), ("0.5ms", "whole number of milliseconds"),
+    ("1001y", "longer than 1000 years"), (True, "not true or false"), (None, "not nothing"), (["5s"], "not a list"), ("", "is not a duration"),
     ("1e3s", "is not a duration"), ("\u0661s", "is not a duration"), ("9" * 400 + "s", "is not a duration"),
 ])  # fmt: skip
 def test_bad_durations_are_refused_with_advice(value: Any, text: str) -> None:

@@ -24,8 +24,10 @@ from fleet_config.match import Match
     ({"line": "L1"}, True),
     ({"line": "l1"}, False),
     ({"line": "L"}, False),
-    ({"zone": "*"}, True),
+    ({"zone": "*"}, False),
+    ({"zone": "unk*"}, False),
     ({"zone": "unknown"}, True),
+    ({"zone": ["A", "unknown"]}, True),
     ({"zone": "A"}, False),
     ({"site": ["x", "*lin"]}, True),
 ])  # fmt: skip

@@ -102,16 +102,16 @@ def test_every_mistake_is_reported_at_once_at_its_place() -> None:
     ("kind: 5", "4:11: kind: the number 5 is not allowed; one of fast, slow"),
     ("for: 90", "4:10: for: a duration needs a unit; write 90s, 90m or 90ms"),
     ("for: 1x", "4:10: for: '1x' is not a duration; write one like 90s, 1m30s, 250ms, 2h or 7d"),
-    ("sites: berlin", "4:12: sites: must be a list, not the text 'berlin'"),
+    ("sites: berlin", "4:12: sites: must be a list, not the text 'berlin'; write [berlin]"),
     ("sites: [a, 5]", "4:16: sites: must be text, not the number 5; write '5' in quotes for text"),
     ("sites: [a, b, c]", "4:12: sites: must have at most 2 entries, not 3"),
     ("sites: [true]", "4:13: sites: must be text, not true; write 'true' in quotes for text"),
     ("metrics: {t: {model: thermal, setpoint: 51}}", "4:45: setpoint: must be at most 50, not 51"),
-    ("metrics: {t: {model: thermal, setpoint: '1'}}", "4:45: setpoint: must be a number, not the text '1'"),
+    ("metrics: {t: {model: thermal, setpoint: '1'}}", "4:45: setpoint: must be a number, not the text '1'; write 1, without quotes"),
     ("metrics: {t: {setpoint: 1}}", "4:15: t: the key 'model' is missing"),
-    ("metrics: [t]", "4:14: metrics: must be a mapping of keys and values, not a list"),
+    ("metrics: [t]", "4:14: metrics: must be a mapping of keys and values, not a list; write its keys without '- ' or [ ]"),
     ("match: {site: [a, 5]}", "4:23: site: must be text, not the number 5; write '5' in quotes for text"),
-    ("match: {site: 5}", "4:19: site: must be text or a list of texts, not the number 5"),
+    ("match: {site: 5}", "4:19: site: must be text or a list of texts, not the number 5; write '5' in quotes for text"),
     ("match: {site: []}", "4:19: site: must have at least 1 entry, not 0"),
     ("on: 1", "4:9: on: must be true or false, not the number 1"),
     ("id: Abc", "4:9: id: 'Abc' is not allowed; it must fit ^[a-z]+$"),
@@ -123,13 +123,17 @@ def test_each_kind_of_mistake_has_its_text(line: str, expected: str) -> None:
 
 
 def test_numbers_and_booleans_are_not_converted() -> None:
-    assert complaints("fleet: {f: {count: '5'}}") == ["1:20: count: must be a whole number, not the text '5'"]
+    assert complaints("fleet: {f: {count: '5'}}") == [
+        "1:20: count: must be a whole number, not the text '5'; write 5, without quotes"
+    ]
     assert complaints("fleet: {f: {count: true}}") == ["1:20: count: must be a whole number, not true"]
     assert complaints("fleet: {f: {count: 0}}") == ["1:20: count: must be above 0, not 0"]
 
 
 def test_a_document_that_is_not_a_mapping_is_refused() -> None:
-    assert complaints("- a\n") == ["1:1: must be a mapping of keys and values, not a list"]
+    assert complaints("- a\n") == [
+        "1:1: must be a mapping of keys and values, not a list; write its keys without '- ' or [ ]"
+    ]
     assert complaints("a: 1\n") == [
         "1:1: the key 'fleet' is missing",
         "1:1: unknown key 'a'; allowed here: fleet, rate, share, size",

@@ -33,7 +33,9 @@ from tests.servers.process import free_port
 
 
 def settings(place: Path, **sections: Any) -> GatewayConfig:
-    (place / "rules").mkdir(exist_ok=True)
+    if not (place / "rules").exists():
+        (place / "rules").mkdir()
+        (place / "rules" / "none.yaml").write_text("version: 1\ngroups: []\n")
     return GatewayConfig.model_validate({
         "mqtt": {"url": "mqtt://127.0.0.1"},
         "spool": {"path": str(place / "not" / "yet")},
@@ -329,12 +331,12 @@ def test_a_slow_disk_is_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 # --- files
 
 
-@pytest.mark.parametrize(("count", "detail"), [(0, "0 rules, good"), (1, "1 rule, good")])
+@pytest.mark.parametrize(("count", "detail"), [(1, "1 rule, good"), (2, "2 rules, good")])
 def test_rules_are_counted(tmp_path: Path, count: int, detail: str) -> None:
     (tmp_path / "rules").mkdir()
-    rules = "version: 1\ngroups: [{name: g, rules: [{alert: A, expr: x, above: 1}]}]\n"
+    rules = "version: 1\ngroups: [{name: %d, rules: [{alert: %d, expr: x, above: 1}]}]\n"
     for number in range(count):
-        (tmp_path / "rules" / f"{number}.yaml").write_text(rules)
+        (tmp_path / "rules" / f"{number}.yaml").write_text(rules.replace("%d", f"g{number}"))
     assert found(tmp_path, "rules") == CheckResult("rules", ok=True, detail=detail)
 
 

@@ -190,6 +190,7 @@ def test_where_there_is_a_run_directory_each_gateway_is_linked_by_its_id(
 
 def test_embedded_runs_without_configuration_and_the_cli_finds_it(tmp_path: Path) -> None:
     (tmp_path / "rules").mkdir()
+    (tmp_path / "rules" / "none.yaml").write_text("version: 1\ngroups: []\n")
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "EDGE_GATEWAY_HTTP_LISTEN": "null",
                    "EDGE_GATEWAY_MQTT_URL": f"mqtt://localhost:{free_port()}"}  # fmt: skip
     script = f"""

@@ -172,7 +172,7 @@ def test_a_broken_rule_file_keeps_the_old_rules(broker: Broker, gateways: Gatewa
         gateway.write_rules(BROKEN)
         report = gateway.wait_for(lambda report: bool(problem(report, "rules")))
         assert "rules.yaml:5:" in problem(report, "rules")
-        assert report["rules"]["hash"] == good
+        assert report["rules"]["hash"] == good != report["rules"]["on_disk_hash"]
         watch.wait_for(lambda one: any("rules.yaml:5:" in text for text in one.body["rules"]["problems"]))
         device.be_born()
         device.measure(temperature=20.0)
@@ -185,6 +185,7 @@ def test_a_broken_rule_file_keeps_the_old_rules(broker: Broker, gateways: Gatewa
         gateway.write_rules(rules(30))
         report = gateway.wait_for(lambda report: report["rules"]["hash"] != good)
         assert not report["problems"]
+        assert report["rules"]["on_disk_hash"] == report["rules"]["hash"]
     assert_quiet(gateway)
 
 

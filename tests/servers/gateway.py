@@ -32,6 +32,8 @@ class Gateway:
         self.spool = directory / "spool"
         self.rules = directory / "rules"
         self.rules.mkdir(parents=True, exist_ok=True)
+        if not any(self.rules.iterdir()):
+            self.write_rules("version: 1\ngroups: []\n")
         self.config = directory / "gateway.yaml"
         self.log = directory / "gateway.log"
         self._process: subprocess.Popen[bytes] | None = None

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import os
 import stat
+from hashlib import blake2b
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from edge_gateway.rules.files.model import AlertSpec, GroupSpec, RecordSpec, RuleFile
-from edge_gateway.rules.files.resolve import Place, RuleSource, alert_rule, check_expression, record_rule
+from edge_gateway.rules.files.places import Place, RuleSource
+from edge_gateway.rules.files.resolve import alert_rule, check_expression, record_rule
 from edge_gateway.rules.language.ruleset import Rule, RuleSet, cycle_of
-from fleet_config.bounded_file import why_unreadable
+from fleet_config.bounded_file import UnreadableFile, read_file, why_unreadable
 from fleet_config.counting import counted
 from fleet_config.problems import MOST_PROBLEMS, NOWHERE, Problem, ProblemsFound
 from fleet_config.validation import validate
-from fleet_config.yaml_source import load_yaml
+from fleet_config.yaml_source import MAX_BYTES, load_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -67,23 +69,39 @@ def is_test_file(name: str) -> bool:
     return name.endswith(TEST_ENDINGS) and not name.startswith(".")
 
 
-def _check_not_misnamed(directory: Path) -> None:
-    """ProblemsFound if no file of a directory is a rule file, though it has others: their names may be wrong."""
+def _no_rule_file(directory: Path) -> ProblemsFound:
+    """The error for a directory without a rule file. It names its other files, whose names may be wrong."""
     try:
         with os.scandir(directory) as entries:
             names = sorted(entry.name for entry in entries if _may_be_misnamed(entry))
     except OSError as error:
-        raise ProblemsFound([Problem(str(directory), *NOWHERE, why_unreadable(error))]) from error
-    if names:
-        shown = ", ".join(names[:_MOST_NAMED]) + (", …" if len(names) > _MOST_NAMED else "")
-        fault = (
-            f"no rule file among its {counted(len(names), 'file')} ({shown}): the name of a rule file ends in"
-        )
-        raise ProblemsFound([Problem(str(directory), *NOWHERE, f"{fault} {' or '.join(ENDINGS)}")])
+        return ProblemsFound([Problem(str(directory), *NOWHERE, why_unreadable(error))])
+    shown = ", ".join(names[:_MOST_NAMED]) + (", …" if len(names) > _MOST_NAMED else "")
+    among = f"among its {counted(len(names), 'file')} ({shown})" if names else "in this directory"
+    fault = (
+        f"no rule file {among}: the name of a rule file ends in {' or '.join(ENDINGS)}; "
+        "for a gateway without rules write 'rules: null' in gateway.yaml"
+    )
+    return ProblemsFound([Problem(str(directory), *NOWHERE, fault)])
 
 
 def _may_be_misnamed(entry: os.DirEntry[str]) -> bool:
     return not entry.name.startswith(".") and not is_test_file(entry.name) and entry.is_file()
+
+
+def files_hash(path: Path) -> str:
+    """16 hex digits that change with names and content of the rule files, readable or not; empty without any."""
+    try:
+        files = rule_files(path)
+    except ProblemsFound:
+        return ""
+    content = blake2b(digest_size=8)
+    for file in files:
+        try:
+            content.update(repr((file.name, read_file(file, MAX_BYTES))).encode())
+        except UnreadableFile as error:
+            content.update(repr((file.name, str(error))).encode())
+    return content.hexdigest() if files else ""
 
 
 def load_rules(path: Path | Sequence[Path], *, on_change: OnChange = "keep") -> RuleSet:
@@ -91,6 +109,11 @@ def load_rules(path: Path | Sequence[Path], *, on_change: OnChange = "keep") -> 
 
     `on_change` is the default for rules that do not set it.
     """
+    return RuleSet(tuple(placed.rule for placed in load_placed(path, on_change=on_change)))
+
+
+def load_placed(path: Path | Sequence[Path], *, on_change: OnChange = "keep") -> tuple[PlacedRule, ...]:
+    """As `load_rules`, with the place of each rule."""
     paths = [path] if isinstance(path, Path) else path
     loader = _Loader(on_change)
     for each in paths:
@@ -98,20 +121,26 @@ def load_rules(path: Path | Sequence[Path], *, on_change: OnChange = "keep") -> 
     return loader.finish()
 
 
+class PlacedRule(NamedTuple):
+    """A rule, and the place of its mapping in the file."""
+
+    rule: Rule
+    place: Place
+
+
 class _Loader:
     def __init__(self, on_change: OnChange) -> None:
         self._on_change = on_change
         self._problems: list[Problem] = []
-        self._rules: list[Rule] = []
+        self._rules: list[PlacedRule] = []
         self._records: dict[str, Place] = {}
         self._first: dict[tuple[str, str], Place] = {}
-        self._newest: Place | None = None
 
     def read_all(self, path: Path) -> None:
         try:
             files = rule_files(path)
             if not files:
-                _check_not_misnamed(path)
+                raise _no_rule_file(path)
             for file in files:
                 self._read(file)
         except ProblemsFound as found:
@@ -162,7 +191,7 @@ class _Loader:
         try:
             spec = validate(model, document, at=place.path)
         except ProblemsFound:
-            if isinstance(raw, dict) and isinstance(raw.get("expr"), str):
+            if isinstance(raw, dict) and raw.get("expr") and isinstance(raw["expr"], str):
                 check_expression(raw["expr"], place.at("expr"))
             return
         self._rule(GroupSpec.model_construct(name="", match=None, rules=()), spec, place)
@@ -176,20 +205,19 @@ class _Loader:
             self._records[spec.record] = place.at("expr")
             rule = record_rule(group, spec, place)
         if rule is not None:
-            self._rules.append(rule)
-            self._newest = place
+            self._rules.append(PlacedRule(rule, place))
 
     def _claim(self, kind: str, name: str, place: Place) -> None:
         first = self._first.setdefault((kind, name), place)
         if first is not place:
             place.report(f"duplicate {kind} name '{name}'; first used at {first}")
 
-    def finish(self) -> RuleSet:
-        cycle = cycle_of(tuple(rule for rule in self._rules if rule.record))
+    def finish(self) -> tuple[PlacedRule, ...]:
+        cycle = cycle_of(tuple(placed.rule for placed in self._rules if placed.rule.record))
         for name in cycle[:MOST_PROBLEMS]:
             self._records[name].report(f"circular dependency of records: {', '.join(cycle)}")
-        if len(self._rules) > MOST_RULES and self._newest is not None:
-            self._newest.report(f"more than {MOST_RULES} rules in all files together")
+        if len(self._rules) > MOST_RULES:
+            self._rules[-1].place.report(f"more than {MOST_RULES} rules in all files together")
         if self._problems:
             raise ProblemsFound(self._problems)
-        return RuleSet(tuple(self._rules))
+        return tuple(self._rules)

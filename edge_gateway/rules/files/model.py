@@ -9,8 +9,11 @@ from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Fini
 
 from edge_gateway.rules.language.functions import RESERVED
 from edge_gateway.rules.language.ruleset import NoDataState
+from fleet_config import spelling
 from fleet_config.durations import DURATION_PATTERN, Duration, format_duration
+from fleet_config.explain import refused_key
 from fleet_config.match import MatchSpec
+from fleet_config.spelling import Spelling
 from fleet_config.validation import Strict
 
 LevelName = Literal["critical", "warning", "info"]
@@ -21,11 +24,15 @@ UNSUPPORTED_KEYS: Final = ("by", "inhibit")
 """Keys that this version does not support; errors say so."""
 
 
-def _unsupported(name: str) -> BeforeValidator:
+def _unsupported(name: str, instead: str) -> BeforeValidator:
     def refuse(_value: Any) -> Any:
-        raise ValueError(f"`{name}` is not supported in this version")
+        raise refused_key(f"`{name}` is not supported in this version; {instead}")
 
     return BeforeValidator(refuse)
+
+
+_By = Annotated[None, _unsupported("by", "a rule is evaluated for each device"), Field(exclude=True)]
+_Inhibit = Annotated[None, _unsupported("inhibit", "give one alert several 'levels'"), Field(exclude=True)]
 
 
 def _unreserved(name: Any) -> Any:
@@ -34,12 +41,18 @@ def _unreserved(name: Any) -> Any:
     return name
 
 
-RuleName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
-GroupName = Annotated[str, Field(pattern=r"^[^\s/+#](?:[^\n\r\t/+#]{0,62}[^\s/+#])?$")]
-MetricName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$"), BeforeValidator(_unreserved)]
-LabelName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$")]
+RuleName = Annotated[str, spelling.LEVEL]
+GroupName = Annotated[
+    str,
+    Spelling(
+        r"^[^\s/+#](?:[^\n\r\t/+#]{0,62}[^\s/+#])?$",
+        "1 to 64 characters without / + # tab or line break, and no space at either end",
+    ),
+]
+MetricName = Annotated[str, spelling.METRIC, BeforeValidator(_unreserved)]
+LabelName = Annotated[str, spelling.LABEL]
 ShortText = Annotated[str, Field(max_length=1024)]
-ArgumentName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
+ArgumentName = Annotated[str, spelling.METRIC]
 Argument = bool | int | FiniteFloat | ShortText | None
 MOST_ARGUMENT_BYTES: Final = 8_192
 
@@ -58,18 +71,25 @@ Expression = Annotated[str, Field(min_length=1)]
 
 
 class NoDataSpec(Strict):
+    """What happens when a metric stays away."""
+
     after: Annotated[Duration, Field(gt=0)]
     """How long the metric may be missing, in listening time."""
     state: NoDataState = "alerting"
     """alerting raises the alert, ok resolves it, no_data only reports, keep_last changes nothing."""
     severity: LevelName | None = None
+    """Level of the alert that silence raises; by default that of the rule, or its lowest."""
     metric: MetricName | None = None
     """The metric to watch; required unless the expression names exactly one."""
 
 
 class LimitSpec(Strict):
+    """One level of an alert: a limit, and how it ends."""
+
     above: FiniteFloat | None = None
+    """Fires above this value."""
     below: FiniteFloat | None = None
+    """Fires below this value."""
     clear: FiniteFloat | None = None
     """While firing, only a value at or past this clears it; the limit itself by default."""
     for_: Annotated[Duration, Field(alias="for")] = 0
@@ -77,93 +97,147 @@ class LimitSpec(Strict):
 
 
 class LimitChange(Strict):
+    """What an override changes in a level."""
+
     above: FiniteFloat | None = None
+    """Another limit, if the rule has one above."""
     below: FiniteFloat | None = None
+    """Another limit, if the rule has one below."""
     clear: FiniteFloat | None = None
+    """Another value that clears it."""
     for_: Annotated[Duration | None, Field(alias="for")] = None
+    """Another time that the value must stay beyond the limit."""
 
 
 class OverrideSpec(LimitChange):
+    """Other limits for some devices."""
+
     match: MatchSpec
+    """The devices: site, device, type or any birth tag; globs; a list means one of."""
     levels: dict[LevelName, LimitChange] = Field(default_factory=dict)
+    """Changes of a rule with several levels."""
     keep_firing_for: Duration | None = None
+    """Another time that the alert must be clear before it resolves."""
 
 
 class ConfirmSpec(Strict):
+    """A command that the device must acknowledge."""
+
     within: Annotated[Duration, Field(gt=0)]
     """How long to wait for the device's acknowledgement."""
     retries: Annotated[int, Field(ge=0, le=10)] = 0
+    """How often it is sent again without one."""
 
 
 class CommandSpec(Strict):
+    """A command to the device that an alert is about."""
+
     name: RuleName
+    """What the device is to do; it knows the names."""
     args: Annotated[dict[ArgumentName, Argument], Field(max_length=64), AfterValidator(_sendable)] = Field(
         default_factory=dict
     )
+    """Arguments, sent as they are."""
     on: Annotated[tuple[CommandEvent, ...], Field(min_length=1)] = ("firing",)
     """The changes of the alert that send it."""
     cooldown: Duration = 0
     """Minimum time between two of them, per command and level."""
     expires: Annotated[Duration, Field(gt=0)] = DEFAULT_EXPIRES_MS
+    """How long after the reading it may still be sent."""
     confirm: ConfirmSpec | None = None
+    """Wait for the device's acknowledgement, and send it again without one."""
 
 
 class AlertSpec(Strict):
+    """An alert: a number with limits, a condition, or missing data."""
+
     alert: RuleName
+    """The alert's name, which no other rule of any file has."""
     expr: Expression | None = None
+    """A number, such as avg_over_time(temperature, 1m), or a condition, such as flow < 0.2 and pump == "on"."""
     match: MatchSpec | None = None
+    """The devices: site, device, type or any birth tag; globs; a list means one of. The group's must fit, too."""
     above: FiniteFloat | None = None
+    """Fires above this value of `expr`."""
     below: FiniteFloat | None = None
+    """Fires below this value of `expr`."""
     clear: FiniteFloat | str | None = None
-    """With a limit a number, with a condition a condition."""
+    """What ends the alert: with a limit a number, by default the limit itself; with a condition a condition."""
     for_: Annotated[Duration, Field(alias="for")] = 0
+    """How long it must hold before the alert fires."""
     severity: LevelName | None = None
+    """Level of an alert with one limit or a condition; warning by default."""
     levels: Annotated[dict[LevelName, LimitSpec] | None, Field(min_length=1)] = None
+    """Several limits, instead of one: the alert escalates and de-escalates."""
     keep_firing_for: Duration = 0
     """How long the alert must be clear before it resolves."""
     no_data: NoDataSpec | None = None
+    """What happens when the metric stays away."""
     overrides: tuple[OverrideSpec, ...] = ()
     """Other limits for some devices; the first match applies."""
     labels: Annotated[dict[LabelName, ShortText], Field(max_length=32)] = Field(default_factory=dict)
+    """Words for those who sort alerts, such as team; they may use {{ device }} and the like."""
     annotations: Annotated[dict[LabelName, ShortText], Field(max_length=16)] = Field(default_factory=dict)
+    """Texts for people, such as summary; they may use {{ device }}, {{ value | round(1) }} and the like."""
     commands: tuple[CommandSpec, ...] = ()
+    """Commands to the device."""
     warmup: Duration = 0
     """No evaluation until the device has been sending for this long."""
     repeat: Annotated[Duration | None, Field(gt=0)] = None
+    """Repeat the notice this often while it fires; never by default."""
     notify_device: bool = True
+    """Whether notices also go to the device's command topic."""
     on_change: Literal["keep", "reset"] | None = None
+    """What an edit does to the rule's state; by default what rules.on_change in gateway.yaml says."""
     unit: str | None = None
-    by: Annotated[None, _unsupported("by"), Field(exclude=True)] = None
+    """The metric's unit: for a device whose birth has another the rule does not run."""
+    by: _By = None
 
 
 class RecordSpec(Strict):
+    """A derived metric, which is windowed, stored and forwarded like any other."""
+
     record: MetricName
+    """The metric's name, which no device sends."""
     expr: Expression
+    """Its value: a number."""
     match: MatchSpec | None = None
+    """The devices: site, device, type or any birth tag; globs; a list means one of. The group's must fit, too."""
     unit: str | None = None
-    by: Annotated[None, _unsupported("by"), Field(exclude=True)] = None
+    """Its unit."""
+    by: _By = None
 
 
 def _rule_kind(value: Any) -> str:
-    return "record rule" if isinstance(value, dict) and "record" in value else "alert rule"
+    spec = RecordSpec if isinstance(value, dict) and "record" in value else AlertSpec
+    return spec.__name__
 
 
 RuleSpec = Annotated[
-    Annotated[AlertSpec, Tag("alert rule")] | Annotated[RecordSpec, Tag("record rule")],
+    Annotated[AlertSpec, Tag("AlertSpec")] | Annotated[RecordSpec, Tag("RecordSpec")],
     Discriminator(_rule_kind),
 ]
 
 
 class GroupSpec(Strict):
+    """Rules that belong together."""
+
     name: GroupName
+    """The group's name, which no other group of any file has."""
     match: MatchSpec | None = None
+    """The devices of all rules: site, device, type or any birth tag; globs; a list means one of."""
     rules: tuple[RuleSpec, ...]
+    """Alerts and derived metrics."""
 
 
 class RuleFile(Strict):
+    """A file of rules."""
+
     version: Literal[1]
+    """The form of the file; 1."""
     groups: tuple[GroupSpec, ...]
-    inhibit: Annotated[None, _unsupported("inhibit"), Field(exclude=True)] = None
+    """The rules, in groups."""
+    inhibit: _Inhibit = None
 
 
 def rules_schema() -> dict[str, Any]:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from edge_gateway.records.alerts import LEVELS
-from edge_gateway.rules.files.scalar_position import position_in_scalar
 from edge_gateway.rules.language.analysis import Analysis, analyse
 from edge_gateway.rules.language.expression import normal_text
 from edge_gateway.rules.language.ruleset import (
@@ -22,9 +20,11 @@ from edge_gateway.rules.language.ruleset import (
 )
 from edge_gateway.rules.language.template import parts_of
 from edge_gateway.rules.language.tokens import ExpressionError
-from fleet_config.problems import Problem
+from fleet_config.explain import number_hint
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from edge_gateway.rules.files.model import (
         AlertSpec,
         CommandSpec,
@@ -35,50 +35,11 @@ if TYPE_CHECKING:
         OverrideSpec,
         RecordSpec,
     )
-    from edge_gateway.rules.language.ruleset import OnChange
+    from edge_gateway.rules.files.places import Place
     from fleet_config.match import Match as MatchSpec
-    from fleet_config.yaml_source import Document
 
 DEFAULT_LEVEL = "warning"
 _LIMIT_KEYS = ("above", "below", "clear", "for_")
-
-
-@dataclass(frozen=True, slots=True)
-class RuleSource:
-    """One rule file. `problems` collects its errors; `on_change` is the default for its rules."""
-
-    document: Document
-    problems: list[Problem]
-    on_change: OnChange
-
-    def at(self, *path: str | int) -> Place:
-        return Place(self, path)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Place:
-    """A value in a rule file, by its path of keys and indices."""
-
-    source: RuleSource
-    path: tuple[str | int, ...]
-
-    def at(self, *path: str | int) -> Place:
-        return Place(self.source, self.path + path)
-
-    def __str__(self) -> str:
-        line, _ = self.source.document.where(self.path)
-        return f"{self.source.document.name}:{line}"
-
-    def report(self, message: str, *, key: bool = False) -> None:
-        """Add an error at this value, or at its key."""
-        self.source.problems.append(self.source.document.problem(self.path, message, key=key))
-
-    def report_within(self, error: ExpressionError) -> None:
-        """Add an error at one character of this text."""
-        document = self.source.document
-        line, column = position_in_scalar(document.text, *document.where(self.path), error.at)
-        name = self.path[-1] if isinstance(self.path[-1], str) else "text"
-        self.source.problems.append(Problem(document.name, line, column, f"{name}: {error.message}"))
 
 
 def record_rule(group: GroupSpec, spec: RecordSpec, place: Place) -> Rule | None:
@@ -176,16 +137,19 @@ def _check_without_expression(spec: AlertSpec, place: Place) -> None:
         place.report("the key 'expr' is missing; only a rule with 'no_data' can do without")
     for key in ("above", "below", "clear", "levels"):
         if getattr(spec, key) is not None:
-            place.at(key).report(f"{key}: requires 'expr'")
+            place.at(key).report(f"{key}: requires 'expr'", key=True)
     for index, override in enumerate(spec.overrides):
         if override.levels or any(getattr(override, key) is not None for key in _LIMIT_KEYS):
-            place.at("overrides", index).report("overrides: a limit or 'for' requires 'expr' in the rule")
+            key = next((key for key in _LIMIT_KEYS if getattr(override, key) is not None), "levels").rstrip(
+                "_"
+            )
+            place.at("overrides", index, key).report(f"{key}: requires 'expr' in the rule", key=True)
 
 
 def _condition_level(spec: AlertSpec, place: Place) -> tuple[tuple[Level, ...], str | None]:
     for key in ("above", "below", "levels"):
         if getattr(spec, key) is not None:
-            place.at(key).report(f"{key}: a condition has no limit; remove it and set 'severity'")
+            place.at(key).report(f"{key}: a condition has no limit; remove it and set 'severity'", key=True)
     clear = _clear_condition(spec, place.at("clear"))
     return (Level(spec.severity or DEFAULT_LEVEL, for_ms=spec.for_),), clear
 
@@ -206,16 +170,17 @@ def _clear_condition(spec: AlertSpec, place: Place) -> str | None:
 
 def _limit_levels(spec: AlertSpec, place: Place) -> tuple[Level, ...]:
     if isinstance(spec.clear, str):
-        place.at("clear").report("clear: must be a number if there is a limit")
+        hint = number_hint(spec.clear)
+        place.at("clear").report(f"clear: must be a number if there is a limit{hint}")
         return ()
     if spec.levels is None:
         level = _limit(spec.severity or DEFAULT_LEVEL, spec, place)
         return () if level is None else (level,)
     for key in ("above", "below", "clear", "severity"):
         if getattr(spec, key) is not None:
-            place.at(key).report(f"{key}: set it in each of the 'levels'")
+            place.at(key).report(f"{key}: set it in each of the 'levels'", key=True)
     if spec.for_:
-        place.at("for").report("for: set it in each of the 'levels'")
+        place.at("for").report("for: set it in each of the 'levels'", key=True)
     return _ordered_levels(spec, place.at("levels"))
 
 
@@ -223,31 +188,42 @@ def _ordered_levels(spec: AlertSpec, place: Place) -> tuple[Level, ...]:
     given = spec.levels or {}
     found = [_limit(name, given[name], place.at(name)) for name in LEVELS if name in given]
     levels = tuple(level for level in found if level is not None)
-    report = _disorder(levels)
-    if report is not None:
-        place.at(report[0]).report(report[1])
+    for (level, _), report in _disorder(levels):
+        place.at(level.level, _side(level)).report(f"{_side(level)}: {report}")
     return levels
 
 
-def _disorder(levels: tuple[Level, ...]) -> tuple[str, str] | None:
-    """The level whose limit does not fit those below it, and the error."""
+def _disorder(levels: tuple[Level, ...]) -> Iterator[tuple[tuple[Level, Level], str]]:
+    """Each level whose limit does not fit that of the level below, with that level, and the error."""
     for lower, higher in pairwise(levels):
-        if lower.above is not higher.above:
-            return higher.level, f"{higher.level}: the levels of an alert must all be 'above' or all 'below'"
-        assert lower.limit is not None
-        assert higher.limit is not None
-        if (higher.limit < lower.limit) if lower.above else (higher.limit > lower.limit):
-            return higher.level, (
-                f"{higher.level}: limit {higher.limit:g} is reached before that of {lower.level}, {lower.limit:g}"
-            )
-    return None
+        report = _misfit(lower, higher)
+        if report is not None:
+            yield (higher, lower), report
+
+
+def _misfit(lower: Level, higher: Level) -> str | None:
+    if lower.above is not higher.above:
+        return f"the levels of an alert must all be 'above' or all 'below'; {lower.level} is '{_side(lower)}'"
+    assert lower.limit is not None
+    assert higher.limit is not None
+    if (higher.limit >= lower.limit) if lower.above else (higher.limit <= lower.limit):
+        return None
+    word = "at least" if lower.above else "at most"
+    told = f"{higher.level} at {higher.limit:g} is reached before {lower.level} at {lower.limit:g}"
+    return f"{told}; it must be {word} {lower.limit:g}"
+
+
+def _side(level: Level) -> str:
+    return "above" if level.above else "below"
 
 
 def _limit(name: str, spec: LimitSpec | AlertSpec, place: Place) -> Level | None:
     if (spec.above is None) == (spec.below is None):
-        both = spec.above is not None
-        what = "both 'above' and 'below' are set" if both else "the limit is missing"
-        place.report(f"{what}; an expression that is a number needs one of 'above' and 'below'")
+        needed = "an expression that is a number needs one of 'above' and 'below'"
+        if spec.above is None:
+            place.report(f"the limit is missing; {needed}")
+        else:
+            place.at("below").report(f"below: 'above' is set, too; {needed}", key=True)
         return None
     clear = spec.clear if isinstance(spec.clear, (int, float)) else None
     limit = spec.below if spec.above is None else spec.above
@@ -263,8 +239,8 @@ def wrong_side(level: Level) -> str | None:
     if level.clear is None or level.limit is None:
         return None
     if (level.clear > level.limit) if level.above else (level.clear < level.limit):
-        side, word = ("above", "at most") if level.above else ("below", "at least")
-        must = f"with {side}: {level.limit:g} it must be {word} {level.limit:g}"
+        word = "at most" if level.above else "at least"
+        must = f"with {_side(level)}: {level.limit:g} it must be {word} {level.limit:g}"
         return f"clear: {level.clear:g} is on the wrong side; {must}"
     return None
 
@@ -311,7 +287,9 @@ def _direct_change(spec: OverrideSpec, place: Place, levels: tuple[Level, ...]) 
         return ()  # reported at the expression
     if len(levels) > 1:
         key = given[0].rstrip("_")
-        place.at(key).report(f"{key}: the rule has several levels; write levels: {{warning: {{{key}: …}}}}")
+        place.at(key).report(
+            f"{key}: the rule has several levels; write levels: {{warning: {{{key}: …}}}}", key=True
+        )
         return ()
     return (_change(levels[0].level, spec, place, levels),)
 
@@ -321,26 +299,38 @@ def _change(name: str, spec: LimitChange, place: Place, levels: tuple[Level, ...
     if level is None:
         if levels:
             known = ", ".join(each.level for each in levels)
-            place.report(f"levels: the rule has no level '{name}', only {known}")
+            place.report(f"levels: the rule has no level '{name}', only {known}", key=True)
         return LevelChange(name)
     if level.limit is None:
         for key in ("above", "below", "clear"):
             if getattr(spec, key) is not None:
-                place.at(key).report(f"{key}: a condition has no limit")
+                place.at(key).report(f"{key}: a condition has no limit", key=True)
     wrong, right = ("below", "above") if level.above else ("above", "below")
     if level.limit is not None and getattr(spec, wrong) is not None:
-        place.at(wrong).report(f"{wrong}: the rule has '{right}', and so must its overrides")
+        place.at(wrong).report(f"{wrong}: the rule has '{right}', and so must its overrides", key=True)
     return LevelChange(name, getattr(spec, right), spec.clear, spec.for_)
 
 
 def _check_overrides(rule: Rule, place: Place) -> None:
     for index, override in enumerate(rule.overrides):
+        here = place.at("overrides", index)
         levels = levels_of(rule, override)
-        faults = [wrong_side(level) for level in levels]
-        disorder = _disorder(levels)
-        for report in (*faults, disorder[1] if disorder else None):
-            if report is not None:
-                place.at("overrides", index).report(f"overrides: {report}")
+        own = {change.level for change in override.levels if change.clear is not None}
+        for level in levels:
+            report = wrong_side(level)
+            if report is not None and level.level in own:
+                _place_of_change(here, "clear", level).report(report)
+            elif report is not None:
+                of_rule = f"{report}; it is that of the rule: set 'clear' here, too"
+                _place_of_change(here, _side(level), level).report(of_rule)
+        for both, report in _disorder(levels):
+            _place_of_change(here, _side(both[0]), *both).report(f"{_side(both[0])}: {report}")
+
+
+def _place_of_change(override: Place, key: str, *levels: Level) -> Place:
+    """Where an override changes a key of the first of these levels that it changes: in its `levels`, or directly."""
+    places = [*(override.at("levels", level.level, key) for level in levels), override.at(key)]
+    return next((place for place in places if place.exists), override)
 
 
 def _command(spec: CommandSpec) -> Command:

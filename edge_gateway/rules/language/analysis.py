@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from edge_gateway.rules.language.expression import (
     Binary,
@@ -22,6 +22,9 @@ from edge_gateway.rules.language.expression import (
 )
 from edge_gateway.rules.language.functions import FAMILY, FUNCTIONS
 from edge_gateway.rules.language.tokens import ExpressionError
+
+MAX_NODES: Final = 400
+"""Bounds what one evaluation costs where the limit on operators does not: calls with calls as arguments."""
 
 ValueType = Literal["number", "text", "condition", "duration", "metric"]
 """`metric`: a bare name; where it is used decides whether it is read as number or text."""
@@ -86,13 +89,15 @@ def analyse(text: str) -> Analysis:
 
 @dataclass(slots=True)
 class _Checker:
-    """Walks a tree once. `metrics`: name to whether it is read as text."""
+    """Walks a tree once. `metrics`: name to whether it is read as text; `nodes`: how many were checked."""
 
     metrics: dict[str, bool] = field(default_factory=dict)
     tags: list[str] = field(default_factory=list)
     ranges: list[Range] = field(default_factory=list)
+    nodes: int = 0
 
     def value_type(self, node: Node) -> ValueType:  # noqa: PLR0911 - one line per type of node
+        self._count(node)
         match node:
             case Number():
                 return "number"
@@ -114,6 +119,15 @@ class _Checker:
             case OneOf():
                 return self._one_of(node)
         return self._call(node)
+
+    def _count(self, node: Node) -> None:
+        self.nodes += 1
+        if self.nodes > MAX_NODES:
+            raise ExpressionError(
+                node.at,
+                f"an expression may have at most {MAX_NODES} values, operators and calls; "
+                "move parts of it to 'record:' rules",
+            )
 
     def number(self, node: Node) -> ValueType:
         value_type = self.value_type(node)
@@ -151,6 +165,7 @@ class _Checker:
         else:
             for side in sides:
                 self.number(side)
+            _refuse_constants(node)
         return "condition"
 
     def _compare_texts(self, node: Compare, sides: list[Node], types: list[ValueType]) -> None:
@@ -206,3 +221,12 @@ class _Checker:
         self._use(metric, state=False)
         self.ranges.append(Range(metric.name, span.ms, FAMILY[node.name]))
         return "number"
+
+
+def _refuse_constants(node: Compare) -> None:
+    """ExpressionError if two neighbours are both numbers, as in `5 > x > 3 > 9`: their comparison never changes."""
+    sides = [node.first, *(side for _, side in node.rest)]
+    for left, (op, right) in zip(sides, node.rest, strict=False):
+        if isinstance(left, Number) and isinstance(right, Number):
+            told = f"'{left.value:g} {op} {right.value:g}' never changes"
+            raise ExpressionError(right.at, f"{told}: both sides are constants; one must be a metric")

@@ -9,12 +9,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
+from edge_gateway.rules.language import advice
 from edge_gateway.rules.language.functions import FUNCTIONS, KEYWORDS, UNSUPPORTED
 from edge_gateway.rules.language.tokens import ExpressionError, Token, constant, duration_ms, tokens
 from fleet_config.problems import suggest
 from fleet_wire.telemetry import is_metric_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
 
 MAX_DEPTH: Final = 32
 MAX_OPTIONS: Final = 256
@@ -95,6 +99,29 @@ class Call:
 
 Node: TypeAlias = Number | Duration | Text | MetricRef | TagRef | Unary | Binary | Compare | OneOf | Call
 
+
+def walk(tree: Node) -> Iterator[Node]:
+    """Yield a tree and all its parts, each before its own parts, in the order of the text."""
+    waiting = [tree]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        waiting += reversed(_parts(node))
+
+
+def _parts(node: Node) -> Sequence[Node]:
+    match node:
+        case Unary(_, operand) | OneOf(operand):
+            return (operand,)
+        case Binary(_, left, right):
+            return (left, right)
+        case Compare(first, rest):
+            return (first, *(side for _, side in rest))
+        case Call(_, args):
+            return args
+    return ()
+
+
 _COMPARISONS = ("==", "!=", "<", "<=", ">", ">=")
 
 
@@ -136,13 +163,21 @@ class _Parser:
     def _expect(self, text: str, why: str) -> Token:
         token = self._take_if(text)
         if token is None:
-            hint = (
-                "; within { } quote an expression that contains a comma" if self._token.kind == "end" else ""
-            )
+            cut_off = self._token.kind == "end" and why.startswith("after the ")
+            hint = "; within { } quote an expression that contains a comma" if cut_off else self._hint()
             raise ExpressionError(
                 self._token.at, f"expected '{text}' {why}, found {_found(self._token)}{hint}"
             )
         return token
+
+    def _hint(self) -> str:
+        """What the unexpected token may mean, as `; …`."""
+        token = self._token
+        if token.kind == "end":
+            return ""
+        before, after = self._stream[max(self._next - 1, 0)], self._stream[self._next + 1]
+        joined = before.at + len(before.text) == token.at and token.at + len(token.text) == after.at
+        return advice.of_word(before.text, token.text, after.text, joined=joined)
 
     def expect_end(self) -> None:
         token = self._token
@@ -150,7 +185,9 @@ class _Parser:
             return
         if token.text == ")":
             raise ExpressionError(token.at, "this ')' has no matching '('")
-        raise ExpressionError(token.at, f"expected an operator or the end, found {_found(token)}")
+        raise ExpressionError(
+            token.at, f"expected an operator or the end, found {_found(token)}{self._hint()}"
+        )
 
     def _enter(self, token: Token) -> None:
         self._depth += 1
@@ -279,14 +316,9 @@ class _Parser:
         return TagRef(name.text, token.at)
 
     def _call(self, name: Token) -> Node:
-        if name.text in UNSUPPORTED:
-            raise ExpressionError(name.at, f"`{name.text}` is not supported in this version")
         signature = FUNCTIONS.get(name.text)
         if signature is None:
-            known = ", ".join(sorted(FUNCTIONS))
-            raise ExpressionError(
-                name.at, f"there is no function '{name.text}'; one of {known}{suggest(name.text, FUNCTIONS)}"
-            )
+            raise ExpressionError(name.at, _no_function(name.text))
         self._enter(self._take())
         args = self._arguments()
         self._depth -= 1
@@ -314,21 +346,35 @@ def _number(token: Token) -> Number:
     return Number(value, token.at)
 
 
+def _no_function(name: str) -> str:
+    instead = advice.of_function(name)
+    if name in UNSUPPORTED:
+        return f"`{name}` is not supported in this version{instead}"
+    known = ", ".join(sorted(FUNCTIONS))
+    nearest = "" if instead else suggest(name, FUNCTIONS)
+    offer = f"{nearest} One of {known}" if nearest else f"{instead}; one of {known}"
+    return f"there is no function '{name}'{offer}"
+
+
 def _metric(token: Token) -> MetricRef:
     if token.text in FUNCTIONS:
         usage = FUNCTIONS[token.text].usage
         raise ExpressionError(token.at, f"'{token.text}' is a function, not a metric; write {usage}")
     if token.text in UNSUPPORTED:
-        raise ExpressionError(token.at, f"`{token.text}` is not supported in this version")
+        raise ExpressionError(
+            token.at, f"'{token.text}' is kept for a function; a metric cannot have this name"
+        )
     if token.text in KEYWORDS:
         raise ExpressionError(token.at, f"expected a value, found {_found(token)}")
     if token.text.lower() in ("and", "or", "not", "in"):
         raise ExpressionError(token.at, f"'{token.text}' must be written '{token.text.lower()}'")
     if not is_metric_name(token.text):
+        lower = token.text.lower()
+        meant = f"; did you mean '{lower}'?" if lower != token.text and is_metric_name(lower) else ""
         raise ExpressionError(
             token.at,
             f"'{token.text}' is not a metric name; use up to 64 lower-case letters, digits and _, "
-            "beginning with a letter",
+            f"beginning with a letter{meant}",
         )
     return MetricRef(token.text, token.at)
 

@@ -82,7 +82,7 @@ class RuleMatcher:
         self._overrides: list[tuple[int, ...]] = []
         for rule_number, rule in enumerate(rules):
             self._add(rule_number, rule)
-        self._fitting: dict[tuple[str, ...], tuple[int, ...]] = {}
+        self._fitting: dict[tuple[str | None, ...], tuple[int, ...]] = {}
         self._variants: dict[tuple[int, ...], tuple[Variant, ...]] = {}
 
     def _add(self, rule_number: int, rule: Rule) -> None:
@@ -109,7 +109,7 @@ class RuleMatcher:
         self, site: str, device: str, device_type: str, tags: Mapping[str, str]
     ) -> tuple[Variant, ...]:
         """The device's rules in the order of the set, each with the first override that fits."""
-        signature = (site, device_type, *(tags.get(key, UNKNOWN) for key in self._used_tags))
+        signature = (site, device_type, *(tags.get(key) for key in self._used_tags))
         fitting = self._fitting.get(signature)
         attributes = {**tags, "site": site, "device": device, "type": device_type}
         if fitting is None:

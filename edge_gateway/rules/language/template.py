@@ -55,7 +55,8 @@ def _check_literal(text: str, start: int, end: int) -> None:
 def _placeholder(inside: str, offset: int) -> Part:
     found = _NAME.match(inside)
     if found is None:
-        raise ExpressionError(offset, f"expected one of {', '.join(NAMES)}, tags.…, labels.…")
+        without = " without '$'" if "$" in inside else ""
+        raise ExpressionError(offset, f"expected one of {', '.join(NAMES)}, tags.…, labels.…{without}")
     first, second = found.groups()
     source = _source(first, second, offset + found.start(1))
     return source, second or first, _filters(inside, found.end(), offset)
@@ -67,9 +68,9 @@ def _source(first: str, second: str | None, at: int) -> str:
     if second is None and first in NAMES:
         return "value"
     shown = first if second is None else f"{first}.{second}"
-    raise ExpressionError(
-        at, f"unknown name '{shown}'; use one of {', '.join(NAMES)}, tags.…, labels.…{suggest(first, NAMES)}"
-    )
+    nearest = suggest(first, NAMES)
+    offer = f"{nearest} Use" if nearest else "; use"
+    raise ExpressionError(at, f"unknown name '{shown}'{offer} one of {', '.join(NAMES)}, tags.…, labels.…")
 
 
 def _filters(inside: str, start: int, offset: int) -> tuple[tuple[str, int], ...]:

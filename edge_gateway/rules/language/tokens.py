@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
+from edge_gateway.rules.language import advice
 from fleet_config.durations import parse_duration
 
 if TYPE_CHECKING:
@@ -46,27 +47,13 @@ _TOKEN = re.compile(
     re.VERBOSE,
 )
 
-_WRITE_INSTEAD: Final = {
-    "&&": "write 'and'",
-    "||": "write 'or'",
-    "=~": "compare with ==, or select devices with 'match:'",
-    "**": "there is no power operator; multiply",
-    "!": "write 'not'",
-    "=": "write '==' to compare",
-    "&": "write 'and'",
-    "|": "write 'or'",
-    "{": "select devices by label with 'match:', not in the expression",
-    "[": "write a range as an argument, as in avg_over_time(temperature, 5m)",
-    "%": "there is no remainder operator",
-    "^": "there is no power operator; multiply",
-}
-
 
 def tokens(text: str) -> list[Token]:
     """Split an expression; the last token is `end`. ExpressionError at the first character that begins no token."""
     if len(text) > MAX_LENGTH:
         raise ExpressionError(MAX_LENGTH, f"an expression may have at most {MAX_LENGTH} characters")
     found = [*_scan(text), Token("end", "", len(text))]
+    _check_spaced_length(found)
     operators = [token for token in found if _is_operator(token)]
     if len(operators) > MAX_OPERATORS:
         raise ExpressionError(
@@ -74,6 +61,18 @@ def tokens(text: str) -> list[Token]:
             f"an expression may have at most {MAX_OPERATORS} operators; move parts of it to 'record:' rules",
         )
     return found
+
+
+def _check_spaced_length(found: list[Token]) -> None:
+    """Refuse what would be too long in the form in which rules keep it."""
+    length = -1
+    for token in found[:-1]:
+        length += 1 + len(token.text)
+        if length > MAX_LENGTH:
+            told = (
+                f"an expression may have at most {MAX_LENGTH} characters, with a space between all its parts"
+            )
+            raise ExpressionError(token.at, told)
 
 
 def _is_operator(token: Token) -> bool:
@@ -85,7 +84,7 @@ def _is_operator(token: Token) -> bool:
 def _scan(text: str) -> Iterator[Token]:
     at = 0
     while at < len(text):
-        found = _TOKEN.match(text, at)
+        found = None if advice.is_foreign_pair(text, at) else _TOKEN.match(text, at)
         if found is None:
             raise ExpressionError(at, _unknown_character(text, at))
         kind = found.lastgroup
@@ -95,9 +94,9 @@ def _scan(text: str) -> Iterator[Token]:
 
 
 def _unknown_character(text: str, at: int) -> str:
-    for wrong, advice in _WRITE_INSTEAD.items():
-        if text.startswith(wrong, at):
-            return f"'{wrong}' is not an operator here; {advice}"
+    foreign = advice.of_character(text, at)
+    if foreign is not None:
+        return foreign
     if text[at] in "\"'":
         return "the closing quote is missing"
     if text[at].isdigit() or text[at] == ".":

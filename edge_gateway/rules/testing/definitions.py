@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, FiniteFloat
 
 from edge_gateway.rules.files.load import TEST_ENDINGS, is_test_file, rule_files
 from edge_gateway.rules.files.model import LevelName, RuleName
-from edge_gateway.rules.files.resolve import Place, RuleSource
+from edge_gateway.rules.files.places import Place, RuleSource
 from edge_gateway.rules.language.tokens import ExpressionError
 from edge_gateway.rules.testing.series_notation import Sample, samples
 from fleet_config.durations import Duration
@@ -20,9 +20,6 @@ from fleet_config.validation import Strict, validate
 from fleet_config.yaml_source import load_yaml
 from fleet_wire.telemetry import is_metric_name
 from fleet_wire.topics import is_level
-
-if TYPE_CHECKING:
-    from edge_gateway.rules.language.ruleset import Rule
 
 MAX_DEVICES = 1_000
 
@@ -200,7 +197,9 @@ def _check_metric(metric: str, place: Place) -> None:
 def unknown(kind: str, name: str, known: Iterable[str]) -> str:
     """The error for a name that nothing in the test has."""
     names = sorted(known)
-    return f"unknown {kind} '{name}'; this test has {', '.join(names) or 'none'}{suggest(name, names)}"
+    nearest = suggest(name, names)
+    has = f"his test has {', '.join(names) or 'none'}"
+    return f"unknown {kind} '{name}'{nearest} T{has}" if nearest else f"unknown {kind} '{name}'; t{has}"
 
 
 def _check_event(event: EventSpec, spec: RuleTestSpec, place: Place) -> None:
@@ -223,20 +222,3 @@ def _check_expected(expected: ExpectSpec, spec: RuleTestSpec, place: Place) -> N
         place.report("a metric needs a 'value'")
     if expected.device is None and len(spec.devices) > 1:
         place.report("an expectation needs a 'device' if the test has several")
-
-
-def check_names(test: RuleTest, rules: Iterable[Rule]) -> list[Problem]:
-    """Errors for expected alerts, commands and metrics that none of the test's rules has."""
-    rules = list(rules)
-    known = {
-        "alert": {rule.name for rule in rules if not rule.record},
-        "command": {command.name for rule in rules for command in rule.commands},
-        "metric": {metric for _, metric in test.series} | {rule.name for rule in rules if rule.record},
-    }
-    document, path = test.place.source.document, (*test.place.path, "expect")
-    return [
-        document.problem((*path, number, kind), unknown(kind, name, names))
-        for number, expected in enumerate(test.spec.expect)
-        for kind, names in known.items()
-        if (name := getattr(expected, kind)) is not None and name not in names
-    ]

@@ -45,8 +45,8 @@ def _alert_failure(bench: Bench, expected: ExpectSpec, alert: str, device: str) 
     if expected.state is not None and not _is_state(state, expected.state):
         return f"{what} is {state}{_history(past)}, expected {expected.state}"
     if expected.level is not None and (shown is None or shown.level != expected.level):
-        level = shown.level if shown else "no level"
-        return f"{what} is {level}{_history(past)}, expected {expected.level}"
+        found = f"is {shown.level}" if shown else "has no level"
+        return f"{what} {found}{_history(past)}, expected {expected.level}"
     return None if shown is None else _text_failure(what, shown, expected)
 
 

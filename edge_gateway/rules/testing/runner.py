@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 from edge_gateway.rules.files.load import TEST_ENDINGS, load_rules, rule_files
 from edge_gateway.rules.testing.bench import Bench
 from edge_gateway.rules.testing.coverage import unreached
-from edge_gateway.rules.testing.definitions import RuleTest, check_names, find_files, read_tests
+from edge_gateway.rules.testing.definitions import RuleTest, find_files, read_tests
 from edge_gateway.rules.testing.expectations import failure
+from edge_gateway.rules.testing.names import check_names
 from fleet_config.problems import Problem, ProblemsFound
 
 if TYPE_CHECKING:

@@ -76,7 +76,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("query --help", 0, CONFIGURED),
         ("config show", 0, CONFIGURED),
         ("check", 0, RULES),
-        ("rules check", 0, RULES),
+        ("rules check", 0, RULES | {"sqlite3"}),
         ("rules test rules/air.yaml", 0, RULES | {"numpy", "zstandard"}),
         ("status", 3, ASKING | {"msgspec"}),
         ("alerts", 3, ASKING),

@@ -11,6 +11,7 @@ from edge_gateway.cli import main
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     (tmp_path / "rules").mkdir()
+    (tmp_path / "rules" / "none.yaml").write_text("version: 1\ngroups: []\n")
     path = tmp_path / "gateway.yaml"
     path.write_text("mqtt: {url: mqtt://localhost, password: 'file:password'}\nspool: {path: spool}\n")
     return path

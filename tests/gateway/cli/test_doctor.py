@@ -27,6 +27,7 @@ def doctor(file: Path, *more: str) -> object:
 def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "rules").mkdir()
+    (tmp_path / "rules" / "none.yaml").write_text("version: 1\ngroups: []\n")
     path = tmp_path / "gateway.yaml"
     path.write_text("spool: {path: spool}\n")
     return path

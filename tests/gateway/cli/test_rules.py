@@ -63,6 +63,35 @@ def test_check_shows_every_error_with_its_position(
     assert problem["message"].startswith(message)
 
 
+def test_a_rule_that_cannot_work_is_a_warning_and_exits_0(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = rules(tmp_path, limit="1}\n  - {alert: B, expr: temprature, above: 1")
+    message = "expr: no device, test or record has a metric 'temprature'"
+    place = f"{tmp_path / 'a.yaml'}:6:22"
+    assert run(capsys, "check", path) == (
+        0,
+        f"{path}: 2 rules, 1 warning\n",
+        f"{place}: warning: {message}\n",
+    )
+    status, out, _ = run(capsys, "check", "--json", path)
+    report = json.loads(out)
+    assert (status, report["ok"], report["problems"]) == (0, True, [])
+    assert report["warnings"] == [
+        {"file": str(tmp_path / "a.yaml"), "line": 6, "column": 22, "message": message}
+    ]
+
+
+def test_a_gateway_without_rules_has_none_to_check(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "gateway.yaml").write_text("mqtt: {url: mqtt://localhost}\nrules: null\n")
+    status, out, err = run(capsys, "check")
+    assert (status, out) == (2, "")
+    assert err.startswith("this gateway has no rules: rules.path is null")
+
+
 def test_the_rules_of_the_working_directory_are_the_default(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

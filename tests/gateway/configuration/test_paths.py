@@ -67,6 +67,7 @@ def test_paths_of_variables_are_relative_to_the_working_directory(place: Path) -
     loaded = load_config(place / "etc" / "gateway.yaml", environment=variables)
     (place / "home" / "secret").write_text("mine")
     config = loaded.config
+    assert config.rules.path is not None
     assert (config.spool.path.resolve(), config.rules.path.resolve()) == (
         place / "home/spool",
         place / "home/rules",
@@ -78,6 +79,7 @@ def test_paths_of_variables_are_relative_to_the_working_directory(place: Path) -
 
 def test_without_a_file_all_is_relative_to_the_working_directory(place: Path) -> None:
     config = load_config(None, environment={"EDGE_GATEWAY_MQTT_URL": "mqtt://localhost"}).config
+    assert config.rules.path is not None
     assert config.rules.path.resolve() == place / "home" / "rules"
     embedded = load_cli(None, embedded=True).config
     assert embedded.spool.path.resolve() == place / "home" / ".edge-gateway"

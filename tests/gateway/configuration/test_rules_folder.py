@@ -26,6 +26,23 @@ def test_without_the_default_folder_there_are_no_rules(tmp_path: Path) -> None:
     assert no_folder(rules) == f"no rules: {tmp_path / 'rules'}, the default of rules.path, does not exist"
 
 
+@pytest.mark.parametrize("more", ["rules: null\n", "rules: {path: null}\n"])
+@pytest.mark.parametrize("required", [False, True])
+def test_null_means_no_rules_whatever_the_folder_holds(tmp_path: Path, more: str, required: bool) -> None:
+    (tmp_path / "rules").mkdir()
+    rules = section(tmp_path, more)
+    assert read_rules(rules, required=required).rules == ()
+    assert no_folder(rules) == "no rules: rules.path is null"
+    rules = section(tmp_path, "rules: {path: rules}\n", EDGE_GATEWAY_RULES_PATH="")
+    assert read_rules(rules).rules == ()
+
+
+def test_an_empty_folder_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "rules").mkdir()
+    with pytest.raises(ProblemsFound, match="write 'rules: null'"):
+        read_rules(section(tmp_path))
+
+
 def test_other_keys_of_the_section_do_not_name_the_folder(tmp_path: Path) -> None:
     assert read_rules(section(tmp_path, "rules: {on_change: reset}\n")).rules == ()
 

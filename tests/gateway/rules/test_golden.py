@@ -1,42 +1,78 @@
 """Golden cases in `tests/cases/rules`: rules and readings in, transitions out.
 
 A line of `readings.txt` is `SECOND DEVICE metric=value …`, with `site/` before the device if it is not berlin and
-`backlog` before it for an old reading, or `SECOND tick`. A line of `transitions.txt` is `SECOND DEVICE RULE CAUSE STATE
-LEVEL COMMAND …`.
+`backlog` before it for an old reading; `SECOND tick`; `SECOND born DEVICE tag=… type=… unit.METRIC=…`; or
+`SECOND reload FILE`. A line of `transitions.txt` is `SECOND DEVICE RULE CAUSE STATE LEVEL COMMAND …`; a line for each
+text of the alert follows.
+`python -m tests.gateway.rules.test_golden NAME` prints what a case leads to.
 """
 
 from __future__ import annotations
 
+import re
+import sys
 from pathlib import Path
 
 import pytest
 
 from edge_gateway.records.alerts import Transition
 from edge_gateway.rules.files.load import load_rules
+from edge_gateway.rules.files.model import rules_schema
+from edge_gateway.rules.language.functions import FUNCTIONS, KEYWORDS
 from tests.gateway.rules.fleet import T0, Row, Stage
 
 CASES = sorted((Path(__file__).parents[2] / "cases" / "rules").iterdir())
+FOLDS = CASES[0].parents[1] / "fold"
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_case(case: Path) -> None:
+    assert played(case) == (case / "transitions.txt").read_text().splitlines()
+
+
+def test_every_construct_has_a_case() -> None:
+    """Keys of rules, functions and operators: what a rule can say is in a case of rules or of the fold."""
+    texts = [path.read_text() for path in (*CASES[0].parent.glob("*/*.yaml"), *FOLDS.glob("*/rules.yaml"))]
+    used = set().union(*(re.findall(r"[a-z_]+", text) for text in texts))
+    schema = rules_schema()
+    keys = {key for each in (schema, *schema["$defs"].values()) for key in each["properties"]}
+    assert keys | FUNCTIONS.keys() | KEYWORDS - {"false"} <= used
+    expressions = " ".join(
+        rule.expr or "" for case in CASES for rule in load_rules(case / "rules.yaml").rules
+    )
+    assert {"+", "-", "*", "/", "(", ",", "<", "<=", ">", ">=", "==", "!="} <= set(expressions.split())
+
+
+def played(case: Path) -> list[str]:
     stage = Stage(*load_rules(case / "rules.yaml").rules)
     found: list[str] = []
     for line in (case / "readings.txt").read_text().splitlines():
         second, *words = line.split()
-        found += map(shown, performed(stage, int(second), words))
-    assert found == (case / "transitions.txt").read_text().splitlines()
+        found += (text for each in performed(stage, int(second), words, case) for text in shown(each))
+    return found
 
 
-def performed(stage: Stage, second: int, words: list[str]) -> list[Transition]:
-    if words == ["tick"]:
-        return stage.tick(second)
+def performed(stage: Stage, second: int, words: list[str], case: Path) -> list[Transition]:
+    match words:
+        case ["tick"]:
+            return stage.tick(second)
+        case ["reload", name]:
+            return stage.evaluator.reload(load_rules(case / name))
+        case ["born", device, *about]:
+            born(stage, device, dict(word.split("=") for word in about))
+            return []
     backlog = words[0] == "backlog"
     device, *values = words[backlog:]
     site, _, name = device.rpartition("/")
     row = Row(name, T0 + 1000 * second, dict(map(parsed, values)), backlog=backlog, site=site or "berlin")
     frame = stage.evaluator.add_records(stage.fleet.frame([row]))
     return stage.evaluator.evaluate(frame, 1000 * second)
+
+
+def born(stage: Stage, device: str, about: dict[str, str]) -> None:
+    kind = about.pop("type", "unknown")
+    units = {key.removeprefix("unit."): about.pop(key) for key in list(about) if key.startswith("unit.")}
+    stage.fleet.born(device, kind=kind, units=units, **about)
 
 
 def parsed(word: str) -> tuple[str, float | str]:
@@ -47,7 +83,14 @@ def parsed(word: str) -> tuple[str, float | str]:
         return name, value
 
 
-def shown(each: Transition) -> str:
+def shown(each: Transition) -> list[str]:
     names = [command.name for command in each.commands]
     second = (each.at - T0) // 1000
-    return " ".join([str(second), each.subject, each.rule, each.cause, each.state, each.level, *names])
+    line = " ".join([str(second), each.subject, each.rule, each.cause, each.state, each.level, *names])
+    return [line, *(f"  {name}: {text}" for name, text in {**each.labels, **each.annotations}.items())]
+
+
+if __name__ == "__main__":
+    for case in CASES:
+        if case.name in sys.argv[1:]:
+            sys.stdout.write("\n".join([f"# {case.name}", *played(case), ""]))

@@ -185,6 +185,8 @@ class Life:
     def __init__(self, place: Path, url: str, **sections: Any) -> None:
         self.rules = place / "rules"
         self.rules.mkdir(exist_ok=True)
+        if not any(self.rules.iterdir()):
+            (self.rules / "none.yaml").write_text("version: 1\ngroups: []\n")
         self.socket = place / "control.sock"
         self.config = GatewayConfig.model_validate({
             "gateway": {"id": "gw-life", "sites": ["life"]},

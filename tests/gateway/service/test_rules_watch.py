@@ -81,10 +81,44 @@ async def test_rules_are_kept_while_no_file_is_a_rule_file(watched: Watched) -> 
     (watched.path / "a.yaml").rename(watched.path / "a.yaml.off")
     await watched.settle()
     assert "no rule file among its 1 file (a.yaml.off)" in watched.told
-    assert watched.taken == [["A"]]
     (watched.path / "a.yaml.off").unlink()
     await watched.settle()
+    assert "no rule file in this directory" in watched.told
+    assert watched.taken == [["A"]]
+    (watched.path / "a.yaml").write_text("version: 1\ngroups: []\n")
+    await watched.settle()
     assert (watched.told, watched.taken) == ("", [["A"], []])
+
+
+async def test_a_first_start_needs_a_rule_file(tmp_path: Path) -> None:
+    with pytest.raises(ProblemsFound, match="no rule file in this directory"):
+        await Watched(tmp_path).watch.begin()
+
+
+async def test_without_a_path_there_are_no_rules_even_after_some(watched: Watched) -> None:
+    await watched.settle()
+    watched.watch.section = RulesSection(path=None)
+    await watched.watch.begin()
+    await watched.settle()
+    assert (watched.told, watched.taken) == ("", [["A"], []])
+
+
+@pytest.mark.parametrize("begin", [False, True])
+async def test_the_hash_on_disk_differs_while_the_files_are_refused(watched: Watched, begin: bool) -> None:
+    await watched.settle()
+    in_force = watched.watch.on_disk
+    (watched.path / "a.yaml").write_text("version: 2\n")
+    await (watched.watch.begin() if begin else watched.settle())
+    broken = watched.watch.on_disk
+    (watched.path / "a.yaml").write_text("version: 3\n")
+    await watched.settle()
+    assert len({in_force, broken, watched.watch.on_disk}) == 3
+    (watched.path / "a.yaml").unlink()
+    await watched.settle()
+    assert watched.watch.on_disk == ""
+    (watched.path / "a.yaml").write_text(RULE % "")
+    await watched.settle()
+    assert watched.watch.on_disk == in_force
 
 
 @pytest.mark.parametrize("kind", NO_FILES)

@@ -117,6 +117,9 @@ def test_few_series_and_many_are_read_alike(tmp_path: Path, series: int) -> None
         part = list(history.query("windows", tier=0, since=T0 + 1, until=T0 + 3 * MINUTE))
         assert list(history.query("windows", metric="none")) == []
         assert history.metrics() == ["temperature"]
+        assert {(one["device"], *one["tags"]) for one in history.series()} == {
+            (device, "region") for device in history.devices()
+        }
         assert len(list(history.query("windows"))) == series * 6
         assert len(list(history.query("windows", limit=7))) == 7
     assert [row["last"] for row in one] == [2.0, 3.0, 4.0, 5.0, 6.0]

@@ -115,6 +115,7 @@ class _Run:
         self.place = place / "spool"
         self.place.mkdir(parents=True)
         (place / "rules").mkdir()
+        (place / "rules" / "none.yaml").write_text("version: 1\ngroups: []\n")
         self.disk = disk
         self.clock = GivenClock(now=1_790_000_000_000)
         self.config: GatewayConfig = configuration(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_gateway.rules.files.load import load_rules, rule_files
+from edge_gateway.rules.files.load import files_hash, load_rules, rule_files
 from edge_gateway.rules.language.ruleset import RuleSet
 from fleet_config.problems import MOST_PROBLEMS, ProblemsFound
 from tests.gateway.rules.files.rule_files import HEAD, problem_of_rule, problems
@@ -25,11 +25,11 @@ def test_all_errors_of_all_files_at_once(tmp_path: Path) -> None:
     assert [line.split(": ")[0] for line in found] == [
         "a.yaml:5:25",
         "a.yaml:6:23",
-        "a.yaml:6:43",
+        "a.yaml:6:39",
         "b.yaml:5:35",
-        "b.yaml:6:10",
+        "b.yaml:6:1",
         "c.yaml:5:13",
-        "d.yaml:3:1",
+        "d.yaml:2:9",
     ]
     assert "`zscore` is not supported" in found[1]
     assert "`inhibit` is not supported" in found[4]
@@ -56,10 +56,31 @@ def test_a_directory_with_files_but_no_rule_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["", ".gitkeep", "a.test.yml"])
-def test_a_directory_without_rules(tmp_path: Path, name: str) -> None:
+def test_a_directory_without_a_rule_file(tmp_path: Path, name: str) -> None:
     if name:
         (tmp_path / name).touch()
-    assert load_rules(tmp_path).rules == ()
+    with pytest.raises(ProblemsFound) as found:
+        load_rules(tmp_path)
+    assert str(found.value) == (
+        f"{tmp_path}: no rule file in this directory: the name of a rule file ends in .yaml or .yml; "
+        "for a gateway without rules write 'rules: null' in gateway.yaml"
+    )
+
+
+def test_the_hash_of_the_files_tells_every_change_of_their_bytes(tmp_path: Path) -> None:
+    assert files_hash(tmp_path) == files_hash(tmp_path / "nowhere") == ""
+    file = tmp_path / "a.yaml"
+    seen = []
+    for make in (
+        lambda: file.write_text("version: 1\n"),
+        lambda: file.write_text("version: 1 \n"),
+        lambda: file.rename(tmp_path / "b.yaml"),
+        file.mkdir,
+    ):
+        make()
+        seen.append(files_hash(tmp_path))
+    assert len(set(seen)) == len(seen)
+    assert all(len(each) == 16 for each in seen)
 
 
 def test_a_missing_directory(tmp_path: Path) -> None:

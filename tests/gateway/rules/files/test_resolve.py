@@ -127,6 +127,15 @@ def test_commands(tmp_path: Path) -> None:
     )
 
 
+def test_an_expression_that_is_too_long_with_its_spaces_is_told(tmp_path: Path) -> None:
+    """A rule keeps its expression with one space between tokens."""
+    choices = ",".join(["1"] * 255)
+    expr = " and ".join([f"x in({choices})"] * 7)
+    assert len(expr) < 4096
+    found = problem_of_rule(tmp_path, f"{{alert: A, expr: '{expr}'}}")
+    assert "expr: an expression may have at most 4096 characters, with a space between all its parts" in found
+
+
 def test_a_record(tmp_path: Path) -> None:
     rule = loaded(tmp_path, "{record: r, expr: x*2, match: {site: a}, unit: V}")
     assert rule == Rule(name="r", group="g", record=True, match=({"site": ["a"]},), expr="x * 2", unit="V")
@@ -147,7 +156,10 @@ def test_both_matches_of_group_and_rule(tmp_path: Path) -> None:
         ('{alert: A, expr: "x \\u003E 3 && y"}', "5:34: expr: '&&' is not an operator here; write 'and'"),
         ("{alert: A, expr: 'door == ''open'' or y'}", "5:43: expr: 'or' needs a condition"),
         ("{alert: A, expr: x}", "5:5: the limit is missing"),
-        ("{alert: A, expr: x, above: 1, below: 0}", "5:5: both 'above' and 'below' are set"),
+        (
+            "{alert: A, expr: x, above: 1, below: 0}",
+            "5:35: below: 'above' is set, too; an expression that is a number needs one of",
+        ),
         (
             "{alert: A, expr: x, above: 5, clear: 6}",
             "5:42: clear: 6 is on the wrong side; with above: 5 it must be at most",
@@ -158,23 +170,23 @@ def test_both_matches_of_group_and_rule(tmp_path: Path) -> None:
         ),
         (
             "{alert: A, expr: x > 1, above: 5}",
-            "5:36: above: a condition has no limit; remove it and set 'severity'",
+            "5:29: above: a condition has no limit; remove it and set 'severity'",
         ),
         ("{alert: A, expr: x > 1, clear: 5}", "5:36: clear: must be a condition if 'expr' is one"),
         ("{alert: A, expr: x > 1, clear: x}", "5:36: clear: expected a condition, found a number"),
         ("{alert: A, expr: x, above: 5, clear: x < 1}", "5:42: clear: must be a number if there is a limit"),
         (
             "{alert: A, expr: x, levels: {critical: {above: 1}, warning: {above: 2}}}",
-            "5:44: critical: limit 1 is reached before that of warning, 2",
+            "5:52: above: critical at 1 is reached before warning at 2; it must be at least 2",
         ),
         (
             "{alert: A, expr: x, levels: {critical: {above: 1}, warning: {below: 0}}}",
-            "5:44: critical: the levels of an alert must all be",
+            "5:52: above: the levels of an alert must all be 'above' or all 'below'; warning is",
         ),
         ("{alert: A, expr: x, levels: {fatal: {above: 1}}}", "5:34: fatal: 'fatal' is not allowed"),
         (
             "{alert: A, expr: x, levels: {info: {above: 1}}, for: 5s}",
-            "5:58: for: set it in each of the 'levels'",
+            "5:53: for: set it in each of the 'levels'",
         ),
         ("{alert: A, expr: x + y, above: 1, no_data: {after: 1m}}", "5:48: no_data: 'metric' is missing"),
         ("{alert: A, no_data: {after: 1m}}", "5:25: no_data: 'metric' is missing"),
@@ -184,15 +196,22 @@ def test_both_matches_of_group_and_rule(tmp_path: Path) -> None:
         ("{alert: A, expr: x, above: 1, for: 90}", "5:40: for: a duration needs a unit; write 90s"),
         ("{alert: A, expr: x, abov: 1}", "5:25: unknown key 'abov'"),
         ("{alert: A B, expr: x, above: 1}", "5:13: alert: 'A B' is not allowed"),
-        ("{alert: A, expr: x, above: 1, by: [site]}", "5:39: by: `by` is not supported in this version"),
+        (
+            "{alert: A, expr: x, above: 1, by: [site]}",
+            "5:35: by: `by` is not supported in this version; a rule is evaluated for each device",
+        ),
         ("{alert: A, expr: x, above: 1, annotations: {s: '{{ valu }}'}}", "5:56: s: unknown name 'valu'"),
         (
             "{alert: A, expr: x, above: 1, overrides: [{match: {site: a}, clear: 3}]}",
-            "5:47: overrides: clear: 3 is on",
+            "5:73: clear: 3 is on the wrong side; with above: 1 it must be at most 1",
+        ),
+        (
+            "{alert: A, expr: x, above: 5, clear: 4, overrides: [{match: {site: a}, above: 3}]}",
+            "5:83: clear: 4 is on the wrong side; with above: 3 it must be at most 3; it is that of the rule: set",
         ),
         (
             "{alert: A, expr: x, above: 1, overrides: [{match: {site: a}, below: 3}]}",
-            "5:73: below: the rule has 'above'",
+            "5:66: below: the rule has 'above'",
         ),
         (
             "{alert: A, expr: x, above: 1, overrides: [{match: {site: a}}]}",
@@ -200,21 +219,21 @@ def test_both_matches_of_group_and_rule(tmp_path: Path) -> None:
         ),
         (
             "{alert: A, expr: x, above: 1, overrides: [{match: {site: a}, levels: {info: {above: 2}}}]}",
-            "5:81: levels: the rule has no level 'info', only warning",
+            "5:75: levels: the rule has no level 'info', only warning",
         ),
         (
             "{alert: A, expr: x > 1, overrides: [{match: {site: a}, above: 2}]}",
-            "5:67: above: a condition has no limit",
+            "5:60: above: a condition has no limit",
         ),
         (
             TWO_LEVELS % "{match: {}, above: 3}",
-            "5:105: above: the rule has several levels; write levels: {warning: {above: …}}",
+            "5:98: above: the rule has several levels; write levels: {warning: {above: …}}",
         ),
         (
             TWO_LEVELS % "{match: {}, levels: {info: {above: 3}}}",
-            "5:86: overrides: warning: limit 2 is reached before that of info, 3",
+            "5:121: above: warning at 2 is reached before info at 3; it must be at least 3",
         ),
-        ("{alert: A, above: 1, no_data: {after: 1m, metric: x}}", "5:23: above: requires 'expr'"),
+        ("{alert: A, above: 1, no_data: {after: 1m, metric: x}}", "5:16: above: requires 'expr'"),
         ("{alert: A, expr: x, above: 1, clear: x <}", "5:42: clear: must be a number if there is a limit"),
         (
             "{alert: A, expr: x > 1, clear: x <}",
@@ -222,7 +241,7 @@ def test_both_matches_of_group_and_rule(tmp_path: Path) -> None:
         ),
         (
             "{alert: A, expr: x, levels: {info: {above: 1}}, severity: info}",
-            "5:63: severity: set it in each of the 'levels'",
+            "5:53: severity: set it in each of the 'levels'",
         ),
         ("{alert: A, expr: x, levels: {warning: {clear: 1}}}", "5:43: the limit is missing"),
         (
@@ -234,7 +253,7 @@ def test_both_matches_of_group_and_rule(tmp_path: Path) -> None:
         ("{alert: A, expr: x, above: 1, labels: {a: '{{ b }}'}}", "5:51: a: unknown name 'b'"),
         (
             "{alert: A, no_data: {after: 1m, metric: x}, overrides: [{match: {}, above: 3}]}",
-            "5:61: overrides: a limit or 'for' requires 'expr' in the rule",
+            "5:73: above: requires 'expr' in the rule",
         ),
         (
             "{alert: A, expr: x +, overrides: [{match: {}, levels: {info: {above: 1}}}, {match: {}, above: 2}]}",

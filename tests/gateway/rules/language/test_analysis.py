@@ -36,6 +36,8 @@ def test_ranges_are_collected_once_a_family() -> None:
 @pytest.mark.parametrize(
     ("text", "at", "message"),
     [
+        ("5 > x > 3 > 9", 12, "'3 > 9' never changes: both sides are constants; one must be a metric"),
+        ("1 < 2", 4, "'1 < 2' never changes: both sides are constants; one must be a metric"),
         ("not x", 4, "'not' needs a condition, and 'x' is a metric; write x == \"true\" or x > 0"),
         ("(x > 1) and 5", 12, "'and' needs a condition, not a number"),
         ("x == 'a' == 1", 12, "a text cannot be compared with a number"),
@@ -76,3 +78,12 @@ def test_errors_have_a_position(text: str, at: int, message: str) -> None:
 def test_tags_and_texts_in_choices() -> None:
     analysis = analyse("tag.zone in ('a', true) and door not in ('open', 'ajar')")
     assert (analysis.tags, analysis.states, analysis.metrics) == (("zone",), ("door",), ("door",))
+
+
+def test_what_one_evaluation_costs_is_limited() -> None:
+    """Calls with calls as arguments are few operators, and not deep."""
+    inner = f"min({', '.join(['x'] * 8)})"
+    middle = f"max({', '.join([inner] * 8)})"
+    analyse(f"min({', '.join([middle] * 5)})")
+    with pytest.raises(ExpressionError, match="at most 400 values, operators and calls"):
+        analyse(f"min({', '.join([middle] * 6)})")

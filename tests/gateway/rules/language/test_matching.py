@@ -39,10 +39,11 @@ def test_globs_and_lists() -> None:
     assert matcher.variants("lyon", "y", "t", {}) == ()
 
 
-def test_a_tag_that_a_device_lacks_counts_as_unknown() -> None:
-    matcher = RuleMatcher([rule({"line": ["unknown"]}), rule({"line": ["L*"]})])
+def test_a_device_without_a_tag_fits_the_word_unknown_and_no_glob() -> None:
+    matcher = RuleMatcher([rule({"line": [glob]}) for glob in ("unknown", "L*", "*", "unk*")])
     assert matcher.variants("s", "d", "t", {}) == ((0, -1),)
-    assert matcher.variants("s", "d", "t", {"line": "L1"}) == ((1, -1),)
+    assert matcher.variants("s", "d", "t", {"line": "L1"}) == ((1, -1), (2, -1))
+    assert matcher.variants("s", "d", "t", {"line": "unknown"}) == ((0, -1), (2, -1), (3, -1))
 
 
 def test_the_first_override_that_fits() -> None:

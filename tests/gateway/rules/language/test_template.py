@@ -38,12 +38,12 @@ def test_what_is_shown(text: str, shown: str) -> None:
         (
             "{{ valu }}",
             3,
-            f"unknown name 'valu'; use one of {KNOWN}; did you mean 'value'?",
+            f"unknown name 'valu'; did you mean 'value'? Use one of {KNOWN}",
         ),
         (
             "{{ device.x }}",
             3,
-            f"unknown name 'device.x'; use one of {KNOWN}; did you mean 'device'?",
+            f"unknown name 'device.x'; did you mean 'device'? Use one of {KNOWN}",
         ),
         (
             "{{ tags }}",

@@ -37,7 +37,14 @@ def test_tokens_have_a_kind_and_a_position() -> None:
         ("a && b", 2, "'&&' is not an operator here; write 'and'"),
         ("a || b", 2, "'||' is not an operator here; write 'or'"),
         ("a ** 2", 2, "'**' is not an operator here; there is no power operator; multiply"),
-        ("a % 2", 2, "'%' is not an operator here; there is no remainder operator"),
+        (
+            "a % 2",
+            2,
+            (
+                "'%' is not an operator here; there is no remainder operator; write a number without its unit, "
+                "as in humidity > 80"
+            ),
+        ),
         ("!a", 0, "'!' is not an operator here; write 'not'"),
         (
             "a[5m]",

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.gateway.rules.testing.rule_tests import report
+from tests.gateway.rules.testing.rule_tests import RULES, TEST, report
 
 HISTORY = "(pending warning at 10s, firing warning at 30s)"
 
@@ -32,7 +32,10 @@ def test_met(tmp_path: Path, expectation: str) -> None:
     ("expectation", "message"),
     [
         ("{at: 0s, alert: A, state: firing}", "A of d at 0s is inactive, expected firing"),
-        ("{at: 0s, alert: A, state: inactive, level: info}", "A of d at 0s is no level, expected info"),
+        (
+            "{at: 0s, alert: A, state: inactive, level: critical}",
+            "A of d at 0s has no level, expected critical",
+        ),
         ("{at: 30s, alert: A, state: pending}", f"A of d at 30s is firing {HISTORY}, expected pending"),
         (
             "{at: 30s, alert: A, state: firing, level: critical}",
@@ -47,10 +50,6 @@ def test_met(tmp_path: Path, expectation: str) -> None:
             "{at: 30s, alert: A, state: firing, labels: {line: b}}",
             "A of d at 30s: label 'line' is 'l1', expected 'b'",
         ),
-        (
-            "{at: 30s, alert: A, state: firing, annotations: {summary: b}}",
-            "A of d at 30s has no annotation 'summary', expected 'b'",
-        ),
     ],
 )
 def test_not_met(tmp_path: Path, expectation: str, message: str) -> None:
@@ -58,8 +57,17 @@ def test_not_met(tmp_path: Path, expectation: str, message: str) -> None:
     assert failure.message == f"first: {message}"
 
 
+def test_a_text_that_the_alert_has_only_after_a_reload(tmp_path: Path) -> None:
+    (tmp_path / "s.yaml").write_text(RULES.replace("labels:", "annotations: {summary: b}\n    labels:"))
+    events = "  events: [{at: 40s, do: reload, rule_files: [s.yaml]}]\n  expect:\n"
+    expectation = "  - {at: 30s, alert: A, state: firing, annotations: {summary: b}}\n"
+    found = report(tmp_path, expectation, test=TEST.replace("  expect:\n", events))
+    (message,) = (each.message for each in found.failures)
+    assert message == "first: A of d at 30s has no annotation 'summary', expected 'b'"
+
+
 def test_a_metric_without_a_value(tmp_path: Path) -> None:
-    found = report(tmp_path, "\n  - {at: 30s, metric: q, value: 0}\n", _with_record("q", "w"))
+    found = report(tmp_path, "\n  - {at: 30s, metric: q, value: 0}\n", _with_record("q", "x + w"))
     assert [each.message for each in found.failures] == ["first: q of d has no value at 30s, expected 0.0"]
 
 

@@ -1,0 +1,71 @@
+"""The devices, tags and metrics that names in rules are compared with: of the fleet, and of the rules' tests."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edge_gateway.cli.options import find_config
+from edge_gateway.errors import BadInput
+from edge_gateway.journal.spool import STORE
+from edge_gateway.rules.files.cannot_work import KnownDevice, KnownNames
+from edge_gateway.rules.testing.definitions import find_files, read_tests, test_file_of
+from fleet_config.problems import ProblemsFound
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from edge_gateway.rules.testing.definitions import RuleTest
+
+_NOT_DEVICE_TAGS = ("site", "type")
+
+
+def known_names(place: Path, config: Path | None) -> KnownNames:
+    """What is known of the fleet and of the tests beside the rules in `place`.
+
+    Tests that are invalid and a history that cannot be read say nothing. BadInput or ProblemsFound for a `config` that
+    is named and wrong.
+    """
+    tests = list(_tests(place))
+    fleet = list(_fleet(config))
+    tested = {test.path.absolute() for test in tests}
+    metrics = {metric for _, metric in fleet} | {metric for test in tests for _, metric in test.series}
+    metrics |= {name for test in tests for event in test.spec.events for name in event.values}
+    devices = {device.name: device for device, _ in fleet}
+    return KnownNames(
+        devices=[*devices.values(), *(device for test in tests for device in _devices_of(test))],
+        metrics=frozenset(metrics),
+        judges=lambda file: bool(fleet) or test_file_of(Path(file)).absolute() in tested,
+    )
+
+
+def _tests(place: Path) -> Iterator[RuleTest]:
+    for file in find_files([place]):
+        with suppress(ProblemsFound):
+            yield from read_tests(file)
+
+
+def _devices_of(test: RuleTest) -> Iterator[KnownDevice]:
+    for name, about in test.spec.devices.items():
+        tags = {key: value for key, value in about.items() if key not in _NOT_DEVICE_TAGS}
+        yield KnownDevice(about.get("site", "site"), name, about.get("type", "unknown"), tags)
+
+
+def _fleet(config: Path | None) -> Iterator[tuple[KnownDevice, str]]:
+    """Each device with each of its metrics."""
+    try:
+        settings = find_config(config)
+    except (BadInput, ProblemsFound):
+        if config is not None:
+            raise
+        return
+    if not (settings.spool.path / STORE).exists():
+        return
+    from edge_gateway.store.history import History
+    from edge_gateway.store.schema import READ_ERRORS
+
+    every = [window.every for window in settings.windows]
+    with suppress(BadInput, *READ_ERRORS), History.open(settings.spool.path, every) as history:
+        for one in history.series():
+            yield KnownDevice(one["site"], one["device"], one["type"], one["tags"]), one["metric"]
