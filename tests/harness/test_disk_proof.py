@@ -94,7 +94,7 @@ def test_the_disk_proof_notices_a_gateway_that_does_not_report_a_full_disk(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tests.proofs.disk.full_inside.WITHIN", 0.5)
-    monkeypatch.setattr(DiskGuard, "_report", lambda *_: None)
+    monkeypatch.setattr(DiskGuard, "_tell", lambda _: None)
     findings = Findings()
     count_run(findings, asyncio.run(live(tmp_path, 40)), 40)
     assert findings.forbidden["no alarm"]
