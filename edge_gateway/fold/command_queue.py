@@ -202,7 +202,7 @@ class CommandQueue:
             return
         self._doubted_to = 0
         for command in [command for command in self._pending() if command.doubted_to]:
-            command.doubted_to = 0
+            command.doubted_to, work.settled = 0, True
             if not moment.trusted:
                 self._drop(command)
                 work.changes.append(command.change("expired_unknown", moment.wall))

@@ -90,12 +90,13 @@ class PendingCommand:
 class CommandWork:
     """What a call to the queue leads to: commands to send, and changes to journal.
 
-    Those to send `again` an earlier start may have sent.
+    Those to send `again` an earlier start may have sent. `settled`: pending commands are doubted no more.
     """
 
     send: list[PendingCommand] = field(default_factory=list)
     again: list[PendingCommand] = field(default_factory=list)
     changes: list[CommandChange] = field(default_factory=list)
+    settled: bool = False
 
     def __bool__(self) -> bool:
-        return bool(self.send or self.again or self.changes)
+        return bool(self.send or self.again or self.changes or self.settled)

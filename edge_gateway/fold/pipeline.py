@@ -296,7 +296,7 @@ class Pipeline:
             or self.admission.receipts.any_due
             or effects.windows
             or effects.states
-            or effects.commands
+            or effects.urgent
         )
 
     def _receipts(self, receipts: Sequence[Due], effects: Effects) -> None:
@@ -362,7 +362,7 @@ class Pipeline:
         )
         self._take_commands(work, effects)
         self._advance_commands(given.moment, effects)
-        effects.changed = bool(effects.commands)
+        effects.changed = effects.urgent
 
     def _close(self, arrived: int, effects: Effects) -> None:
         """Close windows that are due, within the budget for `arrived` readings."""

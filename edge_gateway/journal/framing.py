@@ -62,6 +62,10 @@ class Scan:
     end: int = 0
 
 
+UNREAD: Final = Scan([], [(0, 1)], ((0, 1),))
+"""The scan of a file that the disk does not give: all of it is damaged."""
+
+
 def filling(end: int) -> int:
     """Return how many bytes there are from `end` to the end of its page."""
     return -end % PAGE_BYTES

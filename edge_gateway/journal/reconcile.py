@@ -104,7 +104,8 @@ def _plan(
     broken_inside = any(start < end for start, _ in segment.scan.unreadable)
     is_whole = frames and not segment.scan.unreadable
     lost_inside = any(first < frames[-1].number for first, _ in lost) if is_whole else bool(lost)
-    return SegmentPlan(tuple(frames), lost, lost_inside or broken_inside, end)
+    nothing_left = not frames and bool(segment.scan.damaged)
+    return SegmentPlan(tuple(frames), lost, lost_inside or broken_inside or nothing_left, end)
 
 
 def _has_damaged_tail(segment: ScannedSegment, frames: Sequence[RecordFrame]) -> bool:

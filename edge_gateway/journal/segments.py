@@ -20,8 +20,8 @@ from edge_gateway.journal.files import FILES, Files
 from edge_gateway.journal.framing import (
     FORMAT,
     RECORD,
+    UNREAD,
     RecordFrame,
-    Scan,
     body_of,
     encode_group,
     encode_hole,
@@ -337,7 +337,7 @@ class Journal:
         try:
             data = self._files.read(self._directory / name)
         except OSError:
-            return ScannedSegment(first, 1, Scan([], []))
+            return ScannedSegment(first, 1, UNREAD)
         newer = newer_format(data)
         if newer is not None:
             raise OtherSpool.of(self._directory / name, newer, FORMAT)

@@ -80,9 +80,26 @@ def give_back(place: Path) -> str:
     return f"sudo chown -hR {shlex.quote(owner)} {shlex.quote(str(place.absolute()))}"
 
 
-def first_forbidden(place: Path) -> str:
-    """Return the first file of a spool that this process may not read and write, with its owner; "" without one."""
+def first_forbidden(place: Path) -> Path | None:
+    """Return the first file or directory of a spool that this process may not read and write; None without one.
+
+    What was set aside is not looked at.
+    """
     for path in (place, *sorted(place.rglob("*"))):
-        if not (path.is_symlink() or os.access(path, os.R_OK | os.W_OK, effective_ids=True)):
-            return f"{path}, which belongs to {name_of(path)}"
-    return ""
+        kept = not (path.is_symlink() or ".corrupt-" in path.name)
+        if kept and not os.access(path, os.R_OK | os.W_OK, effective_ids=True):
+            return path
+    return None
+
+
+def refuse_forbidden(place: Path) -> None:
+    """Raise BadInput if this process may not use a file of the spool: it must not be taken for a damaged one.
+
+    Of a disk that is mounted read-only the first write tells.
+    """
+    path = first_forbidden(place)
+    if path is not None and not os.statvfs(place).f_flag & os.ST_RDONLY:
+        raise BadInput(
+            f"this user may not read and write {path.absolute()}, which belongs to {name_of(path)}; the spool is"
+            f" unchanged. Run `{give_back(place)}`, or check its mode"
+        )

@@ -22,6 +22,7 @@ from edge_gateway.journal import spool
 from edge_gateway.journal.checkpoint import refuse_other, write_checkpoint
 from edge_gateway.journal.files import FILES, Files
 from edge_gateway.journal.segments import Journal
+from edge_gateway.journal.spool_owner import refuse_forbidden
 from edge_gateway.recovery import attempts as recovery
 from edge_gateway.recovery.record import refuse_other_fold
 from edge_gateway.recovery.replay import Replay, StateNames, effects_in
@@ -116,9 +117,11 @@ def recover_spool(
 
     Raises:
         BadInput: the configuration has windows of other lengths than the spool.
+            This user may not read and write a file of it.
         OtherSpool: another version wrote it, and this one cannot go on from there.
     """
     started = time.perf_counter()
+    refuse_forbidden(place)
     at = clock.wall()
     files = WatchedFiles(progress)
     refuse_other_versions(place, files)

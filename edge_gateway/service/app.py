@@ -26,7 +26,7 @@ from edge_gateway.errors import BadInput
 from edge_gateway.journal import spool
 from edge_gateway.journal.files import is_full
 from edge_gateway.journal.reserve import Reserve
-from edge_gateway.journal.spool_owner import first_forbidden
+from edge_gateway.journal.spool_owner import first_forbidden, name_of
 from edge_gateway.mqtt.control_client import ControlClient
 from edge_gateway.mqtt.embedded import EmbeddedBroker
 from edge_gateway.mqtt.sending import AT_ONCE
@@ -198,7 +198,7 @@ def _refuse_read_only(error: OSError | sqlite3.OperationalError, place: Path) ->
     if readonly or getattr(error, "errno", None) in forbidden:
         why = in_words(error) if isinstance(error, OSError) else error
         file = first_forbidden(place)
-        where = f"{why}; this user may not use {file}" if file else why
+        where = f"{why}; this user may not use {file}, which belongs to {name_of(file)}" if file else why
         raise BadInput(
             f"the spool {place} cannot be written ({where}); it is unchanged. Check its owner and mount"
         ) from error

@@ -80,6 +80,30 @@ def test_a_command_that_is_sent_again_by_a_tick_is_urgent(hot: Pipeline) -> None
     assert (again.urgent, len(again.outgoing), again.changed) == (True, 1, True)
 
 
+@pytest.fixture
+def quiet(rules: dict[str, Any]) -> Pipeline:
+    """Like `hot`, after its last reading: with windows of a day, which nothing closes."""
+    day = {"every": "1d", "bucket": "b", "keep": "30d"}
+    pipeline = build_pipeline("gw", settings(windows=[day]))
+    for one in (Reload(moment(0), rules), batch(0, birth("f1")), *map(warm, range(3)), Tick(moment(2_900))):
+        pipeline.fold(one)
+    assert not pipeline.fold(Tick(moment(3_000))).changed
+    return pipeline
+
+
+def test_a_retry_is_recorded_and_sent_though_nothing_else_happens(quiet: Pipeline) -> None:
+    retried = quiet.fold(Tick(moment(7_000)))
+    assert [one.topic.endswith(topics.COMMAND) for one in retried.outgoing] == [True]
+    assert is_so(retried) == (True, True)
+
+
+def test_a_doubt_that_ends_is_recorded_though_nothing_else_happens(quiet: Pipeline) -> None:
+    quiet.fold(ClockUnsure(moment(3_100)))
+    released = quiet.fold(Tick(moment(4_000)))
+    assert [one.topic.endswith(topics.COMMAND) for one in released.outgoing] == [True]
+    assert is_so(released) == (True, True)
+
+
 def test_commands_of_unknown_age_end_urgently(hot: Pipeline) -> None:
     effects = hot.fold(ClockUntrusted(moment(3_000)))
     assert [one.state for one in effects.commands] == ["expired_unknown"]

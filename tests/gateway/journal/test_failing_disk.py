@@ -128,17 +128,32 @@ def test_a_segment_that_cannot_be_read_loses_its_records_and_no_others(tmp_path:
     assert [number for number, _ in Journal.open(tmp_path).read()] == [1, 3]
 
 
-def test_an_unreadable_last_segment_is_torn_and_loses_nothing(tmp_path: Path) -> None:
-    fill(tmp_path, [[1], [2]], segment_bytes=1)
+class Unreadable(Files):
+    """Files of which the disk does not give some."""
 
-    class Unreadable(Files):
-        def read(self, path: Path) -> bytes:
-            if path.name.startswith(f"{2:020d}"):
-                raise OSError(errno.EIO, "Input/output error")
-            return super().read(path)
+    def __init__(self, *bad: Path) -> None:
+        self.bad = bad
 
-    report = Journal.open(tmp_path, files=Unreadable()).report
-    assert (report.lost, report.set_aside, report.torn_bytes) == ((), (), 1), "its size is not known"
+    def read(self, path: Path) -> bytes:
+        if path in self.bad:
+            raise OSError(errno.EIO, "Input/output error")
+        return super().read(path)
+
+
+@pytest.mark.parametrize("bad", [[0], [1], [2], [3], [2, 3], [0, 1, 2, 3]])
+def test_a_segment_that_cannot_be_read_is_set_aside_and_its_records_are_lost(
+    tmp_path: Path, bad: list[int]
+) -> None:
+    fill(tmp_path, [[1, 2], [3], [4, 5], [6]], segment_bytes=1)
+    files = segments(tmp_path)
+    kept = [path.read_bytes() for path in files]
+    journal = Journal.open(tmp_path, files=Unreadable(*(files[number] for number in bad)), at=7)
+    aside = [files[number].with_name(f"{files[number].name}.corrupt-7") for number in bad]
+    assert [path.read_bytes() for path in aside] == [kept[number] for number in bad], "nothing is deleted"
+    assert journal.report.set_aside == tuple(path.name for path in aside)
+    assert journal.report.lost
+    held = {0: [1, 2], 1: [3], 2: [4, 5], 3: [6]}
+    assert records(journal) == [one for number, own in held.items() if number not in bad for one in own]
 
 
 class Clumsy(Files):
