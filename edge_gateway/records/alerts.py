@@ -18,7 +18,16 @@ import msgspec
 from fleet_wire.control_messages import AlertState, Level
 
 Cause = Literal[
-    "pending", "inactive", "firing", "escalated", "deescalated", "resolved", "no_data", "repeat", "removed"
+    "pending",
+    "inactive",
+    "firing",
+    "escalated",
+    "deescalated",
+    "resolved",
+    "no_data",
+    "repeat",
+    "removed",
+    "expired",
 ]
 CommandState = Literal[
     "queued",

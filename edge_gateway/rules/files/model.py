@@ -154,9 +154,16 @@ RuleSpec = Annotated[
 ]
 
 
+class MetricSpec(Strict):
+    lookback: Annotated[Duration, Field(gt=0)]
+    """How long the metric's last value counts; `rules.lookback` in gateway.yaml by default."""
+
+
 class GroupSpec(Strict):
     name: GroupName
     match: MatchSpec | None = None
+    metrics: dict[MetricName, MetricSpec] = Field(default_factory=dict)
+    """Metrics that devices send so seldom, or only when they change, that their values must count for longer."""
     rules: tuple[RuleSpec, ...]
 
 
