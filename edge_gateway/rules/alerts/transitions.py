@@ -53,6 +53,8 @@ def _with_looks(
 ) -> list[AlertEvent | _Look]:
     """The events of a frame, and between them the readings that may settle what is owed before or since."""
     rows = result.columns.rows
+    if not (result.events or builder.told.owed):
+        return []
     owing = {(event.device, event.rule) for event in result.events if frame.backlog[rows.source[event.row]]}
     numbers = state.program.number_of
     owing |= {(device, numbers[name]) for device, name in builder.told.owed}

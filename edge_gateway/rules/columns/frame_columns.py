@@ -184,15 +184,17 @@ class FrameColumns:
     def _ranges(self, ring: int) -> dict[Clock, dict[str, FloatColumn]]:
         clocks = self.histories.clocks_of(ring)
         nows = None if self.rows.in_order else [self.now(clock) for clock in clocks]
-        with np.errstate(all="ignore"):
-            found = self.histories.over_range(ring, self.rows, nows)
+        found = self.histories.over_range(ring, self.rows, nows)
         return dict.fromkeys(clocks, found[0]) if nows is None else dict(zip(clocks, found, strict=True))
 
     def settle(self) -> None:
         """Correct the range histories that no rule has asked for: a late value alone evaluates nothing."""
-        for ring in self.histories.late_rings(self.rows):
-            if ring not in self._over_range:
-                self._over_range[ring] = self._ranges(ring)
+        if not len(self.rows.late.row):
+            return
+        with np.errstate(all="ignore"):
+            for ring in self.histories.late_rings(self.rows):
+                if ring not in self._over_range:
+                    self._over_range[ring] = self._ranges(ring)
 
 
 @dataclass(slots=True)

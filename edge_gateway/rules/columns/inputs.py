@@ -29,6 +29,8 @@ _TIME_BITS: Final = 43
 """Times up to the year 2248 fit; the bits above hold the position of the device in the frame."""
 _NO_SEQ: Final = -1
 """Below any seq: of an input not read yet, or read last in an earlier boot."""
+_NONE: Final = np.zeros(0, np.int64)
+_NO_VALUES: Final = InputValues(_NONE, _NONE, np.zeros(0))
 _BY_DEVICE: Final = ("cursor", "boot", "first_seen")
 _BY_INPUT: Final = ("last", "last_at", "last_seq")
 
@@ -83,27 +85,30 @@ class Inputs:
         """The rows that rules take, with their values. Changes nothing."""
         order = np.argsort(frame.device, kind="stable")
         device, at = frame.device[order], frame.at[order]
-        if len(at) and at.min() < 0:
-            order = order[at >= 0]
-            device, at = frame.device[order], frame.at[order]
         first = run_start_mask(device)
+        before = self._newest_time_before(device, at, first)
+        boot = frame.boot[order]
+        if not ((at > before).all() and (boot == self.boot[device]).all()):
+            return self._rows_out_of_order(frame, order[at >= 0])
         several = not first.all()
         start = _starts(first) if several else np.arange(len(device))
+        stamps, values = Stamps(at, _NONE, frame.seq[order]), self._values(frame, order)
+        x, place = columns_of(values, len(order), len(self.wanted))
+        return Rows(order, device, boot, stamps, at, True, start, several, values, _NO_VALUES, x, place)
+
+    def _rows_out_of_order(self, frame: Frame, order: IntColumn) -> Rows:
+        """As `rows_of`, of rows some of which are not newer than all before of their device, or of another boot."""
+        device, at, boot = frame.device[order], frame.at[order], frame.boot[order]
+        first = run_start_mask(device)
         before = self._newest_time_before(device, at, first)
-        values = self._values(frame, order)
-        boot, seq, still = frame.boot[order], frame.seq[order], np.zeros(0, np.int64)
-        if bool((at > before).all()) and bool((boot == self.boot[device]).all()):
-            x, place = columns_of(values, len(order), len(self.wanted))
-            late = values.only(still)
-            stamps = Stamps(at, still, seq)
-            return Rows(order, device, boot, stamps, at, True, start, several, values, late, x, place)
-        stamps = Stamps(at, boots_since(device, boot, self.boot[device]), seq)
-        now = np.maximum(at, before)
+        stamps = Stamps(at, boots_since(device, boot, self.boot[device]), frame.seq[order])
+        now, values = np.maximum(at, before), self._values(frame, order)
         newest = self._are_newest(values, device, stamps, at <= before)
         known = newest & (now[values.row] - at[values.row] <= self.lookback[values.number])
         x, place = columns_of(values.only(known), len(order), len(self.wanted))
         values, late = values.only(newest), values.only(~newest)
-        return Rows(order, device, boot, stamps, now, False, start, several, values, late, x, place)
+        several = not first.all()
+        return Rows(order, device, boot, stamps, now, False, _starts(first), several, values, late, x, place)
 
     def _are_newest(
         self, values: InputValues, device: IntColumn, stamps: Stamps, behind: BoolColumn
@@ -131,8 +136,8 @@ class Inputs:
         order = np.flatnonzero(passed)
         values = self._values(frame, order)
         x, place = columns_of(values, len(order), len(self.wanted))
-        stamps = Stamps(frame.ts[order], order[:0], frame.seq[order])
-        alone, late = np.arange(len(order)), values.only(order[:0])
+        stamps = Stamps(frame.ts[order], _NONE, frame.seq[order])
+        alone, late = np.arange(len(order)), _NO_VALUES
         device, boot = frame.device[order], frame.boot[order]
         rows = Rows(order, device, boot, stamps, stamps.at, True, alone, False, values, late, x, place)
         row_of = np.full(frame.rows, -1)

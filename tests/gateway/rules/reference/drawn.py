@@ -33,11 +33,12 @@ class Tick:
 
 @dataclass(frozen=True)
 class Birth:
-    """A birth that names these metrics."""
+    """A birth that names these metrics, and the next seq."""
 
     device: str
     site: str
     metrics: tuple[str, ...]
+    next_seq: int
     wall: int
     listening: int
 
@@ -147,7 +148,8 @@ class Stream:
         elif chance < 0.19:
             source = self.random.choice(self.sources)
             named = tuple(self.random.sample(tuple(source.values), self.random.choice((0, 1, 3))))
-            self.items.append(Birth(source.name, SITES[source.name], named, self.wall, self.wall - START))
+            born = Birth(source.name, SITES[source.name], named, source.seq, self.wall, self.wall - START)
+            self.items.append(born)
         elif chance < 0.32 and self.items:
             self._again()
         else:
@@ -162,7 +164,10 @@ class Stream:
         """Send something kept back, or something once more."""
         sent = [item for item in self.items if isinstance(item, Message)]
         if self.kept and self.random.random() < 0.7:
-            self._arrive(self.kept.pop(self.random.randrange(len(self.kept))))
+            message = self.kept.pop(self.random.randrange(len(self.kept)))
+            newest = {source.name: source.newest for source in self.sources}
+            if message.ts <= newest[message.device]:  # else a conflict of sequences, which is quarantined
+                self._arrive(message)
         elif sent:
             self._arrive(self.random.choice(sent))
 

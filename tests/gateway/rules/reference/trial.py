@@ -104,7 +104,7 @@ def _batch(wall: int, sent: list[Message | Birth]) -> Batch:
 
 def _birth(birth: Birth) -> bytes:
     named = {metric: MetricInfo() for metric in birth.metrics}
-    return encode_birth(control_messages.Birth(type="probe", boot=1, metrics=named))
+    return encode_birth(control_messages.Birth(type="probe", boot=1, next=birth.next_seq, metrics=named))
 
 
 def _telemetry(message: Message) -> bytes:
