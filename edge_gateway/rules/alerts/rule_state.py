@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 
 from edge_gateway.columns.growing import with_room
+from edge_gateway.records.alerts import NO_READING
 from edge_gateway.rules.alerts.expected import Expected
 from edge_gateway.rules.alerts.latch_cells import LatchCells
 from edge_gateway.rules.alerts.state_machine import ActiveAlert, LevelState
-from edge_gateway.rules.alerts.transition_builder import NO_READING, Reading
+from edge_gateway.rules.alerts.transition_builder import Reading
 from edge_gateway.rules.columns.frame_columns import Histories
 from edge_gateway.rules.columns.inputs import Inputs, lookbacks
 from edge_gateway.rules.columns.program import Program

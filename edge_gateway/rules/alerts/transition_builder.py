@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from edge_gateway.rules.columns.registry_view import RegistryView
     from edge_gateway.rules.language.ruleset import Command, Rule
 
-NO_READING = -1
-"""Boot and seq of a device that has sent nothing."""
 LONGEST_LABEL, LONGEST_ANNOTATION = 500, 2_000
 """Bytes of a rendered text. With 32 labels and 16 annotations an alert and a command's arguments fit into a message."""
 
