@@ -57,7 +57,7 @@ def _absent(state: RuleState, at: Instant, now: IntColumn) -> dict[int, int]:
     if not state.program.least_absence:
         return {}
     missing = _missing(state, at, now)
-    devices = np.flatnonzero(np.any([since > 0 for since in missing.values()], axis=0))
+    devices = np.flatnonzero(np.maximum.reduce([*missing.values()]))
     owner, cell = cells.absence_cells(devices)
     device = devices[owner]
     latch, _ = cells.latch_at(cell, device)

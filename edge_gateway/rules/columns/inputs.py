@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from edge_gateway.columns.growing import room_for, with_room
-from edge_gateway.rules.columns.lateness import Stamps, boots_since, newest_so_far
+from edge_gateway.rules.columns.lateness import TimesRead, boots_since, newest_so_far
 from edge_gateway.rules.columns.rows import InputValues, Rows, columns_of
 from edge_gateway.rules.columns.runs import run_start_mask
 
@@ -92,7 +92,7 @@ class Inputs:
             return self._rows_out_of_order(frame, order[at >= 0])
         several = not first.all()
         start = _starts(first) if several else np.arange(len(device))
-        stamps, values = Stamps(at, _NONE, frame.seq[order]), self._values(frame, order)
+        stamps, values = TimesRead(at, _NONE, frame.seq[order]), self._values(frame, order)
         x, place = columns_of(values, len(order), len(self.wanted))
         return Rows(order, device, boot, stamps, at, True, start, several, values, _NO_VALUES, x, place)
 
@@ -101,7 +101,7 @@ class Inputs:
         device, at, boot = frame.device[order], frame.at[order], frame.boot[order]
         first = run_start_mask(device)
         before = self._newest_time_before(device, at, first)
-        stamps = Stamps(at, boots_since(device, boot, self.boot[device]), frame.seq[order])
+        stamps = TimesRead(at, boots_since(device, boot, self.boot[device]), frame.seq[order])
         now, values = np.maximum(at, before), self._values(frame, order)
         newest = self._are_newest(values, device, stamps, at <= before)
         known = newest & (now[values.row] - at[values.row] <= self.lookback[values.number])
@@ -111,7 +111,7 @@ class Inputs:
         return Rows(order, device, boot, stamps, now, False, _starts(first), several, values, late, x, place)
 
     def _are_newest(
-        self, values: InputValues, device: IntColumn, stamps: Stamps, behind: BoolColumn
+        self, values: InputValues, device: IntColumn, stamps: TimesRead, behind: BoolColumn
     ) -> BoolColumn:
         """Which values are the newest of their input; only devices with a row `behind` another need a look."""
         newest = np.ones(len(values.row), np.bool_)
@@ -122,7 +122,7 @@ class Inputs:
         row = values.row[entries]
         cell = device[row] * len(self.wanted) + values.number[entries]
         cells = np.unique(cell)
-        before = Stamps(self.last_at.ravel()[cells], np.zeros_like(cells), self.last_seq.ravel()[cells])
+        before = TimesRead(self.last_at.ravel()[cells], np.zeros_like(cells), self.last_seq.ravel()[cells])
         newest[entries] = newest_so_far(cell, stamps.of(row), cells, before)
         return newest
 
@@ -136,7 +136,7 @@ class Inputs:
         order = np.flatnonzero(passed)
         values = self._values(frame, order)
         x, place = columns_of(values, len(order), len(self.wanted))
-        stamps = Stamps(frame.ts[order], _NONE, frame.seq[order])
+        stamps = TimesRead(frame.ts[order], _NONE, frame.seq[order])
         alone, late = np.arange(len(order)), _NO_VALUES
         device, boot = frame.device[order], frame.boot[order]
         rows = Rows(order, device, boot, stamps, stamps.at, True, alone, False, values, late, x, place)

@@ -17,15 +17,15 @@ if TYPE_CHECKING:
     from edge_gateway.columns.frame import BoolColumn, IntColumn
 
 
-class Stamps(NamedTuple):
+class TimesRead(NamedTuple):
     """When readings were taken: time (ms); which of the device's boots since the last frame (0: the same); seq."""
 
     at: IntColumn
     boot: IntColumn
     seq: IntColumn
 
-    def of(self, rows: IntColumn) -> Stamps:
-        return Stamps(self.at[rows], self.boot[rows], self.seq[rows])
+    def of(self, rows: IntColumn) -> TimesRead:
+        return TimesRead(self.at[rows], self.boot[rows], self.seq[rows])
 
 
 def boots_since(device: IntColumn, boot: IntColumn, before: IntColumn) -> IntColumn:
@@ -39,7 +39,7 @@ def boots_since(device: IntColumn, boot: IntColumn, before: IntColumn) -> IntCol
     return changes - np.repeat((changes - changed)[start], np.diff(start, append=len(boot)))
 
 
-def newest_so_far(cell: IntColumn, stamps: Stamps, cells: IntColumn, before: Stamps) -> BoolColumn:
+def newest_so_far(cell: IntColumn, stamps: TimesRead, cells: IntColumn, before: TimesRead) -> BoolColumn:
     """Which readings are not older than any before them in the same cell.
 
     Args:

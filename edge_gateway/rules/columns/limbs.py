@@ -30,15 +30,15 @@ _FEW_BITS: Final = 15
 _HIGH_UNIT, _MID_UNIT = 2.0**-18, 2.0**-56
 
 
-class Split(NamedTuple):
+class Parts(NamedTuple):
     """Values as limbs by name. `beside`: which values do not fit, None if all do; their limbs are 0."""
 
     limbs: dict[str, IntColumn]
     beside: BoolColumn | None
 
 
-def split(values: FloatColumn) -> Split:
-    """Split finite values into limbs, the outer ones only where a value needs them."""
+def split(values: FloatColumn) -> Parts:
+    """Parts finite values into limbs, the outer ones only where a value needs them."""
     size = np.abs(values)
     if size.max(initial=0.0) < _LARGE:
         return _split(values, {}, None)
@@ -49,7 +49,7 @@ def split(values: FloatColumn) -> Split:
     return _split(values - top * 2.0**20, limbs, beside if beside.any() else None)
 
 
-def _split(values: FloatColumn, limbs: dict[str, IntColumn], beside: BoolColumn | None) -> Split:
+def _split(values: FloatColumn, limbs: dict[str, IntColumn], beside: BoolColumn | None) -> Parts:
     rest = values * 2.0**18
     high = np.rint(rest)
     rest = (rest - high) * _BITS
@@ -57,16 +57,16 @@ def _split(values: FloatColumn, limbs: dict[str, IntColumn], beside: BoolColumn 
     limbs["high"], limbs["mid"] = high.astype(np.int64), mid.astype(np.int64)
     rest -= mid
     if not rest.any():
-        return Split(limbs, beside)
+        return Parts(limbs, beside)
     rest *= _BITS
     low = np.rint(rest)
     limbs["low"] = low.astype(np.int64)
     fine = low != rest
     if not fine.any():
-        return Split(limbs, beside)
+        return Parts(limbs, beside)
     for limb in limbs.values():
         limb[fine] = 0
-    return Split(limbs, fine if beside is None else beside | fine)
+    return Parts(limbs, fine if beside is None else beside | fine)
 
 
 def integer_of(value: float) -> int:

@@ -75,7 +75,7 @@ def _insertion(panes: Panes, slot: IntColumn, at: IntColumn, value: FloatColumn)
     cells = {name: cells[slot[:, None], pane & (panes.capacity - 1)] for name, cells in panes.cells.items()}
     cells["first_at"][pane < 0] = _BEFORE_ALL
     slices, own = cells["first_at"] // panes.pane_ms, at // panes.pane_ms
-    place = np.argmax(slices >= own[:, None], axis=1)
+    place = (slices < own[:, None]).sum(axis=1)
     rows = np.arange(len(slot))
     joins = slices[rows, place] == own
     leads = ~joins | (at <= cells["first_at"][rows, place])
@@ -120,10 +120,11 @@ def _put(panes: Panes, into: _Insertion, opened: dict[str, Any]) -> None:
     """Write the cells back: a sample that joins no pane opens one, and the oldest goes."""
     rows, place = np.arange(len(into.slot)), into.place - ~into.joins
     moves = ~into.joins[:, None] & (np.arange(panes.capacity) < into.place[:, None])
+    next_pane = np.arange(1, panes.capacity + 1) & (panes.capacity - 1)
     panes.head[into.slot] += ~into.joins
     pane = _pane_numbers(panes, into.slot) & (panes.capacity - 1)
     for name, cells in into.cells.items():
-        moved = np.where(moves, np.roll(cells, -1, axis=1), cells)
+        moved = np.where(moves, cells[:, next_pane], cells)
         new = np.ones(len(rows), np.bool_) if name in panes.extremes else into.leads
         moved[rows[new], place[new]] = opened[name][new]
         panes.cells[name][into.slot[:, None], pane] = moved

@@ -248,10 +248,7 @@ class Panes:
             "pane": self.pane[used].copy(),
             "last": self.last[used].copy(),
             "last_at": self.last_at[used].copy(),
-            "beside": [
-                [slot, [[number, hex(integer)] for number, integer in kept]]
-                for slot, kept in sorted(self.beside.items())
-            ],
+            "beside": [[slot, list(map(list, kept))] for slot, kept in sorted(self.beside.items())],
         }
 
     @classmethod
@@ -264,7 +261,7 @@ class Panes:
         panes.head, panes.pane = np.array(state["head"]), np.array(state["pane"])
         panes.last, panes.last_at = np.array(state["last"]), np.array(state["last_at"])
         panes.beside = {
-            slot: [(number, int(integer, 16)) for number, integer in kept] for slot, kept in state["beside"]
+            slot: [(number, integer) for number, integer in kept] for slot, kept in state["beside"]
         }
         return panes
 

@@ -9,7 +9,7 @@ import numpy as np
 
 if TYPE_CHECKING:
     from edge_gateway.columns.frame import BoolColumn, FloatColumn, IntColumn
-    from edge_gateway.rules.columns.lateness import Stamps
+    from edge_gateway.rules.columns.lateness import TimesRead
 
 
 class InputValues(NamedTuple):
@@ -49,7 +49,7 @@ class Rows:
     source: IntColumn
     device: IntColumn
     boot: IntColumn
-    stamps: Stamps
+    stamps: TimesRead
     now: IntColumn
     in_order: bool
     start: IntColumn

@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_gateway.rules.columns.lateness import Stamps, boots_since, newest_so_far
+from edge_gateway.rules.columns.lateness import TimesRead, boots_since, newest_so_far
 
 
 def walked(rows: list[tuple[int, int, int, int]], before: dict[int, tuple[int, int, int]]) -> list[bool]:
@@ -32,8 +32,8 @@ def test_a_reading_is_the_newest_if_no_earlier_one_of_its_input_is_newer(seed: i
     before = {cell: (random.randrange(98, 103), 0, random.randrange(-1, 3)) for cell in (0, 5, 10)}
     cells = np.array(sorted(before))
     cell, *stamps = (np.array([row[place] for row in rows], np.int64) for place in range(4))
-    held = Stamps(*(np.array([before[c][place] for c in sorted(before)], np.int64) for place in range(3)))
-    assert newest_so_far(cell, Stamps(*stamps), cells, held).tolist() == walked(rows, before)
+    held = TimesRead(*(np.array([before[c][place] for c in sorted(before)], np.int64) for place in range(3)))
+    assert newest_so_far(cell, TimesRead(*stamps), cells, held).tolist() == walked(rows, before)
 
 
 def test_changes_of_the_boot_are_counted_by_device_from_the_one_before() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from edge_gateway.records import codec
 from edge_gateway.rules.columns.panes import MAX_CAPACITY, Panes, rise
 from edge_gateway.rules.columns.runs import run_starts
 
@@ -69,8 +70,8 @@ def test_a_fall_of_a_counter_is_a_restart_from_zero() -> None:
 
 def test_a_snapshot_holds_the_slots_in_use() -> None:
     panes = made("sums")
-    pushed(panes, (0, 1.5), (1, 1e100))
-    again = Panes.from_snapshot(panes.snapshot())
+    pushed(panes, (0, 1.5), (1, 1e100), (2, -1e300))
+    again = Panes.from_snapshot(codec.unpack(codec.pack(panes.snapshot())))
     assert again.slots == 1
     assert again.beside == panes.beside
     assert {name: total.tolist() for name, total in again.total.items()} == {

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from edge_gateway.rules.columns.lateness import Stamps
+from edge_gateway.rules.columns.lateness import TimesRead
 from edge_gateway.rules.columns.rows import InputValues, Rows, columns_of
 
 
@@ -18,7 +18,7 @@ def values(*entries: tuple[int, int, float]) -> InputValues:
 def rows(taken: InputValues, known: InputValues, count: int, inputs: int) -> Rows:
     x, place = columns_of(known, count, inputs)
     at, none = np.arange(1, count + 1), np.zeros(count, np.int64)
-    stamps, late = Stamps(at, none, none), taken.only(np.zeros(0, np.int64))
+    stamps, late = TimesRead(at, none, none), taken.only(np.zeros(0, np.int64))
     return Rows(at, none, none, stamps, at, True, none, True, taken, late, x, place)
 
 

@@ -14,8 +14,8 @@ from tests.gateway.rules.reference.definitions import (
     Override,
     Silence,
 )
+from tests.gateway.rules.reference.device import Message
 from tests.gateway.rules.reference.expressions import CONDITIONS, NUMBERS
-from tests.gateway.rules.reference.interpreter import Message
 
 SITES = {"d0": "berlin", "d1": "berlin", "d2": "lyon", "d3": "oslo"}
 START = 1_767_225_600_000

@@ -7,8 +7,8 @@ from random import Random
 
 import pytest
 
+from tests.gateway.rules.reference.device import Message
 from tests.gateway.rules.reference.drawn import Item, Stream, drawn_rules
-from tests.gateway.rules.reference.interpreter import Message
 from tests.gateway.rules.reference.trial import as_reload, by_gateway, by_reference, trial
 
 TRIALS = 200

@@ -24,6 +24,7 @@ from fleet_wire.control_messages import MetricInfo, encode_birth
 from fleet_wire.telemetry import encode_telemetry
 from tests.gateway.fold.given import settings
 from tests.gateway.rules.reference.definitions import Definition, rule_file
+from tests.gateway.rules.reference.device import Message
 from tests.gateway.rules.reference.drawn import (
     MAX_READING_AGE,
     START,
@@ -34,7 +35,7 @@ from tests.gateway.rules.reference.drawn import (
     drawn_lookbacks,
     drawn_rules,
 )
-from tests.gateway.rules.reference.interpreter import Interpreter, Message
+from tests.gateway.rules.reference.interpreter import Interpreter
 from tests.gateway.rules.reference.telling import Deeds
 
 AGE = f"{MAX_READING_AGE}ms"
