@@ -179,7 +179,6 @@ def _ends_silence(state: RuleState, rows: Rows, pairs: BusyPairs) -> BoolColumn:
 
 def _latch_inputs(state: RuleState, pairs: BusyPairs, inputs: PairInputs, kept: IntColumn) -> LatchInputs:
     latches, latch = state.program.table, pairs.latch[kept]
-    others = state.cells.raised[pairs.alert[kept]] - (inputs.carry.on[kept] & latches.raises[latch])
     return LatchInputs(
         pairs.cell[kept],
         inputs.at[kept],
@@ -187,9 +186,15 @@ def _latch_inputs(state: RuleState, pairs: BusyPairs, inputs: PairInputs, kept: 
         inputs.is_up[kept],
         inputs.is_down[kept],
         latches.for_ms[latch],
-        # only the last level that is on waits for keep_firing_for
-        np.where(latches.coupled[latch] & (others > 0), 0, latches.keep_ms[latch]),
+        keep_times(state, latch, pairs.alert[kept], inputs.carry.on[kept]),
     )
+
+
+def keep_times(state: RuleState, latch: IntColumn, alert: IntColumn, on: BoolColumn) -> IntColumn:
+    """How long each latch stays on once it is clear, ms: only the last one that is on waits for keep_firing_for."""
+    latches = state.program.table
+    others = state.cells.raised[alert] - (on & latches.raises[latch])
+    return np.where(latches.coupled[latch] & (others > 0), 0, latches.keep_ms[latch])
 
 
 def _store_course(

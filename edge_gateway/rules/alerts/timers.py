@@ -15,7 +15,7 @@ from edge_gateway.rules.alerts.single_alert import (
     repeat_notice,
     single_alerts,
 )
-from edge_gateway.rules.alerts.step import BusyPairs, PairInputs, latch_readings
+from edge_gateway.rules.alerts.step import BusyPairs, PairInputs, keep_times, latch_readings
 from edge_gateway.rules.columns.latch_scan import Carry
 from edge_gateway.rules.columns.program import ABSENT
 
@@ -148,7 +148,8 @@ def _due_readings(
     latch, alert = cells.latch_at(cell, device)
     carry = Carry(cells.on[cell], cells.up[cell], cells.down[cell])
     fires = ~carry.on & (carry.up > 0) & (carry.up + latches.for_ms[latch] <= now[device])
-    clears = carry.on & (carry.down > 0) & (carry.down + latches.keep_ms[latch] <= now[device])
+    keep = keep_times(state, latch, alert, carry.on)
+    clears = carry.on & (carry.down > 0) & (carry.down + keep <= now[device])
     also = np.isin(cell, np.fromiter(others, np.int64, len(others)))
     changed = alert[fires | clears | also]
     if not len(changed):
