@@ -116,8 +116,7 @@ def recover_spool(
         progress: called after each file read and each record replayed.
 
     Raises:
-        BadInput: the configuration has windows of other lengths than the spool.
-            This user may not read and write a file of it.
+        BadInput: the configuration has windows of other lengths, or this user may not use a file.
         OtherSpool: another version wrote it, and this one cannot go on from there.
     """
     started = time.perf_counter()
