@@ -17,6 +17,7 @@ from edge_gateway.journal.checkpoint import write_checkpoint
 from edge_gateway.journal.segments import Journal
 from edge_gateway.mqtt.caught_up_clock import CaughtUpClock
 from edge_gateway.mqtt.control_session import Control
+from edge_gateway.mqtt.own_alerts import OwnAlerts
 from edge_gateway.records.inputs import Trim
 from edge_gateway.records.store_effects import Stamp
 from edge_gateway.recovery.state import State
@@ -84,6 +85,7 @@ class Maintenance:
     journal: Journal
     disk_guard: DiskGuard
     control: Control
+    own_alerts: OwnAlerts
     sinks: Mapping[str, InfluxSink]
     report: Callable[[], GatewayStatus]
     counters: Counters
@@ -157,6 +159,7 @@ class Maintenance:
             self.problems.update(problem, text)
         self.problems.expire()
         await self._check_bounds()
+        self.own_alerts.retell()
         self.control.publish_status()
         await asyncio.to_thread(return_gaps)  # which closing windows, checkpoints and compaction leave
 
