@@ -82,7 +82,7 @@ class Gateway:
         self.phase: State = "starting"
         self.started = clock.wall()
         self.counters = Counters()
-        self.problems = Problems(clock.wall)
+        self.problems = Problems(clock.wall, least=lambda: clock.least)
         self._reporter = Reporter.of(name, config)
         self._startup = startup
         self._pipeline = startup.state.pipeline

@@ -30,7 +30,7 @@ from edge_gateway.service.supervision import keep_running
 from edge_gateway.sinks.influx.sink import InfluxSink
 from edge_gateway.status.bounds import bound_problems, is_near
 from edge_gateway.status.catalogue import Problem
-from edge_gateway.status.clock import MachineClock
+from edge_gateway.status.clock import SURE, MachineClock
 from edge_gateway.status.clock_report import clock_doubt
 from edge_gateway.status.counters import Counters
 from edge_gateway.status.device_problems import DeviceProblems
@@ -147,10 +147,11 @@ class Maintenance:
 
     async def _publish_status(self) -> None:
         for sink in self.sinks.values():
-            self.problems.update(sink.trouble, sink.facts.problem)
+            self.problems.update(sink.trouble, sink.facts.problem, settled=sink.facts.lines > 0)
             if refusals := sink.new_refusals():
                 self.problems.raise_(sink.refused, refusals)
-        self.problems.update(Problem.CLOCK, clock_doubt(self.engine.clock_status()))
+        clock = self.engine.clock_status()
+        self.problems.update(Problem.CLOCK, clock_doubt(clock), settled=clock.state in SURE)
         self.problems.update(Problem.DESCRIPTORS, shortage())
         idle = self.state.pipeline.rules.idle_rules()
         some = [*idle[:MOST_IDLE], *([f"{len(idle)} in all"] if idle else [])]
