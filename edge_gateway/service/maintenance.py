@@ -36,6 +36,7 @@ from edge_gateway.status.counters import Counters
 from edge_gateway.status.device_problems import DeviceProblems
 from edge_gateway.status.problems import MOST_NAMED, Problems
 from edge_gateway.status.report import GatewayStatus, as_plain
+from edge_gateway.store.budget import quarantine_bytes
 from edge_gateway.store.line_protocol import render_gateway
 from edge_gateway.store.store_thread import StoreThread
 from fleet_console.failures import in_words
@@ -167,7 +168,8 @@ class Maintenance:
     async def _check_bounds(self) -> None:
         """Update the problems of limits nearly reached; look up who fills the quarantine only if it is nearly full."""
         facts, users = self.store.facts, dict[str, int]()
-        if is_near(facts.quarantine_bytes, self.config.limits.quarantine):
+        most = quarantine_bytes(self.config.limits.quarantine, self.config.spool.max_bytes)
+        if is_near(facts.quarantine_bytes, most):
             users = dict(await self.store.call(lambda store: store.quarantine_users(MOST_NAMED)))
         pipeline, used = self.state.pipeline, self.disk_guard.used
         for problem in bound_problems(self.config, pipeline, facts, used, users):
