@@ -342,7 +342,8 @@ def _fit(place: Path) -> SpoolCheck:
     headless = first is not None and first > checkpoint + 1
     behind = first is not None and applied + 1 < first <= checkpoint + 1 and applied < checkpoint
     ahead = applied > max(last, checkpoint)
-    positions = f"journal {first}–{last}, checkpoint {checkpoint}, store {applied}"
+    held = "empty" if first is None else f"{first}–{last}"
+    positions = f"journal {held}, checkpoint {checkpoint}, store {applied}"
     return SpoolCheck("positions", not (headless or behind or ahead), positions)
 
 

@@ -144,8 +144,8 @@ def parse_rate(value: Any) -> RateSpec:
 
 def parse_size(value: Any) -> int:
     """Return the bytes of `4GiB`, `100MiB`, `64kB`; ValueError with a text for the user."""
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        raise ValueError(f"a size needs a unit; write {value}MiB, {value}GiB or {value}B")  # noqa: TRY004
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0:
+        raise ValueError(f"a size needs a unit; write {value}MiB, {value}GiB or {value}B")
     found = _SIZE.fullmatch(value) if isinstance(value, str) else None
     if found is None or found[2] not in _SIZES:
         raise ValueError(f"{quoted(value)} is not a size; write one like 512KiB, 100MiB, 4GiB or 2GB")
@@ -204,11 +204,12 @@ Rate = Annotated[
     PlainSerializer(str, return_type=str),
     _schema(r"^[0-9]+(\.[0-9]+)?/([1-9][0-9]*)?(ms|[ywdhms])$", "50/s"),
 ]
+SIZE_PATTERN: Final = r"^[0-9]+(\.[0-9]+)? ?[kKMGT]?i?B$"
 Size = Annotated[
     int,
     BeforeValidator(parse_size),
     PlainSerializer(format_size, return_type=str),
-    _schema(r"^[0-9]+(\.[0-9]+)? ?[kKMGT]?i?B$", "4GiB"),
+    _schema(SIZE_PATTERN, "4GiB"),
 ]
 Percent = Annotated[
     float,

@@ -10,7 +10,7 @@ import pydantic
 from pydantic_core import PydanticCustomError
 
 from fleet_config.counting import counted
-from fleet_config.durations import DURATION_PATTERN, format_duration
+from fleet_config.durations import DURATION_PATTERN, SIZE_PATTERN, format_duration, format_size
 from fleet_config.problems import quoted, suggest
 from fleet_config.secrecy import Hidden
 
@@ -221,6 +221,8 @@ def _limit(kind: str, limit: Any, value: Any) -> Any:
         return counted(limit, "entry", "entries")
     if isinstance(value, str) and re.match(DURATION_PATTERN, value):
         return format_duration(limit)
+    if isinstance(value, str) and re.match(SIZE_PATTERN, value):
+        return format_size(limit)
     return int(limit) if isinstance(limit, float) and limit.is_integer() else limit
 
 

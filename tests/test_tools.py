@@ -119,6 +119,9 @@ def run_in(place: Path, *command: str) -> subprocess.CompletedProcess[str]:
         (["mutate", "folds"], "no 'folds'; known: fold rules"),
         (["mutate", "-c", "3"], "no option -c"),
         (["package", "--ofline"], "no option --ofline"),
+        (["test", "--foo"], "no option --foo"),
+        (["test", "tests", "--maxfai=1"], "no option --maxfai"),
+        (["test", "-x", "--fast"], "--fast comes first"),
         (["test", "--fast", "tests/no_such.py::test_it"], "no file or folder tests/no_such.py"),
     ],
 )
@@ -155,6 +158,7 @@ def test_what_a_script_does_not_know_is_refused_before_anything_is_set_up(
         ["mutate", *ROOMS, "--count", "3", "--seed", "1", "--keep"],
         ["package", "--output", "dist", "--offline"],
         ["test", "-k", "windows", "-x"],
+        ["test", "--fast", "--lf", "--maxfail=2", "--durations", "5"],
     ],
     ids=" ".join,
 )

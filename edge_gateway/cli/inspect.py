@@ -121,7 +121,7 @@ def alerts(config: ConfigOption = None, *, as_json: JsonOption = False) -> None:
 
 
 def query(
-    what: Annotated[Subject, typer.Argument(parser=subject_of, metavar="WHAT", help=f"One of {_SUBJECTS}.")],
+    what: Annotated[str, typer.Argument(parser=subject_of, metavar="WHAT", help=f"One of {_SUBJECTS}.")],
     config: ConfigOption = None,
     *,
     device: Annotated[str | None, typer.Option(help="Only this device.")] = None,
@@ -151,13 +151,14 @@ def query(
         "until": instant_of(until, now, "--until"),
         "limit": limit,
     }
-    if what is Subject.DEVICES:
+    subject = Subject(what)
+    if subject is Subject.DEVICES:
         _show_rows(islice(_kept_devices(settings, device), limit or None), devices_table, as_json=as_json)
         return
     with _history(settings) as history:
-        found = history.query(what.value, tier=tier, **wanted)
-        if what is not Subject.QUARANTINE:
-            found = _explained(found, lambda: _unknown(device, metric, history), fails=what in _OF_METRICS)
+        found = history.query(subject.value, tier=tier, **wanted)
+        if subject is not Subject.QUARANTINE:
+            found = _explained(found, lambda: _unknown(device, metric, history), fails=subject in _OF_METRICS)
         _show_rows(found, rows_table, as_json=as_json)
         if history.damaged:
             complain(

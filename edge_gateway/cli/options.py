@@ -92,12 +92,17 @@ def ask(config: GatewayConfig, request: Mapping[str, Any], file: Path | None = N
 
 def _run(config: GatewayConfig, file: Path | None) -> str:
     """Return the command that starts this gateway, with a broker of its own where there may be none."""
-    run = "edge-gateway run" if file is None else f"edge-gateway run -c {shlex.quote(str(file))}"
+    run = f"edge-gateway {with_config('run', file)}"
     if config.spool.path == EMBEDDED_SPOOL:
         return f"{run} --embedded"
     if config.mqtt.host not in OWN_NAMES or config.mqtt.tls:
         return run
     return f"{run} (and --embedded if there is no broker at {config.mqtt.url})"
+
+
+def with_config(command: str, file: Path | None) -> str:
+    """Return a command to advise, with the file that `--config` or EDGE_GATEWAY_CONFIG names."""
+    return command if file is None else f"{command} -c {shlex.quote(str(file))}"
 
 
 def find_config(config: Path | None) -> GatewayConfig:

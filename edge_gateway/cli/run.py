@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edge_gateway.cli.options import ConfigOption, EmbeddedOption, load, socket_path
+from edge_gateway.cli.options import ConfigOption, EmbeddedOption, load, socket_path, with_config
 from fleet_console.signals import ended_by
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def run(
     settings = loaded.config
     spool.refuse_in_use(settings.spool.path)  # before the import of the program, which takes a while
     if os.geteuid() == 0:
-        spool_owner.refuse_other_owner(settings.spool.path, "run")
+        spool_owner.refuse_other_owner(settings.spool.path, with_config("run", config))
     set_up_logs(settings.log.level, "json" if as_json else settings.log.format)
     source = loaded.file.absolute() if loaded.file else "variables and defaults, without a file"
     log.info("configuration: %s; spool: %s", source, settings.spool.path.absolute())

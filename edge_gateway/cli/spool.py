@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from edge_gateway.cli.options import ConfigOption, JsonOption, find_config, show
+from edge_gateway.cli.options import ConfigOption, JsonOption, find_config, show, with_config
 from edge_gateway.errors import BadInput, SpoolInUse
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def inspect(config: ConfigOption = None, *, as_json: JsonOption = False) -> None
     from edge_gateway.cli.tables import spool_view
     from edge_gateway.spool_contents import contents
 
-    with _held(find_config(config), "spool inspect") as place:
+    with _held(find_config(config), with_config("spool inspect", config)) as place:
         show(contents(place), as_json=as_json, table=spool_view)
 
 
@@ -81,7 +81,7 @@ def verify(config: ConfigOption = None, *, as_json: JsonOption = False) -> None:
     from edge_gateway.cli.tables import findings_table
     from edge_gateway.spool_contents import verify as check_all
 
-    with _held(find_config(config), "spool verify") as place:
+    with _held(find_config(config), with_config("spool verify", config)) as place:
         findings = [asdict(finding) for finding in check_all(place)]
     show(findings, as_json=as_json, table=findings_table)
     if not all(finding["ok"] for finding in findings):
@@ -99,7 +99,7 @@ def export(part: SpoolPart, config: ConfigOption = None) -> None:
         SpoolPart.QUARANTINE: spool_contents.quarantined,
         SpoolPart.OUTBOX: spool_contents.waiting_lines,
     }
-    with _held(find_config(config), f"spool export {part}") as place:
+    with _held(find_config(config), with_config(f"spool export {part}", config)) as place:
         for row in readers[part](place):
             say_json(row)
 
@@ -113,7 +113,7 @@ def mark_restored(config: ConfigOption = None) -> None:
     from edge_gateway.journal import spool
     from fleet_console.terminal import say
 
-    with _held(find_config(config), "spool mark-restored", writes=True) as place:
+    with _held(find_config(config), with_config("spool mark-restored", config), writes=True) as place:
         spool.mark_restored(place)
     say(f"{place} counts as an older copy from the next start on")
 
@@ -129,7 +129,7 @@ def replay_quarantine(config: ConfigOption = None, *, as_json: JsonOption = Fals
     from fleet_console.terminal import complain
 
     settings = find_config(config)
-    with _held(settings, "spool replay-quarantine", writes=True) as place:
+    with _held(settings, with_config("spool replay-quarantine", config), writes=True) as place:
         try:
             done: dict[str, Any] = asdict(quarantine_replay.replay_quarantine(place, settings, complain))
         except (OSError, sqlite3.Error) as error:

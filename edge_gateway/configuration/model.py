@@ -244,7 +244,7 @@ class SpoolSection(Strict):
     """The directory that holds everything acknowledged."""
 
     path: Path = Path("/var/lib/edge-gateway")
-    max_bytes: Size = 2 * GIB
+    max_bytes: Annotated[Size, Field(ge=16 * MIB)] = 2 * GIB
     on_full: Literal["stop", "drop_oldest"] = "stop"
     durability: Literal["power", "process"] = "power"
     commit_interval: Duration = 250

@@ -1,7 +1,8 @@
 """Publish the gateway's own problems as alerts, beside those of the rules: subject `_gateway`, site `_`.
 
-An alert fires when a problem opens and resolves when it clears. While the broker is unreachable the messages wait in
-the outgoing queue.
+An alert fires when a problem opens and resolves when it clears. A new text of an open problem is told by the retained
+message of its alert, at the next periodic look, so that a text that changes often does not flood the broker. While the
+broker is unreachable the messages wait in the outgoing queue.
 """
 
 from __future__ import annotations
@@ -29,38 +30,49 @@ LEVELS: Final[Mapping[Gravity, control_messages.Level]] = {
 
 @dataclass(slots=True)
 class OwnAlerts:
-    """Turns opened and cleared problems into alert messages. `clock`: wall milliseconds."""
+    """Turns the open `problems` into alerts; notices are none. `clock`: wall milliseconds."""
 
     gateway: str
+    problems: Iterable[OpenProblem]
     send: Callable[[Iterable[Message]], None]
     clock: Callable[[], int]
-    _firing: dict[str, OpenProblem] = field(default_factory=dict)
+    _told: dict[str, OpenProblem] = field(default_factory=dict)
+    """Each firing alert's problem by its code, as it was sent last."""
 
     def firing(self) -> list[Message]:
         """Return the retained message of each firing alert."""
-        return [self._message(problem, "firing") for problem in self._firing.values()]
+        return [self._message(problem, "firing") for problem in self._open().values()]
 
     def rows(self) -> list[dict[str, Any]]:
         """Return the firing alerts as people read them, with the keys of a rule's alert."""
-        alerts = [self._alert(problem, "firing") for problem in self._firing.values()]
+        alerts = [self._alert(problem, "firing") for problem in self._open().values()]
         return [
             {**{name: getattr(one, name, None) for name in ALERT_COLUMNS}, "site": topics.NO_SITE}
             for one in alerts
         ]
 
-    def follow(self, problems: Iterable[OpenProblem]) -> None:
-        """Send alerts for problems opened and cleared since the last call; notices are no alerts.
-
-        One whose gravity changed is sent again with its new level.
-        """
-        now = {problem.code: problem for problem in problems if problem.gravity is not Gravity.NOTICE}
-        for code in [code for code in self._firing if code not in now]:
-            ended = self._firing.pop(code)
+    def follow(self) -> None:
+        """Send alerts for problems opened and cleared since the last call, and for those of another gravity."""
+        now = self._open()
+        for code in [code for code in self._told if code not in now]:
+            ended = self._told.pop(code)
             self.send([self._message(ended, "resolved"), Message(self._topic(code), b"", retain=True)])
         for code, problem in now.items():
-            if code not in self._firing or self._firing[code].gravity is not problem.gravity:
-                self._firing[code] = problem
-                self.send([self._message(problem, "firing")])
+            if code not in self._told or self._told[code].gravity is not problem.gravity:
+                self._tell(problem)
+
+    def retell(self) -> None:
+        """Send the alerts again whose text is another one than was sent; call periodically, each ten seconds or so."""
+        for code, problem in self._open().items():
+            if code in self._told and self._told[code].text != problem.text:
+                self._tell(problem)
+
+    def _open(self) -> dict[str, OpenProblem]:
+        return {one.code: one for one in self.problems if one.gravity is not Gravity.NOTICE}
+
+    def _tell(self, problem: OpenProblem) -> None:
+        self._told[problem.code] = problem
+        self.send([self._message(problem, "firing")])
 
     def _topic(self, code: str) -> str:
         return topics.alert_topic(self.gateway, topics.NO_SITE, topics.GATEWAY_SUBJECT, code)

@@ -32,6 +32,7 @@ from edge_gateway.status.catalogue import Problem
 from edge_gateway.status.clock import MachineClock
 from edge_gateway.store import schema
 from edge_gateway.store.apply import Resolver
+from edge_gateway.store.budget import quarantine_bytes
 from edge_gateway.store.database import Store
 from edge_gateway.store.outbox import SinkBudget
 from edge_gateway.store.rebuild import Records
@@ -84,7 +85,7 @@ def store_settings(config: GatewayConfig) -> StoreSettings:
         sinks=(SinkBudget(INFLUX, influx.max_bytes, influx.on_full),) if influx else (),
         history_keep=config.history.keep,
         history_max_bytes=config.history.max_bytes,
-        quarantine_max_bytes=config.limits.quarantine,
+        quarantine_max_bytes=quarantine_bytes(config.limits.quarantine, config.spool.max_bytes),
     )
 
 

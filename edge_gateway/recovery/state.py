@@ -59,10 +59,10 @@ class State:
 
     def restore(self, tree: dict[str, Any]) -> None:
         """Restore what `snapshot` returned, with the settings of that time."""
-        self._become(FoldSettings.from_plain(tree["settings"]), tree["fold"])
         self.listening, self.wall = tree["listening"], tree["wall"]
         self.least, self.aged = tree["least"], tree["aged"]
         self.monotonic, self.wall_then = tree["monotonic"], tree["wall_then"]
+        self._become(FoldSettings.from_plain(tree["settings"]), tree["fold"])
 
     def folded(self, moment: Moment) -> None:
         """Note when an input was folded."""
@@ -105,3 +105,4 @@ class State:
         self.settings = settings
         self.pipeline = build_pipeline(self.gateway, settings)
         self.pipeline.restore(fold)
+        self.pipeline.registry.set_clock(self.listening)

@@ -67,7 +67,11 @@ class DiskGuard:
     _told: dict[Cause, str] = field(default_factory=dict)
     """What is said of each cause that holds, with the figures of the moment it began: a steady text."""
 
+    _began_with: int | None = field(init=False)
+    """The newest record of the journal at the start: with a newer one, the disk has been written to."""
+
     def __post_init__(self) -> None:
+        self._began_with = self.journal.last_number
         self._apply_budget()
 
     @property
@@ -136,7 +140,8 @@ class DiskGuard:
         self._told = {
             cause: self._told.get(cause) or self._text(cause) for cause in Cause if cause in holding
         }
-        self.problems.update(Problem.DISK, "; ".join(self._told.values()))
+        written = self.journal.last_number != self._began_with
+        self.problems.update(Problem.DISK, "; ".join(self._told.values()), settled=written)
 
     def _text(self, cause: Cause) -> str:
         place, most = self.section.path, self.section.max_bytes

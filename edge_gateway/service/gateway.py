@@ -82,7 +82,7 @@ class Gateway:
         self.phase: State = "starting"
         self.started = clock.wall()
         self.counters = Counters()
-        self.problems = Problems(clock.wall)
+        self.problems = Problems(clock.wall, least=lambda: clock.least)
         self._reporter = Reporter.of(name, config)
         self._startup = startup
         self._pipeline = startup.state.pipeline
@@ -108,7 +108,7 @@ class Gateway:
         self._reserve = Reserve(config.spool.path / spool.RESERVE)
         self._writer: InfluxWriter | None = None
         self._sinks: dict[str, InfluxSink] = {}
-        self._own_alerts = OwnAlerts(name, self._control.send, clock.wall)
+        self._own_alerts = OwnAlerts(name, self.problems, self._control.send, clock.wall)
         self.problems.changed = self._problems_changed
         self._kept_problems = KeptProblems(config.spool.path / spool.PROBLEMS, self.problems, clock.monotonic)
         self._credentials = credentials
@@ -220,6 +220,7 @@ class Gateway:
             journal=self._startup.journal,
             disk_guard=self._disk_guard,
             control=self._control,
+            own_alerts=self._own_alerts,
             sinks=self._sinks,
             report=self.report,
             counters=self.counters,
@@ -391,7 +392,7 @@ class Gateway:
 
     def _problems_changed(self) -> None:
         self._kept_problems.changed()
-        self._own_alerts.follow(self.problems)
+        self._own_alerts.follow()
         self._control.publish_status()
 
     def _credentials_changed(self) -> None:

@@ -17,6 +17,7 @@ from edge_gateway.journal.checkpoint import write_checkpoint
 from edge_gateway.journal.segments import Journal
 from edge_gateway.mqtt.caught_up_clock import CaughtUpClock
 from edge_gateway.mqtt.control_session import Control
+from edge_gateway.mqtt.own_alerts import OwnAlerts
 from edge_gateway.records.inputs import Trim
 from edge_gateway.records.store_effects import Stamp
 from edge_gateway.recovery.state import State
@@ -29,12 +30,13 @@ from edge_gateway.service.supervision import keep_running
 from edge_gateway.sinks.influx.sink import InfluxSink
 from edge_gateway.status.bounds import bound_problems, is_near
 from edge_gateway.status.catalogue import Problem
-from edge_gateway.status.clock import MachineClock
+from edge_gateway.status.clock import SURE, MachineClock
 from edge_gateway.status.clock_report import clock_doubt
 from edge_gateway.status.counters import Counters
 from edge_gateway.status.device_problems import DeviceProblems
 from edge_gateway.status.problems import MOST_NAMED, Problems
 from edge_gateway.status.report import GatewayStatus, as_plain
+from edge_gateway.store.budget import quarantine_bytes
 from edge_gateway.store.line_protocol import render_gateway
 from edge_gateway.store.store_thread import StoreThread
 from fleet_console.failures import in_words
@@ -84,6 +86,7 @@ class Maintenance:
     journal: Journal
     disk_guard: DiskGuard
     control: Control
+    own_alerts: OwnAlerts
     sinks: Mapping[str, InfluxSink]
     report: Callable[[], GatewayStatus]
     counters: Counters
@@ -145,10 +148,11 @@ class Maintenance:
 
     async def _publish_status(self) -> None:
         for sink in self.sinks.values():
-            self.problems.update(sink.trouble, sink.facts.problem)
+            self.problems.update(sink.trouble, sink.facts.problem, settled=sink.facts.lines > 0)
             if refusals := sink.new_refusals():
                 self.problems.raise_(sink.refused, refusals)
-        self.problems.update(Problem.CLOCK, clock_doubt(self.engine.clock_status()))
+        clock = self.engine.clock_status()
+        self.problems.update(Problem.CLOCK, clock_doubt(clock), settled=clock.state in SURE)
         self.problems.update(Problem.DESCRIPTORS, shortage())
         idle = self.state.pipeline.rules.idle_rules()
         some = [*idle[:MOST_IDLE], *([f"{len(idle)} in all"] if idle else [])]
@@ -157,13 +161,15 @@ class Maintenance:
             self.problems.update(problem, text)
         self.problems.expire()
         await self._check_bounds()
+        self.own_alerts.retell()
         self.control.publish_status()
         await asyncio.to_thread(return_gaps)  # which closing windows, checkpoints and compaction leave
 
     async def _check_bounds(self) -> None:
         """Update the problems of limits nearly reached; look up who fills the quarantine only if it is nearly full."""
         facts, users = self.store.facts, dict[str, int]()
-        if is_near(facts.quarantine_bytes, self.config.limits.quarantine):
+        most = quarantine_bytes(self.config.limits.quarantine, self.config.spool.max_bytes)
+        if is_near(facts.quarantine_bytes, most):
             users = dict(await self.store.call(lambda store: store.quarantine_users(MOST_NAMED)))
         pipeline, used = self.state.pipeline, self.disk_guard.used
         for problem in bound_problems(self.config, pipeline, facts, used, users):

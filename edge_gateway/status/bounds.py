@@ -10,7 +10,7 @@ from edge_gateway.fold.command_queue import MOST_WAITING
 from edge_gateway.status.catalogue import Problem
 from edge_gateway.status.problem import Gravity
 from edge_gateway.status.problems import MOST_NAMED
-from edge_gateway.store.budget import late_bytes
+from edge_gateway.store.budget import late_bytes, quarantine_bytes
 from fleet_wire.printable import printable
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def bound_problems(
 
     `in_quarantine` is bytes by device, needed only while the quarantine is nearly full.
     """
-    yield _problem(_quarantine(facts.quarantine_bytes, config.limits.quarantine, in_quarantine))
+    yield _problem(_quarantine(config, facts.quarantine_bytes, in_quarantine))
     for bound in (*_of_disk(config, facts, used), *_of_fold(pipeline)):
         yield _problem(bound)
 
@@ -87,12 +87,14 @@ def _problem(bound: Bound) -> BoundProblem:
     return BoundProblem(bound.problem, text)
 
 
-def _quarantine(used: int, most: int, users: Users) -> Bound:
+def _quarantine(config: GatewayConfig, used: int, users: Users) -> Bound:
     """Return the quarantine. One device that fills it is a warning; many of them are a failure."""
+    limit = config.limits.quarantine
+    most = quarantine_bytes(limit, config.spool.max_bytes)
     by_many = 2 * max(users.values(), default=used) < used
     return Bound(
         Problem.BOUND_QUARANTINE,
-        "limits.quarantine",
+        "limits.quarantine" if most == limit else "the share of spool.max_bytes for the quarantine",
         used,
         most,
         "the oldest message of whoever has most is dropped",

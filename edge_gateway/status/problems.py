@@ -55,11 +55,13 @@ class Problems:
         changed: called when a problem begins, ends or changes its gravity; and when a lasting one changes its text, or
             will last a minute longer.
         timer: monotonic time in ms, by which a lasting problem ends.
+        least: the least that the wall time can be, in ms; with it, a clock that is behind moves no earlier beginning.
     """
 
     clock: Callable[[], int]
     changed: Callable[[], None] = lambda: None
     timer: Callable[[], int] = lambda: time.monotonic_ns() // 1_000_000
+    least: Callable[[], int] = lambda: 0
     _open: dict[Problem, OpenProblem] = field(default_factory=dict)
     _ends: dict[Problem, int] = field(default_factory=dict)
     """When each open problem that lasts for a time is over, by `timer`."""
@@ -101,26 +103,40 @@ class Problems:
         self._told[problem] = end
         return True
 
-    def update(self, problem: Problem, detail: str, gravity: Gravity | None = None) -> None:
-        """Open a problem while there is a detail, and end it when that is empty: nothing is known of it."""
+    def update(
+        self, problem: Problem, detail: str, gravity: Gravity | None = None, *, settled: bool = True
+    ) -> None:
+        """Open a problem while there is a detail, and end it when that is empty.
+
+        `settled`: an empty detail means that all is well; if not, nothing is known of the problem yet.
+        """
         if detail:
             self.raise_(problem, detail, gravity)
+        elif settled:
+            self.clear(problem)
         else:
             self._end(problem)
 
     def clear(self, problem: Problem) -> None:
-        """End a problem, since all is well; nothing happens if it is not open. ValueError: it lasts until a restart."""
-        self._earlier.pop(problem, None)
-        self._end(problem)
+        """End a problem, since all is well. ValueError: it lasts until a restart.
 
-    def _end(self, problem: Problem) -> None:
+        If it is not open, that is taken for the end of the one from before the start.
+        """
+        well_again = self._earlier.pop(problem, None) is not None
+        if not self._end(problem) and well_again:
+            self.changed()  # what is kept for the next start
+
+    def _end(self, problem: Problem) -> bool:
+        """End a problem; return whether it was open."""
         if problem.entry.latches:
             raise ValueError(f"{problem.code} lasts until the next start: {problem.entry.over.how}")
         self._ends.pop(problem, None)
         self._told.pop(problem, None)
-        if self._open.pop(problem, None) is not None:
-            log.info("%s: over", problem.code)
-            self.changed()
+        if self._open.pop(problem, None) is None:
+            return False
+        log.info("%s: over", problem.code)
+        self.changed()
+        return True
 
     def expire(self) -> None:
         """End the lasting problems whose time is over, and forget earlier beginnings; call periodically."""
@@ -166,7 +182,9 @@ class Problems:
     def _beginning(self, problem: Problem) -> int:
         """Return when a problem that opens now began."""
         now, earlier = self.clock(), self._earlier.pop(problem, None)
-        return now if earlier is None or self.timer() > self._earlier_to else min(earlier, now)
+        if earlier is None or self.timer() > self._earlier_to:
+            return now
+        return min(earlier, max(now, self.least()))
 
     def text_of(self, problem: Problem) -> str:
         """Return the text of a problem; "" if it is not open."""

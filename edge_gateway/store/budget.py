@@ -12,6 +12,8 @@ LATE_BYTES: Final = 64
 """Approximate size of a late reading in its table."""
 LATE_PART: Final = 4
 """Late readings may take 1/LATE_PART of the spool's budget, and those of one device 1/LATE_PART of that."""
+QUARANTINE_PART: Final = 4
+"""The quarantine may take 1/QUARANTINE_PART of the spool's budget: the journal must not wait for room in it."""
 
 
 class SpoolBytes(NamedTuple):
@@ -40,6 +42,11 @@ def late_bytes(max_bytes: int) -> int:
 def late_share(max_bytes: int) -> int:
     """Number of late readings of one device that may wait, by the spool's budget in bytes; at least 1."""
     return max(late_bytes(max_bytes) // LATE_PART // LATE_BYTES, 1)
+
+
+def quarantine_bytes(limit: int, max_bytes: int) -> int:
+    """Bytes that the quarantine may take, by `limits.quarantine` and the spool's budget in bytes."""
+    return min(limit, max_bytes // QUARANTINE_PART)
 
 
 def spool_bytes(checkpoints: Path, journal: int, facts: StoreFacts) -> SpoolBytes:

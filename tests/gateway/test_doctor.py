@@ -212,8 +212,8 @@ def test_what_only_the_owner_of_a_spool_can_check_is_left_to_that_user(tmp_path:
     open_to_all(tmp_path)
     place.chmod(mode)
     sections: dict[str, Any] = {
-        "spool": {"path": str(place), "max_bytes": "8MiB"},
-        "history": {"max_bytes": "8MiB"},
+        "spool": {"path": str(place), "max_bytes": "16MiB"},
+        "history": {"max_bytes": "16MiB"},
     }
     found(tmp_path, "spool", **sections)
     with acting_as(SOMEBODY):

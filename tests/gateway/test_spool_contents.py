@@ -234,6 +234,13 @@ def test_parts_that_leave_a_record_out_between_them_do_not_fit(
     assert set(wrong(place)) == {"positions"}
 
 
+def test_the_positions_of_an_empty_journal_say_so(place: Path) -> None:
+    for segment in (place / spool.JOURNAL).iterdir():
+        segment.unlink()
+    details = {check.check: check.detail for check in spool_contents.verify(place)}
+    assert details["positions"] == "journal empty, checkpoint 3, store 6"
+
+
 def test_without_a_checkpoint_the_journal_must_begin_at_the_first_record(place: Path) -> None:
     no_checkpoint(place)
     assert wrong(place) == {}

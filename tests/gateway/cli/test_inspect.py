@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,17 @@ def run(file: Path, *arguments: str) -> object:
     with pytest.raises(SystemExit) as ended:
         main([*arguments, "--config", str(file)])
     return ended.value.code
+
+
+def test_the_help_of_a_query_breaks_no_subject(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    with pytest.raises(SystemExit):
+        main(["query", "--help"])
+    arguments = capsys.readouterr().out.partition("Arguments")[2].partition("Options")[0]
+    words = re.findall(r"[a-z]+", arguments.replace("One of", ""))
+    assert set(words) - {"str", "required"} == set(inspect.Subject)
 
 
 @pytest.mark.parametrize(

@@ -310,7 +310,9 @@ def test_root_makes_no_files_in_the_spool_of_another_user(
         main([*command, "--config", str(place.file)])
     owner = pwd.getpwuid(NOBODY).pw_name
     assert ended.value.code == 2
-    said = f"belongs to the user {owner}: run `sudo -u {owner} edge-gateway {' '.join(command)}`"
+    said = (
+        f"belongs to the user {owner}: run `sudo -u {owner} edge-gateway {' '.join(command)} -c {place.file}`"
+    )
     assert f"the spool {place.spool} {said}" in " ".join(capsys.readouterr().err.split())
     assert place.files() == before
 
@@ -332,7 +334,8 @@ def test_another_user_is_sent_to_the_owner(place: Place, command: list[str], mod
     place.spool.chmod(mode)
     with acting_as(SOMEBODY):
         said = " ".join(place.run(*command, status=2).split())
-    assert f"run `sudo -u {pwd.getpwuid(NOBODY).pw_name} edge-gateway spool {' '.join(command)}`" in said
+    asked = f"edge-gateway spool {' '.join(command)} -c {place.file}"
+    assert f"run `sudo -u {pwd.getpwuid(NOBODY).pw_name} {asked}`" in said
     assert "spool.path" not in said
 
 

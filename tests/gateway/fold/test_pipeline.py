@@ -311,8 +311,8 @@ def test_readings_of_one_time_that_no_window_takes_are_told_apart_however_they_c
 
 def test_a_flood_of_late_readings_is_merged_up_to_the_device_s_share() -> None:
     """One device sends newest first what it kept; the rest of the fleet's late readings are none of its business."""
-    pipeline = build_pipeline("gw", settings(spool={"max_bytes": "16KiB"}))
-    share = 16 * 1024 // 4 // 4 // 64
+    share = 16
+    pipeline = build_pipeline("gw", msgspec.structs.replace(settings(), late_share=share))
     for at in range(0, 200_000, 10_000):
         live = [reading(device, 100 + at // 10_000, at, temperature=1.0) for device in ("flood", "other")]
         pipeline.fold(batch(at, *live))

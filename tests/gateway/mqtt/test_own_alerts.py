@@ -19,10 +19,10 @@ NOW = 1_760_000_000_000
 def test_a_problem_is_one_alert_that_fires_and_resolves() -> None:
     sent: list[Message] = []
     problems = Problems(lambda: NOW)
-    alerts = OwnAlerts("gw", sent.extend, lambda: NOW + 5_000)
-    problems.changed = lambda: alerts.follow(problems)
+    alerts = OwnAlerts("gw", problems, sent.extend, lambda: NOW + 5_000)
+    problems.changed = alerts.follow
     problems.raise_(Problem.DISK, "No space left on device")
-    problems.raise_(Problem.DISK, "still no space")
+    problems.raise_(Problem.DISK, "No space left on device")
     assert len(sent) == 1
     fired = decode_alert(sent[0].payload)
     assert (fired.rule, fired.level, fired.state, fired.subject) == ("disk", "critical", "firing", "_gateway")
@@ -39,10 +39,10 @@ def test_a_problem_is_one_alert_that_fires_and_resolves() -> None:
 
 def test_a_firing_problem_is_read_as_the_alert_of_a_rule_is() -> None:
     problems = Problems(lambda: NOW)
-    alerts = OwnAlerts("gw", lambda _: None, lambda: NOW)
+    alerts = OwnAlerts("gw", problems, lambda _: None, lambda: NOW)
     problems.raise_(Problem.BROKER_DROPPED, "7 messages")
     problems.raise_(Problem.RULES, "broken")
-    alerts.follow(problems)
+    alerts.follow()
     (row,) = alerts.rows()
     assert tuple(row) == ALERT_COLUMNS
     assert (row["rule"], row["level"], row["subject"], row["site"]) == ("rules", "critical", "_gateway", "_")
@@ -50,14 +50,48 @@ def test_a_firing_problem_is_read_as_the_alert_of_a_rule_is() -> None:
     assert row["annotations"] == {"summary": "the rules in force are kept: broken"}
 
 
+def test_an_alert_has_the_text_that_its_problem_has_now() -> None:
+    sent: list[Message] = []
+    problems = Problems(lambda: NOW)
+    alerts = OwnAlerts("gw", problems, sent.extend, lambda: NOW)
+    problems.changed = alerts.follow
+    problems.raise_(Problem.BROKER, "it closed the connection")
+    problems.raise_(Problem.BROKER, "it refused the connection")
+    (row,) = alerts.rows()
+    assert row["annotations"] == {"summary": "it refused the connection"}
+    (retained,) = alerts.firing()
+    assert decode_alert(retained.payload).annotations == {"summary": "it refused the connection"}
+
+
+def test_texts_that_change_often_are_told_once_a_look_and_the_last_one_always() -> None:
+    sent: list[Message] = []
+    problems = Problems(lambda: NOW)
+    alerts = OwnAlerts("gw", problems, sent.extend, lambda: NOW)
+    problems.changed = alerts.follow
+    for number in range(50):
+        problems.raise_(Problem.BROKER, f"try {number}")
+        problems.raise_(Problem.DISK, "full")
+        problems.clear(Problem.DISK)
+    of_broker = [one for one in sent if one.topic.endswith("/broker")]
+    assert len(of_broker) == 1, "the problem began once"
+    sent.clear()
+    for _ in range(2):
+        alerts.retell()
+    (told,) = sent
+    assert (told.topic, told.retain) == (of_broker[0].topic, True)
+    first, last = decode_alert(of_broker[0].payload), decode_alert(told.payload)
+    assert last.annotations == {"summary": "try 49"}
+    assert (last.id, last.state, last.at) == (first.id, "firing", first.at)
+
+
 def test_alerts_and_problems_are_listed_in_one_order() -> None:
     at = [NOW]
     problems = Problems(lambda: at[0])
-    alerts = OwnAlerts("gw", lambda _: None, lambda: at[0])
+    alerts = OwnAlerts("gw", problems, lambda _: None, lambda: at[0])
     raised = (Problem.LATE_SHARE, Problem.RULES, Problem.BIRTHS_CUT, Problem.BROKER)
     for at[0], problem in enumerate(raised, start=NOW):
         problems.raise_(problem)
-        alerts.follow(problems)
+        alerts.follow()
     assert [row["rule"] for row in sorted(alerts.rows(), key=by_urgency)] == [one.code for one in problems]
 
 
@@ -65,8 +99,8 @@ def test_two_problems_are_two_alerts_and_a_second_time_is_a_new_one() -> None:
     sent: list[Message] = []
     at = [NOW]
     problems = Problems(lambda: at[0])
-    alerts = OwnAlerts("gw", sent.extend, lambda: at[0])
-    problems.changed = lambda: alerts.follow(problems)
+    alerts = OwnAlerts("gw", problems, sent.extend, lambda: at[0])
+    problems.changed = alerts.follow
     problems.raise_(Problem.BROKER, "away")
     problems.raise_(Problem.RULES, "broken")
     problems.clear(Problem.BROKER)
@@ -79,8 +113,8 @@ def test_two_problems_are_two_alerts_and_a_second_time_is_a_new_one() -> None:
 def test_a_notice_is_no_alert_and_a_problem_that_grows_graver_becomes_one() -> None:
     sent: list[Message] = []
     problems = Problems(lambda: NOW)
-    alerts = OwnAlerts("gw", sent.extend, lambda: NOW)
-    problems.changed = lambda: alerts.follow(problems)
+    alerts = OwnAlerts("gw", problems, sent.extend, lambda: NOW)
+    problems.changed = alerts.follow
     problems.raise_(Problem.CONTROL_SUBSCRIPTIONS, "the broker's own counter", Gravity.NOTICE)
     assert not sent
     problems.raise_(Problem.CONTROL_SUBSCRIPTIONS, "the command topic", Gravity.WARNING)
@@ -90,8 +124,8 @@ def test_a_notice_is_no_alert_and_a_problem_that_grows_graver_becomes_one() -> N
 def test_a_failure_is_critical_and_a_change_of_gravity_one_of_the_level() -> None:
     sent: list[Message] = []
     problems = Problems(lambda: NOW)
-    alerts = OwnAlerts("gw", sent.extend, lambda: NOW)
-    problems.changed = lambda: alerts.follow(problems)
+    alerts = OwnAlerts("gw", problems, sent.extend, lambda: NOW)
+    problems.changed = alerts.follow
     for gravity in (Gravity.WARNING, Gravity.FAILURE, Gravity.WARNING):
         problems.raise_(Problem.BOUND_DEVICES, "nearly used up", gravity)
     told = [decode_alert(one.payload) for one in sent]

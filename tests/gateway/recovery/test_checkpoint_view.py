@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from edge_gateway.configuration.model import GatewayConfig
@@ -37,6 +38,20 @@ def test_devices_are_those_of_the_newest_checkpoint_with_its_time(tmp_path: Path
     found = list(devices_in_checkpoint(config(tmp_path), None))
     assert [(one["device"], one["at"]) for one in found] == [("a", T0), ("b", T0)]
     assert [one["device"] for one in devices_in_checkpoint(config(tmp_path), "b")] == ["b"]
+
+
+def test_troubles_are_those_of_the_listening_time_of_the_checkpoint(tmp_path: Path) -> None:
+    startup = recover_spool(tmp_path, config(tmp_path), "gw", MachineClock())
+    state = startup.state
+    topic, payload = "fleet/v1/s/a/telemetry", encode_telemetry(boot=1, seq=0, ts=T0, m={"t": 1.0})
+    state.pipeline.fold(Batch(Moment(T0, 10**9), [topic], [payload]))
+    state.pipeline.windows.late_share.over(np.zeros(3, np.int64), 10**9)
+    state.listening = 10**9
+    write_checkpoint(tmp_path / spool.CHECKPOINTS, startup.number + 1, state.snapshot())
+    startup.journal.close()
+    startup.store.close()
+    (found,) = devices_in_checkpoint(config(tmp_path), None)
+    assert found["troubles"] == [], "three late readings are far from a share"
 
 
 @pytest.mark.parametrize("made", [False, True])

@@ -17,7 +17,7 @@ from edge_gateway.records import codec
 from edge_gateway.records.inputs import Batch, Moment
 from edge_gateway.recovery.record import record_tree
 from edge_gateway.recovery.settings import fold_settings
-from edge_gateway.recovery.startup import Startup, lost_floor, recover_spool
+from edge_gateway.recovery.startup import Startup, lost_floor, recover_spool, store_settings
 from edge_gateway.status.catalogue import Problem
 from edge_gateway.status.clock import BUILT, MachineClock
 from edge_gateway.store.database import Store
@@ -41,6 +41,13 @@ def test_a_first_start_that_was_cut_short_is_a_first_start_again(tmp_path: Path,
     finally:
         found.journal.close()
         found.store.close()
+
+
+def test_the_quarantine_of_a_small_spool_leaves_room_for_the_journal() -> None:
+    config = GatewayConfig.model_validate(
+        {"mqtt": {"url": "mqtt://127.0.0.1"}, "spool": {"max_bytes": "16MiB"}}
+    )
+    assert store_settings(config).quarantine_max_bytes == 4 << 20
 
 
 def test_a_store_that_cannot_be_read_is_not_taken_for_a_new_one(tmp_path: Path) -> None:

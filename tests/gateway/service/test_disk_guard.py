@@ -61,7 +61,7 @@ class Place:
         journal = Journal.open(place / "journal", segment_bytes=100, max_bytes=1 << 20)
         commits = Retries()
         guard = DiskGuard(
-            section=SpoolSection.model_validate({"max_bytes": "1MiB", "path": place, **spool}),
+            section=SpoolSection(path=place, **spool).model_copy(update={"max_bytes": 1 << 20}),
             journal=journal,
             commits=cast("Any", commits),
             reserve=Reserve(place / "reserve", size=SIZE, files=disk),

@@ -126,7 +126,7 @@ def test_what_is_open_before_and_after_a_restart_began_when_it_did(tmp_path: Pat
     for _ in range(3):
         clock.now += HOUR
         problems = started(tmp_path, clock)
-        problems.update(Problem.DISK, "")  # nothing was written yet
+        problems.update(Problem.DISK, "", settled=False)  # nothing was written yet
         assert since(problems) == {}, "nothing is open before it is found again"
         clock.now += AGAIN_WITHIN
         problems.raise_(Problem.BROKER, "refused")
@@ -147,6 +147,17 @@ def test_what_was_well_since_the_start_begins_anew(tmp_path: Path, clock: Clock)
     clock.now += 5
     problems.raise_(Problem.SINK_INFLUX, "away")
     assert since(problems) == {"broker": NOON + HOUR, "sink_influx": NOON + HOUR + 5}
+
+
+def test_what_was_found_well_before_it_was_raised_again_begins_anew(tmp_path: Path, clock: Clock) -> None:
+    started(tmp_path, clock).raise_(Problem.BOUND_QUARANTINE, "nearly full")
+    clock.now += HOUR
+    problems = started(tmp_path, clock)
+    problems.update(Problem.BOUND_QUARANTINE, "")
+    clock.now += 5
+    for one in (problems, started(tmp_path, clock)):
+        one.raise_(Problem.BOUND_QUARANTINE, "nearly full")
+        assert since(one) == {"bound_quarantine": NOON + HOUR + 5}
 
 
 def test_what_begins_later_than_soon_after_a_start_begins_then(tmp_path: Path, clock: Clock) -> None:
@@ -180,6 +191,15 @@ def test_a_wall_clock_that_went_back_begins_no_problem_in_the_future(tmp_path: P
     problems = started(tmp_path, clock)
     problems.raise_(Problem.BROKER, "away")
     assert since(problems) == {"broker": NOON - HOUR}
+
+
+def test_a_clock_that_is_behind_begins_no_problem_before_it_did(tmp_path: Path, clock: Clock) -> None:
+    started(tmp_path, clock).raise_(Problem.BROKER, "away")
+    clock.now -= 1_000 * HOUR
+    problems = started(tmp_path, clock)
+    problems.least = lambda: NOON + 1
+    problems.raise_(Problem.BROKER, "away")
+    assert since(problems) == {"broker": NOON}
 
 
 @pytest.mark.parametrize(

@@ -79,6 +79,7 @@ def maintenance_of(parts: Parts, *, sinks: tuple[str, ...] = (), **sections: Any
         journal=some,
         disk_guard=some,
         control=some,
+        own_alerts=some,
         sinks=dict.fromkeys(sinks, some),
         report=lambda: report_of(counters=Counters(rule_reloads=7)),
         counters=Counters(),
@@ -270,6 +271,7 @@ async def test_a_status_is_published_with_the_problems_of_the_moment(monkeypatch
     some.pipeline, some.facts, some.used = pipeline, store_facts(), SpoolBytes(0, 0, 0, 0)
     some.clock_status = lambda: CLOCK
     some.publish_status = lambda: published.append("status")
+    some.retell = lambda: published.append("texts")
     maintenance.problems.raise_(Problem.CLOCK, "behind")
     await maintenance._publish_status()
     assert {one.code for one in maintenance.problems} == {
@@ -281,7 +283,7 @@ async def test_a_status_is_published_with_the_problems_of_the_moment(monkeypatch
     sink.facts.problem, idle[:], short[0], now[0] = "", [], "", 4_000.0
     await maintenance._publish_status()
     assert not list(maintenance.problems)
-    assert published == ["status"] * 2
+    assert published == ["texts", "status"] * 2
 
 
 @pytest.mark.parametrize(("state", "points"), [(ClockState.PLAUSIBLE, 1), (ClockState.OUTVOTED, 0)])

@@ -29,7 +29,7 @@ CONFIG = GatewayConfig.model_validate(
         "mqtt": {"url": "mqtt://localhost"},
         "spool": {"max_bytes": "100MiB"},
         "history": {"max_bytes": "100MiB"},
-        "limits": {"quarantine": "100MiB"},
+        "limits": {"quarantine": "20MiB"},
         "influx": {"url": "http://localhost", "org": "o", "token": "env:INFLUX_TOKEN", "max_bytes": "100MiB"},
     }
 )
@@ -65,7 +65,7 @@ def told(
 
 
 def test_nothing_is_told_below_four_fifths() -> None:
-    assert told(quarantine=79, history=79, outbox=79, used=(40, 10, 19, 9)) == {}
+    assert told(quarantine=15, history=79, outbox=79, used=(40, 10, 19, 9)) == {}
 
 
 NEAR = "more than four fifths of "
@@ -89,7 +89,7 @@ NEAR = "more than four fifths of "
             {"outbox": 99},
             "influx.max_bytes is full: the finest windows that wait are dropped",
         ),
-        ("bound_quarantine", {"quarantine": 85, "users": {"f2": 5, "f1": 60}}, "; most are of f1, f2"),
+        ("bound_quarantine", {"quarantine": 17, "users": {"f2": 1, "f1": 12}}, "; most are of f1, f2"),
     ],
 )
 def test_what_is_nearly_full_of_the_disk_is_a_warning(code: str, given: dict[str, Any], said: str) -> None:
@@ -100,9 +100,18 @@ def test_what_is_nearly_full_of_the_disk_is_a_warning(code: str, given: dict[str
 
 
 def test_a_quarantine_that_one_device_fills_is_no_failure_of_the_gateway() -> None:
-    assert told(quarantine=99, users={"flood": 90, "f1": 1})["bound_quarantine"].gravity is Gravity.WARNING
-    assert told(quarantine=99, users={"f1": 20, "f2": 19})["bound_quarantine"].gravity is Gravity.FAILURE
-    assert told(quarantine=90, users={"f1": 20, "f2": 19})["bound_quarantine"].gravity is Gravity.WARNING
+    assert told(quarantine=20, users={"flood": 18, "f1": 1})["bound_quarantine"].gravity is Gravity.WARNING
+    assert told(quarantine=20, users={"f1": 5, "f2": 4})["bound_quarantine"].gravity is Gravity.FAILURE
+    assert told(quarantine=17, users={"f1": 5, "f2": 4})["bound_quarantine"].gravity is Gravity.WARNING
+
+
+def test_a_quarantine_is_full_at_a_quarter_of_a_small_spool() -> None:
+    limits = CONFIG.limits.model_copy(update={"quarantine": 100 * MIB})
+    config = CONFIG.model_copy(update={"limits": limits})
+    share = "the share of spool.max_bytes for the quarantine"
+    assert told(quarantine=19, config=config) == {}
+    assert NEAR + share in told(quarantine=21, config=config)["bound_quarantine"].text
+    assert told(quarantine=25, config=config)["bound_quarantine"].text.startswith(f"{share} is full")
 
 
 def test_a_fleet_within_its_bounds_has_no_problem() -> None:

@@ -2,7 +2,7 @@ from pathlib import Path
 
 from edge_gateway.journal.checkpoint import write_checkpoint
 from edge_gateway.records.store_effects import Quarantined, StoreEffects
-from edge_gateway.store.budget import LATE_BYTES, late_bytes, late_share, spool_bytes
+from edge_gateway.store.budget import LATE_BYTES, late_bytes, late_share, quarantine_bytes, spool_bytes
 from tests.gateway.store.fleet import T0, closed, late, named
 from tests.gateway.store.stored import opened
 
@@ -37,3 +37,8 @@ def test_late_readings_may_take_a_quarter_and_a_device_a_quarter_of_that() -> No
     assert late_bytes(1 << 20) == 1 << 18
     assert late_share(1 << 20) == (1 << 16) // LATE_BYTES
     assert late_share(1) == 1
+
+
+def test_a_quarantine_may_take_what_its_limit_says_and_a_quarter_of_the_spool() -> None:
+    assert quarantine_bytes(100 << 20, 2 << 30) == 100 << 20
+    assert quarantine_bytes(100 << 20, 16 << 20) == 4 << 20
