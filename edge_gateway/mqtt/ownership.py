@@ -6,7 +6,7 @@ is pushed off yields and stands by until the other falls silent. It learns of th
     from the retained status: it published one, and finds that of another start in its place.
 Neither compares clocks. A status that is retained before this start has published one is history, and no reason to
 yield. If no start of this spool published it, the gateway did something that this spool does not know: it is new, or an
-older copy. Nothing is counted or sent before that is known.
+older copy. Nothing is sent to a database before that is known, and for a while nothing is counted.
 A live foreign status is reported, but the gateway does not yield to it: anyone may publish one.
 """
 
@@ -27,7 +27,7 @@ from edge_gateway.status.problems import Problems
 SHOWN_FOR = 60.0
 """Seconds without a foreign status until the problem clears; a gateway publishes one every ten."""
 LEARN_WITHIN = 15.0
-"""Seconds to wait for what is retained, before work goes on without knowing."""
+"""Seconds that deliveries wait for what is retained: a control connection that fails must not stop them for good."""
 AT_WORK = frozenset({"starting", "online"})
 
 
@@ -86,11 +86,12 @@ class Ownership:
         """Wait until this gateway holds the id."""
         await self._held.wait()
 
-    async def wait_learned(self) -> None:
-        """Wait until it is known who published the retained status, for at most `LEARN_WITHIN` seconds."""
+    async def wait_learned(self, within: float | None = None) -> bool:
+        """Wait, so many seconds at most, until the publisher of the retained status is known; return whether it is."""
         with suppress(TimeoutError):
-            async with asyncio.timeout(LEARN_WITHIN):
+            async with asyncio.timeout(within):
                 await self._learned.wait()
+        return self._learned.is_set()
 
     async def learned(self) -> None:
         """Go on: what was retained before this start has been received."""

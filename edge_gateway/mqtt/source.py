@@ -19,7 +19,7 @@ from mqtt5 import PublishPacket
 
 from edge_gateway.mqtt.broker_trouble import lost_text
 from edge_gateway.mqtt.caught_up_clock import ECHO_EVERY, CaughtUpClock
-from edge_gateway.mqtt.ownership import Ownership
+from edge_gateway.mqtt.ownership import LEARN_WITHIN, Ownership
 from edge_gateway.mqtt.refusals import REFUSED
 from edge_gateway.mqtt.session_loss import SessionLoss
 from edge_gateway.mqtt.subscriptions import Subscriptions
@@ -281,7 +281,7 @@ class Source:
         """Wait until there is a delivery to take, and until it is known whether the spool is the newest."""
         await self._news.wait()
         if not self._may_take:
-            await self.ownership.wait_learned()
+            await self.ownership.wait_learned(LEARN_WITHIN)
             self._may_take = True
 
     def take(self) -> list[Arrivals]:

@@ -32,7 +32,7 @@ from edge_gateway.service.engine import Engine
 from edge_gateway.service.farewell import farewell
 from edge_gateway.service.kept_problems import KeptProblems
 from edge_gateway.service.local_api import LocalApi
-from edge_gateway.service.lost_state import LostState
+from edge_gateway.service.lost_state import LostState, run_when_known
 from edge_gateway.service.maintenance import Maintenance
 from edge_gateway.service.operators import Operators
 from edge_gateway.service.part_status import broker_status, spool_status
@@ -235,16 +235,13 @@ class Gateway:
 
             self._writer, self._sinks[INFLUX] = forwarding(influx, self._store, self._credentials)
 
-    async def _forward(self, sink: InfluxSink) -> None:
-        """Send what waits, once it is known whether anything newer was sent before."""
-        await self._ownership.wait_learned()
-        await sink.run()
-
     async def serve(self, stop: asyncio.Event, watchdog: Watchdog) -> None:
         """Run until `stop`, then drain. See `supervision` for what may end it earlier."""
         async with asyncio.TaskGroup() as tasks:
             parts: dict[Problem, Run] = {Problem.PART_CONTROL: self._control.run}
-            parts |= {sink.part: partial(self._forward, sink) for sink in self._sinks.values()}
+            parts |= {
+                sink.part: partial(run_when_known, sink, self._ownership) for sink in self._sinks.values()
+            }
             parts |= {Problem.PART_RULES: self._rules.run}
             parts |= {Problem.PART_CREDENTIALS: self._credentials.watch}
             parts |= {Problem.PART_PROBLEMS: self._kept_problems.run}

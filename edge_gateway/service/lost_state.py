@@ -6,11 +6,23 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge_gateway.journal import spool
+from edge_gateway.mqtt.ownership import LEARN_WITHIN, Ownership
 from edge_gateway.records.inputs import StateLost
 from edge_gateway.service.engine import Engine
+from edge_gateway.sinks.influx.sink import InfluxSink
 from edge_gateway.status.catalogue import Problem
 from edge_gateway.status.problems import Problems
 from edge_gateway.store.store_thread import StoreThread
+
+UNKNOWN = "waits for the broker, which knows whether this spool is the newest"
+
+
+async def run_when_known(sink: InfluxSink, ownership: Ownership) -> None:
+    """Run a sink once it is known whether anything newer was sent before; say so if that takes long."""
+    if not await ownership.wait_learned(LEARN_WITHIN):
+        sink.hold_back(UNKNOWN)
+        await ownership.wait_learned()
+    await sink.run()
 
 
 @dataclass(slots=True)

@@ -136,6 +136,26 @@ def test_what_waited_when_the_copy_was_made_is_not_sent_over_what_was_corrected_
     assert site.counts() == {0: 7, 1: 6, 2: 6, 3: 6, 4: 6}
 
 
+def test_nothing_is_sent_before_the_broker_was_asked(
+    site: Site, broker: Broker, influx: Influx, tmp_path: Path
+) -> None:
+    site.gateway.stop()
+    reachable = forwarding(influx, tmp_path)
+    site.gateway.reconfigure(influx={**reachable, "url": "http://127.0.0.1:1"})
+    site.gateway.start()
+    site.send(33)
+    site.gateway.wait_for(lambda report: report["sinks"]["influx"]["waiting"]["lines"] == 5)
+    site.gateway.stop()
+    site.gateway.reconfigure(influx=reachable, mqtt={"url": "mqtt://127.0.0.1:1"})
+    site.gateway.start(ready=False)
+    site.gateway.wait_for(lambda report: "whether this spool" in report["sinks"]["influx"]["problem"])
+    assert site.counts() == {}
+    site.gateway.stop()
+    site.gateway.reconfigure(mqtt={"url": broker.url})
+    site.gateway.start()
+    site.wait_for({0: 6, 1: 6, 2: 6, 3: 6, 4: 6})
+
+
 def test_without_the_brokers_memory_an_operator_says_that_the_spool_is_a_copy(site: Site) -> None:
     site.send(33)
     site.wait_for({0: 6, 1: 6, 2: 6, 3: 6, 4: 6})

@@ -155,8 +155,13 @@ class InfluxSink:
         self._settled = asyncio.Event()
         self._unknown_at = timer()
 
+    def hold_back(self, why: str) -> None:
+        """Say why nothing is sent before `run`."""
+        self.facts.problem = why
+
     async def run(self) -> None:
         """Deliver parcels until cancelled."""
+        self.facts.problem = ""
         while True:
             parcel = await self._next()
             delivery = await self._deliver(parcel)

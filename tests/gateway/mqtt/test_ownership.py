@@ -167,11 +167,8 @@ async def test_work_begins_after_it_is_told_that_another_start_was_the_last(
     assert outdated.told == told, "told once"
 
 
-async def test_work_begins_without_a_control_connection_after_a_while(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("edge_gateway.mqtt.ownership.LEARN_WITHIN", 0.01)
-    await ownership().wait_learned()
+async def test_deliveries_do_not_wait_for_good_for_a_control_connection() -> None:
+    await ownership().wait_learned(0.01)
 
 
 async def test_a_live_status_is_no_sign_of_an_older_spool() -> None:

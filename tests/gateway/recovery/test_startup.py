@@ -17,7 +17,7 @@ from edge_gateway.records import codec
 from edge_gateway.records.inputs import Batch, Moment
 from edge_gateway.recovery.record import record_tree
 from edge_gateway.recovery.settings import fold_settings
-from edge_gateway.recovery.startup import Startup, lost_floor, recover_spool, store_settings
+from edge_gateway.recovery.startup import Startup, recover_spool, store_settings
 from edge_gateway.status.catalogue import Problem
 from edge_gateway.status.clock import BUILT, MachineClock
 from edge_gateway.store.database import Store
@@ -377,28 +377,3 @@ def test_other_sites_take_over_the_state_and_check_every_device_again(life: Life
         assert new(found) == RECORDS
         life.record(found, RECORDS + 1)
         assert new(found) == RECORDS, "its site is foreign now"
-
-
-def test_a_stamp_from_2099_does_not_keep_windows_of_a_lost_store_from_being_corrected(tmp_path: Path) -> None:
-    now, ahead = 1_760_000_400_000, 4_070_908_800_000
-    inside = Inside(tmp_path, configuration(tmp_path), now)
-    topic = topics.device_topic("s", "frz-ahead", topics.TELEMETRY)
-    untrusted = Moment(now, 0, trusted=False)
-    inside.deliver(untrusted, [(topic, encode_telemetry(1, 0, ahead, {"heat": 1.0}))])
-    inside.settle(untrusted)
-    assert inside.pipeline.windows.closed_to > ahead
-    inside.checkpoint()
-    inside.store.close()
-    (tmp_path / spool.STORE).unlink()
-    inside.crash()
-    assert inside.store.opened.created
-    assert now <= inside.store.floor <= inside.clock.now + 300_000
-    inside.close()
-
-
-@pytest.mark.parametrize(("closed_to", "floor"), [(50, 1_000), (1_005, 1_005), (1 << 60, 301_000)])
-def test_the_floor_of_a_new_store_is_where_windows_were_closed_as_far_as_clocks_may_be_ahead(
-    closed_to: int, floor: int
-) -> None:
-    config = configuration(Path("spool"), time={"max_future_skew": "5m"})
-    assert lost_floor(1_000, closed_to, config) == floor

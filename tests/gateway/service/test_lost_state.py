@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -9,8 +10,11 @@ from typing import Any, cast
 import pytest
 
 from edge_gateway.journal import spool
+from edge_gateway.mqtt.ownership import Ownership
 from edge_gateway.records.inputs import Moment, StateLost
+from edge_gateway.service import lost_state
 from edge_gateway.service.lost_state import LostState
+from edge_gateway.status.counters import Counters
 from edge_gateway.status.problems import Problems
 
 
@@ -85,3 +89,30 @@ async def test_an_operators_mark_is_removed_once_its_loss_is_on_disk(tmp_path: P
     assert rig.folded == [StateLost(Moment(0, 0), copied=True)]
     assert rig.marked == [True]
     assert not (tmp_path / spool.RESTORED).exists()
+
+
+class Sink:
+    """Notes what it is told."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+        self.held = asyncio.Event()
+
+    def hold_back(self, why: str) -> None:
+        self.told.append(why)
+        self.held.set()
+
+    async def run(self) -> None:
+        self.told.append("run")
+
+
+async def test_a_sink_waits_for_the_broker_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lost_state, "LEARN_WITHIN", 0.01)
+    sink, problems = Sink(), Problems(lambda: 0)
+    ownership = Ownership(["0" * 16], lambda: 0.0, Counters(), problems)
+    running = asyncio.create_task(lost_state.run_when_known(cast("Any", sink), ownership))
+    await asyncio.wait_for(sink.held.wait(), 60)
+    assert sink.told == [lost_state.UNKNOWN]
+    await ownership.learned()
+    await running
+    assert sink.told == [lost_state.UNKNOWN, "run"]
