@@ -133,19 +133,30 @@ def may_be_unwritten(data: bytes, start: int, end: int) -> bool:
     """Return whether the unreadable bytes [start, end) can be what a write that never finished leaves behind.
 
     Such a write is at the end of a file, where zeros or nothing was before. What did not reach the disk is missing, or
-    is sectors of zeros, on every filesystem that shows no stale blocks. A body is compressed and has no such sectors.
-    So frames that are all there, and yet not what they should be, were damaged after they were written. Where bytes are
-    missing, the two cannot be told apart.
+    is sectors of zeros, on every filesystem that shows no stale blocks; what a killed process did not write is its end.
+    A body is compressed: it has no such sectors, and it ends in a checksum, as the header does. So frames that are all
+    there, and yet not what they should be, were damaged after they were written. Where bytes are missing, the two
+    cannot be told apart.
     """
     at = start
     while not _is_zeros(data, at, end):
+        header_end = min(at + HEADER_BYTES, end)
+        if _lacks_a_sector(data, at, header_end) or _lacks_checksum(data, header_end):
+            return True
         if not _begins_frame(data, at):
-            return _lacks_a_sector(data, at, min(at + HEADER_BYTES, end))
+            return False
         stop = _end_of_frame(data, at)
         if stop > len(data) or _lacks_a_sector(data, at, stop):
             return True
+        if data[at + len(MAGIC)] == RECORD and _lacks_checksum(data, stop):
+            return True
         at = stop
     return at == start
+
+
+def _lacks_checksum(data: bytes, end: int) -> bool:
+    """Whether there are zeros where what ends at `end` has its checksum."""
+    return _is_zeros(data, end - _CHECK.size, end)
 
 
 def _is_zeros(data: bytes, start: int, end: int) -> bool:

@@ -193,3 +193,15 @@ def test_no_write_that_never_finished_looks_damaged(
             data[place] = bytes(len(data[place]))
     cut = chance.choice([len(data), chance.randint(len(durable), len(data))])
     assert scan(bytes(data[:cut])).damaged == ()
+
+
+@given(before=BODIES, group=BODIES, left=st.integers(0, 1 << 20))
+def test_no_write_that_was_killed_looks_damaged(before: list[bytes], group: list[bytes], left: int) -> None:
+    """A killed process leaves the beginning of its newest write; behind it are the zeros that filled the page."""
+    durable = with_group(b"", before, 1)
+    whole = with_group(durable, group, len(before) + 1)
+    end, stop = scan(durable).end, scan(whole).end
+    cut = end + left % (stop - end)
+    torn = next(frame for frame in scan(whole).frames if frame.end > cut)
+    if cut <= torn.end - 4:  # a few bytes of a checksum may be zeros anyway
+        assert scan(whole[:cut].ljust(len(whole), b"\0")).damaged == ()

@@ -45,6 +45,7 @@ def raw_deflate(data: bytes) -> bytes:
         (raw_deflate(TEXT.encode()), "deflate"),
         (TEXT.encode(), "identity"),
     ],
+    ids=["gzip", "x-gzip", "unnamed", "zlib", "raw", "plain"],
 )
 def test_a_packed_body_is_unpacked(body: bytes, coding: str) -> None:
     assert told(body, content_encoding=coding) == TEXT
