@@ -15,7 +15,6 @@ from edge_gateway.fleet.value_checks import MetricPolicy
 from edge_gateway.fold.command_queue import CommandQueue, Mode
 from edge_gateway.fold.pipeline import Pipeline
 from edge_gateway.rules.alerts.evaluator import Evaluator
-from edge_gateway.rules.alerts.rule_state import Ages
 from edge_gateway.rules.language.ruleset import RuleSet
 from edge_gateway.windows.open_windows import Windows
 from fleet_config.durations import RateSpec
@@ -127,7 +126,7 @@ def build_pipeline(gateway: str, settings: FoldSettings) -> Pipeline:
             series=registry,
             late_share=settings.late_share,
         ),
-        rules=Evaluator(RuleSet(), registry, Ages(settings.lookback, settings.max_reading_age)),
+        rules=Evaluator(RuleSet(), registry, lookback_ms=settings.lookback),
         commands=CommandQueue(settings.mode, RateSpec(*settings.per_device), RateSpec(*settings.total)),
         retire_after=settings.retire_after,
     )
