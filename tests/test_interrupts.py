@@ -70,7 +70,7 @@ def directory(tmp_path: Path) -> Path:
 
 def test_the_gateway(directory: Path) -> None:
     (directory / "gateway.yaml").write_text(
-        f"mqtt: {{url: mqtt://localhost:{free_port()}}}\nspool: {{path: spool}}\nhttp: {{listen: null}}\n"
+        f"mqtt: {{url: mqtt://localhost:{free_port()}}}\nspool: {{path: spool}}\nhttp: {{listen: null}}\nrules: null\n"
     )
     for after in instants(1):
         status, said = interrupted("edge_gateway", ["run", "--embedded"], after, directory)
