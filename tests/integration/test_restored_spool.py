@@ -40,6 +40,15 @@ class Site:
         self.sent = upto
         self.gateway.wait_for(lambda report: report["values"].get("accepted") == wanted)
 
+    def let_five_windows_wait(self, reachable: dict[str, str]) -> None:
+        """Stop the gateway with five windows in its outbox, since it does not reach the database."""
+        self.gateway.stop()
+        self.gateway.reconfigure(influx={**reachable, "url": "http://127.0.0.1:1"})
+        self.gateway.start()
+        self.send(33)
+        self.gateway.wait_for(lambda report: report["sinks"]["influx"]["waiting"]["lines"] == 5)
+        self.gateway.stop()
+
     def correct(self, window: int) -> None:
         """Send a late reading into a window that is over."""
         self._device.measure(at=self.begun + MINUTE * window + 1, temperature=1.0)
@@ -114,13 +123,8 @@ def test_windows_that_went_on_after_the_copy_stay_as_they_were_sent(site: Site) 
 def test_what_waited_when_the_copy_was_made_is_not_sent_over_what_was_corrected_since(
     site: Site, influx: Influx, tmp_path: Path
 ) -> None:
-    site.gateway.stop()
     reachable = forwarding(influx, tmp_path)
-    site.gateway.reconfigure(influx={**reachable, "url": "http://127.0.0.1:1"})
-    site.gateway.start()
-    site.send(33)
-    site.gateway.wait_for(lambda report: report["sinks"]["influx"]["waiting"]["lines"] == 5)
-    site.gateway.stop()
+    site.let_five_windows_wait(reachable)
     site.back_up()
     site.gateway.reconfigure(influx=reachable)
     site.gateway.start()
@@ -139,13 +143,8 @@ def test_what_waited_when_the_copy_was_made_is_not_sent_over_what_was_corrected_
 def test_nothing_is_sent_before_the_broker_was_asked(
     site: Site, broker: Broker, influx: Influx, tmp_path: Path
 ) -> None:
-    site.gateway.stop()
     reachable = forwarding(influx, tmp_path)
-    site.gateway.reconfigure(influx={**reachable, "url": "http://127.0.0.1:1"})
-    site.gateway.start()
-    site.send(33)
-    site.gateway.wait_for(lambda report: report["sinks"]["influx"]["waiting"]["lines"] == 5)
-    site.gateway.stop()
+    site.let_five_windows_wait(reachable)
     site.gateway.reconfigure(influx=reachable, mqtt={"url": "mqtt://127.0.0.1:1"})
     site.gateway.start(ready=False)
     site.gateway.wait_for(lambda report: "whether this spool" in report["sinks"]["influx"]["problem"])
