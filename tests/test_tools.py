@@ -1,7 +1,12 @@
-"""The tools beside the tests: help, what ./test --full says of coverage, and what ./mutate draws and prints."""
+"""The tools beside the tests: help, what they install, what ./test --full says of coverage, what ./mutate prints."""
 
+import ast
+import re
 import shutil
 import subprocess
+import sys
+from collections.abc import Iterator
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -172,3 +177,50 @@ def test_the_help_of_a_script_fits_a_terminal_of_80_columns(script: str) -> None
     ended = subprocess.run([ROOT / script, "--help"], capture_output=True, text=True, check=True)
     assert ended.stdout.startswith(("./", "setup/"))
     assert [line for line in ended.stdout.splitlines() if len(line) > 79] == []
+
+
+def imported(package: str) -> Iterator[str]:
+    """What a program of this package can import, wherever in its files and in those of ours that they import."""
+    files = (ROOT / package.replace(".", "/")).rglob("*.py")
+    waiting = [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in files]
+    seen = set()
+    while waiting:
+        module = waiting.pop()
+        path = ROOT / module.replace(".", "/")
+        found = [place for place in (path.with_suffix(".py"), path / "__init__.py") if place.exists()]
+        if not found or module in seen:
+            continue
+        seen.add(module)
+        if "." in module:
+            waiting.append(module.rpartition(".")[0])
+        for node in (node for place in found for node in ast.walk(ast.parse(place.read_text()))):
+            names = (
+                [alias.name for alias in node.names]
+                if isinstance(node, ast.Import)
+                else [f"{node.module}", *(f"{node.module}.{alias.name}" for alias in node.names)]
+                if isinstance(node, ast.ImportFrom)
+                else []
+            )
+            waiting += names
+            yield from (name.partition(".")[0] for name in names)
+
+
+@pytest.mark.parametrize(
+    ("script", "program"),
+    [
+        ("demo", "fleet_demo"),
+        ("bench", "benchmarks"),
+        ("prove", "tests.proofs"),
+        ("mutate", "tests.mutation"),
+    ],
+)
+def test_a_script_installs_all_that_its_program_imports(script: str, program: str) -> None:
+    (lock,) = re.findall(r"^environment (\S+)", (ROOT / script).read_text(), re.MULTILINE)
+    locked = set(re.findall(r"^([\w.-]+)==", (ROOT / lock).read_text(), re.MULTILINE))
+    distributions = packages_distributions()
+    others = {
+        name for name in imported(program) if name in distributions and name not in sys.stdlib_module_names
+    }
+    needed = {name: {known.lower().replace("_", "-") for known in distributions[name]} for name in others}
+    assert [name for name, offers in needed.items() if not offers & {*locked, "edge-fleet"}] == []
+    assert others
