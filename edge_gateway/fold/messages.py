@@ -12,7 +12,7 @@ from msgspec import structs
 
 from edge_gateway.fleet.arrivals.marks import StoredRange
 from edge_gateway.fold.pending_command import CommandWork, PendingCommand
-from edge_gateway.records.alerts import Transition
+from edge_gateway.records.alerts import NO_READING, Transition
 from fleet_wire import control_messages, topics
 
 
@@ -65,8 +65,14 @@ _ALERT_FIELDS = tuple(field.name for field in structs.fields(control_messages.Al
 
 
 def alert_on_the_wire(transition: Transition) -> control_messages.Alert:
-    """Return the alert that the retained message, notices and commands carry."""
-    return control_messages.Alert(**{name: getattr(transition, name) for name in _ALERT_FIELDS})
+    """Return the alert that the retained message, notices and commands carry.
+
+    That of a device that has sent nothing names no reading.
+    """
+    fields = {name: getattr(transition, name) for name in _ALERT_FIELDS}
+    if transition.boot == NO_READING:
+        fields["boot"] = fields["seq"] = None
+    return control_messages.Alert(**fields)
 
 
 def alert_messages(gateway: str, transition: Transition) -> list[Message]:

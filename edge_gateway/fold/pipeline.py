@@ -160,7 +160,7 @@ class Pipeline:
         if parts.foreign:
             self._foreign(batch, parts.foreign, effects)
         for topic, payload, just_sent in parts.statuses:
-            self._status(topic, payload, effects, just_sent=just_sent)
+            self._status(topic, payload, batch.moment, effects, just_sent=just_sent)
         for topic, payload in parts.acks:
             self._ack(topic, payload, effects)
         before = self.registry.version
@@ -214,7 +214,9 @@ class Pipeline:
         self._take_transitions(self.rules.evaluate(frame, moment.listening), moment, effects)
         return len(frame.row) + len(frame.state_row)
 
-    def _status(self, topic: DeviceTopic, payload: bytes, effects: Effects, *, just_sent: bool) -> None:
+    def _status(
+        self, topic: DeviceTopic, payload: bytes, moment: Moment, effects: Effects, *, just_sent: bool
+    ) -> None:
         """Take in a birth or a will; an empty payload cleared the retained one."""
         if not payload:
             self.registry.status_cleared(topic.site, topic.device)
@@ -227,13 +229,16 @@ class Pipeline:
             self._refuse(topic, payload, status.reason, effects)
         else:
             self.admission.watch.accepted(*topic)
-            self._birth_or_will(device, status, just_sent=just_sent)
+            self._birth_or_will(device, status, moment, just_sent=just_sent)
 
-    def _birth_or_will(self, device: int, status: control_messages.Status, *, just_sent: bool) -> None:
+    def _birth_or_will(
+        self, device: int, status: control_messages.Status, moment: Moment, *, just_sent: bool
+    ) -> None:
         self.registry.presence.heard(device)
         if isinstance(status, control_messages.Birth):
             self.registry.birth(device, status, self.windows.next_start(device))
             self.admission.birth(device, status, just_sent=just_sent)
+            self.rules.birth(device, status.metrics, moment.listening)
         else:
             self.registry.presence.gone(device)
 
@@ -279,7 +284,7 @@ class Pipeline:
 
     def _tick(self, moment: Moment, effects: Effects) -> None:
         retired = self._retire(moment)
-        transitions = self.rules.tick(moment.listening)
+        transitions = self.rules.tick(moment.listening, moment.wall, trusted=moment.trusted)
         self._take_transitions(transitions, moment, effects)
         self._clear(retired)
         self._reclaim(moment.listening, effects)

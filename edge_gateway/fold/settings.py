@@ -15,6 +15,7 @@ from edge_gateway.fleet.value_checks import MetricPolicy
 from edge_gateway.fold.command_queue import CommandQueue, Mode
 from edge_gateway.fold.pipeline import Pipeline
 from edge_gateway.rules.alerts.evaluator import Evaluator
+from edge_gateway.rules.alerts.rule_state import Ages
 from edge_gateway.rules.language.ruleset import RuleSet
 from edge_gateway.windows.open_windows import Windows
 from fleet_config.durations import RateSpec
@@ -126,7 +127,7 @@ def build_pipeline(gateway: str, settings: FoldSettings) -> Pipeline:
             series=registry,
             late_share=settings.late_share,
         ),
-        rules=Evaluator(RuleSet(), registry, lookback_ms=settings.lookback),
+        rules=Evaluator(RuleSet(), registry, Ages(settings.lookback, settings.max_reading_age)),
         commands=CommandQueue(settings.mode, RateSpec(*settings.per_device), RateSpec(*settings.total)),
         retire_after=settings.retire_after,
     )

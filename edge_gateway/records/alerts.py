@@ -18,7 +18,16 @@ import msgspec
 from fleet_wire.control_messages import AlertState, Level
 
 Cause = Literal[
-    "pending", "inactive", "firing", "escalated", "deescalated", "resolved", "no_data", "repeat", "removed"
+    "pending",
+    "inactive",
+    "firing",
+    "escalated",
+    "deescalated",
+    "resolved",
+    "no_data",
+    "repeat",
+    "removed",
+    "expired",
 ]
 CommandState = Literal[
     "queued",
@@ -33,6 +42,8 @@ CommandState = Literal[
     "dry_run",
 ]
 
+NO_READING: Final = -1
+"""Boot and seq of a device that has sent nothing."""
 LEVELS: Final[tuple[Level, ...]] = ("info", "warning", "critical")
 """All levels, lowest first; a level's rank is its index here."""
 
@@ -57,8 +68,9 @@ class Transition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         subject: the device.
         value, limit: what was compared; None where no value is known, or the rule is a condition.
         at: device time, in ms.
-        boot, seq: the reading that caused the change, on a tick the device's newest one.
-        backlog: the reading was too old at arrival to cause a notice or a command.
+        boot, seq: the reading that caused the change, on a tick the device's newest one; NO_READING if it sent none.
+        backlog: the reading was too old to cause a notice or a command: at arrival or, if it was time that made the
+            alert fire, by then.
         notify: the device gets a notice; never of a backlog reading.
     """
 

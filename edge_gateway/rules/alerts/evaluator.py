@@ -12,7 +12,7 @@ listening clock, and a device's now is its newest accepted time plus the listeni
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
@@ -21,7 +21,7 @@ from edge_gateway.records.alerts import Transition
 from edge_gateway.rules.alerts.assignment import RuleAssignment, reconcile
 from edge_gateway.rules.alerts.latch_cells import SavedCells
 from edge_gateway.rules.alerts.reload import Fate, Successor, carried_over, kept_ranges, successors
-from edge_gateway.rules.alerts.rule_state import RuleState
+from edge_gateway.rules.alerts.rule_state import Ages, Instant, RuleState
 from edge_gateway.rules.alerts.single_alert import AlertEvent, SingleAlert
 from edge_gateway.rules.alerts.state_machine import NOTHING, ActiveAlert
 from edge_gateway.rules.alerts.step import evaluate_frame
@@ -36,13 +36,10 @@ from edge_gateway.rules.columns.record_rules import Records
 from edge_gateway.rules.language.ruleset import RuleSet
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from edge_gateway.columns.frame import Frame, IntColumn
     from edge_gateway.rules.columns.registry_view import RegistryView
-
-DEFAULT_LOOKBACK_MS: Final = 300_000
-"""How old a metric's last value may be when an expression joins it with a newer value of another metric."""
 
 
 class Evaluator:
@@ -53,10 +50,13 @@ class Evaluator:
     """
 
     def __init__(
-        self, rules: RuleSet, registry: RegistryView, *, lookback_ms: int = DEFAULT_LOOKBACK_MS
+        self,
+        rules: RuleSet,
+        registry: RegistryView,
+        ages: Ages = Ages(),  # noqa: B008 - immutable
     ) -> None:
         self._registry = registry
-        self._lookback_ms = lookback_ms
+        self._ages = ages
         self._builder = TransitionBuilder(registry)
         self._listening = 0
         self._ticked = 0
@@ -65,8 +65,8 @@ class Evaluator:
 
     def _build(self, rules: RuleSet) -> None:
         self.rules = rules
-        self._state = RuleState.initial(rules.alerts, self._registry, self._lookback_ms)
-        self._records = Records(rules.records, self._registry, self._lookback_ms)
+        self._state = RuleState.initial(rules.alerts, self._registry, self._ages)
+        self._records = Records(rules.records, self._registry, self._ages.lookback)
         self._assignment = RuleAssignment(self._state)
 
     # --- readings and time
@@ -87,15 +87,24 @@ class Evaluator:
         result = evaluate_frame(self._state, frame, self._listening)
         return moved + transitions_from_readings(self._state, self._builder, result, frame)
 
-    def tick(self, listening_ms: int) -> list[Transition]:
+    def tick(
+        self, listening_ms: int, wall_ms: int | None = None, *, trusted: bool = True
+    ) -> list[Transition]:
         """Let time pass: `for`, `keep_firing_for`, `no_data` and `repeat`, each stamped with the time it was due.
 
-        A tick that returns nothing leaves the snapshot unchanged.
+        `wall_ms` is the wall clock: of devices that have sent nothing there is no other time. If it is `trusted`,
+        readings are as old as it says. A tick that returns nothing leaves the snapshot unchanged.
         """
         moved = self._follow_registry()
         self._ticked = max(self._ticked, listening_ms)
-        events = advance_time(self._state, self._ticked)
-        return moved + transitions_from_time(self._state, self._builder, events)
+        at = Instant(self._ticked, wall_ms, trusted)
+        events = advance_time(self._state, at)
+        return moved + transitions_from_time(self._state, self._builder, events, at=at)
+
+    def birth(self, device: int, metrics: Iterable[str], listening_ms: int) -> None:
+        """Take in a device's birth, which names these metrics: their silence counts from here."""
+        self._state.make_room()
+        self._state.expected.birth(device, metrics, listening_ms)
 
     def hear(self, devices: IntColumn, listening_ms: int) -> None:
         """Note that devices sent readings whose times are not known yet.
@@ -166,6 +175,7 @@ class Evaluator:
         self._build(rules)
         state = self._state
         state.newest = old.newest
+        state.expected.take_over(old.expected)
         state.active = {
             (device, following[number].number): each for (device, number), each in old.active.items()
         }
@@ -204,6 +214,7 @@ class Evaluator:
             "known": self._assignment.registry_version,
             "listening": self._listening,
             "newest": state.newest.snapshot(devices),
+            "expected": state.expected.snapshot(devices),
             "inputs": state.inputs.snapshot(devices),
             "histories": state.histories.snapshot(),
             "records": self._records.snapshot(),
@@ -212,7 +223,7 @@ class Evaluator:
                 [*key, each.onset, each.firing, each.rank, each.at, each.notified_at]
                 for key, each in sorted(state.active.items())
             ],
-            "cooldowns": self._builder.snapshot(),
+            "builder": self._builder.snapshot(),
             "owed": [msgspec.to_builtins(each) for each in self._pending],
         }
 
@@ -222,13 +233,14 @@ class Evaluator:
         state = self._state
         for device, rule, onset, firing, rank, at, notified_at in snapshot["standings"]:
             state.active[device, rule] = ActiveAlert(onset, firing, rank, at, notified_at)
-        self._builder.restore(snapshot["cooldowns"])
+        self._builder.restore(snapshot["builder"])
         self._listening = self._ticked = snapshot["listening"]
         state.make_room()
         state.inputs.restore(snapshot["inputs"])
         state.histories.restore(snapshot["histories"])
         self._records.restore(snapshot["records"])
         state.newest.restore(snapshot["newest"])
+        state.expected.restore(snapshot["expected"])
         self._pending = msgspec.convert(snapshot["owed"], list[Transition])
         self._assignment.follow_registry()
         state.cells.insert(

@@ -37,14 +37,16 @@ class SavedCells(NamedTuple):
     up: IntColumn
     down: IntColumn
     value: FloatColumn
+    seen: IntColumn
 
 
 class LatchCells:
     """The cells of all devices.
 
     By cell: `busy` (on, or beyond its threshold), `on` (latched), `up` and `down` (since when beyond the threshold or
-    clear, ms), `value` (the last one read while busy). At the first cell of an alert: `raised`, how many of its
-    raising latches are on. By device: `class_of`, `base` (its first cell), `device_busy` (any cell is).
+    clear, ms), `value` (the last one read while busy) and `seen` (when that was, ms). At the first cell of an alert:
+    `raised`, how many of its raising latches are on. By device: `class_of`, `base` (its first cell), `device_busy` (any
+    cell is).
     """
 
     def __init__(self, program: Program) -> None:
@@ -59,6 +61,7 @@ class LatchCells:
         self.up = np.zeros(0, np.int64)
         self.down = np.zeros(0, np.int64)
         self.value = np.zeros(0, np.float64)
+        self.seen = np.zeros(0, np.int64)
         self.marked = np.zeros(0, np.bool_)
         self._used = 0
         self._abandoned = 0
@@ -82,7 +85,7 @@ class LatchCells:
         base = self._used + np.cumsum(room) - room
         self.base[devices] = base
         self._used += int(room.sum())
-        for name in ("busy", "on", "raised", "up", "down", "value", "marked"):
+        for name in ("busy", "on", "raised", "up", "down", "value", "seen", "marked"):
             setattr(self, name, with_room(getattr(self, name), self._used, 0))
         first, self._runs = self._runs, self._runs + len(devices)
         self._run_base = with_room(self._run_base, self._runs, 0)
@@ -154,7 +157,8 @@ class LatchCells:
     def shift(self, devices: IntColumn, by: IntColumn) -> None:
         """Follow clocks that were set by so many ms: what waits keeps its duration."""
         row, cell = self.busy_pairs(devices)
-        self.up[cell], self.down[cell] = shifted(self.up[cell], by[row]), shifted(self.down[cell], by[row])
+        for times in (self.up, self.down, self.seen):
+            times[cell] = shifted(times[cell], by[row])
 
     # --- moving cells
 
@@ -164,7 +168,7 @@ class LatchCells:
         saved = self.save(cells, device)
         _, alert = self.latch_at(cells, device)
         self.raised[alert] = 0
-        for name in ("busy", "on", "up", "down", "value"):
+        for name in ("busy", "on", "up", "down", "value", "seen"):
             getattr(self, name)[cells] = 0
         return saved
 
@@ -172,8 +176,8 @@ class LatchCells:
         """Copy cells; `device` is the device of each."""
         latch, _ = self.latch_at(cells, device)
         table = self.program.table
-        on, up, down, value = self.on[cells], self.up[cells], self.down[cells], self.value[cells]
-        return SavedCells(device, table.rule[latch], table.key[latch], on, up, down, value)
+        columns = (getattr(self, name)[cells] for name in SavedCells._fields[3:])
+        return SavedCells(device, table.rule[latch], table.key[latch], *columns)
 
     def insert(self, saved: SavedCells) -> IntColumn:
         """Put saved cells into this layout; the cells, -1 where the device no longer has the latch."""
@@ -192,6 +196,7 @@ class LatchCells:
         self.busy[target] = True
         self.on[target], self.up[target] = saved.on[kept], saved.up[kept]
         self.down[target], self.value[target] = saved.down[kept], saved.value[kept]
+        self.seen[target] = saved.seen[kept]
         self.device_busy[device] = True
         latch, alert = self.latch_at(target, device)
         raising = saved.on[kept] & self.program.table.raises[latch]

@@ -3,27 +3,39 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
 from edge_gateway.columns.growing import with_room
+from edge_gateway.records.alerts import NO_READING
+from edge_gateway.rules.alerts.expected import Expected
 from edge_gateway.rules.alerts.latch_cells import LatchCells
 from edge_gateway.rules.alerts.state_machine import ActiveAlert, LevelState
-from edge_gateway.rules.alerts.transition_builder import NO_READING, Reading
+from edge_gateway.rules.alerts.transition_builder import Reading
 from edge_gateway.rules.columns.frame_columns import Histories
-from edge_gateway.rules.columns.inputs import Inputs
+from edge_gateway.rules.columns.inputs import Inputs, lookbacks
 from edge_gateway.rules.columns.program import Program
 
 if TYPE_CHECKING:
     from edge_gateway.columns.frame import BoolColumn, Frame, IntColumn
     from edge_gateway.rules.alerts.single_alert import SingleAlert
-    from edge_gateway.rules.columns.inputs import Rows
     from edge_gateway.rules.columns.registry_view import RegistryView
+    from edge_gateway.rules.columns.rows import Rows
     from edge_gateway.rules.language.ruleset import Rule
+
+NO_LIMIT: Final = 1 << 62
 
 AlertKey = tuple[int, int]
 """(device number, rule number)."""
+
+
+class Instant(NamedTuple):
+    """A moment in ms: by the listening clock and by the wall clock, None if that is not known."""
+
+    listening: int
+    wall: int | None = None
+    trusted: bool = True
 
 
 @dataclass(slots=True)
@@ -50,10 +62,14 @@ class NewestReadings:
         self.heard = with_room(self.heard, devices, 0)
 
     def take(self, rows: Rows, frame: Frame, listening_ms: int) -> None:
-        self.boot[rows.device] = frame.boot[rows.source]
-        self.seq[rows.device] = frame.seq[rows.source]
-        self.backlog[rows.device] = frame.backlog[rows.source]
-        self.heard[rows.device] = listening_ms
+        device, source = rows.device, rows.source
+        if not rows.in_order:
+            newest = rows.at == rows.now
+            device, source = device[newest], source[newest]
+        self.boot[device] = frame.boot[source]
+        self.seq[device] = frame.seq[source]
+        self.backlog[device] = frame.backlog[source]
+        self.heard[device] = listening_ms
 
     def forget(self, devices: IntColumn) -> None:
         self.boot[devices] = self.seq[devices] = NO_READING
@@ -70,9 +86,20 @@ class NewestReadings:
             getattr(self, name)[: len(state[name])] = state[name]
 
 
+class Ages(NamedTuple):
+    """How old readings may be, ms.
+
+    `lookback`: a metric's last value, to be known beside newer ones of other metrics. `max_reading_age`: a device's
+    newest, to cause a notice or a command when time makes an alert fire.
+    """
+
+    lookback: int = 300_000
+    max_reading_age: int = NO_LIMIT
+
+
 @dataclass(slots=True)
 class RuleState:
-    """State of the alert rules. `active` are the alerts that are pending or firing."""
+    """State of the alert rules. `active` are the alerts that are pending or firing; `max_reading_age` as in `Ages`."""
 
     rules: tuple[Rule, ...]
     registry: RegistryView
@@ -81,17 +108,20 @@ class RuleState:
     inputs: Inputs
     histories: Histories
     newest: NewestReadings
+    expected: Expected
     active: dict[AlertKey, ActiveAlert]
+    max_reading_age: int
 
     @classmethod
-    def initial(cls, rules: tuple[Rule, ...], registry: RegistryView, lookback_ms: int) -> RuleState:
+    def initial(cls, rules: tuple[Rule, ...], registry: RegistryView, ages: Ages) -> RuleState:
         """The state before the first reading."""
         program = Program(rules, registry.strings)
-        inputs = Inputs(program.inputs, registry, lookback_ms)
+        lookback = lookbacks(program.inputs, rules, ages.lookback)
+        inputs = Inputs(program.inputs, registry, lookback)
         histories = Histories(program.symbols)
-        return cls(
-            rules, registry, program, LatchCells(program), inputs, histories, NewestReadings.empty(), {}
-        )
+        newest, expected = NewestReadings.empty(), Expected(tuple(program.least_absence))
+        parts = LatchCells(program), inputs, histories, newest, expected
+        return cls(rules, registry, program, *parts, {}, ages.max_reading_age)
 
     def make_room(self) -> None:
         """Make room for all devices of the registry."""
@@ -99,12 +129,14 @@ class RuleState:
         self.cells.make_room(count)
         self.inputs.make_room(count)
         self.newest.make_room(len(self.inputs.cursor))
+        self.expected.make_room(len(self.inputs.cursor))
 
     def forget(self, devices: IntColumn) -> None:
         """Drop what these devices have sent."""
         self.inputs.forget(devices)
         self.histories.forget(devices)
         self.newest.forget(devices)
+        self.expected.forget(devices)
 
     def shift(self, devices: IntColumn, by: IntColumn) -> None:
         """Follow clocks that were set by so many ms: durations stay, ranges start anew."""
@@ -120,6 +152,13 @@ class RuleState:
     def now(self, listening_ms: int) -> IntColumn:
         """Each device's now in ms: its newest accepted time plus the listening time since it was last heard."""
         return self.inputs.cursor + np.maximum(listening_ms - self.newest.heard, 0)
+
+    def is_old(self, device: int, at: Instant) -> bool:
+        """Whether the device's newest reading is too old by then to cause a notice or a command."""
+        newest = int(self.inputs.cursor[device])
+        listened = at.listening - int(self.newest.heard[device])
+        age = listened if at.wall is None or not at.trusted else max(listened, at.wall - newest)
+        return age > self.max_reading_age
 
     def levels(self, device: int, rule: int) -> tuple[LevelState, ...]:
         """The current levels of a rule on a device."""

@@ -29,19 +29,29 @@ if TYPE_CHECKING:
 class LatchReading(NamedTuple):
     """One reading as one latch sees it, and the latch before the frame.
 
-    `alert` is the first cell of the alert. `seen` is False if the reading has no value for the latch.
+    `alert` is the first cell of the alert. `at` is the rule's now, and `expired` when the value before the reading was
+    too old (0: it was not), in ms. `seen` is False if the reading has no value for the latch.
     """
 
     alert: int
     row: int
     cell: int
     latch: int
+    at: int
+    expired: int
     seen: bool
     is_up: bool
     is_down: bool
     on: bool
     up: int
     down: int
+
+
+class Missing(NamedTuple):
+    """Since when a rule's metric counts as missing, and since when its value is too old; ms, None if it is not."""
+
+    absent_at: int | None = None
+    expired: int | None = None
 
 
 class AlertEvent(NamedTuple):
@@ -97,36 +107,54 @@ def single_alerts(
         yield SingleAlert(device, rule, list(levels.values()), active.get((device, rule))), own
 
 
-def apply_readings(alert: SingleAlert, readings: Iterable[LatchReading], times: Sequence[int]) -> None:
-    """Step an alert through its readings, sorted by row; `times` are the rows' device times in ms."""
+def apply_readings(alert: SingleAlert, readings: Iterable[LatchReading]) -> None:
+    """Step an alert through its readings, sorted by row."""
     levels = {level.cell: level for level in alert.levels}
     for row, group in groupby(readings, key=lambda reading: reading.row):
-        seen: list[LevelState] = []
-        for reading in group:
-            level = levels[reading.cell]
-            if reading.seen and (level.on or level.latch.key != ABSENT):
-                level.read(times[row], is_up=reading.is_up, is_down=reading.is_down)
-                seen.append(level)
-        if seen:
-            switch_off_cleared(alert.levels, times[row], seen)
-            alert.step(times[row], row)
+        seen = [
+            (levels[each.cell], each)
+            for each in group
+            if each.seen and (levels[each.cell].on or levels[each.cell].latch.key != ABSENT)
+        ]
+        if not seen:
+            continue
+        waits = [level for level, reading in seen if reading.expired and level.up and not level.on]
+        if waits:
+            end_waits(alert, waits, max(reading.expired for _, reading in seen), row)
+        at = seen[0][1].at
+        for level, reading in seen:
+            level.read(at, is_up=reading.is_up, is_down=reading.is_down)
+        switch_off_cleared(alert.levels, at, [level for level, _ in seen])
+        alert.step(at, row)
 
 
-def pass_time(alert: SingleAlert, now: int, absent_at: int | None, absence: NoDataState | None) -> None:
+def end_waits(alert: SingleAlert, waits: Iterable[LevelState], at: int, row: int) -> None:
+    """End the waits of these levels: the value they wait on has become too old."""
+    for level in waits:
+        level.up = 0
+    alert.step(at, row, "expired")
+
+
+def pass_time(alert: SingleAlert, now: int, missing: Missing, absence: NoDataState | None) -> None:
     """Step an alert through everything that falls due up to `now`, in order of time.
 
-    `absent_at` is when its metric counted as missing, None if it does not; `absence` is the rule's no_data state.
+    `absence` is the rule's no_data state.
     """
+    absent_at, expired = missing
     while True:
         due = next_due(alert.levels, now)
-        if absent_at is not None and (due is None or absent_at < due):
-            _report_missing(alert, absent_at, absence)
-            absent_at = None
-        elif due is not None:
+        first = min((at for at in (due, expired, absent_at) if at is not None), default=None)
+        if first is None:
+            return
+        if first == due:
             switch_due(alert.levels, due)
             alert.step(due, NOTHING)
-        else:
-            return
+        elif first == expired:
+            end_waits(alert, [level for level in alert.levels if level.up and not level.on], expired, NOTHING)
+            expired = None
+        elif absent_at is not None:
+            _report_missing(alert, absent_at, absence)
+            absent_at = None
 
 
 def _report_missing(alert: SingleAlert, at: int, absence: NoDataState | None) -> None:

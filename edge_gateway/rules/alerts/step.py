@@ -10,12 +10,12 @@ import numpy as np
 from edge_gateway.rules.alerts.single_alert import AlertEvent, LatchReading, apply_readings, single_alerts
 from edge_gateway.rules.columns.frame_columns import ColumnTable, FrameColumns, column_table
 from edge_gateway.rules.columns.latch_scan import Carry, Course, LatchInputs, scan_latches
-from edge_gateway.rules.columns.program import NO_COLUMN
+from edge_gateway.rules.columns.program import ABSENT, NO_COLUMN
 
 if TYPE_CHECKING:
     from edge_gateway.columns.frame import BoolColumn, Frame, IntColumn
     from edge_gateway.rules.alerts.rule_state import RuleState
-    from edge_gateway.rules.columns.inputs import Rows
+    from edge_gateway.rules.columns.rows import Rows
 
 
 class BusyPairs(NamedTuple):
@@ -33,9 +33,12 @@ class BusyPairs(NamedTuple):
 class PairInputs(NamedTuple):
     """What each pair's row means to its latch; `seen` is False if the row has none of the rule's metrics.
 
+    `at` is the rule's now at the row, and `expired` when the value before it became too old (0: it did not), in ms.
     `carry` is the latch before the frame.
     """
 
+    at: IntColumn
+    expired: IntColumn
     seen: BoolColumn
     is_up: BoolColumn
     is_down: BoolColumn
@@ -46,7 +49,7 @@ class PairInputs(NamedTuple):
 class FrameResult:
     """The rows and columns of a frame, and the changes of alerts, by order of arrival and then by rule."""
 
-    rows: Rows
+    columns: FrameColumns
     table: ColumnTable
     events: list[AlertEvent]
 
@@ -55,14 +58,16 @@ def evaluate_frame(state: RuleState, frame: Frame, listening_ms: int) -> FrameRe
     """Evaluate a frame of at least one row and remember its values."""
     rows = state.inputs.rows_of(frame)
     state.inputs.note_first_seen(rows)
-    table = _mark_busy(state, FrameColumns(rows, state.inputs, state.histories))
+    columns = FrameColumns(rows, state.inputs, state.histories)
+    table = _mark_busy(state, columns)
+    columns.settle()
     pairs = _pairs(state, rows)
-    events = _scan_busy(state, rows, table, pairs) if len(pairs.row) else []
+    events = _scan_busy(state, columns, table, pairs) if len(pairs.row) else []
     _release(state, rows, pairs)
     state.inputs.remember(rows)
     state.newest.take(rows, frame, listening_ms)
     events.sort(key=lambda event: (int(rows.source[event.row]), event.rule))
-    return FrameResult(rows, table, events)
+    return FrameResult(columns, table, events)
 
 
 def _mark_busy(state: RuleState, columns: FrameColumns) -> ColumnTable:
@@ -86,60 +91,110 @@ def _pairs(state: RuleState, rows: Rows) -> BusyPairs:
     return BusyPairs(row, cell, *state.cells.latch_at(cell, rows.device[row]))
 
 
-def _scan_busy(state: RuleState, rows: Rows, table: ColumnTable, pairs: BusyPairs) -> list[AlertEvent]:
+def _scan_busy(
+    state: RuleState, columns: FrameColumns, table: ColumnTable, pairs: BusyPairs
+) -> list[AlertEvent]:
     """Scan the busy latches, then step the alerts in which one switched."""
-    cells = state.cells
+    cells, rows = state.cells, columns.rows
     carry = Carry(cells.on[pairs.cell], cells.up[pairs.cell], cells.down[pairs.cell])
-    inputs = _pair_inputs(state, rows, table, pairs, carry)
+    inputs = _pair_inputs(state, columns, table, pairs, carry)
     kept = np.flatnonzero(inputs.seen)
     if not len(kept):
         return []
-    latch_inputs = _latch_inputs(state, rows, pairs, inputs, kept)
+    latch_inputs = _latch_inputs(state, pairs, inputs, kept)
     course = scan_latches(latch_inputs, Carry(carry.on[kept], carry.up[kept], carry.down[kept]))
     _store_course(state, table, pairs, kept, course)
+    cells.seen[pairs.cell[kept]] = latch_inputs.at
     switched = (course.on != course.was_on) | (((course.up > 0) & ~course.on) != course.was_waiting)
+    switched |= course.was_waiting & latch_inputs.anew
     changed = pairs.alert[kept[switched]]
     if not len(changed):
         return []
     readings = latch_readings(state, pairs, changed, inputs)
-    times = rows.at.tolist()
     device_of = {reading.alert: int(rows.device[reading.row]) for reading in readings}
     events: list[AlertEvent] = []
     for alert, own in single_alerts(readings, device_of, state.program.latches, state.active):
-        apply_readings(alert, own, times)
+        apply_readings(alert, own)
         state.store(alert, own[0].alert)
         events += alert.events
     return events
 
 
 def _pair_inputs(
-    state: RuleState, rows: Rows, table: ColumnTable, pairs: BusyPairs, carry: Carry
+    state: RuleState, columns: FrameColumns, table: ColumnTable, pairs: BusyPairs, carry: Carry
 ) -> PairInputs:
-    latches, latch = state.program.table, pairs.latch
-    seen = table.sees(latches.column[latch], pairs.row)
+    latches, latch, rows = state.program.table, pairs.latch, columns.rows
+    seen, at = table.sees(latches.column[latch], pairs.row), _nows(state, columns, pairs)
     if state.program.any_warmup:
-        age = rows.at[pairs.row] - state.inputs.first_seen[rows.device[pairs.row]]
+        age = np.maximum(at - state.inputs.first_seen[rows.device[pairs.row]], 0)
         seen = seen & (age >= latches.warmup_ms[latch])
+    if not rows.in_order:
+        seen &= _ends_silence(state, rows, pairs)
     clear = latches.clear_sign[latch] * table.values(latches.clear_column[latch], pairs.row)
     is_down = seen & (clear <= latches.clear_threshold[latch])
     value = latches.sign[latch] * table.values(latches.column[latch], pairs.row)
-    return PairInputs(seen, seen & (value > latches.threshold[latch]) & ~is_down, is_down, carry)
+    return PairInputs(
+        at,
+        _expired(state, rows, pairs, seen, at),
+        seen,
+        seen & (value > latches.threshold[latch]) & ~is_down,
+        is_down,
+        carry,
+    )
 
 
-def _latch_inputs(
-    state: RuleState, rows: Rows, pairs: BusyPairs, inputs: PairInputs, kept: IntColumn
-) -> LatchInputs:
+def _nows(state: RuleState, columns: FrameColumns, pairs: BusyPairs) -> IntColumn:
+    """The rule's now at each pair: the row's time, unless another input of the rule was read later."""
+    rows = columns.rows
+    at = rows.at[pairs.row]
+    if rows.in_order:
+        return at
+    behind = np.flatnonzero(at < rows.now[pairs.row])
+    rule = state.program.table.rule[pairs.latch[behind]]
+    for number in np.unique(rule).tolist():
+        own = behind[rule == number]
+        at[own] = columns.now(state.program.clocks[number])[pairs.row[own]]
+    return at
+
+
+def _expired(state: RuleState, rows: Rows, pairs: BusyPairs, seen: BoolColumn, at: IntColumn) -> IntColumn:
+    """When the latch's value before the pair became too old, ms; 0 if it did not by the time of the pair."""
+    before, kept = np.zeros(len(at), np.int64), np.flatnonzero(seen)
+    own = state.cells.seen[pairs.cell[kept]]
+    same = pairs.cell[kept[1:]] == pairs.cell[kept[:-1]]
+    own[1:][same] = at[kept[:-1]][same]
+    before[kept] = own
+    rule = state.program.table.rule[pairs.latch]
+    until = before + state.inputs.lookback[state.program.read].max(axis=1, initial=0)[rule]
+    return np.where((before > 0) & (rows.now[pairs.row] > until), until, 0)
+
+
+def _ends_silence(state: RuleState, rows: Rows, pairs: BusyPairs) -> BoolColumn:
+    """False for the absence latches of rows that are themselves as old as silence."""
+    latches, latch = state.program.table, pairs.latch
+    age = rows.now[pairs.row] - rows.at[pairs.row]
+    fresh: BoolColumn = (latches.key[latch] != ABSENT) | (age < latches.for_ms[latch])
+    return fresh
+
+
+def _latch_inputs(state: RuleState, pairs: BusyPairs, inputs: PairInputs, kept: IntColumn) -> LatchInputs:
     latches, latch = state.program.table, pairs.latch[kept]
-    others = state.cells.raised[pairs.alert[kept]] - (inputs.carry.on[kept] & latches.raises[latch])
     return LatchInputs(
         pairs.cell[kept],
-        rows.at[pairs.row[kept]],
+        inputs.at[kept],
+        inputs.expired[kept] > 0,
         inputs.is_up[kept],
         inputs.is_down[kept],
         latches.for_ms[latch],
-        # only the last level that is on waits for keep_firing_for
-        np.where(latches.coupled[latch] & (others > 0), 0, latches.keep_ms[latch]),
+        keep_times(state, latch, pairs.alert[kept], inputs.carry.on[kept]),
     )
+
+
+def keep_times(state: RuleState, latch: IntColumn, alert: IntColumn, on: BoolColumn) -> IntColumn:
+    """How long each latch stays on once it is clear, ms: only the last one that is on waits for keep_firing_for."""
+    latches = state.program.table
+    others = state.cells.raised[alert] - (on & latches.raises[latch])
+    return np.where(latches.coupled[latch] & (others > 0), 0, latches.keep_ms[latch])
 
 
 def _store_course(
@@ -165,8 +220,7 @@ def latch_readings(
     found = np.flatnonzero(marked[pairs.alert])
     marked[changed] = False
     found = found[np.lexsort((pairs.cell[found], pairs.row[found], pairs.alert[found]))]
-    flags = (inputs.seen, inputs.is_up, inputs.is_down, *inputs.carry)
-    columns = (pairs.alert, pairs.row, pairs.cell, pairs.latch, *flags)
+    columns = (pairs.alert, pairs.row, pairs.cell, pairs.latch, *inputs[:-1], *inputs.carry)
     return [
         LatchReading(*items) for items in zip(*(column[found].tolist() for column in columns), strict=True)
     ]

@@ -2,35 +2,44 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from edge_gateway.rules.alerts.single_alert import (
     AlertEvent,
     LatchReading,
+    Missing,
     SingleAlert,
     pass_time,
     repeat_notice,
     single_alerts,
 )
-from edge_gateway.rules.alerts.step import BusyPairs, PairInputs, latch_readings
+from edge_gateway.rules.alerts.step import BusyPairs, PairInputs, keep_times, latch_readings
 from edge_gateway.rules.columns.latch_scan import Carry
+from edge_gateway.rules.columns.program import ABSENT
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from collections.abc import Set as AbstractSet
+
     from edge_gateway.columns.frame import IntColumn
-    from edge_gateway.rules.alerts.rule_state import RuleState
+    from edge_gateway.rules.alerts.rule_state import Instant, RuleState
 
 
-def advance_time(state: RuleState, listening_ms: int) -> list[AlertEvent]:
-    """Let time pass up to the listening clock (ms); the changes of alerts, in order of time, device and rule."""
-    now = state.now(listening_ms)
-    absent = _absent(state, now)
-    readings, device_of = _due_readings(state, now, absent)
+_NEVER: Final = 1 << 62
+
+
+def advance_time(state: RuleState, at: Instant) -> list[AlertEvent]:
+    """Let time pass up to this moment; the changes of alerts, in order of time, device and rule."""
+    now = state.now(at.listening)
+    _end_unexpected(state, now)
+    absent, expired = _absent(state, at, now), _expired(state, now)
+    readings, device_of = _due_readings(state, now, absent.keys() | expired.keys())
     events: list[AlertEvent] = []
     for alert, own in single_alerts(readings, device_of, state.program.latches, state.active):
         no_data = state.rules[alert.rule].no_data
-        missing = next((absent[reading.cell] for reading in own if reading.cell in absent), None)
+        missing = Missing(_first(absent, own), _first(expired, own))
         pass_time(alert, int(now[alert.device]), missing, None if no_data is None else no_data.state)
         state.store(alert, own[0].alert)
         events += alert.events
@@ -39,49 +48,115 @@ def advance_time(state: RuleState, listening_ms: int) -> list[AlertEvent]:
     return sorted(events, key=lambda event: (event.change.at, event.device, event.rule))
 
 
-def _absent(state: RuleState, now: IntColumn) -> dict[int, int]:
+def _absent(state: RuleState, at: Instant, now: IntColumn) -> dict[int, int]:
     """The absence latches to raise now: cell to the time (ms) since which the metric counts as missing.
 
     A latch that is on and about to clear is raised again.
     """
     cells, latches, inputs = state.cells, state.program.table, state.inputs
-    least = state.program.least_absence
-    if not least:
+    if not state.program.least_absence:
         return {}
-    silent = np.zeros(len(now), np.bool_)
-    for number, after in least.items():
-        silent |= (inputs.last_at[:, number] > 0) & (now - inputs.last_at[:, number] >= after)
-    devices = np.flatnonzero(silent[: len(cells.class_of)])
+    missing = _missing(state, at, now)
+    devices = np.flatnonzero(np.maximum.reduce([*missing.values()]))
     owner, cell = cells.absence_cells(devices)
     device = devices[owner]
     latch, _ = cells.latch_at(cell, device)
-    last_at = inputs.last_at[device, latches.column[latch]]
-    due = np.maximum(last_at + latches.for_ms[latch], inputs.first_seen[device] + latches.warmup_ms[latch])
+    since = np.zeros(len(cell), np.int64)
+    for (number, _text), column in missing.items():
+        own = np.flatnonzero(latches.watched[latch, 0] == number)
+        since[own] = column[device[own]]
+    due = since + latches.for_ms[latch]
+    heard = inputs.first_seen[device] > 0
+    due = np.where(heard, np.maximum(due, inputs.first_seen[device] + latches.warmup_ms[latch]), due)
+    until = np.where(heard, now[device], at.wall or 0)
     open_ = ~cells.on[cell] | (cells.down[cell] > 0)
-    found = np.flatnonzero((last_at > 0) & (due <= now[device]) & open_)
+    found = np.flatnonzero((since > 0) & (due <= until) & open_)
     cells.busy[cell[found]] = True
     cells.device_busy[device[found]] = True
     return dict(zip(cell[found].tolist(), due[found].tolist(), strict=True))
 
 
+def _missing(state: RuleState, at: Instant, now: IntColumn) -> dict[tuple[int, int], IntColumn]:
+    """By the inputs of each watched metric since when (ms) devices have not sent it, 0 where that is not long enough.
+
+    Of a device that has sent something that is device time, else wall time.
+    """
+    inputs, found = state.inputs, {}
+    first = inputs.first_seen
+    here = np.where(first > 0, now, at.wall or 0)
+    for place, (metric, after) in enumerate(state.program.least_absence.items()):
+        number, text = state.program.watched(metric)
+        since = np.maximum(inputs.last_at[:, number], inputs.last_at[:, text])
+        expected = state.expected.since(place, first)
+        waited = np.where((since == 0) & (expected > 0), at.listening + 1 - expected, 0)
+        since = np.where(waited >= after, here - waited, since)
+        found[number, text] = np.where((since > 0) & (here - since >= after), since, 0)
+    return found
+
+
+def _end_unexpected(state: RuleState, now: IntColumn) -> None:
+    """Let the silence end of metrics that are not expected of their devices any more: these have sent others."""
+    cells, latches, inputs = state.cells, state.program.table, state.inputs
+    if not state.program.least_absence:
+        return
+    cell = cells.all_busy()
+    cell = cell[cells.on[cell] & (cells.down[cell] == 0)]
+    device = cells.device_at(cell)
+    latch, _ = cells.latch_at(cell, device)
+    first = inputs.first_seen[device]
+    due = (first > 0) & (first + latches.keep_ms[latch] <= now[device])
+    silent = np.flatnonzero((latches.key[latch] == ABSENT) & due)
+    for place, metric in enumerate(state.program.least_absence):
+        number, text = state.program.watched(metric)
+        own = silent[latches.watched[latch[silent], 0] == number]
+        of = device[own]
+        sent = np.maximum(inputs.last_at[of, number], inputs.last_at[of, text]) > 0
+        named = state.expected.named[place][of] > 0
+        gone = own[~sent & ~named]
+        cells.down[cell[gone]] = first[gone]
+
+
+def _expired(state: RuleState, now: IntColumn) -> dict[int, int]:
+    """The latches that wait on a value that is too old now: cell to the time (ms) until which it was not.
+
+    A value is too old as soon as one of those that it was computed from is.
+    """
+    cells, inputs = state.cells, state.inputs
+    cell = cells.all_busy()
+    cell = cell[~cells.on[cell] & (cells.up[cell] > 0)]
+    device = cells.device_at(cell)
+    latch, _ = cells.latch_at(cell, device)
+    read = state.program.read[state.program.table.rule[latch]]
+    at, lookback = inputs.last_at[device[:, None], read], inputs.lookback[read]
+    newest = at.max(axis=1, keepdims=True, initial=0)
+    until = np.where(newest - at <= lookback, at + lookback, _NEVER).min(axis=1, initial=_NEVER)
+    found = np.flatnonzero(until < now[device])
+    return dict(zip(cell[found].tolist(), until[found].tolist(), strict=True))
+
+
+def _first(due: Mapping[int, int], readings: list[LatchReading]) -> int | None:
+    return next((due[reading.cell] for reading in readings if reading.cell in due), None)
+
+
 def _due_readings(
-    state: RuleState, now: IntColumn, absent: dict[int, int]
+    state: RuleState, now: IntColumn, others: AbstractSet[int]
 ) -> tuple[list[LatchReading], dict[int, int]]:
-    """The latches of the alerts in which a timer is due, and the device of each alert."""
+    """The latches of the alerts in which a timer is due, or one of the `others`, and the device of each alert."""
     cells, latches = state.cells, state.program.table
     cell = cells.all_busy()
     device = cells.device_at(cell)
     latch, alert = cells.latch_at(cell, device)
     carry = Carry(cells.on[cell], cells.up[cell], cells.down[cell])
     fires = ~carry.on & (carry.up > 0) & (carry.up + latches.for_ms[latch] <= now[device])
-    clears = carry.on & (carry.down > 0) & (carry.down + latches.keep_ms[latch] <= now[device])
-    missing = np.isin(cell, np.fromiter(absent, np.int64, len(absent)))
-    changed = alert[fires | clears | missing]
+    keep = keep_times(state, latch, alert, carry.on)
+    clears = carry.on & (carry.down > 0) & (carry.down + keep <= now[device])
+    also = np.isin(cell, np.fromiter(others, np.int64, len(others)))
+    changed = alert[fires | clears | also]
     if not len(changed):
         return [], {}
-    none = np.zeros(len(cell), np.bool_)
+    none, never = np.zeros(len(cell), np.bool_), np.zeros(len(cell), np.int64)
     pairs = BusyPairs(np.full(len(cell), -1), cell, latch, alert)
-    readings = latch_readings(state, pairs, changed, PairInputs(none, none, none, carry))
+    readings = latch_readings(state, pairs, changed, PairInputs(now[device], never, none, none, none, carry))
     return readings, dict(zip(alert.tolist(), device.tolist(), strict=True))
 
 

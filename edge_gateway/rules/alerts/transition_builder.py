@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from edge_gateway.records.alerts import LEVELS, CommandIntent, Transition, alert_id
 from edge_gateway.rules.alerts.state_machine import NOTHING
+from edge_gateway.rules.alerts.told import Told
 from edge_gateway.rules.language.template import render
 
 if TYPE_CHECKING:
@@ -16,14 +17,12 @@ if TYPE_CHECKING:
     from edge_gateway.rules.columns.registry_view import RegistryView
     from edge_gateway.rules.language.ruleset import Command, Rule
 
-NO_READING = -1
-"""Boot and seq of a device that has sent nothing."""
 LONGEST_LABEL, LONGEST_ANNOTATION = 500, 2_000
 """Bytes of a rendered text. With 32 labels and 16 annotations an alert and a command's arguments fit into a message."""
 
 
 class Reading(NamedTuple):
-    """The reading behind a change, on a tick the device's newest one. `backlog`: it was old on arrival."""
+    """The reading behind a change, on a tick the device's newest one. `backlog`: it is too old to act on."""
 
     boot: int
     seq: int
@@ -44,11 +43,12 @@ CooldownKey = tuple[int, str, int, str]
 
 
 class TransitionBuilder:
-    """Builds transitions; remembers when each command with a cooldown was last sent."""
+    """Builds transitions; remembers what was told of alerts, and when each command with a cooldown was last sent."""
 
     def __init__(self, registry: RegistryView) -> None:
         self._registry = registry
         self._sent_at: dict[CooldownKey, int] = {}
+        self.told = Told()
 
     def transition(
         self, rule: Rule, device: int, change: StateChange, onset: int, details: Details
@@ -57,6 +57,7 @@ class TransitionBuilder:
         noticeable = change.state in ("firing", "resolved") or change.cause == "no_data"
         live = not details.reading.backlog
         commands = self._commands(rule, device, change) if live and rule.commands else ()
+        self.told.note((device, rule.name), change, onset, live=live)
         return self.build(
             rule,
             device,
@@ -138,13 +139,22 @@ class TransitionBuilder:
         }
 
     def _commands(self, rule: Rule, device: int, change: StateChange) -> tuple[CommandIntent, ...]:
-        level = LEVELS[change.rank]
+        level, events = LEVELS[change.rank], self._events(rule, device, change)
         return tuple(
             _intent(command)
             for number, command in enumerate(rule.commands)
-            if change.cause in command.on
+            if not events.isdisjoint(command.on)
             and self._start_cooldown(command, (device, rule.name, number, level), change.at)
         )
+
+    def _events(self, rule: Rule, device: int, change: StateChange) -> set[str]:
+        """What happens with a change: the end of an alert whatever its cause, and its beginning if it was not told."""
+        events: set[str] = {change.cause}
+        if change.state == "resolved":
+            events.add("resolved")
+        elif change.cause in ("escalated", "deescalated") and not self.told.fires((device, rule.name)):
+            events.add("firing")
+        return events
 
     def _start_cooldown(self, command: Command, key: CooldownKey, at: int) -> bool:
         """Whether the cooldown is over; if it is, start it again at `at` (device time, ms)."""
@@ -157,23 +167,32 @@ class TransitionBuilder:
         return True
 
     def forget_rules(self, gone: Callable[[str], bool]) -> None:
-        """Drop the cooldowns of rules that are gone."""
+        """Drop the cooldowns of rules that are gone, and what was told of their alerts."""
         self._sent_at = {key: at for key, at in self._sent_at.items() if not gone(key[1])}
+        self.told.keep(lambda key: not gone(key[1]))
 
     def shift(self, by: Mapping[int, int]) -> None:
         """Follow clocks that were set by so many ms, by device: cooldowns keep their durations."""
         self._sent_at = {key: at + by.get(key[0], 0) for key, at in self._sent_at.items()}
+        self.told.shift(by)
 
     def forget(self, devices: IntColumn) -> None:
-        """Drop the cooldowns of retired devices."""
+        """Drop the cooldowns of retired devices, and what they were told."""
         gone = set(devices.tolist())
         self._sent_at = {key: at for key, at in self._sent_at.items() if key[0] not in gone}
+        self.told.keep(lambda key: key[0] not in gone)
 
-    def snapshot(self) -> list[list[Any]]:
-        return [[*key, at] for key, at in sorted(self._sent_at.items())]
+    def snapshot(self) -> dict[str, Any]:
+        return {
+            "cooldowns": [[*key, at] for key, at in sorted(self._sent_at.items())],
+            "told": self.told.snapshot(),
+        }
 
-    def restore(self, state: list[list[Any]]) -> None:
-        self._sent_at = {(device, rule, number, level): at for device, rule, number, level, at in state}
+    def restore(self, state: dict[str, Any]) -> None:
+        self._sent_at = {
+            (device, rule, number, level): at for device, rule, number, level, at in state["cooldowns"]
+        }
+        self.told = Told.from_snapshot(state["told"])
 
 
 def _cut(text: str, most: int) -> str:

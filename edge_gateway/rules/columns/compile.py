@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 import numpy as np
 
 from edge_gateway.columns.frame import BoolColumn, FloatColumn
-from edge_gateway.rules.language.analysis import Range
+from edge_gateway.rules.language.analysis import Analysis, Range
 from edge_gateway.rules.language.expression import (
     Binary,
     Call,
@@ -50,13 +50,15 @@ Operation: TypeAlias = Callable[[Context], FloatColumn]
 class Symbols:
     """Numbers inputs and range histories in the order in which expressions name them.
 
-    `functions`: the functions that read each range history. `constants`: codes of the strings in expressions.
+    `functions`: the functions that read each range history. `clocks`: the inputs of the rules that read it, by whose
+    newest time it ends. `constants`: codes of the strings in expressions.
     """
 
     strings: Strings
     inputs: dict[Input, int] = field(default_factory=dict)
     rings: dict[Range, int] = field(default_factory=dict)
     functions: dict[int, dict[str, None]] = field(default_factory=dict)
+    clocks: dict[int, dict[tuple[int, ...], None]] = field(default_factory=dict)
     constants: set[int] = field(default_factory=set)
 
     def text(self, text: str) -> int:
@@ -71,6 +73,13 @@ class Symbols:
     def ring(self, wanted: Range) -> int:
         self.input(wanted.metric, is_text=False)
         return self.rings.setdefault(wanted, len(self.rings))
+
+
+def compile_analysis(analysis: Analysis, symbols: Symbols, clock: tuple[int, ...]) -> Operation:
+    """Compile an expression of a rule whose inputs are `clock`."""
+    for each in analysis.ranges:
+        symbols.clocks.setdefault(symbols.ring(each), {})[clock] = None
+    return compile_tree(analysis.tree, symbols)
 
 
 def compile_tree(tree: Node, symbols: Symbols) -> Operation:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edge_gateway.columns.growing import with_room
-from edge_gateway.rules.columns.ranges import Ring
+from edge_gateway.rules.columns.ranges import LateSamples, Ring
 from edge_gateway.rules.language.analysis import Range
 from fleet_config.match import UNKNOWN
 
@@ -17,9 +17,10 @@ if TYPE_CHECKING:
 
     from edge_gateway.columns.frame import BoolColumn, FloatColumn, IntColumn
     from edge_gateway.rules.columns.compile import Symbols
-    from edge_gateway.rules.columns.inputs import Inputs, Rows
+    from edge_gateway.rules.columns.inputs import Inputs
     from edge_gateway.rules.columns.program import ExpressionColumn
     from edge_gateway.rules.columns.registry_view import RegistryView
+    from edge_gateway.rules.columns.rows import Rows
 
 
 class Histories:
@@ -28,6 +29,7 @@ class Histories:
     def __init__(self, symbols: Symbols) -> None:
         self._ranges = tuple(symbols.rings)
         self._functions = symbols.functions
+        self._clocks = symbols.clocks
         self._rings = [Ring(each.ms, each.family) for each in self._ranges]
         self._input = [symbols.inputs[each.metric, False] for each in self._ranges]
         self._slot = [np.full(0, -1, np.int64) for _ in self._ranges]
@@ -39,14 +41,14 @@ class Histories:
         """Start a range history for those of the devices that have none."""
         self._slot[ring] = with_room(self._slot[ring], int(devices.max(initial=-1)) + 1, -1)
         new = devices[self._slot[ring][devices] < 0]
-        first = self._rings[ring].add_slots(len(new))
+        first = self._rings[ring].panes.add_slots(len(new))
         self._slot[ring][new] = np.arange(first, first + len(new))
 
     def forget(self, devices: IntColumn) -> None:
         """Empty the devices' histories."""
         for ring, slot in zip(self._rings, self._slot, strict=True):
             slots = slot[devices[devices < len(slot)]]
-            ring.forget(slots[slots >= 0])
+            ring.panes.forget(slots[slots >= 0])
 
     def learn_tags(self, names: set[str], devices: list[int], registry: RegistryView) -> None:
         """Store the string codes of these tags of the devices."""
@@ -66,18 +68,39 @@ class Histories:
 
     # --- ranges
 
-    def over_range(self, ring: int, rows: Rows) -> dict[str, FloatColumn]:
-        """Add the rows to a range history; each function's value at every row, NaN for devices without history."""
-        slot = self._slot[ring]
+    def over_range(
+        self, ring: int, rows: Rows, nows: list[IntColumn] | None = None
+    ) -> list[dict[str, FloatColumn]]:
+        """Add the rows to a range history.
+
+        Returns for each of `nows`, the ends of the range at each row, by default the rows' own times, each function's
+        value at every row, NaN for devices without history.
+        """
+        slot, number = self._slot[ring], self._input[ring]
         known = np.flatnonzero(rows.device < len(slot))
         known = known[slot[rows.device[known]] >= 0]
-        values = rows.column(self._input[ring])[known]
-        device = rows.device[known]
-        fed = self._rings[ring].feed(slot[device], rows.at[known], values, self._functions[ring])
-        found = {name: np.full(len(rows.device), np.nan) for name in fed}
-        for name, column in fed.items():
-            found[name][known] = column
-        return found
+        values, late = rows.column(number)[known], None
+        if not rows.in_order:
+            values = rows.newest(number)[known]
+            late = _late_samples(rows, number, known)
+        fed = self._rings[ring].feed(
+            slot[rows.device[known]],
+            rows.at[known],
+            values,
+            self._functions[ring],
+            nows=None if nows is None else [now[known] for now in nows],
+            late=late,
+        )
+        return [{name: _spread(column, known, rows) for name, column in each.items()} for each in fed]
+
+    def clocks_of(self, ring: int) -> list[tuple[int, ...]]:
+        """The inputs whose newest time ends the range, for each kind of rule that reads it."""
+        return list(self._clocks[ring])
+
+    def late_rings(self, rows: Rows) -> list[int]:
+        """The range histories that late values of these rows correct."""
+        late = set(np.unique(rows.late.number).tolist())
+        return [ring for ring, number in enumerate(self._input) if number in late]
 
     def take_over(self, old: Histories, keep: set[Range]) -> None:
         """Take over the histories of the ranges in `keep`."""
@@ -91,7 +114,8 @@ class Histories:
     def snapshot(self) -> list[dict[str, Any]]:
         rings = zip(self._ranges, self._rings, self._slot, strict=True)
         return [
-            {"metric": wanted.metric, **ring.snapshot(), "slot": slot.copy()} for wanted, ring, slot in rings
+            {"metric": wanted.metric, **ring.panes.snapshot(), "slot": slot.copy()}
+            for wanted, ring, slot in rings
         ]
 
     def restore(self, state: list[dict[str, Any]]) -> None:
@@ -103,6 +127,28 @@ class Histories:
                 self._slot[number] = np.array(saved["slot"])
 
 
+def _late_samples(rows: Rows, number: int, known: IntColumn) -> LateSamples | None:
+    """The late values of an input, in the known rows; None if there are none."""
+    late = rows.late.only(np.flatnonzero(rows.late.number == number))
+    place = np.full(len(rows.at), -1)
+    place[known] = np.arange(len(known))
+    kept = np.flatnonzero(place[late.row] >= 0)
+    if not len(kept):
+        return None
+    order = kept[np.argsort(late.row[kept], kind="stable")]
+    return LateSamples(place[late.row[order]], rows.at[late.row[order]], late.value[order])
+
+
+def _spread(column: FloatColumn, known: IntColumn, rows: Rows) -> FloatColumn:
+    found = np.full(len(rows.at), np.nan)
+    found[known] = column
+    return found
+
+
+Clock = tuple[int, ...]
+"""The inputs of a rule, whose newest time is its now."""
+
+
 @dataclass(slots=True)
 class FrameColumns:
     """The columns of one frame. Joins and ranges are computed once, when first asked for."""
@@ -111,7 +157,8 @@ class FrameColumns:
     inputs: Inputs
     histories: Histories
     _joined: dict[int, FloatColumn] = field(default_factory=dict)
-    _over_range: dict[int, dict[str, FloatColumn]] = field(default_factory=dict)
+    _now: dict[Clock, IntColumn] = field(default_factory=dict)
+    _over_range: dict[int, dict[Clock, dict[str, FloatColumn]]] = field(default_factory=dict)
 
     def joined(self, number: int) -> FloatColumn:
         found = self._joined.get(number)
@@ -119,19 +166,44 @@ class FrameColumns:
             found = self._joined[number] = self.inputs.joined(self.rows, number)
         return found
 
-    def over_range(self, ring: int, function: str) -> FloatColumn:
+    def now(self, clock: Clock) -> IntColumn:
+        """The newest time of a rule's inputs at every row."""
+        if self.rows.in_order:
+            return self.rows.at
+        found = self._now.get(clock)
+        if found is None:
+            found = self._now[clock] = self.inputs.newest_of(self.rows, clock)
+        return found
+
+    def over_range(self, ring: int, function: str, clock: Clock) -> FloatColumn:
         found = self._over_range.get(ring)
         if found is None:
-            found = self._over_range[ring] = self.histories.over_range(ring, self.rows)
-        return found[function]
+            found = self._over_range[ring] = self._ranges(ring)
+        return found[clock][function]
+
+    def _ranges(self, ring: int) -> dict[Clock, dict[str, FloatColumn]]:
+        clocks = self.histories.clocks_of(ring)
+        nows = None if self.rows.in_order else [self.now(clock) for clock in clocks]
+        found = self.histories.over_range(ring, self.rows, nows)
+        return dict.fromkeys(clocks, found[0]) if nows is None else dict(zip(clocks, found, strict=True))
+
+    def settle(self) -> None:
+        """Correct the range histories that no rule has asked for: a late value alone evaluates nothing."""
+        if not len(self.rows.late.row):
+            return
+        with np.errstate(all="ignore"):
+            for ring in self.histories.late_rings(self.rows):
+                if ring not in self._over_range:
+                    self._over_range[ring] = self._ranges(ring)
 
 
 @dataclass(slots=True)
 class RowSubset:
-    """The rows of a frame that an expression is computed on."""
+    """The rows of a frame that an expression is computed on, by the `clock` of its rule."""
 
     columns: FrameColumns
     rows: IntColumn
+    clock: Clock
 
     def value(self, number: int) -> FloatColumn:
         return self.columns.joined(number)[self.rows]
@@ -140,7 +212,7 @@ class RowSubset:
         return self.columns.histories.tag(name, self.columns.rows.device[self.rows])
 
     def ranged(self, ring: int, function: str) -> FloatColumn:
-        return self.columns.over_range(ring, function)[self.rows]
+        return self.columns.over_range(ring, function, self.clock)[self.rows]
 
 
 @dataclass(slots=True)
@@ -180,7 +252,9 @@ def column_table(
         present = rows[columns.rows.has_any(expression.triggers, rows)]
         if len(present):
             for each in (number, *expression.beside):
-                y[place[each], present] = expressions[each - first].operation(RowSubset(columns, present))
+                y[place[each], present] = expressions[each - first].operation(
+                    RowSubset(columns, present, expression.clock)
+                )
                 seen[place[each], present] = True
     return ColumnTable(y, seen, place)
 

@@ -1,17 +1,18 @@
-"""A frame as rules read it: rows by device in order of arrival, one column per input, late rows set aside.
+"""What rules have seen of each input of each device: its last value, and when that was read.
 
-A row advances state if it is not older than the newest row of its device (the device's cursor). Rows of one time are
+A reading advances an input if it is not older than the newest of that input; see `lateness`. Readings of one time are
 applied one after another. A metric read as number and as text is two inputs; the values of the latter are string codes.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from edge_gateway.columns.growing import room_for, with_room
+from edge_gateway.rules.columns.lateness import TimesRead, boots_since, newest_so_far
+from edge_gateway.rules.columns.rows import InputValues, Rows, columns_of
 from edge_gateway.rules.columns.runs import run_start_mask
 
 if TYPE_CHECKING:
@@ -19,72 +20,32 @@ if TYPE_CHECKING:
 
     from edge_gateway.columns.frame import BoolColumn, FloatColumn, Frame, IntColumn
     from edge_gateway.rules.columns.registry_view import RegistryView
+    from edge_gateway.rules.language.ruleset import Rule
 
 Input = tuple[str, bool]
 """(metric name, whether it is read as text)."""
 
 _TIME_BITS: Final = 43
 """Times up to the year 2248 fit; the bits above hold the position of the device in the frame."""
-
-
-class InputValues(NamedTuple):
-    """Values of inputs, one entry each: row, number of the input, value; in order of arrival."""
-
-    row: IntColumn
-    number: IntColumn
-    value: FloatColumn
-
-    def only(self, entries: IntColumn) -> InputValues:
-        return InputValues(self.row[entries], self.number[entries], self.value[entries])
-
-    def then(self, more: InputValues) -> InputValues:
-        row, number = np.concatenate([self.row, more.row]), np.concatenate([self.number, more.number])
-        return InputValues(row, number, np.concatenate([self.value, more.value]))
-
-
-@dataclass(slots=True)
-class Rows:
-    """Rows by device, and their values by input.
-
-    `source`: the row in the frame. `start`: the first row of the same device. `several`: whether any device has more
-    than one row. `x[place[input]]` is the column of an input; `x[0]`, all NaN, that of inputs without a value.
-    """
-
-    source: IntColumn
-    device: IntColumn
-    at: IntColumn
-    start: IntColumn
-    several: bool
-    values: InputValues
-    x: FloatColumn
-    place: IntColumn
-
-    def column(self, number: int) -> FloatColumn:
-        found: FloatColumn = self.x[self.place[number]]
-        return found
-
-    def add(self, number: int, rows: IntColumn, values: FloatColumn) -> None:
-        """Add values of an input that was computed, for rows that had none."""
-        if not self.place[number]:
-            self.place[number] = len(self.x)
-            self.x = np.concatenate([self.x, np.full((1, len(self.device)), np.nan)])
-        self.x[self.place[number], rows] = values
-        added = InputValues(rows, np.full(len(rows), number), values)
-        self.values = self.values.then(added)
-
-    def has_any(self, numbers: tuple[int, ...], rows: IntColumn) -> BoolColumn:
-        """Which of the rows have a value of any of the inputs."""
-        here: BoolColumn = ~np.isnan(self.x[self.place[list(numbers)]][:, rows])
-        return np.bitwise_or.reduce(here, axis=0)  # type: ignore[no-any-return]
+_NO_SEQ: Final = -1
+"""Below any seq: of an input not read yet, or read last in an earlier boot."""
+_NONE: Final = np.zeros(0, np.int64)
+_NO_VALUES: Final = InputValues(_NONE, _NONE, np.zeros(0))
+_BY_DEVICE: Final = ("cursor", "boot", "first_seen")
+_BY_INPUT: Final = ("last", "last_at", "last_seq")
 
 
 class Inputs:
-    """By device: the cursor, when it was first seen, and the last value of every input with its time (ms)."""
+    """The state of all inputs; `lookback`: how long the last value of each counts, ms.
 
-    def __init__(self, wanted: Sequence[Input], registry: RegistryView, lookback_ms: int) -> None:
+    By device: `cursor`, the newest time (ms), `boot` of the newest reading, and `first_seen` (ms). By device and input:
+    the `last` value, its time `last_at` (ms, 0: none), and its seq `last_seq` within `boot`.
+    """
+
+    def __init__(self, wanted: Sequence[Input], registry: RegistryView, lookback: IntColumn) -> None:
         self.wanted = tuple(wanted)
         self._registry = registry
-        self._lookback_ms = lookback_ms
+        self.lookback = lookback
         self._number_of = np.full(0, -1, np.int64)
         self._text_of = np.full(0, -1, np.int64)
         for number, (name, is_text) in enumerate(self.wanted):
@@ -94,9 +55,11 @@ class Inputs:
         self._epoch = registry.series_epoch
         self._any_texts = any(is_text for _, is_text in self.wanted)
         self.cursor = np.zeros(0, np.int64)
+        self.boot = np.zeros(0, np.int64)
         self.first_seen = np.zeros(0, np.int64)
         self.last = np.zeros((0, len(self.wanted)))
         self.last_at = np.zeros((0, len(self.wanted)), np.int64)
+        self.last_seq = np.zeros((0, len(self.wanted)), np.int64)
 
     def _learn(self, metric: int, number: int, *, is_text: bool) -> None:
         self._number_of = with_room(self._number_of, metric + 1, -1)
@@ -109,36 +72,83 @@ class Inputs:
         if devices <= have:
             return
         size = room_for(devices, have)
-        self.cursor = with_room(self.cursor, size, 0)
-        self.first_seen = with_room(self.first_seen, size, 0)
-        self.last = np.concatenate([self.last, np.full((size - have, len(self.wanted)), np.nan)])
-        self.last_at = np.concatenate([self.last_at, np.zeros((size - have, len(self.wanted)), np.int64)])
+        for name in _BY_DEVICE:
+            setattr(self, name, with_room(getattr(self, name), size, 0))
+        more = (size - have, len(self.wanted))
+        self.last = np.concatenate([self.last, np.full(more, np.nan)])
+        self.last_at = np.concatenate([self.last_at, np.zeros(more, np.int64)])
+        self.last_seq = np.concatenate([self.last_seq, np.full(more, _NO_SEQ)])
 
     # --- reading a frame
 
     def rows_of(self, frame: Frame) -> Rows:
-        """The rows that advance state, with their values. Changes nothing."""
+        """The rows that rules take, with their values. Changes nothing."""
         order = np.argsort(frame.device, kind="stable")
         device, at = frame.device[order], frame.at[order]
         first = run_start_mask(device)
-        in_order = at >= self._newest_time_before(device, at, first)
-        if not in_order.all():
-            kept = np.flatnonzero(in_order)
-            order, device, at = order[kept], device[kept], at[kept]
-            first = run_start_mask(device)
+        before = self._newest_time_before(device, at, first)
+        boot = frame.boot[order]
+        if not ((at > before).all() and (boot == self.boot[device]).all()):
+            return self._rows_out_of_order(frame, order[at >= 0])
         several = not first.all()
         start = _starts(first) if several else np.arange(len(device))
-        values, x, place = self._columns(frame, order)
-        return Rows(order, device, at, start, several, values, x, place)
+        stamps, values = TimesRead(at, _NONE, frame.seq[order]), self._values(frame, order)
+        x, place = columns_of(values, len(order), len(self.wanted))
+        return Rows(order, device, boot, stamps, at, True, start, several, values, _NO_VALUES, x, place)
 
-    def late_rows(self, frame: Frame, taken: Rows) -> Rows:
-        """The rows that `rows_of` left out as too old, each on its own."""
-        is_late = np.ones(frame.rows, np.bool_)
-        is_late[taken.source] = False
-        order = np.flatnonzero(is_late)
-        device, at = frame.device[order], frame.ts[order]
-        values, x, place = self._columns(frame, order)
-        return Rows(order, device, at, np.arange(len(order)), False, values, x, place)
+    def _rows_out_of_order(self, frame: Frame, order: IntColumn) -> Rows:
+        """As `rows_of`, of rows some of which are not newer than all before of their device, or of another boot."""
+        device, at, boot = frame.device[order], frame.at[order], frame.boot[order]
+        first = run_start_mask(device)
+        before = self._newest_time_before(device, at, first)
+        stamps = TimesRead(at, boots_since(device, boot, self.boot[device]), frame.seq[order])
+        now, values = np.maximum(at, before), self._values(frame, order)
+        newest = self._are_newest(values, device, stamps, at <= before)
+        known = newest & (now[values.row] - at[values.row] <= self.lookback[values.number])
+        x, place = columns_of(values.only(known), len(order), len(self.wanted))
+        values, late = values.only(newest), values.only(~newest)
+        several = not first.all()
+        return Rows(order, device, boot, stamps, now, False, _starts(first), several, values, late, x, place)
+
+    def _are_newest(
+        self, values: InputValues, device: IntColumn, stamps: TimesRead, behind: BoolColumn
+    ) -> BoolColumn:
+        """Which values are the newest of their input; only devices with a row `behind` another need a look."""
+        newest = np.ones(len(values.row), np.bool_)
+        doubtful = np.zeros(len(self.cursor), np.bool_)
+        doubtful[device[behind]] = True
+        entries = np.flatnonzero(doubtful[device[values.row]])
+        entries = entries[np.argsort(values.row[entries], kind="stable")]
+        row = values.row[entries]
+        cell = device[row] * len(self.wanted) + values.number[entries]
+        cells = np.unique(cell)
+        before = TimesRead(self.last_at.ravel()[cells], np.zeros_like(cells), self.last_seq.ravel()[cells])
+        newest[entries] = newest_so_far(cell, stamps.of(row), cells, before)
+        return newest
+
+    def passed_rows(self, frame: Frame, taken: Rows) -> Rows:
+        """The rows with values that rules pass over, each on its own; with what was computed on them already."""
+        passed = np.ones(frame.rows, np.bool_)
+        passed[taken.source] = False
+        passed[taken.source[taken.late.row]] = True
+        row, number, _ = taken.values
+        passed[taken.source[row[np.isnan(taken.x[taken.place[number], row])]]] = True
+        order = np.flatnonzero(passed)
+        values = self._values(frame, order)
+        x, place = columns_of(values, len(order), len(self.wanted))
+        stamps = TimesRead(frame.ts[order], _NONE, frame.seq[order])
+        alone, late = np.arange(len(order)), _NO_VALUES
+        device, boot = frame.device[order], frame.boot[order]
+        rows = Rows(order, device, boot, stamps, stamps.at, True, alone, False, values, late, x, place)
+        row_of = np.full(frame.rows, -1)
+        row_of[taken.source] = np.arange(len(taken.source))
+        of_taken = row_of[order]
+        for each in np.flatnonzero(taken.place).tolist():
+            known = np.where(of_taken >= 0, taken.column(each)[of_taken], np.nan)
+            missing = np.flatnonzero(~np.isnan(known) & np.isnan(rows.column(each)))
+            if len(missing):
+                rows.add(each, missing, known[missing])
+        return rows
 
     def _newest_time_before(self, device: IntColumn, at: IntColumn, first: BoolColumn) -> IntColumn:
         """For each row the newest time of its device so far."""
@@ -150,15 +160,6 @@ class Inputs:
         before = np.empty_like(newest)
         before[1:] = newest[:-1]
         return np.where(first, cursor, before)
-
-    def _columns(self, frame: Frame, order: IntColumn) -> tuple[InputValues, FloatColumn, IntColumn]:
-        values = self._values(frame, order)
-        present = np.flatnonzero(np.bincount(values.number, minlength=len(self.wanted)))
-        place = np.zeros(len(self.wanted), np.int64)
-        place[present] = np.arange(1, len(present) + 1)
-        x = np.full((len(present) + 1, len(order)), np.nan)
-        x.ravel()[place[values.number] * len(order) + values.row] = values.value
-        return values, x, place
 
     def _values(self, frame: Frame, order: IntColumn) -> InputValues:
         """The values of wanted inputs in the kept rows."""
@@ -189,16 +190,25 @@ class Inputs:
     # --- joins
 
     def joined(self, rows: Rows, number: int) -> FloatColumn:
-        """The input at every row: the row's value, else the device's last one if not older than the lookback."""
+        """The input at every row: its last value by then, if that is not older than the lookback."""
         column = rows.column(number)
-        here = ~np.isnan(column)
-        if here.all():
+        if not np.isnan(column).any():
             return column
-        source = np.maximum.accumulate(np.where(here, np.arange(len(column)), -1))
-        inside = source >= rows.start
+        inside, source = _last_within(rows, column)
         value = np.where(inside, column[source], self.last[rows.device, number])
         at = np.where(inside, rows.at[source], self.last_at[rows.device, number])
-        return np.where((at > 0) & (rows.at - at <= self._lookback_ms), value, np.nan)
+        return np.where((at > 0) & (rows.now - at <= self.lookback[number]), value, np.nan)
+
+    def newest_of(self, rows: Rows, numbers: tuple[int, ...]) -> IntColumn:
+        """The newest time of any of these inputs at every row, ms: the now of a rule that reads them."""
+        if rows.in_order:
+            return rows.at
+        found = np.zeros(len(rows.at), np.int64)
+        for number in numbers:
+            inside, source = _last_within(rows, rows.column(number))
+            at = np.where(inside, rows.at[source], self.last_at[rows.device, number])
+            np.maximum(found, at, out=found)
+        return found
 
     # --- remembering a frame
 
@@ -209,18 +219,32 @@ class Inputs:
 
     def remember(self, rows: Rows) -> None:
         """Advance the cursors and store the last values; call once per frame, after it was evaluated."""
-        self.cursor[rows.device] = rows.at
+        self.cursor[rows.device] = rows.now
         row, number, value = rows.values
         cell = rows.device[row] * len(self.wanted) + number
+        seq = rows.stamps.seq[row]
+        if not rows.in_order:
+            seq = self._of_last_boot(rows, seq)
+            self.boot[rows.device] = rows.boot
         self.last.ravel()[cell] = value
         self.last_at.ravel()[cell] = rows.at[row]
+        self.last_seq.ravel()[cell] = seq
+
+    def _of_last_boot(self, rows: Rows, seq: IntColumn) -> IntColumn:
+        """The seqs of the values, none where the device has had another boot since; forgets those of earlier frames."""
+        boots = rows.stamps.boot
+        newest = np.zeros(len(self.cursor), np.int64)
+        newest[rows.device] = boots
+        self.last_seq[newest > 0] = _NO_SEQ
+        row = rows.values.row
+        return np.where(boots[row] == newest[rows.device[row]], seq, _NO_SEQ)
 
     def forget(self, devices: IntColumn) -> None:
         """Forget what these retired devices sent."""
         devices = devices[devices < len(self.cursor)]
-        self.cursor[devices] = 0
-        self.first_seen[devices] = 0
-        self.last_at[devices] = 0
+        for name in (*_BY_DEVICE, "last_at"):
+            getattr(self, name)[devices] = 0
+        self.last_seq[devices] = _NO_SEQ
 
     def shift(self, devices: IntColumn, by: IntColumn) -> None:
         """Follow clocks that were set by so many ms: all times keep their distance from now, any next time is in order.
@@ -240,36 +264,47 @@ class Inputs:
         return found
 
     def take_over(self, old: Inputs) -> None:
-        """Take over the cursors, and the last values of the inputs that both sets have."""
+        """Take over what is known of devices, and the last values of the inputs that both sets have."""
         self.make_room(len(old.cursor))
         size = len(old.cursor)
-        self.cursor[:size], self.first_seen[:size] = old.cursor, old.first_seen
+        for name in _BY_DEVICE:
+            getattr(self, name)[:size] = getattr(old, name)
         for number, wanted in enumerate(self.wanted):
             if wanted in old.wanted:
                 source = old.wanted.index(wanted)
-                self.last[:size, number] = old.last[:, source]
-                self.last_at[:size, number] = old.last_at[:, source]
+                for name in _BY_INPUT:
+                    getattr(self, name)[:size, number] = getattr(old, name)[:, source]
 
     # --- snapshots
 
     def snapshot(self, devices: int) -> dict[str, Any]:
-        return {
-            "cursor": self.cursor[:devices].copy(),
-            "first_seen": self.first_seen[:devices].copy(),
-            "last": self.last[:devices].copy(),
-            "last_at": self.last_at[:devices].copy(),
-        }
+        return {name: getattr(self, name)[:devices].copy() for name in (*_BY_DEVICE, *_BY_INPUT)}
 
     def restore(self, state: dict[str, Any]) -> None:
         devices = len(state["cursor"])
         self.make_room(devices)
-        for name in ("cursor", "first_seen", "last", "last_at"):
+        for name in (*_BY_DEVICE, *_BY_INPUT):
             getattr(self, name)[:devices] = state[name]
+
+
+def lookbacks(wanted: Sequence[Input], rules: Sequence[Rule], default: int) -> IntColumn:
+    """How long the last value of each input counts, ms: the longest that any rule says, else `default`."""
+    said: dict[str, int] = {}
+    for rule in rules:
+        for name, ms in rule.lookbacks.items():
+            said[name] = max(ms, said.get(name, 0))
+    return np.array([said.get(name, default) for name, _ in wanted], np.int64)
 
 
 def shifted(times: IntColumn, by: IntColumn) -> IntColumn:
     """Times (ms, 0 for none) moved by so many ms; one stays a time, however far it is moved."""
     return np.where(times > 0, np.maximum(times + by, 1), 0)
+
+
+def _last_within(rows: Rows, column: FloatColumn) -> tuple[BoolColumn, IntColumn]:
+    """Whether a row, or one before it of the same device, has a value in the column; the last row that has."""
+    source = np.maximum.accumulate(np.where(np.isnan(column), -1, np.arange(len(column))))
+    return source >= rows.start, source
 
 
 def _starts(first: BoolColumn) -> IntColumn:

@@ -15,10 +15,14 @@ from edge_gateway.rules.columns.runs import run_start_mask
 
 
 class LatchInputs(NamedTuple):
-    """(cell, row) pairs sorted by cell and then by arrival. No pair is both up and down; times in ms."""
+    """(cell, row) pairs sorted by cell and then by arrival. No pair is both up and down; times in ms.
+
+    `anew`: before the pair the value had become too old, and a wait starts anew.
+    """
 
     cell: IntColumn
     at: IntColumn
+    anew: BoolColumn
     is_up: BoolColumn
     is_down: BoolColumn
     for_ms: IntColumn
@@ -52,7 +56,7 @@ def scan_latches(inputs: LatchInputs, carry: Carry) -> Course:
 
 def _single(inputs: LatchInputs, carry: Carry, first: BoolColumn) -> Course:
     at = inputs.at
-    up = np.where(inputs.is_up, np.where(carry.up > 0, carry.up, at), 0)
+    up = np.where(inputs.is_up, np.where((carry.up > 0) & ~inputs.anew, carry.up, at), 0)
     down = np.where(inputs.is_down, np.where(carry.down > 0, carry.down, at), 0)
     fires = inputs.is_up & (at - up >= inputs.for_ms)
     clears = inputs.is_down & (at - down >= inputs.keep_ms)
@@ -63,8 +67,9 @@ def _single(inputs: LatchInputs, carry: Carry, first: BoolColumn) -> Course:
 def _several(inputs: LatchInputs, carry: Carry, first: BoolColumn) -> Course:
     index = np.arange(len(first))
     start = np.maximum.accumulate(np.where(first, index, 0))
-    up = _since(inputs.is_up, carry.up, inputs.at, start, index)
-    down = _since(inputs.is_down, carry.down, inputs.at, start, index)
+    before = np.where(inputs.anew[start], 0, carry.up)
+    up = _since(inputs.is_up, before, inputs.at, start, np.where(inputs.anew, index, 0))
+    down = _since(inputs.is_down, carry.down, inputs.at, start, np.zeros(len(first), np.int64))
     fires = inputs.is_up & (inputs.at - up >= inputs.for_ms)
     clears = inputs.is_down & (inputs.at - down >= inputs.keep_ms)
     fired = np.maximum.accumulate(np.where(fires, index, -1))
@@ -77,12 +82,12 @@ def _several(inputs: LatchInputs, carry: Carry, first: BoolColumn) -> Course:
 
 
 def _since(
-    holds: BoolColumn, carry: IntColumn, at: IntColumn, start: IntColumn, index: IntColumn
+    holds: BoolColumn, carry: IntColumn, at: IntColumn, start: IntColumn, begins: IntColumn
 ) -> IntColumn:
-    """Where it holds: since when without a break (ms); 0 elsewhere."""
-    broken = np.maximum.accumulate(np.where(holds, -1, index))
-    inside = broken >= start
-    onset = at[np.minimum(np.where(inside, broken + 1, start), len(at) - 1)]
+    """Where it holds: since when without a break (ms); 0 elsewhere. `begins` names pairs at which a run begins."""
+    begin = np.maximum.accumulate(np.where(holds, begins, np.arange(1, len(holds) + 1)))
+    inside = begin > start
+    onset = at[np.minimum(np.where(inside, begin, start), len(at) - 1)]
     return np.where(holds, np.where(~inside & (carry > 0), carry, onset), 0)
 
 

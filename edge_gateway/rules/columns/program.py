@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from edge_gateway.records.alerts import LEVELS
-from edge_gateway.rules.columns.compile import Operation, Symbols, compile_tree
+from edge_gateway.rules.columns.compile import Operation, Symbols, compile_analysis
 from edge_gateway.rules.language.analysis import Analysis, analyse
 from edge_gateway.rules.language.ruleset import Level, NoData, Rule, levels_of
 
@@ -29,11 +29,15 @@ NO_COLUMN: Final = -1
 
 @dataclass(frozen=True, slots=True)
 class ExpressionColumn:
-    """An expression, computed on rows that have any of the inputs `triggers`, and the columns `beside` with it."""
+    """An expression, computed on rows that have any of the inputs `triggers`, and the columns `beside` with it.
+
+    `clock`: the inputs whose newest time is the rule's now.
+    """
 
     operation: Operation
     triggers: tuple[int, ...]
     rings: tuple[int, ...]
+    clock: tuple[int, ...]
     beside: tuple[int, ...] = ()
 
 
@@ -42,7 +46,8 @@ class Latch:
     """One level, or the absence, of a rule variant.
 
     `key` is the rank of the level, or ABSENT. `raises`: the alert fires while it is on. `coupled`: `keep_ms` counts
-    only while no other raising latch of the alert is on. Times in ms.
+    only while no other raising latch of the alert is on. `watched`: the inputs whose silence an absence latch tells, as
+    number and as text. Times in ms.
     """
 
     rule: int
@@ -61,6 +66,7 @@ class Latch:
     limit: float | None
     raises: bool
     coupled: bool
+    watched: tuple[int, int]
 
 
 @dataclass(slots=True)
@@ -81,6 +87,7 @@ class LatchTable:
     warmup_ms: IntColumn
     raises: BoolColumn
     coupled: BoolColumn
+    watched: IntColumn
 
 
 _DTYPES: Final = {
@@ -92,7 +99,9 @@ _DTYPES: Final = {
 class Program:
     """The compiled alert rules. Columns 0 … inputs − 1 are the inputs, the rest expressions.
 
-    By rule: `main_metric`, the metric its transitions name. `least_absence`: input to the shortest `no_data` time.
+    By rule: `main_metric`, the metric its transitions name; `clocks`, the inputs whose newest time is its now.
+    `read`, the inputs of its expressions, [rules, most of any], filled up with the first. `least_absence`:
+    watched metrics to their shortest `no_data` time. `number_of`: rules by name.
     """
 
     def __init__(self, rules: tuple[Rule, ...], strings: Strings) -> None:
@@ -106,6 +115,9 @@ class Program:
         self.inputs = tuple(self.symbols.inputs)
         self.first_expression = len(self.inputs)
         self.expressions: list[ExpressionColumn] = []
+        self.clocks = tuple(self._clock(rule) for rule in rules)
+        self.read = self._inputs_read()
+        self.number_of = {rule.name: number for number, rule in enumerate(rules)}
         self._columns_of = [self._rule_columns(rule) for rule in rules]
         self._table: LatchTable | None = None
         self.main_metric = tuple(rule.metric for rule in rules)
@@ -114,19 +126,35 @@ class Program:
         self.any_repeat = any(rule.repeat_ms for rule in rules)
         self.least_absence = self._least_absence()
 
-    def _least_absence(self) -> dict[int, int]:
-        least: dict[int, int] = {}
+    def _least_absence(self) -> dict[str, int]:
+        least: dict[str, int] = {}
         for rule in self.rules:
-            watched = self.watched(rule)
-            if watched is not None and rule.no_data is not None and rule.no_data.state != "keep_last":
-                after = rule.no_data.after_ms
-                least[watched] = min(after, least.get(watched, after))
+            if rule.no_data is not None and rule.no_data.state != "keep_last":
+                metric, after = rule.no_data.metric, rule.no_data.after_ms
+                least[metric] = min(after, least.get(metric, after))
         return least
 
     def _number_inputs(self, rule: Rule) -> None:
         for name, is_text in rule.metrics:
             self.symbols.input(name, is_text=is_text)
-        self.watched(rule)  # numbers the input whose absence counts
+        if rule.no_data is not None:
+            self.watched(rule.no_data.metric)
+
+    def _clock(self, rule: Rule) -> tuple[int, ...]:
+        """The inputs of a rule: its expressions', and those watched for silence."""
+        read = {name: self.symbols.input(name, is_text=is_text) for name, is_text in rule.metrics}
+        also = (
+            () if rule.no_data is None or rule.no_data.metric in read else self.watched(rule.no_data.metric)
+        )
+        return (*read.values(), *also)
+
+    def _inputs_read(self) -> IntColumn:
+        read = [
+            [self.symbols.input(name, is_text=is_text) for name, is_text in rule.metrics] or [0]
+            for rule in self.rules
+        ]
+        most = max(map(len, read), default=1)
+        return np.array([each + each[:1] * (most - len(each)) for each in read], np.int64).reshape(-1, most)
 
     # --- columns
 
@@ -134,53 +162,58 @@ class Program:
         """(column, clear column, value column) of a rule; NO_COLUMN if it has none."""
         analysis, clear = rule.analysis, rule.clear_analysis
         if analysis is None:
-            watched = self.watched(rule)
-            assert watched is not None
-            return NO_COLUMN, NO_COLUMN, watched
+            assert rule.no_data is not None
+            return NO_COLUMN, NO_COLUMN, self.watched(rule.no_data.metric)[0]
+        clock = self._clock(rule)
         triggers = tuple(self.symbols.input(name, is_text=is_text) for name, is_text in rule.metrics)
-        value = self._value_column(analysis, triggers) if analysis.is_condition else NO_COLUMN
+        value = self._value_column(analysis, triggers, clock) if analysis.is_condition else NO_COLUMN
         clear_column = (
-            NO_COLUMN if clear is None else self._expression(rule.clear_expr or "", clear, triggers, ())
+            NO_COLUMN if clear is None else self._expression(rule.clear_expr or "", clear, triggers, clock)
         )
         beside = tuple(column for column in (value, clear_column) if column >= self.first_expression)
-        column = self._plain_or_expression(rule, analysis, triggers, beside)
+        if rule.expr in analysis.numbers:
+            column = triggers[0]
+        else:
+            column = self._expression(rule.expr or "", analysis, triggers, clock, beside)
         return column, clear_column, value if analysis.is_condition else column
 
-    def _value_column(self, analysis: Analysis, triggers: tuple[int, ...]) -> int:
+    def _value_column(self, analysis: Analysis, triggers: tuple[int, ...], clock: tuple[int, ...]) -> int:
         """The column whose value a condition's transitions show: its first number."""
         if not analysis.numbers:
             return NO_COLUMN
         name = analysis.numbers[0]
         if len(triggers) == 1:
             return self.symbols.input(name, is_text=False)
-        return self._expression(name, analyse(name), triggers, ())
-
-    def _plain_or_expression(
-        self, rule: Rule, analysis: Analysis, triggers: tuple[int, ...], beside: tuple[int, ...]
-    ) -> int:
-        if rule.expr in analysis.numbers:
-            return triggers[0]
-        return self._expression(rule.expr or "", analysis, triggers, beside)
+        return self._expression(name, analyse(name), triggers, clock)
 
     def _expression(
-        self, text: str, analysis: Analysis, triggers: tuple[int, ...], beside: tuple[int, ...]
+        self,
+        text: str,
+        analysis: Analysis,
+        triggers: tuple[int, ...],
+        clock: tuple[int, ...],
+        beside: tuple[int, ...] = (),
     ) -> int:
-        key = (text, triggers, beside)
-        known = self._columns.get(key)
-        if known is not None:
-            return known
-        operation = compile_tree(analysis.tree, self.symbols)
-        rings = tuple(self.symbols.ring(each) for each in analysis.ranges)
-        self.expressions.append(ExpressionColumn(operation, triggers, rings, beside))
-        number = self._columns[key] = self.first_expression + len(self.expressions) - 1
-        return number
+        key = (text, triggers, clock, beside)
+        if key not in self._columns:
+            operation = compile_analysis(analysis, self.symbols, clock)
+            rings = tuple(self.symbols.ring(each) for each in analysis.ranges)
+            self._add(key, ExpressionColumn(operation, triggers, rings, clock, beside))
+        return self._columns[key]
 
-    def watched(self, rule: Rule) -> int | None:
-        """The input whose absence a rule watches, numbered if it is new; text or number as in its expression."""
-        if rule.no_data is None:
-            return None
-        is_text = dict(rule.metrics).get(rule.no_data.metric, False)
-        return self.symbols.input(rule.no_data.metric, is_text=is_text)
+    def _add(self, key: tuple[object, ...], expression: ExpressionColumn) -> None:
+        self.expressions.append(expression)
+        self._columns[key] = self.first_expression + len(self.expressions) - 1
+
+    def _is_there(self, watched: tuple[int, int]) -> int:
+        """The column that is 1 wherever a watched metric has a reading."""
+        if watched not in self._columns:
+            self._add(watched, ExpressionColumn(lambda _: np.float64(1.0), watched, (), watched))  # type: ignore[arg-type, return-value]
+        return self._columns[watched]
+
+    def watched(self, metric: str) -> tuple[int, int]:
+        """The inputs of a metric whose silence counts, as number and as text; numbered if they are new."""
+        return self.symbols.input(metric, is_text=False), self.symbols.input(metric, is_text=True)
 
     def rings_of(self, variants: tuple[Variant, ...]) -> tuple[int, ...]:
         """The range histories that these variants read, ascending."""
@@ -251,30 +284,31 @@ class Program:
             limit=level.limit,
             raises=True,
             coupled=coupled,
+            watched=(0, 0),
         )
 
     def _absence_latch(self, number: int, no_data: NoData, keep_ms: int, *, coupled: bool) -> Latch:
-        rule = self.rules[number]
-        watched = self.watched(rule)
-        assert watched is not None
+        watched = self.watched(no_data.metric)
+        column = self._is_there(watched)
         raises = no_data.state == "alerting"
         return Latch(
             rule=number,
             key=ABSENT,
             rank=LEVELS.index(no_data.level),
-            column=watched,
+            column=column,
             threshold=np.inf,
             sign=1.0,
-            clear_column=watched,
+            clear_column=column,
             clear_threshold=np.inf,
             clear_sign=1.0,
             value_column=self._columns_of[number][2],
             for_ms=no_data.after_ms,
             keep_ms=keep_ms if raises else 0,
-            warmup_ms=rule.warmup_ms,
+            warmup_ms=self.rules[number].warmup_ms,
             limit=None,
             raises=raises,
             coupled=coupled and raises,
+            watched=watched,
         )
 
     @property
@@ -285,5 +319,6 @@ class Program:
                 name: np.array([getattr(latch, name) for latch in self.latches], _DTYPES.get(name, np.int64))
                 for name in LatchTable.__dataclass_fields__
             }
+            columns["watched"] = columns["watched"].reshape(-1, 2)
             self._table = LatchTable(**columns)
         return self._table

@@ -9,9 +9,9 @@ import numpy as np
 
 from edge_gateway.columns.frame import PERFECT
 from edge_gateway.columns.growing import with_room
-from edge_gateway.rules.columns.compile import Operation, Symbols, compile_tree
+from edge_gateway.rules.columns.compile import Operation, Symbols, compile_analysis
 from edge_gateway.rules.columns.frame_columns import FrameColumns, Histories, RowSubset
-from edge_gateway.rules.columns.inputs import Inputs
+from edge_gateway.rules.columns.inputs import Inputs, lookbacks
 from edge_gateway.rules.language.matching import RuleMatcher
 
 if TYPE_CHECKING:
@@ -46,7 +46,8 @@ class Records:
         self._registry = registry
         self._symbols = Symbols(registry.strings)
         self._records = [self._compiled(rule) for rule in rules]
-        self.inputs = Inputs(tuple(self._symbols.inputs), registry, lookback_ms)
+        wanted = tuple(self._symbols.inputs)
+        self.inputs = Inputs(wanted, registry, lookbacks(wanted, rules, lookback_ms))
         self.histories = Histories(self._symbols)
         self._matcher = RuleMatcher(rules)
         self._tags = {tag for rule in rules if rule.analysis for tag in rule.analysis.tags}
@@ -56,7 +57,7 @@ class Records:
         analysis = rule.analysis
         assert analysis is not None
         triggers = tuple(self._symbols.input(name, is_text=is_text) for name, is_text in rule.metrics)
-        operation = compile_tree(analysis.tree, self._symbols)
+        operation = compile_analysis(analysis, self._symbols, triggers)
         output = self._symbols.input(rule.name, is_text=False)
         rings = tuple(self._symbols.ring(each) for each in analysis.ranges)
         metric = self._registry.metric(rule.name)
@@ -67,21 +68,21 @@ class Records:
     def extend(self, frame: Frame) -> Frame:
         """Add the derived metrics to a frame; the same frame if there are none.
 
-        A late row is computed from its own values only, and not by rules that read ranges.
+        A value late for its metric is computed with those of its own row only, and not by rules that read ranges.
         """
         if not self._records or not frame.rows:
             return frame
         self._follow_registry()
         rows = self.inputs.rows_of(frame)
-        derived = self._derive(FrameColumns(rows, self.inputs, self.histories), self._records)
+        columns = FrameColumns(rows, self.inputs, self.histories)
+        derived = self._derive(columns, self._records)
+        columns.settle()
         self.inputs.remember(rows)
-        if len(rows.source) < frame.rows:
-            late = self.inputs.late_rows(frame, rows)
-            alone = Inputs(self.inputs.wanted, self._registry, 0)
+        if not rows.in_order or len(rows.source) < frame.rows:
+            alone = Inputs(self.inputs.wanted, self._registry, np.zeros_like(self.inputs.lookback))
             alone.make_room(self._registry.devices)
-            derived += self._derive(
-                FrameColumns(late, alone, self.histories), [each for each in self._records if not each.rings]
-            )
+            passed = FrameColumns(self.inputs.passed_rows(frame, rows), alone, self.histories)
+            derived += self._derive(passed, [each for each in self._records if not each.rings])
         return _extended(frame, derived) if derived else frame
 
     def _derive(self, columns: FrameColumns, records: list[_Record]) -> Derived:
@@ -92,7 +93,7 @@ class Records:
             own = own[rows.has_any(record.triggers, own)]
             if not len(own):
                 continue
-            values = record.operation(RowSubset(columns, own))
+            values = record.operation(RowSubset(columns, own, record.triggers))
             known = np.flatnonzero(~np.isnan(values))
             if len(known):
                 own, values = own[known], values[known]

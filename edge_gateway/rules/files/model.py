@@ -219,6 +219,13 @@ RuleSpec = Annotated[
 ]
 
 
+class MetricSpec(Strict):
+    """What the rules of a group may expect of a metric."""
+
+    lookback: Annotated[Duration, Field(gt=0)]
+    """How long the metric's last value counts; `rules.lookback` in gateway.yaml by default."""
+
+
 class GroupSpec(Strict):
     """Rules that belong together."""
 
@@ -226,6 +233,8 @@ class GroupSpec(Strict):
     """The group's name, which no other group of any file has."""
     match: MatchSpec | None = None
     """The devices of all rules: site, device, type or any birth tag; globs; a list means one of."""
+    metrics: dict[MetricName, MetricSpec] = Field(default_factory=dict)
+    """Metrics that devices send so seldom, or only when they change, that their values must count for longer."""
     rules: tuple[RuleSpec, ...]
     """Alerts and derived metrics."""
 

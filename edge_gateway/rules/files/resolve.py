@@ -61,6 +61,7 @@ def record_rule(group: GroupSpec, spec: RecordSpec, place: Place) -> Rule | None
         match=_matches(group.match, spec.match),
         expr=normal_text(spec.expr),
         unit=spec.unit,
+        lookbacks=_lookbacks(group),
     )
 
 
@@ -93,9 +94,14 @@ def alert_rule(group: GroupSpec, spec: AlertSpec, place: Place) -> Rule | None:
         notify_device=spec.notify_device,
         on_change=spec.on_change or place.source.on_change,
         unit=spec.unit,
+        lookbacks=_lookbacks(group),
     )
     _check_overrides(rule, place)
     return rule if len(place.source.problems) == before else None
+
+
+def _lookbacks(group: GroupSpec) -> dict[str, int]:
+    return {name: metric.lookback for name, metric in group.metrics.items()}
 
 
 def check_expression(text: str, place: Place) -> Analysis | None:

@@ -80,7 +80,7 @@ class Rule:
     """One alert or record rule. Times in ms.
 
     `match`: those of group and rule, which must all fit. `expr` is normalised; it is None for a rule with only
-    `no_data`. `levels` is lowest first.
+    `no_data`. `levels` is lowest first. `lookbacks`: how long last values count, of metrics with a time of their own.
     """
 
     name: str
@@ -101,6 +101,7 @@ class Rule:
     notify_device: bool = True
     on_change: OnChange = "keep"
     unit: str | None = None
+    lookbacks: dict[str, int] = field(default_factory=dict)
 
     @property
     def analysis(self) -> Analysis | None:

@@ -17,7 +17,7 @@ from edge_gateway.fold.messages import (
     receipt_message,
 )
 from edge_gateway.fold.pending_command import PendingCommand
-from edge_gateway.records.alerts import CommandIntent
+from edge_gateway.records.alerts import NO_READING, CommandIntent
 from edge_gateway.records.inputs import Moment
 from fleet_wire import control_messages, topics
 from tests.gateway.records.transitions import WALL, too_warm
@@ -47,6 +47,11 @@ TEXTS: dict[str, Any] = {"labels": {"line": "L1"}, "annotations": {"summary": "t
 def test_the_alert_on_the_wire_has_what_the_contract_names_and_nothing_of_the_gateways_own() -> None:
     told = too_warm(**TEXTS, backlog=True, notify=True, previous_level="info", commands=(INTENT,))
     assert alert_on_the_wire(told) == WIRE
+
+
+def test_the_alert_of_a_device_that_has_sent_nothing_names_no_reading() -> None:
+    told = alert_on_the_wire(too_warm(boot=NO_READING, seq=NO_READING))
+    assert (told.boot, told.seq) == (None, None)
 
 
 def test_a_firing_alert_is_retained_until_an_empty_message_clears_it() -> None:

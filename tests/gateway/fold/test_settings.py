@@ -106,7 +106,11 @@ def test_its_windows_let_no_time_beyond_the_skew_close_them() -> None:
 
 
 def test_its_rules_join_values_as_old_as_the_lookback() -> None:
-    assert build_pipeline("gw", SETTINGS).rules._lookback_ms == 600_000
+    assert build_pipeline("gw", SETTINGS).rules._ages.lookback == 600_000
+
+
+def test_its_rules_act_on_readings_as_old_as_the_commands_section_says() -> None:
+    assert build_pipeline("gw", SETTINGS).rules._ages.max_reading_age == SETTINGS.max_reading_age
 
 
 def test_every_site_is_the_gateways_where_none_is_named() -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from edge_gateway.rules.alerts.assignment import RuleAssignment, reconcile
-from edge_gateway.rules.alerts.rule_state import RuleState
+from edge_gateway.rules.alerts.rule_state import Ages, RuleState
 from edge_gateway.rules.language.ruleset import Rule
 from tests.gateway.rules.alerts.hot import HOT
 from tests.gateway.rules.fleet import Fleet, Stage, causes
@@ -18,7 +18,7 @@ L1 = replace(HOT, name="L1", match=({"line": ["L1"]},))
 class Assigned:
     def __init__(self, *rules: Rule) -> None:
         self.fleet = Fleet()
-        self.state = RuleState.initial(rules, self.fleet.registry, 60_000)
+        self.state = RuleState.initial(rules, self.fleet.registry, Ages(60_000))
         self.assignment = RuleAssignment(self.state)
 
     def rules_of(self, device: int) -> list[str]:

@@ -6,10 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 
+from edge_gateway.records.alerts import NO_READING
 from edge_gateway.rules.alerts.rule_state import NewestReadings
 from edge_gateway.rules.alerts.single_alert import SingleAlert
 from edge_gateway.rules.alerts.state_machine import ActiveAlert
-from edge_gateway.rules.alerts.transition_builder import NO_READING, Reading
+from edge_gateway.rules.alerts.transition_builder import Reading
 from edge_gateway.rules.language.ruleset import Level, Rule
 from tests.gateway.rules.fleet import T0, Stage
 

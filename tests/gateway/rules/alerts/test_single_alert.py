@@ -8,6 +8,7 @@ import pytest
 
 from edge_gateway.rules.alerts.single_alert import (
     LatchReading,
+    Missing,
     SingleAlert,
     apply_readings,
     pass_time,
@@ -33,8 +34,10 @@ def firing(rank: int = 1, at: int = 100) -> ActiveAlert:
     return ActiveAlert(onset=50, firing=True, rank=rank, at=at, notified_at=at)
 
 
-def reading(row: int, cell: int, *, up: bool = False, down: bool = False, seen: bool = True) -> LatchReading:
-    return LatchReading(0, row, cell, cell, seen, up, down, on=False, up=0, down=0)
+def reading(
+    row: int, cell: int, at: int, *, up: bool = False, down: bool = False, seen: bool = True, expired: int = 0
+) -> LatchReading:
+    return LatchReading(0, row, cell, cell, at, expired, seen, up, down, on=False, up=0, down=0)
 
 
 def summary(one: SingleAlert) -> list[tuple[int, str, int, int]]:
@@ -43,10 +46,10 @@ def summary(one: SingleAlert) -> list[tuple[int, str, int, int]]:
 
 def test_readings_are_grouped_by_alert_with_the_state_before_the_frame() -> None:
     readings = [
-        LatchReading(0, 5, 1, 1, True, True, False, on=False, up=90, down=0),
-        LatchReading(0, 5, 0, 0, True, True, False, on=True, up=80, down=0),
-        LatchReading(0, 6, 0, 0, True, False, False, on=True, up=80, down=0),
-        LatchReading(8, 7, 8, 0, True, True, False, on=False, up=0, down=0),
+        LatchReading(0, 5, 1, 1, 95, 0, True, True, False, on=False, up=90, down=0),
+        LatchReading(0, 5, 0, 0, 95, 0, True, True, False, on=True, up=80, down=0),
+        LatchReading(0, 6, 0, 0, 96, 0, True, False, False, on=True, up=80, down=0),
+        LatchReading(8, 7, 8, 0, 97, 0, True, True, False, on=False, up=0, down=0),
     ]
     (first, own), (second, other) = single_alerts(
         readings, {0: 7, 8: 9}, [WARNING, CRITICAL], {(7, 0): firing()}
@@ -60,16 +63,16 @@ def test_readings_are_grouped_by_alert_with_the_state_before_the_frame() -> None
 def test_readings_switch_levels_row_by_row() -> None:
     one = alert(WARNING, CRITICAL)
     readings = [
-        reading(0, 0, up=True),
-        reading(1, 0, up=True),
-        reading(2, 0, up=True),
-        reading(2, 1, up=True),
-        reading(3, 0, up=True),
-        reading(3, 1, down=True),
-        reading(4, 0, down=True),
-        reading(4, 1, down=True),
+        reading(0, 0, 100, up=True),
+        reading(1, 0, 105, up=True),
+        reading(2, 0, 110, up=True),
+        reading(2, 1, 110, up=True),
+        reading(3, 0, 120, up=True),
+        reading(3, 1, 120, down=True),
+        reading(4, 0, 130, down=True),
+        reading(4, 1, 130, down=True),
     ]
-    apply_readings(one, readings, [100, 105, 110, 120, 130])
+    apply_readings(one, readings)
     assert summary(one) == [
         (0, "pending", 1, 100),
         (2, "firing", 2, 110),
@@ -83,23 +86,23 @@ def test_readings_switch_levels_row_by_row() -> None:
 def test_a_reading_without_a_value_for_any_latch_changes_nothing() -> None:
     one = alert(WARNING)
     one.levels[0].up = 100
-    apply_readings(one, [reading(0, 0, seen=False)], [200])
+    apply_readings(one, [reading(0, 0, 200, seen=False)])
     assert (one.events, one.levels[0].up) == ([], 100)
 
 
 def test_a_value_clears_missing_data_but_does_not_raise_it() -> None:
     one = alert(MISSING)
-    apply_readings(one, [reading(0, 0, down=True)], [100])
+    apply_readings(one, [reading(0, 0, 100, down=True)])
     assert one.levels[0].down == 0
     one.levels[0].on, one.active = True, firing(2)
-    apply_readings(one, [reading(0, 0, down=True)], [110])
+    apply_readings(one, [reading(0, 0, 110, down=True)])
     assert summary(one) == [(0, "resolved", 2, 110)]
 
 
 def test_time_stamps_each_change_with_when_it_was_due() -> None:
     one = alert(WARNING, replace(CRITICAL, for_ms=25))
     one.levels[0].up = one.levels[1].up = 100
-    pass_time(one, 1000, None, None)
+    pass_time(one, 1000, Missing(), None)
     assert summary(one) == [(NOTHING, "firing", 1, 110), (NOTHING, "escalated", 2, 125)]
 
 
@@ -114,7 +117,7 @@ def test_time_stamps_each_change_with_when_it_was_due() -> None:
 def test_missing_data_while_firing(state: NoDataState, events: list[tuple[int, str, int, int]]) -> None:
     one = alert(WARNING, replace(MISSING, raises=state == "alerting"))
     one.levels[0].up = 100
-    pass_time(one, 1000, 130, state)
+    pass_time(one, 1000, Missing(130), state)
     assert summary(one) == events
     assert (one.active is None) == (state == "ok")
     assert one.levels[1].on
@@ -123,13 +126,13 @@ def test_missing_data_while_firing(state: NoDataState, events: list[tuple[int, s
 def test_missing_data_is_reported_before_what_falls_due_later() -> None:
     one = alert(WARNING, MISSING)
     one.levels[0].up = 100
-    pass_time(one, 1000, 105, "alerting")
+    pass_time(one, 1000, Missing(105), "alerting")
     assert summary(one) == [(NOTHING, "no_data", 2, 105)]
 
 
 def test_missing_data_that_is_only_reported_begins_and_ends_at_once() -> None:
     one = alert(WARNING, replace(MISSING, raises=False))
-    pass_time(one, 1000, 130, "no_data")
+    pass_time(one, 1000, Missing(130), "no_data")
     (event,) = one.events
     assert (event.change.state, event.change.rank, event.change.previous, event.onset) == (
         "inactive",
@@ -143,7 +146,7 @@ def test_missing_data_that_is_only_reported_begins_and_ends_at_once() -> None:
 def test_missing_data_with_ok_resolves_and_drops_waits() -> None:
     one = alert(WARNING, replace(MISSING, raises=False), active=firing())
     one.levels[0].on = True
-    pass_time(one, 1000, 130, "ok")
+    pass_time(one, 1000, Missing(130), "ok")
     assert summary(one) == [(NOTHING, "no_data", 1, 130)]
     assert one.events[0].change.state == "resolved"
 
@@ -167,3 +170,23 @@ def test_a_notice_is_repeated_on_a_fixed_beat(active: ActiveAlert | None, now: i
         assert one.active is not None
         assert one.active.notified_at == at
         assert one.events[0].change.cause == "repeat"
+
+
+def test_a_value_that_became_too_old_ends_waits_before_the_next_reading() -> None:
+    one = alert(WARNING, CRITICAL)
+    one.levels[0].up, one.active = 100, ActiveAlert(100, firing=False, rank=1, at=100, notified_at=100)
+    apply_readings(one, [reading(0, 0, 500, up=True, expired=400)])
+    assert summary(one) == [(0, "expired", 1, 400), (0, "pending", 1, 500)]
+    assert one.levels[0].up == 500
+
+
+def test_of_what_falls_due_at_one_time_a_wait_ends_before_its_value_is_too_old() -> None:
+    one = alert(WARNING, replace(CRITICAL, for_ms=200))
+    one.levels[0].up = one.levels[1].up = 100
+    pass_time(one, 1000, Missing(expired=110), None)
+    assert summary(one) == [(NOTHING, "firing", 1, 110)]
+    assert [level.up for level in one.levels] == [100, 0]
+    waiting = alert(WARNING, active=ActiveAlert(100, firing=False, rank=1, at=100, notified_at=100))
+    waiting.levels[0].up = 100
+    pass_time(waiting, 1000, Missing(expired=109), None)
+    assert summary(waiting) == [(NOTHING, "expired", 1, 109)]

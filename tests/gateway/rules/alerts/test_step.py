@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from edge_gateway.rules.alerts.step import evaluate_frame
-from edge_gateway.rules.language.ruleset import Level
+from edge_gateway.rules.language.ruleset import Level, NoData
 from tests.gateway.rules.alerts.hot import HOT
-from tests.gateway.rules.fleet import T0, Row, Stage
+from tests.gateway.rules.fleet import T0, Row, Stage, causes
 
 
 def events(stage: Stage, *rows: Row) -> list[tuple[int, int, int, str]]:
@@ -15,7 +15,7 @@ def events(stage: Stage, *rows: Row) -> list[tuple[int, int, int, str]]:
     frame = stage.fleet.frame(list(rows))
     stage.evaluator.tick(0)
     result = evaluate_frame(stage.state, frame, 0)
-    source = result.rows.source.tolist()
+    source = result.columns.rows.source.tolist()
     return [(source[each.row], each.device, each.rule, each.change.cause) for each in result.events]
 
 
@@ -68,3 +68,36 @@ def test_keep_firing_for_holds_the_last_level_alone() -> None:
     stage = Stage(replace(HOT, levels=levels, keep_ms=5000))
     found = events(stage, at("a", 0, 25), at("a", 1, 5), at("a", 5, 5), at("a", 6, 5))
     assert found == [(0, 0, 0, "firing"), (1, 0, 0, "deescalated"), (3, 0, 0, "resolved")]
+
+
+def test_a_reading_that_is_the_newest_of_its_metric_counts_at_the_now_of_its_rule() -> None:
+    stage = Stage(replace(HOT, expr="t + u"), replace(HOT, name="U", expr="u"))
+    events(stage, at("a", 10, 15))
+    frame = stage.fleet.frame([Row("a", T0 + 5_000, {"u": 20.0}), Row("a", T0 + 4_000, {"u": 30.0})])
+    result = evaluate_frame(stage.state, frame, 0)
+    assert [(each.rule, each.change.cause, each.change.at - T0) for each in result.events] == [
+        (0, "firing", 10_000),
+        (1, "firing", 5_000),
+    ]
+
+
+def test_a_wait_starts_anew_after_a_gap_longer_than_the_lookback() -> None:
+    slow = replace(HOT, levels=(Level("warning", limit=10.0, for_ms=400_000),))
+    stage = Stage(slow)
+    frame = stage.fleet.frame([at("a", 0, 15), at("a", 300, 15), at("a", 601, 15), at("a", 700, 15)])
+    stage.evaluator.tick(0)
+    found = evaluate_frame(stage.state, frame, 0).events
+    assert [(each.row, each.change.cause, each.change.at - T0, each.onset - T0) for each in found] == [
+        (0, "pending", 0, 0),
+        (2, "expired", 600_000, 0),
+        (2, "pending", 601_000, 601_000),
+    ]
+
+
+def test_silence_is_not_ended_by_a_reading_as_old_as_itself() -> None:
+    stage = Stage(replace(HOT, no_data=NoData(20_000, "u", "alerting", "info")))
+    stage.read(0, t=1, u=1)
+    stage.read(60, t=1)
+    assert causes(stage.tick(60)) == ["no_data"]
+    assert stage.read(40, u=1) == []
+    assert causes(stage.read(41, u=1)) == ["resolved"]

@@ -8,7 +8,7 @@ import pytest
 
 from edge_gateway.rules.language.ruleset import Level, NoData, Rule
 from tests.gateway.rules.alerts.hot import HOT
-from tests.gateway.rules.fleet import T0, Stage
+from tests.gateway.rules.fleet import T0, Stage, causes
 
 SILENT = Rule(name="Silent", group="g", no_data=NoData(30_000, "t", "alerting", "info"))
 
@@ -96,3 +96,13 @@ def test_only_firing_alerts_of_rules_that_ask_for_it_are_repeated() -> None:
     stage.read(0, t=15)
     assert ticked(stage, 130) == [("d", "Again", "repeat", 120)]
     assert ticked(stage, 180) == [("d", "Again", "repeat", 180)]
+
+
+def test_a_level_that_is_clear_ends_as_soon_as_another_holds_the_alert() -> None:
+    silent = NoData(10_000, "u", "alerting", "critical")
+    stage = Stage(replace(HOT, expr="t", no_data=silent, keep_ms=400_000))
+    stage.read(0, t=1, u=1)
+    assert causes(stage.tick(10)) == ["no_data"]
+    assert stage.read(20, u=1) == [], "the last that is on: it waits"
+    assert stage.read(21, t=15) == []
+    assert [(each.cause, each.level) for each in stage.tick(22)] == [("deescalated", "warning")]

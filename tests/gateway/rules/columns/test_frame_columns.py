@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from edge_gateway.rules.columns.frame_columns import FrameColumns, Histories, RowSubset, column_table
-from edge_gateway.rules.columns.inputs import Inputs, Rows
+from edge_gateway.rules.columns.inputs import Inputs
 from edge_gateway.rules.columns.program import Program
 from edge_gateway.rules.language.analysis import Range
 from edge_gateway.rules.language.ruleset import Level, Rule
@@ -22,7 +22,7 @@ class Reader:
     def __init__(self, *rules: Rule) -> None:
         self.fleet = Fleet()
         self.program = Program(rules, self.fleet.registry.strings)
-        self.inputs = Inputs(self.program.inputs, self.fleet.registry, 60_000)
+        self.inputs = Inputs(self.program.inputs, self.fleet.registry, np.full(9, 60_000))
         self.histories = Histories(self.program.symbols)
 
     def columns(self, *rows: Row) -> FrameColumns:
@@ -31,7 +31,7 @@ class Reader:
         return FrameColumns(self.inputs.rows_of(frame), self.inputs, self.histories)
 
     def means(self, columns: FrameColumns) -> list[float]:
-        everywhere = RowSubset(columns, np.arange(len(columns.rows.at)))
+        everywhere = RowSubset(columns, np.arange(len(columns.rows.at)), (0,))
         return [float(mean) for mean in everywhere.ranged(0, "avg_over_time")]
 
 
@@ -130,7 +130,52 @@ def test_tags_by_device() -> None:
     assert reader.histories.tag("zone", np.array([0, 1])).tolist() == codes
     assert reader.histories.texts() == set(codes)
     columns = reader.columns(*readings(5.0), *readings(5.0, device="e"))
-    subset = RowSubset(columns, np.array([1, 0]))
+    subset = RowSubset(columns, np.array([1, 0]), (0,))
     assert subset.tag("zone").tolist() == codes[::-1]
     assert subset.value(0).tolist() == [5.0, 5.0]
-    assert isinstance(columns.rows, Rows)
+
+
+def test_a_late_value_is_seen_by_the_rows_after_it() -> None:
+    reader = Reader(MEAN)
+    reader.fleet.device("d")
+    reader.histories.enrol(0, np.array([0]))
+    reader.means(reader.columns(*readings(1.0)))
+    columns = reader.columns(
+        Row("d", T0 + 9_000, {"t": 3.0}), Row("d", T0 + 5_000, {"t": 8.0}), Row("d", T0 + 9_500, {"t": 0.0})
+    )
+    assert reader.means(columns) == [2.0, 4.0, 3.0]
+
+
+def test_a_late_value_alone_is_put_into_its_history() -> None:
+    reader = Reader(MEAN)
+    reader.fleet.device("d")
+    reader.histories.enrol(0, np.array([0]))
+    first = reader.columns(Row("d", T0 + 9_000, {"t": 1.0}))
+    reader.means(first)
+    reader.inputs.remember(first.rows)
+    reader.columns(Row("d", T0 + 5_000, {"t": 5.0})).settle()
+    assert reader.means(reader.columns(Row("d", T0 + 9_500, {"t": 3.0}))) == [3.0]
+
+
+def test_a_range_ends_at_the_now_of_the_rule_that_reads_it() -> None:
+    reader = Reader(
+        replace(MEAN, expr="avg_over_time(t, 1m)"), replace(MEAN, name="B", expr="avg_over_time(t, 1m) + u")
+    )
+    reader.fleet.device("d")
+    reader.histories.enrol(0, np.array([0]))
+    first = reader.columns(Row("d", T0, {"t": 1.0}), Row("d", T0 + 80_000, {"u": 0.0}))
+    reader.means(first)
+    reader.inputs.remember(first.rows)
+    late = reader.columns(Row("d", T0 + 40_000, {"t": 3.0}))
+    row = np.array([0])
+    assert RowSubset(late, row, (0,)).ranged(0, "avg_over_time").tolist() == [2.0]
+    assert RowSubset(late, row, (0, 1)).ranged(0, "avg_over_time").tolist() == [3.0]
+
+
+def test_the_first_value_of_a_metric_may_lie_before_the_range() -> None:
+    reader = Reader(replace(MEAN, expr="avg_over_time(t, 10s) + u"))
+    reader.fleet.device("d")
+    reader.histories.enrol(0, np.array([0]))
+    reader.inputs.remember(reader.columns(Row("d", T0 + 30_000, {"u": 0.0})).rows)
+    late = RowSubset(reader.columns(Row("d", T0 + 20_000, {"t": 3.0})), np.array([0]), (0, 1))
+    np.testing.assert_array_equal(late.ranged(0, "avg_over_time"), [math.nan])

@@ -19,8 +19,9 @@ class Latch:
     for_ms: int
     keep_ms: int
 
-    def read(self, at: int, value: int) -> None:
-        """`value` 1 is beyond the threshold, -1 is clear, 0 neither."""
+    def read(self, at: int, value: int, *, anew: bool) -> None:
+        """`value` 1 is beyond the threshold, -1 is clear, 0 neither; `anew` forgets the wait so far."""
+        self.up = 0 if anew else self.up
         self.up = (self.up or at) if value > 0 else 0
         self.down = (self.down or at) if value < 0 else 0
         if value > 0 and at - self.up >= self.for_ms:
@@ -30,15 +31,16 @@ class Latch:
 
 
 @st.composite
-def latches(draw: st.DrawFn) -> tuple[Latch, list[tuple[int, int]]]:
+def latches(draw: st.DrawFn) -> tuple[Latch, list[tuple[int, int, bool]]]:
     on, value = draw(st.booleans()), draw(st.integers(-1, 1))
     since = draw(st.integers(1, 20))
     latch = Latch(on, since if value > 0 else 0, since if value < 0 else 0, *draw(st.tuples(TIMES, TIMES)))
-    steps = draw(st.lists(st.tuples(st.integers(0, 9), st.integers(-1, 1)), min_size=1, max_size=8))
+    step = st.tuples(st.integers(0, 9), st.integers(-1, 1), st.booleans())
+    steps = draw(st.lists(step, min_size=1, max_size=8))
     at, readings = 20, []
-    for step, each in steps:
-        at += step
-        readings.append((at, each))
+    for passed, each, anew in steps:
+        at += passed
+        readings.append((at, each, anew))
     return latch, readings
 
 
@@ -46,13 +48,16 @@ TIMES = st.sampled_from((0, 0, 5, 15))
 
 
 @given(st.lists(latches(), min_size=1, max_size=5))
-def test_the_scan_agrees_with_reading_one_by_one(cells: list[tuple[Latch, list[tuple[int, int]]]]) -> None:
-    rows = [(number, latch, at, value) for number, (latch, own) in enumerate(cells) for at, value in own]
+def test_the_scan_agrees_with_reading_one_by_one(
+    cells: list[tuple[Latch, list[tuple[int, int, bool]]]],
+) -> None:
+    rows = [(number, latch, *reading) for number, (latch, own) in enumerate(cells) for reading in own]
     inputs = LatchInputs(
         np.array([number for number, *_ in rows]),
-        np.array([at for *_, at, _ in rows]),
-        np.array([value > 0 for *_, value in rows]),
-        np.array([value < 0 for *_, value in rows]),
+        np.array([at for *_, at, _, _ in rows]),
+        np.array([anew for *_, anew in rows]),
+        np.array([value > 0 for *_, value, _ in rows]),
+        np.array([value < 0 for *_, value, _ in rows]),
         np.array([latch.for_ms for _, latch, *_ in rows]),
         np.array([latch.keep_ms for _, latch, *_ in rows]),
     )
@@ -62,9 +67,9 @@ def test_the_scan_agrees_with_reading_one_by_one(cells: list[tuple[Latch, list[t
         np.array([latch.down for _, latch, *_ in rows]),
     )
     course = scan_latches(inputs, carry)
-    for row, (number, latch, at, value) in enumerate(rows):
+    for row, (number, latch, at, value, anew) in enumerate(rows):
         assert course.was_on[row] == latch.on
         assert course.was_waiting[row] == (latch.up > 0 and not latch.on)
-        latch.read(at, value)
+        latch.read(at, value, anew=anew)
         assert (course.on[row], course.up[row], course.down[row]) == (latch.on, latch.up, latch.down)
         assert course.last[row] == (row + 1 == len(rows) or rows[row + 1][0] != number)

@@ -73,7 +73,7 @@ def test_missing_data_is_a_latch_that_no_value_raises() -> None:
     assert (absence.keep_ms, absence.raises) == (7, True)
     assert level.coupled
     assert absence.coupled
-    assert compiled.least_absence == {0: 30}
+    assert compiled.least_absence == {"t": 30}
 
 
 def test_missing_data_that_raises_no_alert() -> None:
@@ -85,16 +85,33 @@ def test_missing_data_that_raises_no_alert() -> None:
     level, absence = (compiled.latches[number] for number in compiled.latches_of((0, -1)))
     assert (absence.raises, absence.keep_ms, absence.coupled, level.coupled) == (False, 0, False, False)
     assert len(compiled.latches_of((1, -1))) == 1
-    assert compiled.least_absence == {0: 30}
+    assert compiled.least_absence == {"t": 30}
 
 
-def test_a_rule_of_missing_data_alone_watches_a_number_unless_its_expression_says_text() -> None:
+def test_missing_data_is_watched_as_number_and_as_text() -> None:
     silent = Rule(name="S", group="g", no_data=NoData(5, "m", "alerting", "info"))
     text = replace(HOT, expr='m == "x"', levels=(Level("info"),), no_data=NoData(5, "m", "alerting", "info"))
     compiled = program(silent, text)
-    assert compiled.watched(silent) == compiled.symbols.inputs["m", False]
-    assert compiled.watched(text) == compiled.symbols.inputs["m", True]
-    assert compiled.watched(HOT) is None
+    both = (compiled.symbols.inputs["m", False], compiled.symbols.inputs["m", True])
+    assert compiled.watched("m") == both
+    of_both = [compiled.latches[compiled.latches_of((number, -1))[-1]] for number in (0, 1)]
+    assert [latch.watched for latch in of_both] == [both, both]
+    assert of_both[0].column == of_both[1].column
+    assert compiled.expressions[of_both[0].column - compiled.first_expression].triggers == both
+
+
+def test_the_now_of_a_rule_is_that_of_what_it_reads_and_watches() -> None:
+    compiled = program(
+        HOT,
+        replace(HOT, expr="t + u", no_data=NoData(5, "t", "alerting", "info")),
+        replace(HOT, expr="u", no_data=NoData(5, "m", "alerting", "info")),
+    )
+    names = [
+        [name for name, number in compiled.symbols.inputs.items() if number in clock]
+        for clock in compiled.clocks
+    ]
+    assert names == [[("t", False)], [("t", False), ("u", False)], [("u", False), ("m", False), ("m", True)]]
+    assert compiled.read.tolist() == [[0, 0], [0, 1], [1, 1]]
 
 
 def test_a_variant_is_compiled_once_and_has_latches_of_its_own() -> None:

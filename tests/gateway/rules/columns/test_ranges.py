@@ -6,41 +6,55 @@ import math
 from collections.abc import Sequence
 from itertools import pairwise
 from random import Random
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge_gateway.rules.columns.ranges import MAX_CAPACITY, PANES, Ring
+from edge_gateway.rules.columns.panes import MAX_CAPACITY, PANES
+from edge_gateway.rules.columns.ranges import LateSamples, Ring
 from edge_gateway.rules.language.functions import FAMILY
 
 Sample = tuple[int, int, float]
 """Slot, time, value."""
 
 
+def values_of(ring: Ring, slot: Any, at: Any, value: Any, function: str, **more: Any) -> Any:
+    """The function at each row; `more` as `Ring.feed` takes it."""
+    (found,) = ring.feed(slot, at, value, [function], **more)
+    return found[function]
+
+
 def fed(samples: Sequence[Sample], ms: int, function: str, cut: int, slots: int = 3) -> list[float]:
-    """The function at each sample, with `cut` samples going in together."""
+    """The function at each sample, with `cut` samples going in together. Those older than the newest go in late."""
     ring = Ring(ms, FAMILY[function])
-    ring.add_slots(slots)
+    ring.panes.add_slots(slots)
     found = np.full(len(samples), np.nan)
+    newest = [0] * slots
     for start in range(0, len(samples), cut):
-        piece = np.array([sample[0] for sample in samples[start : start + cut]])
-        order = np.argsort(piece, kind="stable")
-        at = np.array([sample[1] for sample in samples[start : start + cut]])
-        value = np.array([sample[2] for sample in samples[start : start + cut]])
-        found[start + order] = ring.feed(piece[order], at[order], value[order], [function])[function]
+        slot, at, value = (np.array(column) for column in zip(*samples[start : start + cut], strict=True))
+        now = np.zeros(len(at), np.int64)
+        for row, (one, time) in enumerate(zip(slot.tolist(), at.tolist(), strict=True)):
+            newest[one] = now[row] = max(newest[one], time)
+        order = np.argsort(slot, kind="stable")
+        is_late = (at < now)[order]
+        late = np.flatnonzero(is_late & ~np.isnan(value[order]))
+        behind = LateSamples(late, at[order][late], value[order][late]) if len(late) else None
+        inside = np.where(is_late, np.nan, value[order])
+        found[start + order] = values_of(
+            ring, slot[order], at[order], inside, function, late=behind, nows=[now[order]]
+        )
     return [float(value) for value in found]
 
 
 def plainly(samples: Sequence[Sample], ms: int, function: str) -> list[float]:
     found = []
-    for number, (slot, at, _) in enumerate(samples):
-        own = [
-            (t, v)
-            for s, t, v in samples[: number + 1]
-            if s == slot and at - ms < t <= at and not math.isnan(v)
-        ]
+    for number, (slot, _, _) in enumerate(samples):
+        so_far = [(t, v) for s, t, v in samples[: number + 1] if s == slot]
+        now = max(t for t, _ in so_far)
+        own = sorted((t, v) for t, v in so_far if now - ms < t <= now and not math.isnan(v))
         found.append(_plain(own, function) if own else math.nan)
     return found
 
@@ -127,47 +141,108 @@ def test_memory_is_bounded_and_a_snapshot_goes_on_alike(function: str) -> None:
     random = Random(1)
     samples = [(0, 1_767_225_600_000 + 10 * number, random.random()) for number in range(4000)]
     ring = Ring(10_000, FAMILY[function])
-    ring.add_slots(1)
+    ring.panes.add_slots(1)
     slot, at, value = (np.array(column) for column in zip(*samples, strict=True))
-    ring.feed(slot[:2000], at[:2000], value[:2000], [function])
-    again = Ring.from_snapshot(ring.snapshot())
+    values_of(ring, slot[:2000], at[:2000], value[:2000], function)
+    again = Ring.from_snapshot(ring.panes.snapshot())
     for each in (ring, again):
-        assert each.snapshot()["capacity"] <= MAX_CAPACITY
-    first, second = (each.feed(slot[2000:], at[2000:], value[2000:], [function]) for each in (ring, again))
-    np.testing.assert_array_equal(first[function], second[function])
+        assert each.panes.snapshot()["capacity"] <= MAX_CAPACITY
+    first, second = (
+        values_of(each, slot[2000:], at[2000:], value[2000:], function) for each in (ring, again)
+    )
+    np.testing.assert_array_equal(first, second)
 
 
 def test_a_forgotten_slot_begins_anew() -> None:
     ring = Ring(60_000, "sums")
-    ring.add_slots(2)
+    ring.panes.add_slots(2)
     at = np.array([1_767_225_600_000] * 2)
-    ring.feed(np.array([0, 1]), at, np.array([5.0, 7.0]), ["avg_over_time"])
-    ring.forget(np.array([0]))
-    found = ring.feed(np.array([0, 1]), at - 5000, np.array([1.0, math.nan]), ["avg_over_time"])
-    assert found["avg_over_time"][0] == 1.0
+    values_of(ring, np.array([0, 1]), at, np.array([5.0, 7.0]), "avg_over_time")
+    ring.panes.forget(np.array([0]))
+    found = values_of(ring, np.array([0, 1]), at - 5000, np.array([1.0, math.nan]), "avg_over_time")
+    assert found[0] == 1.0
 
 
-def test_huge_values_do_not_enter() -> None:
-    ring = Ring(60_000, "sums")
-    ring.add_slots(1)
-    at = np.array([1_767_225_600_000])
-    found = [
-        ring.feed(np.array([0]), at + step, np.array([value]), ["avg_over_time"])
-        for step, value in ((0, 1.0), (1000, 1e300))
-    ]
-    assert [float(each["avg_over_time"][0]) for each in found] == [1.0, 1.0]
+@settings(max_examples=30, deadline=None)
+@given(
+    seed=st.integers(0, 2**32),
+    function=st.sampled_from(sorted(FAMILY)),
+    ms=st.sampled_from((60_000, 300_000)),
+    cut=st.sampled_from((1, 2, 9, 500)),
+)
+def test_late_samples_are_put_where_they_belong(seed: int, function: str, ms: int, cut: int) -> None:
+    random = Random(seed)
+    samples = few(random, 150, ms)
+    for place in sorted(random.sample(range(len(samples)), 40)):
+        # moved on among the samples that arrive
+        later = min(place + random.randint(1, 25), len(samples) - 1)
+        samples.insert(later, samples.pop(place))
+    found = fed(samples, ms, function, cut)
+    np.testing.assert_allclose(found, plainly(samples, ms, function), rtol=1e-6, atol=1e-7)
+    np.testing.assert_array_equal(found, fed(samples, ms, function, 1))
+
+
+SCALES = (1e-300, 1e-20, 1e-3, 1.0, 1e6, 1.7e12, 2.0**46, 1e17, 1e290)
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    seed=st.integers(0, 2**32),
+    function=st.sampled_from(("sum_over_time", "avg_over_time", "rate")),
+    scales=st.lists(st.sampled_from(SCALES), min_size=1, max_size=3),
+    cut=st.sampled_from((1, 7, 500)),
+)
+def test_sums_are_exact_whatever_the_magnitude(
+    seed: int, function: str, scales: list[float], cut: int
+) -> None:
+    random = Random(seed)
+    samples = [(s, t, v * random.choice(scales)) for s, t, v in few(random, 150, 60_000)]
+    for place in random.sample(range(len(samples) - 6), 10):
+        samples.insert(place + 5, samples.pop(place))
+    expected = plainly(samples, 60_000, function)
+    if function == "rate":  # two roundings
+        np.testing.assert_allclose(fed(samples, 60_000, function, cut), expected, rtol=1e-15)
+    else:
+        np.testing.assert_array_equal(fed(samples, 60_000, function, cut), expected)
+
+
+def test_a_counter_of_bytes_does_not_turn_negative() -> None:
+    samples = [(0, 1_767_225_600_000 + 10_000 * number, 1.7e12) for number in range(200)]
+    assert set(fed(samples, 900_000, "avg_over_time", 1, 1)) == {1.7e12}
+
+
+def test_a_sum_beyond_all_doubles_is_unknown() -> None:
+    samples = [(0, 1_767_225_600_000 + 1000 * number, 1.7e308) for number in range(2)]
+    np.testing.assert_array_equal(fed(samples, 60_000, "sum_over_time", 1, 1), [1.7e308, math.nan])
+
+
+@pytest.mark.parametrize("function", ["sum_over_time", "rate"])
+def test_what_limbs_do_not_hold_is_forgotten_with_its_panes_and_kept_in_snapshots(function: str) -> None:
+    random, begin = Random(4), 1_767_225_600_000
+    ring = Ring(60_000, FAMILY[function])
+    ring.panes.add_slots(1)
+    one = np.zeros(1, np.int64)
+    for number in range(500):
+        at = np.array([begin + 1000 * number])
+        values_of(ring, one, at, np.array([random.uniform(0, 1e200)]), function)
+    assert len(ring.panes.beside[0]) <= MAX_CAPACITY
+    again, at = Ring.from_snapshot(ring.panes.snapshot()), np.array([begin + 500_000])
+    found = [values_of(each, one, at, np.array([1e200]), function).tolist() for each in (ring, again)]
+    assert found[0] == found[1]
+    ring.panes.forget(one)
+    assert not ring.panes.beside
 
 
 @pytest.mark.parametrize("function", sorted(FAMILY))
 def test_histories_stay_when_room_is_made_for_more_devices_and_samples(function: str) -> None:
     random, begin = Random(2), 1_767_225_600_000
     grown, roomy = Ring(60_000, FAMILY[function]), Ring(60_000, FAMILY[function])
-    roomy.add_slots(300)
+    roomy.panes.add_slots(300)
     held = 0
     for step, more in enumerate((1, 70, 0, 120, 0, 0, 109) + (0,) * 20):
-        held += len(range(grown.add_slots(more), held + more))
+        held += len(range(grown.panes.add_slots(more), held + more))
         slot = np.arange(held)
         at = np.full(held, begin + 1_000 * step)
         value = np.array([random.random() for _ in slot])
-        one, other = (ring.feed(slot, at, value, [function])[function] for ring in (grown, roomy))
+        one, other = (values_of(ring, slot, at, value, function) for ring in (grown, roomy))
         np.testing.assert_array_equal(one, other)

@@ -58,12 +58,19 @@ def test_quality_is_that_of_the_worst_measured_value_of_the_row() -> None:
     assert extended.quality.tolist() == [900, 400, 800, 400, 800]
 
 
-def test_a_late_row_is_computed_from_its_own_values_and_without_ranges() -> None:
+def test_a_late_value_is_computed_from_its_own_row_and_without_ranges() -> None:
     recorder = Recorder(record("sum", "t + u"), record("mean", "avg_over_time(t, 1m)"))
     recorder.derived(100, t=1, u=1)
     assert recorder.derived(50, t=5) == {}
     assert recorder.derived(60, t=5, u=2) == {"sum": 7.0}
-    assert recorder.derived(110, t=3) == {"mean": 2.0, "sum": 4.0}
+    assert recorder.derived(110, t=3) == {"mean": 3.0, "sum": 4.0}, "the mean of 1, 5, and 3"
+
+
+def test_a_value_older_than_another_metrics_is_joined_like_any() -> None:
+    recorder = Recorder(record("sum", "t + u"), record("mean", "avg_over_time(u, 1m)"))
+    recorder.derived(100, t=1)
+    assert recorder.derived(90, u=2) == {"sum": 3.0, "mean": 2.0}
+    assert recorder.derived(95, u=4) == {"sum": 5.0, "mean": 3.0}
 
 
 def test_rules_follow_the_tags_of_a_device() -> None:

@@ -1,0 +1,134 @@
+"""Rules of a trial: as the reference reads them, and as the text of a rule file."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.gateway.rules.reference.expressions import Expression
+
+RANKS = ("info", "warning", "critical")
+
+
+@dataclass(frozen=True)
+class Level:
+    """`limit` None: of a condition. Times in ms."""
+
+    name: str
+    limit: float | None = None
+    clear: float | None = None
+    for_ms: int = 0
+
+
+@dataclass(frozen=True)
+class Silence:
+    after: int
+    metric: str
+    state: str
+    level: str
+
+
+@dataclass(frozen=True)
+class Command:
+    name: str
+    on: tuple[str, ...]
+    cooldown: int
+
+
+@dataclass(frozen=True)
+class Override:
+    """For the devices of a site: another `for` of a level, another `keep_firing_for`; None: unchanged."""
+
+    site: str
+    level: str
+    for_ms: int | None
+    keep: int | None
+
+
+@dataclass(frozen=True)
+class Definition:
+    """A rule. `sites`: only for these, empty for all."""
+
+    name: str
+    expression: Expression | None = None
+    above: bool = True
+    levels: tuple[Level, ...] = ()
+    sites: tuple[str, ...] = ()
+    keep: int = 0
+    silence: Silence | None = None
+    commands: tuple[Command, ...] = ()
+    override: Override | None = None
+    warmup: int = 0
+    repeat: int | None = None
+    level_of: dict[str, Level] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "level_of", {level.name: level for level in self.levels})
+
+    def for_ms(self, level: Level, site: str) -> int:
+        change = self.override
+        if change is None or change.site != site or change.level != level.name or change.for_ms is None:
+            return level.for_ms
+        return change.for_ms
+
+    def keep_ms(self, site: str) -> int:
+        change = self.override
+        return self.keep if change is None or change.site != site or change.keep is None else change.keep
+
+    def text(self) -> dict[str, Any]:
+        """The rule as a rule file has it."""
+        found: dict[str, Any] = {"alert": self.name}
+        if self.sites:
+            found["match"] = {"site": list(self.sites)}
+        found |= self._levels()
+        if self.keep:
+            found["keep_firing_for"] = f"{self.keep}ms"
+        if self.warmup:
+            found["warmup"] = f"{self.warmup}ms"
+        if self.repeat:
+            found["repeat"] = f"{self.repeat}ms"
+        if self.silence:
+            found["no_data"] = {
+                "after": f"{self.silence.after}ms",
+                "metric": self.silence.metric,
+                "state": self.silence.state,
+                "severity": self.silence.level,
+            }
+        if self.override:
+            found["overrides"] = [self._override(self.override)]
+        if self.commands:
+            found["commands"] = [
+                {"name": one.name, "on": list(one.on), "cooldown": f"{one.cooldown}ms", "expires": "1h"}
+                for one in self.commands
+            ]
+        return found
+
+    def _levels(self) -> dict[str, Any]:
+        if self.expression is None:
+            return {}
+        if self.levels[0].limit is None:
+            (level,) = self.levels
+            return {"expr": self.expression.text, "for": f"{level.for_ms}ms", "severity": level.name}
+        side = "above" if self.above else "below"
+        levels = {}
+        for level in self.levels:
+            levels[level.name] = {side: level.limit, "for": f"{level.for_ms}ms"}
+            if level.clear is not None:
+                levels[level.name]["clear"] = level.clear
+        return {"expr": self.expression.text, "levels": levels}
+
+    def _override(self, change: Override) -> dict[str, Any]:
+        found: dict[str, Any] = {"match": {"site": [change.site]}}
+        if change.for_ms is not None:
+            found["levels"] = {change.level: {"for": f"{change.for_ms}ms"}}
+        if change.keep is not None:
+            found["keep_firing_for"] = f"{change.keep}ms"
+        return found
+
+
+def rule_file(rules: tuple[Definition, ...], lookbacks: dict[str, int]) -> str:
+    """The rules as a rule file; JSON is YAML."""
+    metrics = {metric: {"lookback": f"{ms}ms"} for metric, ms in lookbacks.items()}
+    group = {"name": "g", "metrics": metrics, "rules": [rule.text() for rule in rules]}
+    return json.dumps({"version": 1, "groups": [group]}, indent=1)
