@@ -29,6 +29,8 @@ class OracleSettings:
     missing: Mapping[str, float]
     hot: float
     cool: float
+    young: int
+    """A reading that is older when it arrives causes no notice: it is told with the next that is not."""
 
 
 class WindowId(NamedTuple):
@@ -134,8 +136,11 @@ class Device:
     versions: list[tuple[int, tuple[str, Mapping[str, str]]]] = field(default_factory=list)
     """(first window start, (type, tags)), ascending."""
     clock: PlainClock = field(default_factory=PlainClock)
-    cursor: int | None = None
+    judged: tuple[int, int, int] | None = None
+    """Time, boot and number of the newest heat that its rule has seen."""
     firing: bool = False
+    told: bool = False
+    """Whether the device was told last that `Hot` fires; what old readings change is told with the next that is not."""
     kinds: dict[str, type] = field(default_factory=dict)
     counters: Counter[str] = field(default_factory=Counter)
     steps_at_least: Counter[str] = field(default_factory=Counter)
@@ -235,7 +240,7 @@ class Oracle:
 
     def _step(self, device: Device) -> None:
         device.count_step("clock_steps")
-        device.newest = device.cursor = None
+        device.newest = device.judged = None
         device.silence = (0, 0)
 
     # --- readings
@@ -271,7 +276,7 @@ class Oracle:
                 self._step(device)
             if what == "held" and not heard.stamped:
                 device.count_step("small_clock_steps")
-            self._samples(message.device, device, samples, what, since)
+            self._samples(message, device, samples, what, since, at=at)
 
     def _time(self, ts: int | None, step: int, at: int) -> tuple[int, bool]:
         """Return the time that counts, and whether it is the time of arrival."""
@@ -282,11 +287,13 @@ class Oracle:
 
     def _samples(
         self,
-        name: str,
+        message: Reading,
         device: Device,
         samples: list[tuple[tuple[int, bool], Mapping[str, Any]]],
         what: str,
         since: int | None,
+        *,
+        at: int,
     ) -> None:
         ends = device.ends
         for (ts, stamped), values in samples:
@@ -296,11 +303,12 @@ class Oracle:
                 counts = self._counts(device, metric, value)
                 device.counters["accepted" if counts else "bad"] += 1
                 if counts:
-                    self._window(name, device, metric, ts, _as_stored(value))
+                    self._window(message.device, device, metric, ts, _as_stored(value))
+            live = ts >= at - self.terms.young
             if what == "held" and since is not None and (stamped or ts >= since - SMALL):
-                self._judge(name, device, max(ts, since), values)
+                self._judge(message, device, max(ts, since), values, live=live)
             elif what != "aside":
-                self._judge(name, device, ts, values)
+                self._judge(message, device, ts, values, live=live)
         for (ts, _), _ in samples:
             device.advance(ts, self.terms.every[0], ends)
 
@@ -334,20 +342,27 @@ class Oracle:
             self.windows[place].readings.append((ts, value))
             self.windows[place].labels.append(device.labels(ts - ts % base))
 
-    def _judge(self, name: str, device: Device, ts: int, values: Mapping[str, Any]) -> None:
-        """Evaluate `Hot` with readings that are not older than any before; `ts` is their time for rules."""
-        if device.cursor is not None and ts < device.cursor:
-            return
-        device.cursor = ts
+    def _judge(
+        self, message: Reading, device: Device, ts: int, values: Mapping[str, Any], *, live: bool
+    ) -> None:
+        """Evaluate `Hot` with a heat that is not older than any before; `ts` is its time for rules.
+
+        Of one time, those of a boot count in the order of their numbers, so that a lower number is older.
+        """
         heat = values.get("heat")
         if not isinstance(heat, int | float) or not math.isfinite(heat):
             return
-        if not device.firing and heat > self.terms.hot:
-            device.firing = True
-            self.alerts.append((name, "firing", ts))
-        elif device.firing and heat <= self.terms.cool:
-            device.firing = False
-            self.alerts.append((name, "resolved", ts))
+        if device.judged is not None:
+            newest, boot, seq = device.judged
+            if ts < newest or (ts == newest and message.boot == boot and message.seq < seq):
+                return
+        device.judged = (ts, message.boot, message.seq)
+        before = device.firing
+        device.firing = heat > self.terms.cool if before else heat > self.terms.hot
+        if device.firing != before or (live and device.told != device.firing):
+            self.alerts.append((message.device, "firing" if device.firing else "resolved", ts))
+        if live:
+            device.told = device.firing
 
     # --- trimming and totals
 

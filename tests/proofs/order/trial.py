@@ -55,6 +55,7 @@ ORACLE_SETTINGS = OracleSettings(
     missing={"level": -40.0},
     hot=5.0,
     cool=4.0,
+    young=300_000,
 )
 IN_BOTH = ("received", "new", "duplicate", "not_known", "conflicts", "values", "bad", "stamped")
 
