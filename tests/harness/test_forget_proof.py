@@ -53,8 +53,8 @@ class Answers:
     counters: Counters
     receipts: list[dict[str, object]] = field(default_factory=list)
 
-    def judge(self) -> list[str]:
-        truth = Truth((BASE, LONGEST))
+    def judge(self, *, redelivered: bool = False) -> list[str]:
+        truth = Truth((BASE, LONGEST), redelivered=redelivered)
         truth.birth(Birth("d", 1, 0, BEGIN))
         for one in (*NEW, NEW[0], LATE, UNKNOWN, APART, CONFLICT):
             truth.arrive(one, BEGIN)
@@ -190,6 +190,15 @@ def test_a_counter_that_says_0_is_noticed(answers: Answers, name: str) -> None:
     answers.counters = answers.counters._replace(**{name: 0})
     (wrong,) = answers.judge()
     assert f"{name}=0" in wrong
+
+
+def test_what_a_broker_delivers_again_is_no_difference_and_must_be_counted_as_known(answers: Answers) -> None:
+    said = answers.counters
+    answers.counters = said._replace(received=said.received + 2, duplicate=said.duplicate + 2)
+    assert answers.judge()
+    assert answers.judge(redelivered=True) == []
+    answers.counters = said._replace(received=said.received + 2, duplicate=said.duplicate + 3)
+    assert answers.judge(redelivered=True)
 
 
 def test_a_repeat_that_counts_under_a_new_number_is_noticed_unless_that_was_said(answers: Answers) -> None:

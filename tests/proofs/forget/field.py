@@ -34,7 +34,7 @@ def over_a_broker(setting: Setting, *, devices: int = 4, steps: int = 12) -> Non
     sections = {"gateway": {"id": name, "sites": ["+"]}, "influx": setting.forwarding(influx)}
     gateway = setting.gateway(broker.url, name, windows=windows, **sections)
     gateway.start()
-    truth = Truth(EVERY, delay=DELAY)
+    truth = Truth(EVERY, delay=DELAY, redelivered=True)
     given = [
         step
         for number in range(devices)

@@ -91,6 +91,8 @@ class Truth:
     """The lengths of windows, in ms, the base first and the coarsest last."""
     delay: int = 0
     """The longest time between the sending of a message and its arrival, in ms."""
+    redelivered: bool = False
+    """Whether a broker may deliver again what a killed gateway had not acknowledged; each delivery is counted."""
     arrivals: Counter[Message] = field(default_factory=Counter)
     places: dict[Message, set[int]] = field(default_factory=lambda: defaultdict(set))
     """The starts of the windows each message may be in."""
@@ -270,7 +272,8 @@ class Truth:
         self, counters: Counters, told: Mapping[Message, list[str]], quarantined: int
     ) -> None:
         """Nothing is told that is not counted, and counters add up to what arrived."""
-        arrived, repeats = self.arrivals.total(), self.arrivals.total() - len(self.arrivals)
+        arrived = max(self.arrivals.total(), counters.received if self.redelivered else 0)
+        repeats = arrived - len(self.arrivals)
         late = sum(any(why not in {UNKNOWN, APART} for why in said) for said in told.values())
         said = [
             counters.received == arrived,

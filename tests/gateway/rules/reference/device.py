@@ -24,6 +24,17 @@ class Message(NamedTuple):
     listening: int
 
 
+class Birth(NamedTuple):
+    """A birth that names these metrics, and the next seq."""
+
+    device: str
+    site: str
+    metrics: tuple[str, ...]
+    next_seq: int
+    wall: int
+    listening: int
+
+
 class Seen(NamedTuple):
     """The newest reading of a metric."""
 
@@ -34,12 +45,16 @@ class Seen(NamedTuple):
 
 @dataclass
 class Device:
-    """`newest`: its clock. `now_read`: the newest time rules have taken; `heard`: the listening clock then."""
+    """`newest`: its clock. `now_read`: the newest time rules have taken; `heard`: the listening clock then.
+
+    `announced`: the highest number that a birth says was given; what fills a gap below it is no step of the clock.
+    """
 
     name: str
     site: str
     lookbacks: dict[str, int]
     seqs: set[int] = field(default_factory=set)
+    announced: int = -1
     newest: int = 0
     now_read: int = 0
     heard: int = 0
@@ -55,7 +70,7 @@ class Device:
 
     def time_of(self, message: Message) -> int:
         """At which time rules take a new message: a small step back of the clock forgets nothing."""
-        highest = message.seq > max(self.seqs, default=-1)
+        highest = message.seq > max(self.seqs, default=-1) and message.seq > self.announced
         if message.ts > self.newest or (message.ts == self.newest and highest):
             self.newest = message.ts
         elif highest and self.newest - message.ts <= SMALL_STEP:

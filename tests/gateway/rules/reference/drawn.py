@@ -14,7 +14,7 @@ from tests.gateway.rules.reference.definitions import (
     Override,
     Silence,
 )
-from tests.gateway.rules.reference.device import Message
+from tests.gateway.rules.reference.device import Birth, Message
 from tests.gateway.rules.reference.expressions import CONDITIONS, NUMBERS
 
 SITES = {"d0": "berlin", "d1": "berlin", "d2": "lyon", "d3": "oslo"}
@@ -27,18 +27,6 @@ _TIMES = (0, 0, 5_000, 10_000, 23_000, 60_000, 400_000)
 
 @dataclass(frozen=True)
 class Tick:
-    wall: int
-    listening: int
-
-
-@dataclass(frozen=True)
-class Birth:
-    """A birth that names these metrics, and the next seq."""
-
-    device: str
-    site: str
-    metrics: tuple[str, ...]
-    next_seq: int
     wall: int
     listening: int
 

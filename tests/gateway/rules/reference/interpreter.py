@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from tests.gateway.rules.reference.definitions import RANKS, Definition, Level
-from tests.gateway.rules.reference.device import Device, Message
+from tests.gateway.rules.reference.device import Birth, Device, Message
 from tests.gateway.rules.reference.telling import Change, Deeds, Telling
 
 ABSENT = "absent"
@@ -51,11 +51,12 @@ class Interpreter:
     def device(self, name: str, site: str) -> Device:
         return self.devices.setdefault(name, Device(name, site, self.lookbacks))
 
-    def born(self, name: str, site: str, listening: int, metrics: frozenset[str]) -> None:
-        device = self.device(name, site)
-        device.born = listening if device.born is None else device.born
-        for metric in metrics:
-            device.named.setdefault(metric, listening)
+    def born(self, birth: Birth) -> None:
+        device = self.device(birth.device, birth.site)
+        device.born = birth.listening if device.born is None else device.born
+        device.announced = max(device.announced, birth.next_seq - 1)
+        for metric in birth.metrics:
+            device.named.setdefault(metric, birth.listening)
 
     def _of(self, device: Device) -> Iterator[tuple[Definition, State]]:
         for rule in self.rules:

@@ -24,11 +24,10 @@ from fleet_wire.control_messages import MetricInfo, encode_birth
 from fleet_wire.telemetry import encode_telemetry
 from tests.gateway.fold.given import settings
 from tests.gateway.rules.reference.definitions import Definition, rule_file
-from tests.gateway.rules.reference.device import Message
+from tests.gateway.rules.reference.device import Birth, Message
 from tests.gateway.rules.reference.drawn import (
     MAX_READING_AGE,
     START,
-    Birth,
     Item,
     Stream,
     Tick,
@@ -138,7 +137,7 @@ def by_reference(rules: tuple[Definition, ...], lookbacks: dict[str, int], strea
             case Tick():
                 found += interpreter.tick(item.listening, item.wall)
             case Birth():
-                interpreter.born(item.device, item.site, item.listening, frozenset(item.metrics))
+                interpreter.born(item)
             case _:
                 found += interpreter.read(item)
     return found
