@@ -248,7 +248,7 @@ def _require_writable(path: Path) -> None:
 
 def _left_to(owner: str, what: str, place: Path) -> str:
     """Return who checks `what` of a spool that belongs to another user."""
-    return f"{place.absolute()} belongs to {owner}; `{spool_owner.as_owner(owner, 'doctor')}` checks {what}"
+    return f"{place.absolute()} belongs to {owner}; the same command after `{spool_owner.become(owner)}` checks {what}"
 
 
 def left_to_owner(check: str, what: str, place: Path) -> CheckResult | None:

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Protocol, TypeVar
 import msgpack
 from msgspec import Meta
 
+from fleet_wire.plain_reasons import plain_reason
 from fleet_wire.printable import printable
 
 MAX_PAYLOAD = 65_536
@@ -55,7 +56,7 @@ def decode(decoder: Decoder[M], payload: bytes, *, most: int = MAX_PAYLOAD) -> M
 def _reason(problem: ValueError) -> str:
     if isinstance(problem, UnicodeDecodeError):
         return "a text is not UTF-8"
-    return printable(problem, _REASON_LENGTH)
+    return printable(plain_reason(str(problem)), _REASON_LENGTH)
 
 
 def encode(message: Mapping[str, Any], *, most: int = MAX_PAYLOAD) -> bytes:

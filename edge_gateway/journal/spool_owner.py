@@ -40,9 +40,14 @@ def other_owner(place: Path) -> str:
         return ""
 
 
+def become(owner: str) -> str:
+    """Return what to write before a shell command so that `owner` runs it."""
+    return f"sudo -u {shlex.quote(owner)}"
+
+
 def as_owner(owner: str, command: str) -> str:
     """Return the shell command by which `owner` runs an `edge-gateway` command."""
-    return f"sudo -u {shlex.quote(owner)} edge-gateway {command}"
+    return f"{become(owner)} edge-gateway {command}"
 
 
 def may_write(path: Path) -> bool:

@@ -222,7 +222,7 @@ def test_what_only_the_owner_of_a_spool_can_check_is_left_to_that_user(tmp_path:
     owner = pwd.getpwuid(NOBODY).pw_name
     for result in (*results, *asked):
         assert (result.ok, result.gravity) == (True, Gravity.NOTICE)
-        assert f"{place} belongs to {owner}; `sudo -u {owner} edge-gateway doctor` checks" in result.detail
+        assert f"{place} belongs to {owner}; the same command after `sudo -u {owner}` checks" in result.detail
     assert len(asked) == (mode == 0o700), "whether a gateway runs can be seen in a directory that is open"
 
 

@@ -69,9 +69,9 @@ def test_collections_are_capped() -> None:
     samples_ = [[1, {}]] * telemetry.MAX_SAMPLES
     assert len(decode_telemetry(message(m=most, q=most, s=samples_)).m) == telemetry.MAX_METRICS
     for more in ({"m": {**most, "x": 1}}, {"q": {**most, "x": 1}}, {"s": [*samples_, [1, {}]]}):
-        with pytest.raises(MalformedMessage, match="length"):
+        with pytest.raises(MalformedMessage, match="of at most"):
             decode_telemetry(message(**more))
-    with pytest.raises(MalformedMessage, match=r"\$\.s"):
+    with pytest.raises(MalformedMessage, match=r"^s\[0\]"):
         decode_telemetry(message(s=[[telemetry.MAX_STEP + 1, {}]]))
 
 

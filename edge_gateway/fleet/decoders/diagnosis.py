@@ -53,7 +53,7 @@ def diagnosed(payload: bytes, fault: str) -> str:
         time = _TIMED.decode(payload).ts
     except (ValueError, RecursionError):
         return _other_format(payload) or printable(fault)
-    return (_wrong_time(time) if "$.ts" in fault else "") or printable(fault)
+    return (_wrong_time(time) if fault.startswith("ts: ") else "") or printable(fault)
 
 
 def unit_of(time: float) -> str:

@@ -347,4 +347,4 @@ def test_a_doctor_of_another_user_leaves_what_is_stored_to_the_owner(place: Plac
     with acting_as(SOMEBODY):
         stored = _check_stored(place.spool)
     assert (stored.ok, stored.gravity) == (True, Gravity.NOTICE)
-    assert "edge-gateway doctor` checks it" in stored.detail
+    assert "the same command after `sudo -u" in stored.detail

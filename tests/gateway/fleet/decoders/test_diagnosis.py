@@ -71,8 +71,8 @@ def test_the_reason_names_the_unit_that_would_fit(ts: Any, said: str) -> None:
             b"\x08\x96\x01\x12\x03abc\x1d" + struct.pack("<f", 21.5),
             "this may be protobuf; expected MessagePack",
         ),
-        (msgpack.packb({"boot": 1, "seq": 0}), "missing required field `m`"),
-        (msgpack.packb([1, 2, 3]), "Expected `object`, got `array`"),
+        (msgpack.packb({"boot": 1, "seq": 0}), "m is missing"),
+        (msgpack.packb([1, 2, 3]), "expected a map, got a list"),
     ],
 )
 def test_the_reason_names_the_format_it_is(payload: bytes, said: str) -> None:
@@ -98,7 +98,7 @@ def test_units_are_told_from_2001_to_2100() -> None:
 @settings(max_examples=300, deadline=None)
 @given(
     st.one_of(st.binary(max_size=80), st.text(max_size=40).map(str.encode)),
-    st.sampled_from(["x", "a - at `$.ts`"]),
+    st.sampled_from(["x", "ts: a"]),
 )
 def test_no_payload_raises(payload: bytes, fault: str) -> None:
     assert diagnosed(payload, fault)
