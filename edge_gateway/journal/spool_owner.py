@@ -102,7 +102,7 @@ def refuse_forbidden(place: Path) -> None:
 
     Of a disk that is mounted read-only the first write tells.
     """
-    path = first_forbidden(place)
+    path = first_forbidden(place) if place.exists() else None
     if path is not None and not os.statvfs(place).f_flag & os.ST_RDONLY:
         raise BadInput(
             f"this user may not read and write {path.absolute()}, which belongs to {name_of(path)}; the spool is"
