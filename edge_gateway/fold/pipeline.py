@@ -79,7 +79,7 @@ CLOSE_ROWS = 4_096
 """Rows of closing windows that a batch or tick may take out of the log, however small it is …"""
 CLOSE_SHARE = 4
 """… and as many a reading that came, if that is more: a close never stalls a batch, and never falls behind."""
-FOLD: Final = 6
+FOLD: Final = 7
 """Version of the fold: goes up whenever it makes something else of the same inputs, or records hold that otherwise.
 
 A record is folded again by its own version only. When the form of the state changes, `checkpoint.FORMAT` goes up.
@@ -110,13 +110,15 @@ class Pipeline:
     _site_left: bool = False
     """Whether the state was restored with devices of a site that left; the next input ends what they have open."""
 
-    def fold(self, given: Input, recorded: Closings | None = None) -> Effects:
+    def fold(self, given: Input, recorded: Closings | None = None, *, number: int = 0) -> Effects:
         """Take in one input and return its effects.
 
         Args:
             given: the input.
             recorded: in a replay, what left the open windows with it; None to decide that.
+            number: that of the journal record that the input goes into.
         """
+        self.rules.begin(number)
         self.windows.begin_input(recorded, self.registry.numbering)
         effects = Effects(given.moment.wall, given.moment.at_least, given.moment.aged)
         site_left, self._site_left = self._site_left, False
