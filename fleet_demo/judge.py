@@ -32,7 +32,9 @@ async def judge(story: Story, result: RunResult) -> list[Row]:
     terms = gateway_terms(newest_status(ledger, None))
     comparison = await asyncio.to_thread(compare, ledger, terms, window_rows(stored), "history")
     seen = [
-        Alert(row["id"], row["rule"], row["level"], row["state"], row["subject"], int(row["at"]))
+        Alert(
+            row["id"], row["rule"], row["level"], row["state"], row["subject"], int(row["at"]), row["event"]
+        )
         for row in alerts
     ]
     return [

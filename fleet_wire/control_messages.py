@@ -4,7 +4,7 @@ Each message is a frozen record with an `encode_…` and a `decode_…`. Decoder
 On the wire fields with their default are left out; unknown keys are ignored, so that a later version can add some.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from msgspec import Meta
@@ -26,8 +26,11 @@ from fleet_wire.payload import encode as _encode
 
 __all__ = [
     "MAX_MISSING",
+    "NO_CHANGE",
     "Ack",
     "Alert",
+    "AlertCause",
+    "AlertEvent",
     "Birth",
     "Command",
     "Death",
@@ -60,6 +63,33 @@ MAX_MISSING = 64
 
 Level = Literal["critical", "warning", "info"]
 AlertState = Literal["inactive", "pending", "firing", "resolved"]
+AlertEvent = Literal[
+    "pending",
+    "firing",
+    "escalated",
+    "deescalated",
+    "resolved",
+    "no_data",
+    "repeat",
+    "released",
+    "reminder",
+]
+"""What happened. The last three change nothing: a notice that is sent again, one that an old reading left owing, and
+one that people are sent again. Whoever counts alerts passes over them (`NO_CHANGE`)."""
+AlertCause = Literal[
+    "reading",
+    "time",
+    "no_data",
+    "expired",
+    "schedule",
+    "reload",
+    "removed",
+    "moved",
+    "retired",
+    "operator",
+]
+"""Why it happened."""
+NO_CHANGE: Final = frozenset({"repeat", "released", "reminder"})
 Outcome = Literal["done", "rejected", "failed"]
 Tags = Annotated[dict[Name, Annotated[str, Meta(max_length=128)]], Meta(max_length=32)]
 Arguments = Annotated[dict[Name, Scalar], Meta(max_length=64)]
@@ -108,13 +138,22 @@ class Death(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_f
 
 
 class Alert(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One transition of an alert; (boot, seq) identify the reading that caused it, if one did."""
+    """One transition of an alert.
+
+    `was` is the level before it, of an alert that fired then. A wait that ends before its alert fires has the event
+    `resolved` and the state `inactive`. (boot, seq) identify the newest reading that it rests on, if there is one;
+    `value` and `limit` are there where a value was read.
+    """
 
     id: Identity
     group: Identity
     rule: Identity
     level: Level
+    was: Level | None = None
     state: AlertState
+    event: AlertEvent
+    cause: AlertCause
+    site: Word
     subject: Word
     metric: Word | None = None
     value: Scalar = None

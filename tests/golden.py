@@ -68,7 +68,7 @@ def played(case: Path, work: Path) -> Outcome:
     outcome = Outcome()
     try:
         for number, given in enumerate(_inputs(case)):
-            effects = pipeline.fold(given)
+            effects = pipeline.fold(given, number=number)
             outcome.sent += _sent(effects)
             outcome.quarantine += [{"topic": one.topic, "reason": one.reason} for one in effects.quarantined]
             store.apply([(number, [effects.for_store(series_names)])])

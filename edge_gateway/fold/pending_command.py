@@ -54,7 +54,7 @@ class PendingCommand:
     @classmethod
     def of(cls, alert: Transition, intent: CommandIntent, moment: Moment) -> PendingCommand:
         """Return the command that `intent` of `alert` asks for; a replay gives it the same id."""
-        name = f"{alert.id}\0{intent.name}\0{alert.cause}\0{alert.at}"
+        name = f"{alert.id}\0{intent.name}\0{alert.event}\0{alert.at}"
         digest = hashlib.blake2b(name.encode(), digest_size=8).hexdigest()
         return cls(digest, intent, alert, expiry(alert, intent, moment))
 

@@ -110,13 +110,15 @@ class Pipeline:
     _site_left: bool = False
     """Whether the state was restored with devices of a site that left; the next input ends what they have open."""
 
-    def fold(self, given: Input, recorded: Closings | None = None) -> Effects:
+    def fold(self, given: Input, recorded: Closings | None = None, *, number: int = 0) -> Effects:
         """Take in one input and return its effects.
 
         Args:
             given: the input.
             recorded: in a replay, what left the open windows with it; None to decide that.
+            number: that of the journal record that the input goes into.
         """
+        self.rules.begin(number)
         self.windows.begin_input(recorded, self.registry.numbering)
         effects = Effects(given.moment.wall, given.moment.at_least, given.moment.aged)
         site_left, self._site_left = self._site_left, False

@@ -10,10 +10,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Literal
+
+from msgspec import structs
 
 from edge_gateway.fold.messages import Message
 from edge_gateway.records.alerts import ALERT_COLUMNS
+from edge_gateway.records.alerts import LEVELS as RANKED
 from edge_gateway.status.problem import Gravity
 from edge_gateway.status.report import OpenProblem
 from fleet_wire import control_messages, topics
@@ -41,22 +44,20 @@ class OwnAlerts:
 
     def firing(self) -> list[Message]:
         """Return the retained message of each firing alert."""
-        return [self._message(problem, "firing") for problem in self._open().values()]
+        return [self._message(self._alert(problem, "firing")) for problem in self._open().values()]
 
     def rows(self) -> list[dict[str, Any]]:
         """Return the firing alerts as people read them, with the keys of a rule's alert."""
         alerts = [self._alert(problem, "firing") for problem in self._open().values()]
-        return [
-            {**{name: getattr(one, name, None) for name in ALERT_COLUMNS}, "site": topics.NO_SITE}
-            for one in alerts
-        ]
+        return [{name: getattr(one, name, None) for name in ALERT_COLUMNS} for one in alerts]
 
     def follow(self) -> None:
         """Send alerts for problems opened and cleared since the last call, and for those of another gravity."""
         now = self._open()
         for code in [code for code in self._told if code not in now]:
             ended = self._told.pop(code)
-            self.send([self._message(ended, "resolved"), Message(self._topic(code), b"", retain=True)])
+            resolved = self._message(self._alert(ended, "resolved"))
+            self.send([resolved, Message(self._topic(code), b"", retain=True)])
         for code, problem in now.items():
             if code not in self._told or self._told[code].gravity is not problem.gravity:
                 self._tell(problem)
@@ -71,17 +72,21 @@ class OwnAlerts:
         return {one.code: one for one in self.problems if one.gravity is not Gravity.NOTICE}
 
     def _tell(self, problem: OpenProblem) -> None:
-        self._told[problem.code] = problem
-        self.send([self._message(problem, "firing")])
+        before, self._told[problem.code] = self._told.get(problem.code), problem
+        alert = self._alert(problem, "firing")
+        if before is not None:
+            was = LEVELS[before.gravity]
+            alert = structs.replace(alert, was=was, event=_change(was, alert.level))
+        self.send([self._message(alert)])
 
     def _topic(self, code: str) -> str:
         return topics.alert_topic(self.gateway, topics.NO_SITE, topics.GATEWAY_SUBJECT, code)
 
-    def _message(self, problem: OpenProblem, state: control_messages.AlertState) -> Message:
-        payload = control_messages.encode_alert(self._alert(problem, state))
-        return Message(self._topic(problem.code), payload, retain=state == "firing")
+    def _message(self, alert: control_messages.Alert) -> Message:
+        payload = control_messages.encode_alert(alert)
+        return Message(self._topic(alert.rule), payload, retain=alert.state == "firing")
 
-    def _alert(self, problem: OpenProblem, state: control_messages.AlertState) -> control_messages.Alert:
+    def _alert(self, problem: OpenProblem, state: Literal["firing", "resolved"]) -> control_messages.Alert:
         name = f"{self.gateway}\0{problem.code}\0{problem.since}"
         return control_messages.Alert(
             id=hashlib.blake2b(name.encode(), digest_size=8).hexdigest(),
@@ -89,7 +94,17 @@ class OwnAlerts:
             rule=problem.code,
             level=LEVELS[problem.gravity],
             state=state,
+            event=state,
+            cause="time",
+            site=topics.NO_SITE,
             subject=topics.GATEWAY_SUBJECT,
             at=problem.since if state == "firing" else self.clock(),
             annotations={"summary": problem.text[:LONGEST]},
         )
+
+
+def _change(was: control_messages.Level, level: control_messages.Level) -> control_messages.AlertEvent:
+    """The event of an alert that still fires: `repeat` where only its text is new."""
+    if was == level:
+        return "repeat"
+    return "escalated" if RANKED.index(level) > RANKED.index(was) else "deescalated"

@@ -15,20 +15,8 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from fleet_wire.control_messages import AlertState, Level
+from fleet_wire.control_messages import AlertCause, AlertEvent, AlertState, Level
 
-Cause = Literal[
-    "pending",
-    "inactive",
-    "firing",
-    "escalated",
-    "deescalated",
-    "resolved",
-    "no_data",
-    "repeat",
-    "removed",
-    "expired",
-]
 CommandState = Literal[
     "queued",
     "sent",
@@ -62,12 +50,13 @@ class Transition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One change of one alert.
 
     Attributes:
-        id: the same from pending to resolved (`alert_id`).
+        id: the same from pending to resolved, given at the onset (`alert_id`).
         level: the level after the change; of an alert that ends, the level it had.
-        previous_level: the level before the change; None where nothing fired.
+        was: the level before the change; None where nothing fired.
+        event, cause: what happened, and why. A wait that ends is `resolved`, with the state `inactive`.
         subject: the device.
-        value, limit: what was compared; None where no value is known, or the rule is a condition.
-        at: device time, in ms.
+        value, limit: what was compared; None where nothing was read, or the rule is a condition.
+        at: device time, in ms; of one rule and device each is later than the last.
         boot, seq: the reading that caused the change, on a tick the device's newest one; NO_READING if it sent none.
         backlog: the reading was too old to cause a notice or a command: at arrival or, if it was time that made the
             alert fire, by then.
@@ -78,8 +67,10 @@ class Transition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     group: str
     rule: str
     level: Level
-    previous_level: Level | None = None
+    was: Level | None = None
     state: AlertState
+    event: AlertEvent
+    cause: AlertCause
     subject: str
     site: str
     metric: str
@@ -88,7 +79,6 @@ class Transition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     at: int
     boot: int
     seq: int
-    cause: Cause
     backlog: bool = False
     notify: bool = False
     labels: dict[str, str] = {}
@@ -113,8 +103,8 @@ class CommandChange(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 ALERT_COLUMNS: Final = (
-    *("id", "group", "rule", "level", "state", "subject", "site", "metric", "value", "limit", "at"),
-    *("boot", "seq", "cause", "labels", "annotations"),
+    *("id", "group", "rule", "level", "was", "state", "event", "cause", "subject", "site"),
+    *("metric", "value", "limit", "at", "boot", "seq", "labels", "annotations"),
 )
 
 
@@ -128,7 +118,14 @@ def by_urgency(row: Mapping[str, Any]) -> tuple[int, int]:
     return -LEVELS.index(row["level"]), -row["at"]
 
 
-def alert_id(group: str, rule: str, subject: str, onset: int) -> str:
-    """Return the id of an alert that began at `onset` (device time, ms). A replay returns the same one."""
-    text = "\0".join((group, rule, subject, str(onset)))
+def alert_id(rule: str, subject: str, onset: int, record: int) -> str:
+    """Return the id of an alert. A replay returns the same one, and no other alert has it.
+
+    Args:
+        rule: name of the rule.
+        subject: the device.
+        onset: when it began: device time, ms. Within a record those of one rule and subject differ.
+        record: number of the journal record that it began with.
+    """
+    text = "\0".join((rule, subject, str(onset), str(record)))
     return blake2b(text.encode(), digest_size=8).hexdigest()

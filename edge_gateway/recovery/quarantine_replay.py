@@ -112,7 +112,7 @@ def _replay_batch(
         may_hold=0,
     )
     before = totals()
-    effects = state.pipeline.fold(batch)
+    effects = state.pipeline.fold(batch, number=number)
     now = totals()
     stored = effects.for_store(startup.names)
     startup.journal.append(number, codec.encode(record_tree([batch], [effects.closings], [stored])))

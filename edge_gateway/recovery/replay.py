@@ -229,18 +229,18 @@ class Replay:
         self.holed |= number > self._newest + 1
         made = []
         for given in inputs:
-            made.append((given.place, self._fold(given)))
+            made.append((given.place, self._fold(given, number)))
             self.state.folded(given.moment)
         self._made += made
 
-    def _fold(self, given: Given) -> Effects:
+    def _fold(self, given: Given, number: int) -> Effects:
         pipeline = self.state.pipeline
         if given.closings.numbering:
             self._compare_numbering(given.closings.numbering)
         closings = Closings() if self.keeps_all else given.closings
         if given.input is None:
             return pipeline.close_recorded(given.moment, closings)
-        return pipeline.fold(given.input, closings)
+        return pipeline.fold(given.input, closings, number=number)
 
     def _compare_numbering(self, recorded: tuple[int, ...]) -> None:
         """Note if numbers mean something else than recorded.

@@ -254,7 +254,7 @@ class Engine:
         urgent = False
         for run in runs([packet.topic for packet in packets]) if packets else ():
             batch = _batch(moment, packets[run], max(most_held - len(held), 0))
-            effects = self.pipeline.fold(batch)
+            effects = self.pipeline.fold(batch, number=self.number + 1)
             held.update(id(packets[run][position]) for position in effects.held)
             urgent |= effects.urgent
             self._keep(batch, effects)
@@ -303,7 +303,7 @@ class Engine:
     def fold(self, given: Input) -> None:
         """Fold one input into the open record; submit the record if it is due."""
         try:
-            effects = self.pipeline.fold(given)
+            effects = self.pipeline.fold(given, number=self.number + 1)
             self._keep(given, effects)
             self._submit_when_due(urgent=effects.urgent)
         except Exception as error:

@@ -4,7 +4,7 @@ r"""InfluxDB line protocol, rendered in columns. Times are ns, every line ends w
     sensor_state,<tags> last="…",changes=…i <start>
     sensor_partial,<tags>,why=… <fields as of sensor> <time of the first reading>
     sensor_late,<tags>,why=… value=… <time, and a number within its ms>
-    alert,device=…,rule=…,site=… level="…",state="…"[,value=…] <time, and a number within its ms>
+    alert,device=…,rule=…,site=… cause="…",event="…",level="…",state="…"[,value=…] <time>
     gateway,gateway=… received=…i,… <time>
 
 Format: https://docs.influxdata.com/influxdb/v2/reference/syntax/line-protocol/. `count` and `changes` are
@@ -13,19 +13,20 @@ feed becomes the two characters `\n`; a tag value that ends in a backslash gets 
 value and a field that is not a finite number are left out; a tag key that the database reserves, or that is the name
 of a field, gets the prefix `tag_`.
 
-The gateway's own times are ms. A window has one point, at a whole ms. Of one series in `sensor_late`, or one alert,
-several points may have the same ms, and the database keeps one point for equal tags and time: there the ns are a number
-that follows from what the point stands for, so that rendered again it is the same point.
+The gateway's own times are ms. A window has one point, at a whole ms, and of the transitions of one rule and device
+each has a later ms than the last. Of one series in `sensor_late` several points may have the same ms, and the database
+keeps one point for equal tags and time: there the ns are a number that follows from what the point stands for, so that
+rendered again it is the same point.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final, get_args
+from typing import Any, Final
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_gateway.records.alerts import Cause, Transition
+from edge_gateway.records.alerts import Transition
 from edge_gateway.records.window_block import Rows, WindowBlock
 from edge_gateway.windows.merge import sums
 
@@ -40,8 +41,6 @@ _NS: Final = 10**6
 """In a ms."""
 _WHOLE_MS: Final = b"000000"
 """Behind a time in ms, makes it one in ns."""
-_CAUSES: Final[tuple[Cause, ...]] = get_args(Cause)
-_SEQS: Final = _NS // len(_CAUSES)
 _BARE_SECTIONS: Final = ("messages", "values", "counters")
 _NAMED_SECTIONS: Final = ("alerts", "broker", "commands", "fleet", "gaps", "sinks", "spool", "store")
 _ONE_LINE: Final = str.maketrans({"\n": "\\n", "\r": "\\r"})
@@ -175,20 +174,12 @@ def render_late(before: bytes, value: float, ts: int, nth: int) -> bytes:
 def render_alert(alert: Transition) -> bytes:
     """Render an alert transition. The level is a field, so that "resolved" is in the same series as "firing"."""
     before = prefix("alert", {"device": alert.subject, "rule": alert.rule, "site": alert.site})
-    fields = f'level="{field_text(alert.level)}",state="{field_text(alert.state)}"'
+    shown = {name: getattr(alert, name) for name in ("cause", "event", "level", "state")}
+    fields = ",".join(f'{name}="{field_text(text)}"' for name, text in shown.items())
     value = alert.value
     if value is not None and np.isfinite(value):
         fields += f",value={_encode(float(value)).decode()}"
-    time = alert.at * _NS + _within_ms(alert)
-    return b"%b %b %d\n" % (before, fields.encode("utf-8", "replace"), time)
-
-
-def _within_ms(alert: Transition) -> int:
-    """Return a number below 10^6 that keeps the changes of one alert in one ms apart, the later ones behind.
-
-    While a device's clock is corrected, many of its readings count at one time. Each is followed by its own changes.
-    """
-    return alert.seq % _SEQS * len(_CAUSES) + _CAUSES.index(alert.cause)
+    return b"%b %b %d\n" % (before, fields.encode("utf-8", "replace"), alert.at * _NS)
 
 
 def render_gateway(gateway: str, report: Mapping[str, Any], at: int) -> bytes:

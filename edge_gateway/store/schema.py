@@ -20,7 +20,7 @@ from edge_gateway.journal.files import FILES
 from edge_gateway.store.eviction import SENDER
 from fleet_config.counting import counted
 
-VERSION: Final = 6
+VERSION: Final = 7
 ROWS_A_STATEMENT: Final = 256
 """Most rows in one statement. Statements have this length or it divided by a power of four, so that few are prepared:
 each takes 0.7 KB a row, and one of every length would take a hundred megabytes."""

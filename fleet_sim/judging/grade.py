@@ -14,6 +14,7 @@ from fleet_config.durations import format_duration
 from fleet_sim.devices.pacing import Percentiles
 from fleet_sim.judging.moments import at_second
 from fleet_sim.ledger.reading import Ledger
+from fleet_wire.control_messages import NO_CHANGE
 
 __all__ = [
     "Alert",
@@ -47,7 +48,7 @@ class Label(NamedTuple):
 
 
 class Alert(NamedTuple):
-    """One transition as a gateway published it; `at` is the time of the reading that caused it (ms since 1970)."""
+    """One transition as a gateway published it; `at` is its device time (ms since 1970)."""
 
     id: str
     rule: str
@@ -55,6 +56,7 @@ class Alert(NamedTuple):
     state: str
     subject: str
     at: int
+    event: str
 
 
 @dataclass(slots=True)
@@ -173,7 +175,7 @@ def _first_devices(ledger: Ledger) -> dict[str, int]:
 def alerts_of(ledger: Ledger) -> list[Alert]:
     """Return the alert transitions that the run received, without those that were only retained."""
     return [
-        Alert(row["id"], row["rule"], row["level"], row["state"], row["subject"], row["raised"])
+        Alert(row["id"], row["rule"], row["level"], row["state"], row["subject"], row["raised"], row["event"])
         for row in ledger.of_kind("alert")
         if not row["retained"]
     ]
@@ -197,8 +199,12 @@ def _simulated(ledger: Ledger, wall_ms: int) -> int:
 
 
 def grade_alerts(labels: Sequence[Label], alerts: Sequence[Alert], *, end_ms: int) -> Grade:
-    """Compare alerts with labels; a label whose alert may still come after `end_ms` is open."""
+    """Compare alerts with labels; a label whose alert may still come after `end_ms` is open.
+
+    What only tells again that an alert fires or has ended does not count.
+    """
     result = Grade()
+    alerts = [alert for alert in alerts if alert.event not in NO_CHANGE]
     graded = {label.rule for label in labels if label.rule}
     firings = _firings(alerts)
     for label in labels:
@@ -211,7 +217,7 @@ def grade_alerts(labels: Sequence[Label], alerts: Sequence[Alert], *, end_ms: in
         if rule in graded:
             _grade_firings(rule, subject, spans, by_device[subject], result)
     counted = Counter(
-        (alert.id, alert.state, alert.level, alert.at) for alert in alerts if alert.state == "firing"
+        (alert.id, alert.event, alert.level, alert.at) for alert in alerts if alert.state == "firing"
     )
     result.repeated = sum(times - 1 for times in counted.values())
     return result

@@ -30,7 +30,7 @@ class Observer:
         self._session: Session | None = None
         self._subscribed_us = 0
         self._first = True
-        self._seen: set[tuple[str, str, str, int]] = set()
+        self._seen: set[tuple[str, str, int]] = set()
         self.statuses: dict[str, dict[str, Any]] = {}
         self.on_device_status: Callable[[str, bytes], None] = lambda _topic, _payload: None
         """Called with topic and payload of what arrives for `follow`."""
@@ -108,7 +108,7 @@ class Observer:
         if known is not None and known.get("state") != "offline":
             self.statuses[gateway] = known | {"state": "offline", "at": self._now_us() // 1000}
 
-    def _is_old(self, transition: tuple[str, str, str, int]) -> bool:
+    def _is_old(self, transition: tuple[str, str, int]) -> bool:
         """Say whether a transition is no news but a retained message, as they come right after subscribing.
 
         The packet's retain flag does not tell: a live transition is published as retained, too.
@@ -118,7 +118,7 @@ class Observer:
 
     def _alert(self, site: str, payload: bytes) -> None:
         alert = decode_alert(payload)
-        transition = (alert.id, alert.state, alert.level, alert.at)
+        transition = (alert.id, alert.event, alert.at)
         retained = self._is_old(transition)
         self._seen.add(transition)
         self._counters.alerts += not retained
@@ -132,6 +132,8 @@ class Observer:
             rule=alert.rule,
             level=alert.level,
             state=alert.state,
+            event=alert.event,
+            cause=alert.cause,
             subject=alert.subject,
             raised=alert.at,
             boot=alert.boot,

@@ -178,6 +178,7 @@ _ALERT: Final[Mapping[str, Callable[[Any], Any]]] = {
     "state": _text,
     "subject": _text,
     "at": int,
+    "event": _text,
 }
 
 

@@ -71,7 +71,7 @@ def _live(place: Path, config: GatewayConfig) -> None:
     for number in range(1, RECORDS + 1):
         at = now + number * SECOND
         given: list[Input] = [_batch(at, number), Tick(Moment(at + 1, number * SECOND))]
-        made = [recovered.state.pipeline.fold(one) for one in given]
+        made = [recovered.state.pipeline.fold(one, number=number) for one in given]
         effects, closings = [one.for_store(recovered.names) for one in made], [one.closings for one in made]
         recovered.state.listening, recovered.state.wall = number * SECOND, at + 1
         recovered.journal.append(number, codec.encode(record_tree(given, closings, effects)))

@@ -11,8 +11,13 @@ from tests.proofs.ground.stream import Stream, take_windows
 from tests.proofs.proof import Findings
 
 
-def step(state: str, *, alert: str = "a1", at: int = 1, level: str = "critical") -> dict[str, Any]:
-    return {"id": alert, "rule": "Hot", "subject": "d1", "state": state, "level": level, "at": at}
+def step(
+    state: str, *, alert: str = "a1", at: int = 1, level: str = "critical", event: str = ""
+) -> dict[str, Any]:
+    return {
+        "id": alert, "rule": "Hot", "subject": "d1", "event": event or state, "state": state,
+        "level": level, "at": at,
+    }  # fmt: skip
 
 
 def judged(*rows: dict[str, Any]) -> Findings:
@@ -25,6 +30,11 @@ def test_alerts_that_fire_and_resolve_once_are_right() -> None:
     findings = judged(step("firing"), step("resolved", at=2), step("firing", alert="a2", at=3))
     assert findings.ok
     assert findings.alerts == 2
+
+
+def test_what_is_told_again_or_later_is_no_step() -> None:
+    told = [step("firing", at=2, event=event) for event in ("repeat", "released", "reminder")]
+    assert judged(step("firing"), *told, step("resolved", at=3), step("resolved", at=4, event="released")).ok
 
 
 def test_a_transition_reported_twice_is_repeated() -> None:

@@ -178,7 +178,7 @@ def test_every_point_has_the_tags_and_fields_of_its_measurement(stage: Stage, me
     fields = {
         "sensor": {"count", "first", "last", "max", "mean", "min", "quality", "sum"},
         "sensor_state": {"last", "changes"},
-        "alert": {"level", "state", "value"},
+        "alert": {"cause", "event", "level", "state", "value"},
     }
     rows = points(stage.influx, BUCKETS["2s"], measurement)
     assert rows

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from edge_gateway.columns.frame import IntColumn
-    from edge_gateway.records.alerts import Cause
     from edge_gateway.rules.alerts.rule_state import AlertKey, RuleState
     from edge_gateway.rules.language.matching import Variant
+    from fleet_wire.control_messages import AlertCause
 
 
 class RuleAssignment:
@@ -91,15 +91,19 @@ class RuleAssignment:
 
 
 def reconcile(
-    state: RuleState, keys: Iterable[AlertKey], cause: Cause | None = "removed"
+    state: RuleState, keys: Iterable[AlertKey], cause: AlertCause | None = None
 ) -> list[AlertEvent]:
-    """Bring alerts in line with levels that were moved or removed; `cause` replaces the ordinary cause."""
+    """Bring alerts in line with levels that were moved or removed.
+
+    By default the cause is that the device was retired, or that its site, type or tags changed.
+    """
     events: list[AlertEvent] = []
     for device, number in keys:
         active = state.active.get((device, number))
         if active is not None:
             alert = SingleAlert(device, number, list(state.levels(device, number)), active)
-            alert.step(int(state.inputs.cursor[device]), NOTHING, cause)
+            left: AlertCause = "moved" if state.registry.is_live(device) else "retired"
+            alert.step(int(state.inputs.cursor[device]), NOTHING, cause or left)
             state.store_active(alert)
             events += alert.events
     return events

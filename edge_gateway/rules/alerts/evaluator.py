@@ -23,7 +23,7 @@ from edge_gateway.rules.alerts.latch_cells import SavedCells
 from edge_gateway.rules.alerts.reload import Fate, Successor, carried_over, kept_ranges, successors
 from edge_gateway.rules.alerts.rule_state import Ages, Instant, RuleState
 from edge_gateway.rules.alerts.single_alert import AlertEvent, SingleAlert
-from edge_gateway.rules.alerts.state_machine import NOTHING, ActiveAlert
+from edge_gateway.rules.alerts.state_machine import NOTHING, ActiveAlert, StateChange
 from edge_gateway.rules.alerts.step import evaluate_frame
 from edge_gateway.rules.alerts.timers import advance_time
 from edge_gateway.rules.alerts.transition_builder import TransitionBuilder
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
     from edge_gateway.columns.frame import Frame, IntColumn
     from edge_gateway.rules.columns.registry_view import RegistryView
+    from fleet_wire.control_messages import AlertCause
 
 
 class Evaluator:
@@ -68,6 +69,10 @@ class Evaluator:
         self._state = RuleState.initial(rules.alerts, self._registry, self._ages)
         self._records = Records(rules.records, self._registry, self._ages.lookback)
         self._assignment = RuleAssignment(self._state)
+
+    def begin(self, record: int) -> None:
+        """Note the number of the journal record that the next calls belong to: the ids of alerts follow from it."""
+        self._builder.record = record
 
     # --- readings and time
 
@@ -183,10 +188,10 @@ class Evaluator:
         state.histories.take_over(old.histories, kept_ranges(old.rules, state.rules))
         self._records.take_over(old_records)
         names = {rule.name for rule in state.rules}
-        self._builder.forget_rules(lambda name: name not in names)
+        self._builder.forget_rules(lambda name: name not in names, old.inputs.cursor)
         self._assignment.follow_registry()
         state.cells.insert(saved)
-        return pending + ended + self._transitions(reconcile(state, sorted(state.active)))
+        return pending + ended + self._transitions(reconcile(state, sorted(state.active), "reload"))
 
     def _ended(self, following: list[Successor]) -> list[AlertEvent]:
         """End the alerts of rules that were removed or reset."""
@@ -194,7 +199,8 @@ class Evaluator:
         for (device, number), active in sorted(self._state.active.items()):
             if following[number].fate is Fate.DROPPED:
                 alert = SingleAlert(device, number, [], active)
-                alert.step(int(self._state.inputs.cursor[device]), NOTHING, "removed")
+                cause: AlertCause = "removed" if following[number].number < 0 else "reload"
+                alert.step(int(self._state.inputs.cursor[device]), NOTHING, cause)
                 self._state.store_active(alert)
                 events += alert.events
         return events
@@ -220,7 +226,7 @@ class Evaluator:
             "records": self._records.snapshot(),
             "cells": {name: column[order] for name, column in saved._asdict().items()},
             "standings": [
-                [*key, each.onset, each.firing, each.rank, each.at, each.notified_at]
+                [*key, list(each.change), each.notified_at, each.id, each.stamp]
                 for key, each in sorted(state.active.items())
             ],
             "builder": self._builder.snapshot(),
@@ -231,8 +237,8 @@ class Evaluator:
         """Restore rules and state. The registry must have been restored to the same moment."""
         self._build(RuleSet.from_plain(snapshot["rules"]))
         state = self._state
-        for device, rule, onset, firing, rank, at, notified_at in snapshot["standings"]:
-            state.active[device, rule] = ActiveAlert(onset, firing, rank, at, notified_at)
+        for device, rule, change, *rest in snapshot["standings"]:
+            state.active[device, rule] = ActiveAlert(StateChange(*change), *rest)
         self._builder.restore(snapshot["builder"])
         self._listening = self._ticked = snapshot["listening"]
         state.make_room()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from edge_gateway.records.alerts import LEVELS
 from edge_gateway.rules.alerts.latch_cells import NO_TIME, SavedCells
 from edge_gateway.rules.columns.program import ABSENT
 
@@ -31,11 +32,17 @@ class Fate(Enum):
 
 
 class Successor(NamedTuple):
-    """An old rule's number in the new set (-1: removed), and what happens to its state."""
+    """An old rule's number in the new set (-1: removed), and what happens to its state.
+
+    `keys`: (rank of a level, its rank in the new rule) where that is another one.
+    `keeps_clear`: its condition to clear is the same.
+    """
 
     number: int
     fate: Fate
     keeps_absence: bool
+    keeps_clear: bool = True
+    keys: tuple[tuple[int, int], ...] = ()
 
 
 def successors(old: Sequence[Rule], new: Sequence[Rule]) -> list[Successor]:
@@ -52,7 +59,20 @@ def _successor(rule: Rule, new: Sequence[Rule], number: int) -> Successor:
         return Successor(number, Fate.DROPPED, keeps_absence=False)
     watched = [each.no_data and (each.no_data.metric, each.no_data.state) for each in (rule, other)]
     fate = Fate.KEPT if rule.expr == other.expr else Fate.RESTARTED
-    return Successor(number, fate, keeps_absence=watched[0] == watched[1])
+    return Successor(
+        number,
+        fate,
+        keeps_absence=watched[0] == watched[1],
+        keeps_clear=rule.clear_expr == other.clear_expr,
+        keys=_renamed(rule, other),
+    )
+
+
+def _renamed(rule: Rule, other: Rule) -> tuple[tuple[int, int], ...]:
+    """The new rank of each level that has another severity now: lost and new levels are paired from the lowest up."""
+    before, after = ([LEVELS.index(level.level) for level in each.levels] for each in (rule, other))
+    lost, new = sorted(set(before) - set(after)), sorted(set(after) - set(before))
+    return tuple(zip(lost, new, strict=False))
 
 
 def carried_over(saved: SavedCells, following: Sequence[Successor]) -> SavedCells:
@@ -60,16 +80,18 @@ def carried_over(saved: SavedCells, following: Sequence[Successor]) -> SavedCell
     if not len(saved.rule):
         return saved
     number = np.array([each.number for each in following], np.int64)[saved.rule]
-    restarted = np.array([each.fate is Fate.RESTARTED for each in following], np.bool_)[saved.rule]
-    dropped = np.array([each.fate is Fate.DROPPED for each in following], np.bool_)[saved.rule]
-    lost = np.array([not each.keeps_absence for each in following], np.bool_)[saved.rule] & (
-        saved.key == ABSENT
-    )
-    kept = np.flatnonzero(~dropped & ~lost)
+    fates = np.array([each.fate.value for each in following])[saved.rule]
+    keeps = np.array([(each.keeps_absence, each.keeps_clear) for each in following], np.bool_)[saved.rule]
+    absent, restarted = saved.key == ABSENT, fates == Fate.RESTARTED.value
+    kept = np.flatnonzero((fates != Fate.DROPPED.value) & (keeps[:, 0] | ~absent))
+    keys = [dict(each.keys) for each in following]
+    pairs = zip(saved.rule.tolist(), saved.key.tolist(), strict=True)
     saved = saved._replace(
         rule=number,
+        key=np.array([keys[rule].get(key, key) for rule, key in pairs], np.int64),
         up=np.where(restarted, NO_TIME, saved.up),
-        down=np.where(restarted, NO_TIME, saved.down),
+        down=np.where(restarted | ~(keeps[:, 1] | absent), NO_TIME, saved.down),
+        value=np.where(restarted, np.nan, saved.value),
     )
     return SavedCells(**{name: column[kept] for name, column in saved._asdict().items()})
 

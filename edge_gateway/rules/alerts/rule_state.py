@@ -146,8 +146,7 @@ class RuleState:
         of = dict(zip(devices.tolist(), by.tolist(), strict=True))
         for (device, _), active in self.active.items():
             if device in of:
-                active.at += of[device]
-                active.notified_at += of[device]
+                active.shift(of[device])
 
     def now(self, listening_ms: int) -> IntColumn:
         """Each device's now in ms: its newest accepted time plus the listening time since it was last heard."""

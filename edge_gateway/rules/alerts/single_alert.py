@@ -21,9 +21,9 @@ from edge_gateway.rules.columns.program import ABSENT
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from edge_gateway.records.alerts import Cause
     from edge_gateway.rules.columns.program import Latch
     from edge_gateway.rules.language.ruleset import NoDataState
+    from fleet_wire.control_messages import AlertCause
 
 
 class LatchReading(NamedTuple):
@@ -61,7 +61,7 @@ class AlertEvent(NamedTuple):
     rule: int
     device: int
     change: StateChange
-    onset: int
+    alert: ActiveAlert
     levels: tuple[LevelState, ...]
 
 
@@ -75,17 +75,17 @@ class SingleAlert:
     active: ActiveAlert | None
     events: list[AlertEvent] = field(default_factory=list)
 
-    def step(self, at: int, row: int, cause: Cause | None = None) -> None:
+    def step(self, at: int, row: int, cause: AlertCause) -> None:
         """Bring the alert in line with its levels."""
         before = self.active
         self.active, changes = advance(before, self.levels, at, cause)
         for change in changes:
-            active = self.active if change.state in ("pending", "firing") else before
-            assert active is not None
-            self.add_event(change, active.onset, row)
+            alert = self.active if change.state in ("pending", "firing") else before
+            assert alert is not None
+            self.add_event(change, alert, row)
 
-    def add_event(self, change: StateChange, onset: int, row: int) -> None:
-        self.events.append(AlertEvent(row, self.rule, self.device, change, onset, tuple(self.levels)))
+    def add_event(self, change: StateChange, alert: ActiveAlert, row: int) -> None:
+        self.events.append(AlertEvent(row, self.rule, self.device, change, alert, tuple(self.levels)))
 
 
 def single_alerts(
@@ -125,7 +125,7 @@ def apply_readings(alert: SingleAlert, readings: Iterable[LatchReading]) -> None
         for level, reading in seen:
             level.read(at, is_up=reading.is_up, is_down=reading.is_down)
         switch_off_cleared(alert.levels, at, [level for level, _ in seen])
-        alert.step(at, row)
+        alert.step(at, row, "reading")
 
 
 def end_waits(alert: SingleAlert, waits: Iterable[LevelState], at: int, row: int) -> None:
@@ -148,7 +148,7 @@ def pass_time(alert: SingleAlert, now: int, missing: Missing, absence: NoDataSta
             return
         if first == due:
             switch_due(alert.levels, due)
-            alert.step(due, NOTHING)
+            alert.step(due, NOTHING, "time")
         elif first == expired:
             end_waits(alert, [level for level in alert.levels if level.up and not level.on], expired, NOTHING)
             expired = None
@@ -166,16 +166,20 @@ def _report_missing(alert: SingleAlert, at: int, absence: NoDataState | None) ->
         elif absence == "ok":
             level.on, level.up, level.down = False, 0, 0
     if absence == "no_data":
-        firing = alert.active is not None and alert.active.firing
-        active = alert.active
-        shown = active.rank if active is not None and firing else rank
-        change = StateChange(
-            "no_data", "firing" if firing else "inactive", shown, shown if firing else NOTHING, at
-        )
-        alert.add_event(change, at if active is None else active.onset, NOTHING)
+        _report(alert, rank, at)
     else:
         switch_off_cleared(alert.levels, at, alert.levels)
         alert.step(at, NOTHING, "no_data")
+
+
+def _report(alert: SingleAlert, rank: int, at: int) -> None:
+    """Add the event that the metric is missing, which changes no state."""
+    active = alert.active
+    if active is not None and active.firing:
+        change = StateChange("no_data", "no_data", "firing", active.rank, active.rank, at)
+    else:
+        change = StateChange("no_data", "no_data", "inactive", rank, NOTHING, at)
+    alert.add_event(change, active or ActiveAlert(change, at), NOTHING)
 
 
 def repeat_notice(alert: SingleAlert, now: int, every_ms: int) -> None:
@@ -184,6 +188,5 @@ def repeat_notice(alert: SingleAlert, now: int, every_ms: int) -> None:
     if active is None or not active.firing or now - active.notified_at < every_ms:
         return
     active.notified_at = now - (now - active.notified_at) % every_ms
-    alert.add_event(
-        StateChange("repeat", "firing", active.rank, active.rank, active.notified_at), active.onset, NOTHING
-    )
+    change = StateChange("repeat", "time", "firing", active.rank, active.rank, active.notified_at)
+    alert.add_event(change, active, NOTHING)

@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from edge_gateway.records.alerts import Cause
     from edge_gateway.rules.columns.program import Latch
-    from fleet_wire.control_messages import AlertState
+    from fleet_wire.control_messages import AlertCause, AlertEvent, AlertState
 
 NOTHING = -1
 """Rank where no level is on, and row where no reading caused a change."""
@@ -42,7 +41,8 @@ class LevelState:
 class StateChange(NamedTuple):
     """One change of an alert. Ranks index LEVELS, `previous` is NOTHING if no level was firing. `at` in ms."""
 
-    cause: Cause
+    event: AlertEvent
+    cause: AlertCause
     state: AlertState
     rank: int
     previous: int
@@ -53,14 +53,31 @@ class StateChange(NamedTuple):
 class ActiveAlert:
     """An alert that is pending or firing.
 
-    Device times in ms: `onset`, when it left inactive; `at`, its last change; `notified_at`, its last notice.
+    `change` is its last one, `notified_at` the device time of its last notice in ms. Its `id` is given when its first
+    transition is built; `stamp` is the time of the transition of its last change, in ms.
     """
 
-    onset: int
-    firing: bool
-    rank: int
-    at: int
+    change: StateChange
     notified_at: int
+    id: str = ""
+    stamp: int = 0
+
+    @property
+    def firing(self) -> bool:
+        return self.change.state == "firing"
+
+    @property
+    def rank(self) -> int:
+        return self.change.rank
+
+    @property
+    def at(self) -> int:
+        return self.change.at
+
+    def shift(self, by: int) -> None:
+        """Follow a clock that was set by so many ms: durations stay."""
+        self.change = self.change._replace(at=self.at + by)
+        self.notified_at += by
 
 
 def switch_off_cleared(levels: Sequence[LevelState], at: int, seen: Sequence[LevelState]) -> None:
@@ -81,12 +98,9 @@ def _from_highest(level: LevelState) -> tuple[int, int]:
 
 
 def advance(
-    active: ActiveAlert | None, levels: Sequence[LevelState], at: int, cause: Cause | None = None
+    active: ActiveAlert | None, levels: Sequence[LevelState], at: int, cause: AlertCause
 ) -> tuple[ActiveAlert | None, list[StateChange]]:
-    """Bring an alert in line with its levels; return its new state and the changes on the way.
-
-    `cause` replaces the ordinary cause (firing, escalated, resolved, inactive) if something else was behind it.
-    """
+    """Bring an alert in line with its levels; return its new state and the changes on the way."""
     rank = max((level.latch.rank for level in levels if level.on and level.latch.raises), default=NOTHING)
     if rank != NOTHING:
         return _firing(active, rank, at, cause)
@@ -94,36 +108,37 @@ def advance(
     changes: list[StateChange] = []
     if active is not None and (active.firing or waiting == NOTHING):
         changes.append(_ended(active, at, cause))
-        active = None
+        active, at = None, changes[0].at
     if waiting != NOTHING and active is None:
-        active = ActiveAlert(at, firing=False, rank=waiting, at=at, notified_at=at)
-        changes.append(StateChange("pending", "pending", waiting, NOTHING, at))
+        active = ActiveAlert(StateChange("pending", cause, "pending", waiting, NOTHING, at), at)
+        changes.append(active.change)
     return active, changes
 
 
 def _firing(
-    active: ActiveAlert | None, rank: int, at: int, cause: Cause | None
+    active: ActiveAlert | None, rank: int, at: int, cause: AlertCause
 ) -> tuple[ActiveAlert, list[StateChange]]:
     if active is None:
-        active = ActiveAlert(at, firing=False, rank=NOTHING, at=at, notified_at=at)
+        active = ActiveAlert(StateChange("firing", cause, "firing", rank, NOTHING, at), at)
+        return active, [active.change]
     if active.firing and active.rank == rank:
         return active, []
     at = max(at, active.at)
-    if not active.firing:
-        change = StateChange(cause or "firing", "firing", rank, NOTHING, at)
-    elif rank > active.rank:
-        change = StateChange(cause or "escalated", "firing", rank, active.rank, at)
+    if active.firing:
+        event: AlertEvent = "escalated" if rank > active.rank else "deescalated"
+        active.change = StateChange(event, cause, "firing", rank, active.rank, at)
     else:
-        change = StateChange("deescalated", "firing", rank, active.rank, at)
-    active.firing, active.rank, active.at, active.notified_at = True, rank, at, at
-    return active, [change]
+        active.change = StateChange("firing", cause, "firing", rank, NOTHING, at)
+    active.notified_at = at
+    return active, [active.change]
 
 
-def _ended(active: ActiveAlert, at: int, cause: Cause | None) -> StateChange:
+def _ended(active: ActiveAlert, at: int, cause: AlertCause) -> StateChange:
+    """The end of an alert; `inactive` where it only waited."""
     at = max(at, active.at)
     if active.firing:
-        return StateChange(cause or "resolved", "resolved", active.rank, active.rank, at)
-    return StateChange(cause or "inactive", "inactive", active.rank, NOTHING, at)
+        return StateChange("resolved", cause, "resolved", active.rank, active.rank, at)
+    return StateChange("resolved", cause, "inactive", active.rank, NOTHING, at)
 
 
 def next_due(levels: Sequence[LevelState], now: int) -> int | None:

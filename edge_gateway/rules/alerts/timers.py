@@ -165,7 +165,7 @@ def _repeats(state: RuleState, now: IntColumn) -> list[AlertEvent]:
     for (device, number), active in sorted(state.active.items()):
         every = state.rules[number].repeat_ms
         if every is not None:
-            alert = SingleAlert(device, number, [], active)
+            alert = SingleAlert(device, number, list(state.levels(device, number)), active)
             repeat_notice(alert, int(now[device]), every)
             events += alert.events
     return events

@@ -1,7 +1,7 @@
 """What devices were last told of their alerts, and what they are owed.
 
 An old reading changes an alert without notice or command. That is owed: the device's first live reading that evaluates
-the rule and finds the alert still so gives notice and commands of the state reached.
+the rule and finds the alert still so gives notice and commands of the state reached: the event `released`.
 """
 
 from __future__ import annotations
@@ -14,17 +14,15 @@ from edge_gateway.rules.alerts.state_machine import NOTHING, StateChange
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from edge_gateway.records.alerts import Cause
-
 Key = tuple[int, str]
 """(device number, rule name)."""
 
 
 class Owed(NamedTuple):
-    """The newest change of an alert that was not told, and the alert's onset (ms)."""
+    """The newest change of an alert that was not told, and the alert's id."""
 
     change: StateChange
-    onset: int
+    alert: str
 
 
 @dataclass(slots=True)
@@ -34,8 +32,8 @@ class Told:
     levels: dict[Key, int] = field(default_factory=dict)
     owed: dict[Key, Owed] = field(default_factory=dict)
 
-    def note(self, key: Key, change: StateChange, onset: int, *, live: bool) -> None:
-        """Note a change, told at once if it is `live`."""
+    def note(self, key: Key, change: StateChange, alert: str, *, live: bool) -> None:
+        """Note a change of the alert with this id, told at once if it is `live`."""
         if change.state not in ("firing", "resolved"):
             return
         fires, before = change.state == "firing", self.levels.get(key, NOTHING)
@@ -43,7 +41,7 @@ class Told:
         if live or after == before:
             self.owed.pop(key, None)
         else:
-            self.owed[key] = Owed(change, onset)
+            self.owed[key] = Owed(change, alert)
         if live and fires:
             self.levels[key] = after
         elif live:
@@ -55,12 +53,10 @@ class Told:
 
     def settled(self, key: Key, at: int) -> Owed:
         """What is owed of an alert, as the change that tells it at `at` (ms)."""
-        (_, state, rank, _, changed_at), onset = self.owed[key]
-        at, before = max(at, changed_at), self.levels.get(key, NOTHING)
-        if state == "resolved":
-            return Owed(StateChange("resolved", state, rank, rank, at), onset)
-        cause: Cause = "firing" if before == NOTHING else "escalated" if rank > before else "deescalated"
-        return Owed(StateChange(cause, state, rank, before, at), onset)
+        change, alert = self.owed[key]
+        before = change.rank if change.state == "resolved" else self.levels.get(key, NOTHING)
+        at = max(at, change.at)
+        return Owed(StateChange("released", "reading", change.state, change.rank, before, at), alert)
 
     def keep(self, kept: Callable[[Key], bool]) -> None:
         """Forget all other alerts."""
@@ -69,14 +65,14 @@ class Told:
 
     def shift(self, by: Mapping[int, int]) -> None:
         """Follow clocks that were set by so many ms, by device."""
-        for key, (change, onset) in self.owed.items():
+        for key, (change, alert) in self.owed.items():
             if key[0] in by:
-                self.owed[key] = Owed(change._replace(at=change.at + by[key[0]]), onset)
+                self.owed[key] = Owed(change._replace(at=change.at + by[key[0]]), alert)
 
     def snapshot(self) -> dict[str, Any]:
         return {
             "levels": [[*key, rank] for key, rank in sorted(self.levels.items())],
-            "owed": [[*key, list(change), onset] for key, (change, onset) in sorted(self.owed.items())],
+            "owed": [[*key, list(change), alert] for key, (change, alert) in sorted(self.owed.items())],
         }
 
     @classmethod
@@ -84,7 +80,7 @@ class Told:
         return cls(
             {(device, rule): rank for device, rule, rank in state["levels"]},
             {
-                (device, rule): Owed(StateChange(*change), onset)
-                for device, rule, change, onset in state["owed"]
+                (device, rule): Owed(StateChange(*change), alert)
+                for device, rule, change, alert in state["owed"]
             },
         )

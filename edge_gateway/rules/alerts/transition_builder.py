@@ -1,19 +1,21 @@
-"""Build the transition of an alert's change: rendered texts, commands, cooldowns."""
+"""Build the transition of an alert's change: its id and time, rendered texts, commands, cooldowns."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from edge_gateway.records.alerts import LEVELS, CommandIntent, Transition, alert_id
+from edge_gateway.rules.alerts.sentences import without_value
 from edge_gateway.rules.alerts.state_machine import NOTHING
 from edge_gateway.rules.alerts.told import Told
-from edge_gateway.rules.language.template import render
+from edge_gateway.rules.language.template import names_in, render
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from edge_gateway.columns.frame import IntColumn
-    from edge_gateway.rules.alerts.state_machine import StateChange
+    from edge_gateway.rules.alerts.state_machine import ActiveAlert, StateChange
+    from edge_gateway.rules.alerts.told import Key
     from edge_gateway.rules.columns.registry_view import RegistryView
     from edge_gateway.rules.language.ruleset import Command, Rule
 
@@ -30,12 +32,16 @@ class Reading(NamedTuple):
 
 
 class Details(NamedTuple):
-    """What a transition shows beside the change: metric, reading, value and limit (None: not known)."""
+    """What a transition shows beside the change: metric, reading, value and limit (None: not known).
+
+    `silent`: only that a metric is missing makes the alert fire.
+    """
 
     metric: str
     reading: Reading
     value: float | None
     limit: float | None
+    silent: bool = False
 
 
 CooldownKey = tuple[int, str, int, str]
@@ -43,53 +49,71 @@ CooldownKey = tuple[int, str, int, str]
 
 
 class TransitionBuilder:
-    """Builds transitions; remembers what was told of alerts, and when each command with a cooldown was last sent."""
+    """Builds transitions; remembers what was told of alerts, and when each command with a cooldown was last sent.
+
+    `record`: number of the journal record that holds the transitions, from which the ids of alerts follow.
+    """
 
     def __init__(self, registry: RegistryView) -> None:
+        self.record = 0
         self._registry = registry
+        self._stamps: dict[Key, int] = {}
+        """The time of the last transition of each device and rule, ms."""
         self._sent_at: dict[CooldownKey, int] = {}
         self.told = Told()
 
     def transition(
-        self, rule: Rule, device: int, change: StateChange, onset: int, details: Details
+        self, rule: Rule, device: int, change: StateChange, alert: ActiveAlert, details: Details
     ) -> Transition:
-        """The transition of a change, with its notice and its commands."""
+        """The transition of a change, with its notice and its commands. An alert that begins is given its id."""
         noticeable = change.state in ("firing", "resolved") or change.cause == "no_data"
         live = not details.reading.backlog
         commands = self._commands(rule, device, change) if live and rule.commands else ()
-        self.told.note((device, rule.name), change, onset, live=live)
+        stamp = self._stamp((device, rule.name), change.at)
+        if not alert.id:
+            alert.id = alert_id(rule.name, self._registry.device_name[device], stamp, self.record)
+        if change is alert.change:
+            alert.stamp = stamp
+        self.told.note((device, rule.name), change, alert.id, live=live)
         return self.build(
             rule,
             device,
-            change,
-            onset,
+            change._replace(at=stamp),
+            alert.id,
             details,
             notify=noticeable and live and rule.notify_device,
             commands=commands,
         )
+
+    def _stamp(self, key: Key, at: int) -> int:
+        """The time of a transition: that of its change, but later than the last one of its device and rule, ms."""
+        stamp = self._stamps[key] = max(at, self._stamps.get(key, at - 1) + 1)
+        return stamp
 
     def build(
         self,
         rule: Rule,
         device: int,
         change: StateChange,
-        onset: int,
+        alert: str,
         details: Details,
         *,
         notify: bool = False,
         commands: tuple[CommandIntent, ...] = (),
     ) -> Transition:
-        """A transition; by default without notice and commands."""
+        """A transition of the alert with this id; by default without notice and commands."""
         registry, reading = self._registry, details.reading
         subject = registry.device_name[device]
         labels, annotations = self._texts(rule, device, change, details)
         return Transition(
-            id=alert_id(rule.group, rule.name, subject, onset),
+            id=alert,
             group=rule.group,
             rule=rule.name,
             level=LEVELS[change.rank],
-            previous_level=None if change.previous == NOTHING else LEVELS[change.previous],
+            was=None if change.previous == NOTHING else LEVELS[change.previous],
             state=change.state,
+            event=change.event,
+            cause=change.cause,
             subject=subject,
             site=registry.device_site[device],
             metric=details.metric,
@@ -98,7 +122,6 @@ class TransitionBuilder:
             at=change.at,
             boot=reading.boot,
             seq=reading.seq,
-            cause=change.cause,
             backlog=reading.backlog,
             notify=notify,
             labels=labels,
@@ -109,15 +132,22 @@ class TransitionBuilder:
     def _texts(
         self, rule: Rule, device: int, change: StateChange, details: Details
     ) -> tuple[dict[str, str], dict[str, str]]:
-        """The rendered labels and annotations."""
+        """The rendered labels and annotations; a plain sentence where one names a value or limit that is not there."""
         if not (rule.labels or rule.annotations):
             return {}, {}
         values, tags = self._values(rule, device, change, details), self._registry.tags(device)
         labels = {
             name: _cut(render(text, values, {}, tags), LONGEST_LABEL) for name, text in rule.labels.items()
         }
+        unknown = {name for name in ("value", "limit") if values[name] is None}
+        subject = self._registry.device_name[device]
         return labels, {
-            name: _cut(render(text, values, labels, tags), LONGEST_ANNOTATION)
+            name: _cut(
+                render(text, values, labels, tags)
+                if unknown.isdisjoint(names_in(text))
+                else without_value(rule, subject, change, silent=details.silent),
+                LONGEST_ANNOTATION,
+            )
             for name, text in rule.annotations.items()
         }
 
@@ -148,11 +178,16 @@ class TransitionBuilder:
         )
 
     def _events(self, rule: Rule, device: int, change: StateChange) -> set[str]:
-        """What happens with a change: the end of an alert whatever its cause, and its beginning if it was not told."""
-        events: set[str] = {change.cause}
+        """What happens with a change: the end of an alert whatever its cause, and its beginning if it was not told.
+
+        Silence is an event of its own, so that it sends a command only where it is asked for.
+        """
+        events: set[str] = {"no_data"} if change.cause == "no_data" else set()
         if change.state == "resolved":
             events.add("resolved")
-        elif change.cause in ("escalated", "deescalated") and not self.told.fires((device, rule.name)):
+        elif change.state == "firing" and not events:
+            events.add(_reached(change) if change.event == "released" else change.event)
+        if events & {"escalated", "deescalated"} and not self.told.fires((device, rule.name)):
             events.add("firing")
         return events
 
@@ -166,9 +201,18 @@ class TransitionBuilder:
         self._sent_at[key] = at
         return True
 
-    def forget_rules(self, gone: Callable[[str], bool]) -> None:
-        """Drop the cooldowns of rules that are gone, and what was told of their alerts."""
+    def forget_rules(self, gone: Callable[[str], bool], newest: IntColumn) -> None:
+        """Drop the cooldowns of rules that are gone, and what was told of their alerts.
+
+        Args:
+            gone: whether a rule is.
+            newest: each device's newest accepted time, ms. The stamps of a rule that is gone are kept as long as one
+                that comes back could give the same.
+        """
         self._sent_at = {key: at for key, at in self._sent_at.items() if not gone(key[1])}
+        self._stamps = {
+            key: at for key, at in self._stamps.items() if not gone(key[1]) or at >= newest[key[0]]
+        }
         self.told.keep(lambda key: not gone(key[1]))
 
     def shift(self, by: Mapping[int, int]) -> None:
@@ -179,12 +223,14 @@ class TransitionBuilder:
     def forget(self, devices: IntColumn) -> None:
         """Drop the cooldowns of retired devices, and what they were told."""
         gone = set(devices.tolist())
+        self._stamps = {key: at for key, at in self._stamps.items() if key[0] not in gone}
         self._sent_at = {key: at for key, at in self._sent_at.items() if key[0] not in gone}
         self.told.keep(lambda key: key[0] not in gone)
 
     def snapshot(self) -> dict[str, Any]:
         return {
             "cooldowns": [[*key, at] for key, at in sorted(self._sent_at.items())],
+            "stamps": [[*key, at] for key, at in sorted(self._stamps.items())],
             "told": self.told.snapshot(),
         }
 
@@ -192,7 +238,15 @@ class TransitionBuilder:
         self._sent_at = {
             (device, rule, number, level): at for device, rule, number, level, at in state["cooldowns"]
         }
+        self._stamps = {(device, rule): at for device, rule, at in state["stamps"]}
         self.told = Told.from_snapshot(state["told"])
+
+
+def _reached(change: StateChange) -> str:
+    """The event that brings an alert that fires from what was told last to its state."""
+    if change.previous == NOTHING:
+        return "firing"
+    return "escalated" if change.rank > change.previous else "deescalated"
 
 
 def _cut(text: str, most: int) -> str:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
 from edge_gateway.rules.alerts.single_alert import AlertEvent
-from edge_gateway.rules.alerts.state_machine import NOTHING, StateChange
+from edge_gateway.rules.alerts.state_machine import NOTHING, ActiveAlert
 from edge_gateway.rules.alerts.transition_builder import Details, Reading, TransitionBuilder
 from edge_gateway.rules.columns.program import ABSENT, NO_COLUMN
 
@@ -17,9 +17,11 @@ if TYPE_CHECKING:
     from edge_gateway.columns.frame import Frame
     from edge_gateway.records.alerts import Transition
     from edge_gateway.rules.alerts.rule_state import Instant, RuleState
-    from edge_gateway.rules.alerts.state_machine import ActiveAlert
     from edge_gateway.rules.alerts.step import FrameResult
     from edge_gateway.rules.columns.frame_columns import ColumnTable
+
+BY_READINGS: Final = frozenset({"reading", "time", "expired"})
+"""Causes that rest on readings, which may be too old to act on; all others are known now."""
 
 
 def transitions_from_readings(
@@ -78,12 +80,13 @@ def _settled(state: RuleState, builder: TransitionBuilder, look: _Look) -> Alert
     key = (look.device, state.rules[look.rule].name)
     if key not in builder.told.owed:
         return None
-    change, onset = builder.told.settled(key, look.at)
+    change, alert = builder.told.settled(key, look.at)
     active = state.active.get((look.device, look.rule))
     if active is not None and active.firing:
         active.notified_at = max(active.notified_at, change.at)
     levels = state.levels(look.device, look.rule)
-    return AlertEvent(look.row, look.rule, look.device, change, onset, levels)
+    told = ActiveAlert(change, change.at, alert)
+    return AlertEvent(look.row, look.rule, look.device, change, told, levels)
 
 
 def transitions_from_time(
@@ -96,7 +99,7 @@ def transitions_from_time(
     found = []
     for event in events:
         reading = state.newest.reading(event.device)
-        if at is not None and event.change.cause in ("firing", "escalated"):
+        if at is not None and event.change.event in ("firing", "escalated"):
             reading = reading._replace(backlog=reading.backlog or state.is_old(event.device, at))
         found.append(_transition(state, builder, event, reading, _last_value(state, event)))
     return found
@@ -105,20 +108,19 @@ def transitions_from_time(
 def _transition(
     state: RuleState, builder: TransitionBuilder, event: AlertEvent, reading: Reading, value: float | None
 ) -> Transition:
-    limit = state.limit(event.device, event.rule, event.change.rank)
-    if event.change.cause in ("no_data", "removed"):
-        # known now, however old the last reading is
+    if event.change.cause not in BY_READINGS:
         reading = reading._replace(backlog=False)
     if event.change.cause in ("no_data", "expired"):
-        value, limit = None, None
-    rule = state.rules[event.rule]
-    return builder.transition(
-        rule,
-        event.device,
-        event.change,
-        event.onset,
-        Details(state.program.main_metric[event.rule], reading, value, limit),
-    )
+        value = None
+    details = _details(state, event, reading, value)
+    return builder.transition(state.rules[event.rule], event.device, event.change, event.alert, details)
+
+
+def _details(state: RuleState, event: AlertEvent, reading: Reading, value: float | None) -> Details:
+    rule, change = event.rule, event.change
+    limit = None if value is None else state.limit(event.device, rule, change.rank)
+    silent = change.state == "firing" and {level.latch.key for level in event.levels if level.on} == {ABSENT}
+    return Details(state.program.main_metric[rule], reading, value, limit, silent)
 
 
 def _value_at(table: ColumnTable, event: AlertEvent) -> float | None:
@@ -127,8 +129,17 @@ def _value_at(table: ColumnTable, event: AlertEvent) -> float | None:
 
 
 def _last_value(state: RuleState, event: AlertEvent) -> float | None:
-    levels = [level for level in event.levels if level.latch.key != ABSENT]
-    return _known(float(state.cells.value[levels[0].cell])) if levels else None
+    """The value that the alert's levels saw, if they saw the newest; those that are on, where the alert fires.
+
+    A level at rest sees nothing.
+    """
+    cells, fires = state.cells, event.change.state == "firing"
+    own = [each.cell for each in event.levels if each.latch.key != ABSENT and (each.on or not fires)]
+    if not own:
+        return None
+    cell = max(own, key=lambda one: int(cells.seen[one]))
+    newest = int(state.inputs.last_at[event.device, state.program.read[event.rule]].max())
+    return _known(float(cells.value[cell])) if cells.seen[cell] >= max(newest, 1) else None
 
 
 def _known(value: float) -> float | None:
@@ -138,24 +149,8 @@ def _known(value: float) -> float | None:
 def listed_alert(
     state: RuleState, builder: TransitionBuilder, device: int, number: int, active: ActiveAlert
 ) -> Transition:
-    """An active alert as last reported, without notice and commands."""
-    condition: Literal["firing", "pending"] = "firing" if active.firing else "pending"
-    change = StateChange(condition, condition, active.rank, NOTHING, active.at)
-    busy = [
-        level
-        for level in state.levels(device, number)
-        if level.latch.key != ABSENT and (level.on or level.up)
-    ]
-    value = _known(float(state.cells.value[busy[0].cell])) if busy else None
-    return builder.build(
-        state.rules[number],
-        device,
-        change,
-        active.onset,
-        Details(
-            state.program.main_metric[number],
-            state.newest.reading(device),
-            value,
-            state.limit(device, number, active.rank),
-        ),
-    )
+    """An active alert as its last change was told, with the value read since; without notice and commands."""
+    change = active.change._replace(at=active.stamp)
+    event = AlertEvent(NOTHING, number, device, change, active, state.levels(device, number))
+    details = _details(state, event, state.newest.reading(device), _last_value(state, event))
+    return builder.build(state.rules[number], device, change, active.id, details)

@@ -166,7 +166,9 @@ class Program:
             return NO_COLUMN, NO_COLUMN, self.watched(rule.no_data.metric)[0]
         clock = self._clock(rule)
         triggers = tuple(self.symbols.input(name, is_text=is_text) for name, is_text in rule.metrics)
-        value = self._value_column(analysis, triggers, clock) if analysis.is_condition else NO_COLUMN
+        value = NO_COLUMN
+        if analysis.is_condition:
+            value = self._value_column(analysis, rule.value_expr, triggers, clock)
         clear_column = (
             NO_COLUMN if clear is None else self._expression(rule.clear_expr or "", clear, triggers, clock)
         )
@@ -177,8 +179,12 @@ class Program:
             column = self._expression(rule.expr or "", analysis, triggers, clock, beside)
         return column, clear_column, value if analysis.is_condition else column
 
-    def _value_column(self, analysis: Analysis, triggers: tuple[int, ...], clock: tuple[int, ...]) -> int:
-        """The column whose value a condition's transitions show: its first number."""
+    def _value_column(
+        self, analysis: Analysis, formula: str, triggers: tuple[int, ...], clock: tuple[int, ...]
+    ) -> int:
+        """The column whose value a condition's transitions show: its first number, or the formula of that."""
+        if formula:
+            return self._expression(formula, analyse(formula), triggers, clock)
         if not analysis.numbers:
             return NO_COLUMN
         name = analysis.numbers[0]

@@ -106,10 +106,11 @@ def walk(tree: Node) -> Iterator[Node]:
     while waiting:
         node = waiting.pop()
         yield node
-        waiting += reversed(_parts(node))
+        waiting += reversed(parts(node))
 
 
-def _parts(node: Node) -> Sequence[Node]:
+def parts(node: Node) -> Sequence[Node]:
+    """The parts that a tree is made of, in the order of the text."""
     match node:
         case Unary(_, operand) | OneOf(operand):
             return (operand,)

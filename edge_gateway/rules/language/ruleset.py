@@ -11,6 +11,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from edge_gateway.rules.language.analysis import Analysis, analyse
+from edge_gateway.rules.language.inlining import formulas_of, with_formulas
 from edge_gateway.rules.language.template import parts_of
 
 Match = dict[str, list[str]]
@@ -81,6 +82,7 @@ class Rule:
 
     `match`: those of group and rule, which must all fit. `expr` is normalised; it is None for a rule with only
     `no_data`. `levels` is lowest first. `lookbacks`: how long last values count, of metrics with a time of their own.
+    With the formula of a record in `expr`, `shown` is the metric that transitions name, and `value_expr` its formula.
     """
 
     name: str
@@ -102,6 +104,8 @@ class Rule:
     on_change: OnChange = "keep"
     unit: str | None = None
     lookbacks: dict[str, int] = field(default_factory=dict)
+    shown: str = ""
+    value_expr: str = ""
 
     @property
     def analysis(self) -> Analysis | None:
@@ -121,6 +125,8 @@ class Rule:
     @property
     def metric(self) -> str:
         """The metric that transitions name: the expression's first number, else its first text."""
+        if self.shown:
+            return self.shown
         if self.metrics:
             return min(self.metrics, key=lambda metric: metric[1])[0]
         return self.no_data.metric if self.no_data else ""
@@ -146,9 +152,11 @@ class RuleSet:
         content = msgspec.json.encode(self.to_plain(), order="deterministic")
         return blake2b(content, digest_size=8).hexdigest()
 
-    @property
+    @cached_property
     def alerts(self) -> tuple[Rule, ...]:
-        return tuple(rule for rule in self.rules if not rule.record)
+        """The alert rules, with the formulas of records in the place of their names."""
+        records = formulas_of(self.records)
+        return tuple(with_formulas(rule, records) for rule in self.rules if not rule.record)
 
     @property
     def records(self) -> tuple[Rule, ...]:

@@ -45,6 +45,11 @@ def render(text: str, values: Mapping[str, Value], labels: Mapping[str, str], ta
     return "".join(_filled(part, values, labels, tags) for part in parts_of(text))
 
 
+def names_in(text: str) -> frozenset[str]:
+    """The values that a template names, such as `device`; without labels and tags."""
+    return frozenset(name for source, name, _ in parts_of(text) if source == "value")
+
+
 def _check_literal(text: str, start: int, end: int) -> None:
     for mark in ("{{", "}}"):
         at = text.find(mark, start, end)

@@ -31,7 +31,11 @@ def _unreached_of(rule: Rule, transitions: Sequence[Transition], metrics: frozen
         yield f"{rule.name}: no transition"
         return
     fired = {each.level for each in own if each.state == "firing" and each.cause != "no_data"}
-    left = {each.previous_level for each in own if each.cause in ("deescalated", "resolved")}
+    left = {
+        each.was
+        for each in own
+        if each.event in ("deescalated", "resolved") and each.cause in ("reading", "time")
+    }
     for level in rule.levels:
         if level.level not in fired:
             yield f"{rule.name}: {level.level} never fired"

@@ -55,11 +55,7 @@ def _of(transitions: Sequence[Transition], alert: str, device: str) -> list[Tran
 
 
 def _is_onset(transition: Transition) -> bool:
-    return (
-        transition.cause in ("firing", "no_data")
-        and transition.state == "firing"
-        and not transition.previous_level
-    )
+    return transition.event == "firing"
 
 
 def _is_state(state: str, expected: str) -> bool:

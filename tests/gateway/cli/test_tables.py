@@ -176,7 +176,7 @@ QUERY_ROWS: dict[str, list[dict[str, Any]]] = {
     "late": [{"device": "d", "metric": "m", "site": "s", "type": "t", "at": AT, "value": 1.5, "quality": 0.5,
               "why": "late"},
              {"device": "d", "metric": "m", "site": "s", "type": "t", "at": AT, "value": "\x1b[31m", "why": "share"}],
-    "alerts": [WHOLE, ALERT, {**ALERT, "value": "text", "limit": True, "previous_level": None}],
+    "alerts": [WHOLE, ALERT, {**ALERT, "value": "text", "limit": True, "was": None}],
     "commands": [{"id": "c", "n": None, "device": "d", "name": "boost", "args": {"[b]": "\n", "n": 1}, "state": "done",
                   "at": AT}],
     "quarantine": [{"id": 1, "at": AT, "topic": "fleet/v1/a/\u0001/telemetry", "reason": "\x1b[31m",

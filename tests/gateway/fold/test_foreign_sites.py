@@ -119,7 +119,7 @@ def test_a_site_that_left_takes_all_that_was_open_with_it(rules: RuleSet) -> Non
     ended = [(one.device, one.state, one.detail) for each in effects for one in each.commands]
     assert ended == [("bb-f", "unconfirmed", "its site is not this gateway's any more")]
     alerts = [(one.subject, one.state, one.cause) for each in effects for one in each.alerts]
-    assert alerts == [("bb-f", "resolved", "removed")]
+    assert alerts == [("bb-f", "resolved", "retired")]
     told = [message.topic for each in effects for message in each.outgoing]
     receipt, *of_site = [topic for topic in told if "/bb/" in topic]
     assert receipt == "fleet/v1/bb/bb-f/receipt", "the other gateway need not ask for what is counted here"

@@ -31,6 +31,9 @@ WIRE = control_messages.Alert(
     rule="TooWarm",
     level="critical",
     state="firing",
+    event="firing",
+    cause="reading",
+    site="berlin",
     subject="frz-1",
     metric="temperature",
     value=-9.5,
@@ -45,7 +48,7 @@ TEXTS: dict[str, Any] = {"labels": {"line": "L1"}, "annotations": {"summary": "t
 
 
 def test_the_alert_on_the_wire_has_what_the_contract_names_and_nothing_of_the_gateways_own() -> None:
-    told = too_warm(**TEXTS, backlog=True, notify=True, previous_level="info", commands=(INTENT,))
+    told = too_warm(**TEXTS, backlog=True, notify=True, commands=(INTENT,))
     assert alert_on_the_wire(told) == WIRE
 
 
@@ -58,7 +61,7 @@ def test_a_firing_alert_is_retained_until_an_empty_message_clears_it() -> None:
     (firing,) = alert_messages("gw", too_warm(**TEXTS))
     assert (firing.topic, firing.retain, firing.kind) == (ALERT_TOPIC, True, MessageKind.ALERT)
     assert control_messages.decode_alert(firing.payload) == WIRE
-    resolved, cleared = alert_messages("gw", too_warm(state="resolved", cause="resolved"))
+    resolved, cleared = alert_messages("gw", too_warm(state="resolved", event="resolved"))
     assert (resolved.topic, resolved.retain) == (ALERT_TOPIC, False)
     assert control_messages.decode_alert(resolved.payload).state == "resolved"
     assert cleared == Message(ALERT_TOPIC, b"", retain=True)

@@ -170,7 +170,7 @@ def test_a_device_silent_for_too_long_is_retired_and_its_number_given_to_another
     gone = pipeline.fold(Tick(moment(HOUR + 4_001)))
     assert gone.changed
     assert [(alert.subject, alert.state, alert.cause) for alert in gone.alerts] == [
-        ("f1", "resolved", "removed")
+        ("f1", "resolved", "retired")
     ]
     assert (pipeline.registry.alive, pipeline.registry.retired) == (0, 1)
     assert not pipeline.fold(Tick(moment(HOUR + 5_000))).changed

@@ -13,7 +13,7 @@ from edge_gateway.records.store_effects import StoreEffects, effects_from_tree
 from tests.gateway.records.transitions import WALL, too_warm
 
 FULL = {
-    "previous_level": "warning",
+    "was": "warning",
     "backlog": True,
     "notify": True,
     "labels": {"line": "L1"},
@@ -49,7 +49,10 @@ def test_a_row_names_everything_people_may_ask_for_even_where_it_is_unknown() ->
         "group": "cold",
         "rule": "TooWarm",
         "level": "critical",
+        "was": "warning",
         "state": "firing",
+        "event": "firing",
+        "cause": "reading",
         "subject": "frz-1",
         "site": "berlin",
         "metric": "temperature",
@@ -58,7 +61,6 @@ def test_a_row_names_everything_people_may_ask_for_even_where_it_is_unknown() ->
         "at": WALL,
         "boot": 3,
         "seq": 7,
-        "cause": "firing",
         "labels": {"line": "L1"},
         "annotations": {"summary": "too warm"},
     }
@@ -71,16 +73,14 @@ def test_the_highest_level_comes_first_and_then_the_newest() -> None:
     ]  # fmt: skip
 
 
-def test_an_id_tells_alerts_apart_by_group_rule_device_and_onset() -> None:
+def test_an_id_tells_alerts_apart_by_rule_device_onset_and_record() -> None:
     ids = {
-        alert_id(group, rule, device, onset)
-        for group in ("g", "gr")
+        alert_id(rule, device, onset, record)
         for rule in ("r", "ur")
         for device in ("d", "e")
         for onset in (WALL, WALL + 1)
+        for record in (1, 11)
     }
     assert len(ids) == 2**4
-    text = f"g\0r\0d\0{WALL}".encode()
-    assert alert_id("g", "r", "d", WALL) == blake2b(text, digest_size=8).hexdigest(), (
-        "of any version the same"
-    )
+    text = f"r\0d\0{WALL}\0007".encode()
+    assert alert_id("r", "d", WALL, 7) == blake2b(text, digest_size=8).hexdigest(), "of any version the same"

@@ -23,7 +23,8 @@ TOO_WARM = Transition(
     at=WALL,
     boot=3,
     seq=7,
-    cause="firing",
+    event="firing",
+    cause="reading",
 )
 
 

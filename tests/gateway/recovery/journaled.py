@@ -62,7 +62,7 @@ def second(ms: int, devices: list[str] = DEVICES) -> Batch:
 
 def journal(life: Startup, number: int, given: Input, *, apply: bool = True, **changes: Any) -> Effects:
     """Fold an input and record it; `changes` to the record are what a fault makes of it."""
-    made = life.state.pipeline.fold(given)
+    made = life.state.pipeline.fold(given, number=number)
     stored = made.for_store(life.names)
     tree = {**record_tree([given], [made.closings], [stored]), **changes}
     life.journal.append(number, codec.encode(tree))

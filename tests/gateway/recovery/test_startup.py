@@ -148,7 +148,7 @@ class Life:
         topic = [topics.device_topic("s", name, topics.TELEMETRY) for name in names or ("d",)]
         payload = [encode_telemetry(1, number, at, {"heat": float(number)}) for _ in topic]
         given = Batch(Moment(at, number * 10_000), topic, payload)
-        made = found.state.pipeline.fold(given)
+        made = found.state.pipeline.fold(given, number=number)
         record = record_tree([given], [made.closings], [made.for_store(found.names)])
         found.journal.append(number, codec.encode(record))
         found.journal.sync()
@@ -341,10 +341,10 @@ def test_a_message_that_cannot_be_folded_is_found_and_quarantined(
     fold = Pipeline.fold
     bad = topics.device_topic("s", "bad", topics.TELEMETRY)
 
-    def folded(pipeline: Pipeline, given: Any, recorded: Any = None) -> Any:
+    def folded(pipeline: Pipeline, given: Any, recorded: Any = None, *, number: int = 0) -> Any:
         if isinstance(given, Batch) and bad in given.topics:
             raise LookupError("a defect")
-        return fold(pipeline, given, recorded)
+        return fold(pipeline, given, recorded, number=number)
 
     monkeypatch.setattr(Pipeline, "fold", folded)
     with life.living() as found:

@@ -92,14 +92,21 @@ class Stage:
     def __init__(self, *rules: Rule) -> None:
         self.fleet = Fleet()
         self.evaluator = Evaluator(RuleSet(rules), self.fleet.registry)
+        self.records = 0
 
     @property
     def state(self) -> RuleState:
         return self.evaluator._state
 
+    def begin(self) -> None:
+        """Begin the next record, as each input does."""
+        self.records += 1
+        self.evaluator.begin(self.records)
+
     def read(
         self, second: float, device: str = "d", *, backlog: bool = False, **values: Any
     ) -> list[Transition]:
+        self.begin()
         row = Row(device, T0 + int(second * 1000), values, backlog=backlog)
         frame = self.evaluator.add_records(self.fleet.frame([row]))
         return self.evaluator.evaluate(frame, int(second * 1000))
@@ -109,11 +116,12 @@ class Stage:
         self.evaluator.hear(np.arange(self.fleet.registry.devices), int(second * 1000))
 
     def tick(self, second: float) -> list[Transition]:
+        self.begin()
         return self.evaluator.tick(int(second * 1000))
 
 
-def causes(transitions: list[Transition]) -> list[str]:
-    return [each.cause for each in transitions]
+def events(transitions: list[Transition]) -> list[str]:
+    return [each.event for each in transitions]
 
 
 def _column(items: list[Any], place: int, dtype: Any) -> Any:

@@ -2,8 +2,8 @@
 
 A line of `readings.txt` is `SECOND DEVICE metric=value …`, with `site/` before the device if it is not berlin and
 `backlog` before it for an old reading; `SECOND tick`; `SECOND born DEVICE tag=… type=… unit.METRIC=…`; or
-`SECOND reload FILE`. A line of `transitions.txt` is `SECOND DEVICE RULE CAUSE STATE LEVEL COMMAND …`; a line for each
-text of the alert follows.
+`SECOND reload FILE`. A line of `transitions.txt` is `SECOND DEVICE RULE#N EVENT CAUSE STATE LEVEL COMMAND …`, where N
+counts the alerts by their ids; a line for each text of the alert follows.
 `python -m tests.gateway.rules.test_golden NAME` prints what a case leads to.
 """
 
@@ -46,13 +46,19 @@ def test_every_construct_has_a_case() -> None:
 def played(case: Path) -> list[str]:
     stage = Stage(*load_rules(case / "rules.yaml").rules)
     found: list[str] = []
+    ids: dict[str, int] = {}
     for line in (case / "readings.txt").read_text().splitlines():
         second, *words = line.split()
-        found += (text for each in performed(stage, int(second), words, case) for text in shown(each))
+        found += (
+            text
+            for each in performed(stage, int(second), words, case)
+            for text in shown(each, ids.setdefault(each.id, len(ids) + 1))
+        )
     return found
 
 
 def performed(stage: Stage, second: int, words: list[str], case: Path) -> list[Transition]:
+    stage.begin()
     match words:
         case ["tick"]:
             return stage.tick(second)
@@ -83,10 +89,11 @@ def parsed(word: str) -> tuple[str, float | str]:
         return name, value
 
 
-def shown(each: Transition) -> list[str]:
+def shown(each: Transition, number: int) -> list[str]:
     names = [command.name for command in each.commands]
     second = (each.at - T0) // 1000
-    line = " ".join([str(second), each.subject, each.rule, each.cause, each.state, each.level, *names])
+    what = (each.event, each.cause, each.state, each.level)
+    line = " ".join([str(second), each.subject, f"{each.rule}#{number}", *what, *names])
     return [line, *(f"  {name}: {text}" for name, text in {**each.labels, **each.annotations}.items())]
 
 

@@ -98,7 +98,7 @@ class Inside:
 
     def fold(self, given: Input) -> Effects:
         """Fold one input into the open record."""
-        effects = self.pipeline.fold(given)
+        effects = self.pipeline.fold(given, number=self.number + 1)
         self.state.folded(given.moment)
         if effects.changed:
             self._inputs.append(given)

@@ -19,6 +19,7 @@ from fleet_sim.judging.terms import gateway_terms
 from fleet_sim.judging.verify import Comparison, compare
 from fleet_sim.ledger.expected import Policy, readouts
 from fleet_sim.ledger.reading import Ledger
+from fleet_wire.control_messages import NO_CHANGE
 from tests.proofs.proof import Findings
 from tests.servers.gateway import Gateway
 
@@ -80,10 +81,14 @@ def judge_devices(findings: Findings, gateway: Gateway) -> None:
 
 
 def judge_alerts(findings: Findings, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Check that no alert takes a step twice under one id, or begins before the previous one has ended."""
+    """Check that no alert takes a step twice under one id, or begins before the previous one has ended.
+
+    A notice that comes again, or later than what it tells, is no step.
+    """
+    rows = [row for row in rows if row["event"] not in NO_CHANGE]
     ids = {row["id"] for row in rows}
     findings.alerts += len(ids)
-    steps = Counter((row["id"], row["state"], row["level"], row["at"]) for row in rows)
+    steps = Counter((row["id"], row["event"], row["level"], row["at"]) for row in rows)
     ends = Counter(row["id"] for row in rows if row["state"] == "resolved")
     for step, times in [*steps.items(), *ends.items()]:
         if times > 1:

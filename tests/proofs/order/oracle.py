@@ -141,6 +141,8 @@ class Device:
     firing: bool = False
     told: bool = False
     """Whether the device was told last that `Hot` fires; what old readings change is told with the next that is not."""
+    stamp: int | None = None
+    """Time of the last transition of `Hot`; each is later than the last, whatever the device's clock says."""
     kinds: dict[str, type] = field(default_factory=dict)
     counters: Counter[str] = field(default_factory=Counter)
     steps_at_least: Counter[str] = field(default_factory=Counter)
@@ -175,8 +177,8 @@ class Oracle:
         self.devices: dict[str, Device] = {}
         self.windows: dict[WindowId, ExpectedWindow] = {}
         self.totals: Counter[str] = Counter()
-        self.alerts: list[tuple[str, str, int]] = []
-        """(device, state, device time)."""
+        self.alerts: list[tuple[str, str, str, int]] = []
+        """(device, event, state, device time); the event is `released` where it only tells what an old one changed."""
         self.trimmed_to: int | None = None
 
     def take(self, arrival: Arrival) -> None:
@@ -359,8 +361,11 @@ class Oracle:
         device.judged = (ts, message.boot, message.seq)
         before = device.firing
         device.firing = heat > self.terms.cool if before else heat > self.terms.hot
-        if device.firing != before or (live and device.told != device.firing):
-            self.alerts.append((message.device, "firing" if device.firing else "resolved", ts))
+        changed = device.firing != before
+        if changed or (live and device.told != device.firing):
+            device.stamp = ts if device.stamp is None else max(ts, device.stamp + 1)
+            state = "firing" if device.firing else "resolved"
+            self.alerts.append((message.device, state if changed else "released", state, device.stamp))
         if live:
             device.told = device.firing
 
@@ -368,7 +373,7 @@ class Oracle:
 
     def trim(self, before: int) -> None:
         """Forget windows that end before or at a time, which are never opened again, and older alerts."""
-        self.alerts = [step for step in self.alerts if step[2] >= before]
+        self.alerts = [step for step in self.alerts if step[3] >= before]
         kept = {place: one for place, one in self.windows.items() if place.start + place.every > before}
         if len(kept) < len(self.windows):
             self.windows = kept

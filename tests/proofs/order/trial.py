@@ -212,8 +212,9 @@ class Trial:
         before = len(self.wrong)
         self._judge_windows()
         self._judge_counters()
-        steps = [(row["subject"], row["state"], row["at"]) for row in self.inside.rows("alerts")]
-        alerts = [step for step in steps if step[1] in {"firing", "resolved"}]
+        rows = self.inside.rows("alerts")
+        steps = [(row["subject"], row["event"], row["state"], row["at"]) for row in rows]
+        alerts = [step for step in steps if step[2] in {"firing", "resolved"}]
         if Counter(alerts) != Counter(self.oracle.alerts):
             missing, more = _difference(self.oracle.alerts, alerts)
             self.wrong.append(f"alerts: missing {missing}, not expected {more}")

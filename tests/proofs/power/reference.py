@@ -133,7 +133,7 @@ def fold_all(config: GatewayConfig, gateway: str, records: Mapping[int, bytes], 
         record = codec.decode(body)
         closings = msgspec.convert(record["closings"], list[Closings])
         for given, left in zip(msgspec.convert(record["inputs"], list[Input]), closings, strict=True):
-            for message in state.pipeline.fold(given, left).outgoing:
+            for message in state.pipeline.fold(given, left, number=number).outgoing:
                 reference.sent.setdefault((message.topic, message.payload), number)
             if isinstance(given, Batch):
                 for arrived in zip(given.topics, given.payloads, strict=True):

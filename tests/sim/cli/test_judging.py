@@ -29,7 +29,10 @@ from tests.sim.judging.small_runs import both_tiers, ledger_of, row_of, steady
 Cli = Callable[..., tuple[int, str, str]]
 BASE = 1_700_000_000_000
 STATUS: dict[str, Any] = {"gateway": "gw", "windows": [{"every": 5000, "bucket": "b5s"}]}
-ALERT = {"id": "a", "rule": "Hot", "level": "critical", "state": "firing", "subject": "d", "at": BASE + 2_000}
+ALERT = {
+    "id": "a", "rule": "Hot", "level": "critical", "state": "firing", "event": "firing",
+    "subject": "d", "at": BASE + 2_000,
+}  # fmt: skip
 FAULT = {
     "number": 0, "kind": "heat_up", "devices": ["d"], "from": BASE, "until": BASE + 9_000,
     "expect": {"rule": "Hot", "within": 5_000, "level": None},

@@ -218,8 +218,9 @@ async def test_a_crash_loses_what_was_not_sent_and_counts_it(bench: Bench) -> No
 
 async def test_notices_are_written_down_and_not_answered(bench: Bench, tmp_path: Path) -> None:
     alert = Alert(
-        id="a", group="g", rule="TooWarm", level="critical", state="firing", subject="d", at=5, boot=7, seq=3
-    )
+        id="a", group="g", rule="TooWarm", level="critical", state="firing", event="firing", cause="reading",
+        site="berlin", subject="d", at=5, boot=7, seq=3,
+    )  # fmt: skip
     notice = encode_command(Command(id="n1", kind="alert", name="TooWarm", alert=alert))
     bench.heard("command", notice, packet_id=3)
     bench.ledger.end("finished", {"at": 0})

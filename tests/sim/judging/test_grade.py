@@ -16,9 +16,15 @@ HOT = Label("frz-1", T + 10_000, T + 60_000, "heat_up", rule="TooWarm", within=2
 
 
 def fired(
-    at: int, *, subject: str = "frz-1", rule: str = "TooWarm", alert: str = "a1", level: str = "critical"
+    at: int,
+    *,
+    subject: str = "frz-1",
+    rule: str = "TooWarm",
+    alert: str = "a1",
+    level: str = "critical",
+    event: str = "firing",
 ) -> Alert:
-    return Alert(alert, rule, level, "firing", subject, T + at)
+    return Alert(alert, rule, level, "firing", subject, T + at, event)
 
 
 def test_an_alert_in_time_is_a_hit() -> None:
@@ -37,7 +43,7 @@ def test_an_alert_in_time_is_a_hit() -> None:
         [fired(25_000, subject="frz-2")],
         [fired(25_000, rule="Other")],
         [fired(25_000, level="warning")],
-        [fired(2_000), Alert("a1", "TooWarm", "critical", "resolved", "frz-1", T + 5_000)],
+        [fired(2_000), Alert("a1", "TooWarm", "critical", "resolved", "frz-1", T + 5_000, "resolved")],
     ],
 )
 def test_too_late_elsewhere_too_weak_or_over_before_is_a_miss(alerts: list[Alert]) -> None:
@@ -49,6 +55,14 @@ def test_too_late_elsewhere_too_weak_or_over_before_is_a_miss(alerts: list[Alert
 
 def test_an_alert_that_was_on_already_counts() -> None:
     assert grade_alerts([HOT], [fired(2_000)], end_ms=T + 100_000).missed == 0
+
+
+@pytest.mark.parametrize("event", ["released", "repeat", "reminder"])
+def test_what_is_told_again_or_later_counts_for_nothing(event: str) -> None:
+    told = [fired(25_000), *[fired(25_001, event=event)] * 2]
+    result = grade_alerts([HOT], told, end_ms=T + 100_000)
+    assert (result.ok, result.rules["TooWarm"].fired) == (True, 1)
+    assert grade_alerts([HOT], told[1:], end_ms=T + 100_000).missed == 1
 
 
 def test_an_escalation_in_time_counts_as_its_highest_level() -> None:
@@ -202,6 +216,7 @@ def test_labels_come_from_faults_and_episodes_and_the_observer_hears_the_alerts(
         "expect": {"rule": "TooWarm", "within": 20_000, "level": None},
     }  # fmt: skip
     alert = {
+        "event": "firing",
         "id": "a1",
         "rule": "TooWarm",
         "level": "critical",

@@ -31,7 +31,8 @@ class Post:
 
     def alert(self, name: str, state: str = "firing", at: int = 5) -> None:
         alert = Alert(
-            id=name, group="g", rule="TooWarm", level="critical", state=state, subject="d", at=at, boot=1, seq=2  # type: ignore[arg-type]
+            id=name, group="g", rule="TooWarm", level="critical", state=state, subject="d", at=at, boot=1, seq=2,  # type: ignore[arg-type]
+            event=state, cause="reading", site="berlin",  # type: ignore[arg-type]
         )  # fmt: skip
         self.packet("edge/v1/gw/alerts/berlin/d/TooWarm", encode_alert(alert))
 
@@ -159,7 +160,18 @@ async def test_it_hears_gateways_on_a_broker_and_acknowledges_their_alerts(
     def alert(at: int) -> bytes:
         return encode_alert(
             Alert(
-                id="a", group="g", rule="R", level="info", state="firing", subject="d", at=at, boot=1, seq=2
+                id="a",
+                group="g",
+                rule="R",
+                level="info",
+                state="firing",
+                event="firing",
+                cause="reading",
+                site="berlin",
+                subject="d",
+                at=at,
+                boot=1,
+                seq=2,
             )
         )
 

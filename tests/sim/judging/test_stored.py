@@ -32,7 +32,15 @@ WINDOW = {
     "device": "d", "metric": "m", "every": 5000, "start": 10_000,
     "count": 2, "sum": 3.0, "min": 1.0, "max": 2.0, "first": 1.0, "last": 2.0,
 }  # fmt: skip
-ALERT = {"id": "a", "rule": "Hot", "level": "critical", "state": "firing", "subject": "d", "at": 5}
+ALERT = {
+    "id": "a",
+    "rule": "Hot",
+    "level": "critical",
+    "state": "firing",
+    "subject": "d",
+    "at": 5,
+    "event": "firing",
+}
 POINTS = b"""#datatype,string,long,dateTime:RFC3339,string,string,string,double
 #group,false,false,false,true,true,true,false
 #default,_result,,,,,,
@@ -151,7 +159,7 @@ def test_a_key_that_is_missing_is_said_to_be() -> None:
 
 
 def test_alerts_are_read() -> None:
-    assert alert_rows([ALERT | {"more": 1}]) == [Alert("a", "Hot", "critical", "firing", "d", 5)]
+    assert alert_rows([ALERT | {"more": 1}]) == [Alert("a", "Hot", "critical", "firing", "d", 5, "firing")]
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from edge_gateway.rules.alerts.assignment import RuleAssignment, reconcile
 from edge_gateway.rules.alerts.rule_state import Ages, RuleState
 from edge_gateway.rules.language.ruleset import Rule
 from tests.gateway.rules.alerts.hot import HOT
-from tests.gateway.rules.fleet import Fleet, Stage, causes
+from tests.gateway.rules.fleet import Fleet, Stage, events
 
 L1 = replace(HOT, name="L1", match=({"line": ["L1"]},))
 
@@ -73,9 +73,9 @@ def test_what_fires_moves_with_the_device() -> None:
     stage.read(0, t=15)
     before = {each.rule: each.id for each in stage.evaluator.firing()}
     stage.fleet.born("d", line="L2")
-    assert causes(stage.tick(1)) == ["removed"]
+    assert [(each.event, each.cause) for each in stage.tick(1)] == [("resolved", "moved")]
     assert {each.rule: each.id for each in stage.evaluator.firing()} == {"Hot": before["Hot"]}
-    assert causes(stage.read(2, t=5)) == ["resolved"]
+    assert events(stage.read(2, t=5)) == ["resolved"]
 
 
 def test_histories_are_kept_for_the_devices_that_rules_read_them_of() -> None:
@@ -93,5 +93,5 @@ def test_an_alert_is_reconciled_with_its_levels() -> None:
     assert reconcile(stage.state, [(0, 0), (5, 0)]) == []
     stage.state.cells.extract(stage.state.cells.all_busy())
     (event,) = reconcile(stage.state, [(0, 0)])
-    assert (event.change.cause, event.change.state) == ("removed", "resolved")
+    assert event.change[:3] == ("resolved", "moved", "resolved")
     assert stage.state.active == {}

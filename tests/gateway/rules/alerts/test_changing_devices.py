@@ -9,7 +9,7 @@ import numpy as np
 from edge_gateway.rules.alerts.evaluator import Evaluator
 from edge_gateway.rules.language.ruleset import Override, RuleSet
 from tests.gateway.rules.alerts.hot import HOT, command
-from tests.gateway.rules.fleet import T0, Row, Stage, causes
+from tests.gateway.rules.fleet import T0, Row, Stage, events
 
 
 def test_match_and_overrides() -> None:
@@ -30,7 +30,7 @@ def test_match_and_overrides() -> None:
         for n in range(1, 6)
     ]
     transitions = stage.evaluator.evaluate(stage.fleet.frame(rows), 0)
-    assert [(each.subject, each.cause, each.at - T0) for each in transitions] == [
+    assert [(each.subject, each.event, each.at - T0) for each in transitions] == [
         ("d1", "firing", 0),
         ("d2", "firing", 0),
         ("d1", "resolved", 1_000),
@@ -44,7 +44,7 @@ def test_a_device_that_changes_its_tags_gets_other_rules() -> None:
     stage.read(0, t=15)
     stage.fleet.born("d", line="L2")
     (transitions,) = stage.read(1, t=15)
-    assert (transitions.rule, transitions.cause, transitions.state) == ("Hot", "removed", "resolved")
+    assert (transitions.rule, transitions.cause, transitions.state) == ("Hot", "moved", "resolved")
     assert [each.rule for each in stage.evaluator.firing()] == ["Other"]
 
 
@@ -53,10 +53,10 @@ def test_a_rule_in_another_unit_does_not_run_and_says_so() -> None:
     stage.fleet.born("f", units={"t": "°F"})
     stage.fleet.born("c", units={"t": "°C"})
     assert stage.read(0, "f", t=99) == []
-    assert causes(stage.read(0, "c", t=99)) == ["firing"]
+    assert events(stage.read(0, "c", t=99)) == ["firing"]
     assert stage.evaluator.idle_rules() == ["f: Hot wants t in °C, the device sends °F"]
     stage.fleet.born("f", units={"t": "°C"}, fresh="yes")
-    assert causes(stage.read(1, "f", t=99)) == ["firing"]
+    assert events(stage.read(1, "f", t=99)) == ["firing"]
     assert stage.evaluator.idle_rules() == []
 
 
@@ -65,9 +65,9 @@ def test_the_same_device_number_far_away() -> None:
     stage = Stage(HOT)
     for number in range(300):
         stage.fleet.born(f"x{number}")
-    assert causes(stage.read(0, "x299", t=15)) == ["firing"]
+    assert events(stage.read(0, "x299", t=15)) == ["firing"]
     stage.fleet.born("y")
-    assert causes(stage.read(1, "y", t=15)) == ["firing"]
+    assert events(stage.read(1, "y", t=15)) == ["firing"]
     assert {each.subject for each in stage.evaluator.firing()} == {"x299", "y"}
 
 
@@ -84,10 +84,10 @@ def test_a_device_that_changes_its_tags_for_ever_takes_no_more_room() -> None:
     assert len(stage.evaluator._state.cells.busy) < 300_000
     always = next(each.id for each in firing if each.rule == "Always")
     assert [each.id for each in stage.evaluator.firing() if each.subject == "d"] == [always]
-    assert causes(stage.read(1, t=15)) == ["firing"] * 300
+    assert events(stage.read(1, t=15)) == ["firing"] * 300
     assert len(stage.evaluator.firing()) == 2 * 301
-    assert causes(stage.read(2, "other", t=5)) == ["resolved"] * 301
-    assert causes(stage.read(2, t=5)) == ["resolved"] * 301
+    assert events(stage.read(2, "other", t=5)) == ["resolved"] * 301
+    assert events(stage.read(2, t=5)) == ["resolved"] * 301
 
 
 def test_a_restore_into_a_changed_fleet_ends_what_no_longer_applies() -> None:
@@ -98,7 +98,7 @@ def test_a_restore_into_a_changed_fleet_ends_what_no_longer_applies() -> None:
     stage.fleet.born("d", line="L2")
     again = Evaluator(RuleSet.empty(), stage.fleet.registry)
     again.restore(snapshot)
-    assert causes(again.tick(0)) == ["removed"]
+    assert [each.cause for each in again.tick(0)] == ["moved"]
     assert again.tick(0) == []
 
 
@@ -106,11 +106,11 @@ def test_a_retired_device_ends_its_alerts_and_its_number_starts_over() -> None:
     stage = Stage(replace(HOT, commands=(command(),)))
     stage.read(100, t=15)
     stage.fleet.registry.retire(np.array([0]))
-    assert causes(stage.tick(101)) == ["removed"]
+    assert [each.cause for each in stage.tick(101)] == ["retired"]
     stage.evaluator.forget(np.array([0]))
     assert stage.fleet.device("new") == 0
     (fired,) = stage.read(1, "new", t=15)
-    assert (fired.subject, fired.cause, len(fired.commands)) == ("new", "firing", 1)
+    assert (fired.subject, fired.event, len(fired.commands)) == ("new", "firing", 1)
 
 
 def test_an_empty_frame_shows_only_what_changed_in_the_fleet() -> None:
@@ -118,4 +118,4 @@ def test_an_empty_frame_shows_only_what_changed_in_the_fleet() -> None:
     stage.fleet.born("d", line="L1")
     stage.read(0, t=15)
     stage.fleet.born("d", line="L2")
-    assert causes(stage.evaluator.evaluate(stage.fleet.frame([]))) == ["removed"]
+    assert [each.cause for each in stage.evaluator.evaluate(stage.fleet.frame([]))] == ["moved"]

@@ -48,8 +48,8 @@ def test_silence_commands_only_where_it_is_asked_for() -> None:
     stage.read(0, t=1)
     (transitions,) = stage.tick(10)
     assert [intent.name for intent in transitions.commands] == ["siren"]
-    assert (transitions.cause, transitions.level, transitions.value, transitions.limit, transitions.at) == (
-        "no_data",
+    assert (transitions.event, transitions.level, transitions.value, transitions.limit, transitions.at) == (
+        "firing",
         "critical",
         None,
         None,

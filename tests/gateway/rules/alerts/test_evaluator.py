@@ -12,7 +12,7 @@ from edge_gateway.records.alerts import Transition, alert_id
 from edge_gateway.rules.alerts.evaluator import Evaluator
 from edge_gateway.rules.language.ruleset import Level, NoData, Rule, RuleSet
 from tests.gateway.rules.alerts.hot import HOT, TWO, command
-from tests.gateway.rules.fleet import T0, Row, Stage, causes
+from tests.gateway.rules.fleet import T0, Row, Stage, events
 
 
 def test_a_transition_says_everything() -> None:
@@ -28,11 +28,11 @@ def test_a_transition_says_everything() -> None:
     stage.fleet.born("d", line="L1")
     (transitions,) = stage.read(5, t=10.25)
     assert transitions == Transition(
-        id=alert_id("g", "Hot", "d", T0 + 5000),
+        id=alert_id("Hot", "d", T0 + 5000, 1),
         group="g",
         rule="Hot",
         level="warning",
-        previous_level=None,
+        was=None,
         state="firing",
         subject="d",
         site="berlin",
@@ -42,7 +42,8 @@ def test_a_transition_says_everything() -> None:
         at=T0 + 5000,
         boot=1,
         seq=0,
-        cause="firing",
+        event="firing",
+        cause="reading",
         notify=True,
         labels={"line": "L1", "fixed": "x"},
         annotations={"summary": "d (FREEZER) at 10.2, limit 10, L1"},
@@ -53,23 +54,23 @@ def test_a_transition_says_everything() -> None:
 def test_the_limit_itself_is_not_beyond_and_clears() -> None:
     stage = Stage(HOT)
     assert stage.read(0, t=10) == []
-    assert causes(stage.read(1, t=10.001)) == ["firing"]
-    assert causes(stage.read(2, t=10)) == ["resolved"]
+    assert events(stage.read(1, t=10.001)) == ["firing"]
+    assert events(stage.read(2, t=10)) == ["resolved"]
 
 
 def test_below() -> None:
     stage = Stage(replace(HOT, levels=(Level("info", above=False, limit=2.0, clear=3.0),)))
-    assert causes(stage.read(0, t=1.9)) == ["firing"]
+    assert events(stage.read(0, t=1.9)) == ["firing"]
     assert stage.read(1, t=2.9) == []
-    assert causes(stage.read(2, t=3.0)) == ["resolved"]
+    assert events(stage.read(2, t=3.0)) == ["resolved"]
 
 
 def test_a_join_takes_the_last_value_until_it_is_too_old() -> None:
     stage = Stage(replace(HOT, expr="t + u"))
     stage.read(0, u=8)
-    assert causes(stage.read(300, t=5)) == ["firing"]
+    assert events(stage.read(300, t=5)) == ["firing"]
     assert stage.read(301, t=1) == []
-    assert causes(stage.read(302, u=1)) == ["resolved"]
+    assert events(stage.read(302, u=1)) == ["resolved"]
 
 
 def test_unknown_is_neither_true_nor_false() -> None:
@@ -78,17 +79,17 @@ def test_unknown_is_neither_true_nor_false() -> None:
     (fired,) = stage.read(1, u=1)
     assert (fired.state, fired.value, fired.limit, fired.metric) == ("firing", 9.0, None, "t")
     assert stage.read(400, t=9) == []
-    assert causes(stage.read(401, t=1)) == ["resolved"]
+    assert events(stage.read(401, t=1)) == ["resolved"]
 
 
 def test_a_clear_condition_ends_what_a_condition_began() -> None:
     rule = replace(HOT, expr='pump == "on" and flow < 1', clear_expr="flow > 3", levels=(Level("critical"),))
     stage = Stage(rule)
     stage.read(0, pump="on")
-    assert causes(stage.read(1, flow=0.5)) == ["firing"]
+    assert events(stage.read(1, flow=0.5)) == ["firing"]
     assert stage.read(2, flow=2.0) == []
     assert stage.read(3, pump="off") == []
-    assert causes(stage.read(4, flow=3.5)) == ["resolved"]
+    assert events(stage.read(4, flow=3.5)) == ["resolved"]
 
 
 @pytest.mark.parametrize(
@@ -115,7 +116,7 @@ def test_a_clear_condition_ends_what_a_condition_began() -> None:
 def test_what_expressions_say(expr: str, values: dict[str, Any], holds: bool) -> None:
     stage = Stage(replace(HOT, expr=expr, levels=(Level("warning"),)))
     stage.fleet.born("d", zone="cold")
-    assert causes(stage.read(0, **values)) == (["firing"] if holds else [])
+    assert events(stage.read(0, **values)) == (["firing"] if holds else [])
 
 
 def test_a_full_restore_goes_on_alike() -> None:
@@ -137,11 +138,14 @@ def test_a_full_restore_goes_on_alike() -> None:
     two.evaluator = Evaluator(RuleSet.empty(), one.fleet.registry)
     two.evaluator.restore(codec.unpack(codec.pack(one.evaluator.snapshot())))
     for second in range(40, 200, 10):
+        one.begin()
+        two.evaluator.begin(one.records)
         values = {"t": 30.0 - second / 5}
         frame = one.fleet.frame([Row("d", T0 + second * 1000, values)])
         assert one.evaluator.evaluate(
             one.evaluator.add_records(frame), second * 1000
         ) == two.evaluator.evaluate(two.evaluator.add_records(frame), second * 1000)
+        two.records = one.records
         assert one.tick(second + 5) == two.tick(second + 5)
     assert one.tick(400) == two.tick(400)
     assert codec.pack(one.evaluator.snapshot()) == codec.pack(two.evaluator.snapshot())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -30,10 +31,12 @@ def cells(*variants: tuple[tuple[int, int], ...], rules: tuple[Rule, ...] = RULE
     return found
 
 
-def saved(device: int, rule: int, key: int, *, on: bool = True, up: int = 0) -> SavedCells:
+def saved(
+    device: int, rule: int, key: int, *, on: bool = True, up: int = 0, down: int = 0, value: float = 32.5
+) -> SavedCells:
     return SavedCells(
-        np.array([device]), np.array([rule]), np.array([key]), np.array([on]), np.array([up]), np.array([0]),
-        np.array([12.5]), np.array([up]),
+        np.array([device]), np.array([rule]), np.array([key]), np.array([on]), np.array([up]), np.array([down]),
+        np.array([value]), np.array([up]),
     )  # fmt: skip
 
 
@@ -83,11 +86,11 @@ def test_absence_cells() -> None:
 def test_state_moves_to_where_the_latch_is_now() -> None:
     found = cells(((0, -1), (1, -1)))
     (cell,) = found.insert(saved(0, 1, 2, up=7))
-    assert (found.on[cell], found.up[cell], found.value[cell], found.busy[cell]) == (True, 7, 12.5, True)
+    assert (found.on[cell], found.up[cell], found.value[cell], found.busy[cell]) == (True, 7, 32.5, True)
     _, alert = found.latch_at(np.array([cell]), np.array([0]))
     assert found.raised[alert[0]] == 1
     taken = found.extract(found.all_busy())
-    assert (taken.rule.tolist(), taken.key.tolist(), taken.value.tolist()) == ([1], [2], [12.5])
+    assert (taken.rule.tolist(), taken.key.tolist(), taken.value.tolist()) == ([1], [2], [32.5])
     assert not found.busy.any()
     assert not found.raised.any()
     found.place(np.array([0]), found.classes.numbers([((1, -1),)]))
@@ -95,6 +98,27 @@ def test_state_moves_to_where_the_latch_is_now() -> None:
     latch, _ = found.latch_at(np.array([moved]), np.array([0]))
     assert (found.program.table.rule[latch[0]], found.program.table.key[latch[0]]) == (1, 2)
     assert (found.on[moved], found.up[moved]) == (True, 7)
+
+
+@pytest.mark.parametrize(
+    ("on", "up", "down", "value", "kept"),
+    [
+        (False, 7, 0, 32.5, (True, 7, 0)),
+        (False, 7, 0, 30.0, (False, 0, 0)),
+        (False, 7, 0, math.nan, (False, 0, 0)),
+        (True, 7, 0, 30.0, (True, 0, 0)),
+        (True, 0, 9, 30.0, (True, 0, 9)),
+        (True, 0, 9, 30.5, (True, 0, 0)),
+    ],
+)
+def test_what_waits_or_is_held_is_judged_by_the_limit_of_its_new_place(
+    on: bool, up: int, down: int, value: float, kept: tuple[bool, int, int]
+) -> None:
+    found = cells(((0, -1),))
+    (cell,) = found.insert(saved(0, 0, 2, on=on, up=up, down=down, value=value))
+    assert (found.busy[cell], found.up[cell], found.down[cell]) == kept
+    assert found.on[cell] == on
+    assert found.raised.sum() == on
 
 
 def test_what_waits_moves_with_the_clock_of_its_device() -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from edge_gateway.rules.language.ruleset import Rule
 from tests.gateway.rules.alerts.hot import HOT
-from tests.gateway.rules.fleet import T0, Row, Stage, causes
+from tests.gateway.rules.fleet import T0, Row, Stage, events
 
 
 def test_a_record_is_a_metric_like_any_other() -> None:
@@ -30,7 +30,7 @@ def test_a_record_is_a_metric_like_any_other() -> None:
         ("half", 3.0, 0, 700),
         ("twice", 12.0, 0, 700),
     ]
-    assert causes(stage.evaluator.evaluate(extended, 0)) == ["firing"]
+    assert events(stage.evaluator.evaluate(extended, 0)) == ["firing"]
 
 
 def test_a_late_value_is_derived_from_its_own_row() -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
 from edge_gateway.records.alerts import Transition
 from edge_gateway.rules.alerts.evaluator import Evaluator
 from edge_gateway.rules.language.ruleset import Level, NoData, Rule, RuleSet
@@ -21,9 +23,12 @@ class Stage:
         self.fleet = Fleet()
         self.evaluator = Evaluator(RuleSet(rules), self.fleet.registry)
 
-    def read(self, second: int, **values: Any) -> list[Any]:
+    def take(self, second: int, **values: Any) -> list[Transition]:
         frame = self.fleet.frame([Row("d", T0 + second * 1000, values)])
-        return brief(self.evaluator.evaluate(self.evaluator.add_records(frame), second * 1000))
+        return self.evaluator.evaluate(self.evaluator.add_records(frame), second * 1000)
+
+    def read(self, second: int, **values: Any) -> list[Any]:
+        return brief(self.take(second, **values))
 
     def reload(self, *rules: Rule) -> list[Any]:
         return brief(self.evaluator.reload(RuleSet(rules)))
@@ -45,21 +50,21 @@ def test_other_limits_keep_what_fires_and_what_waits() -> None:
         == []
     )
     assert {each.rule: each.id for each in stage.evaluator.active_alerts()} == before
-    assert stage.read(50, t=14.5) == [("Slow", "firing", "firing", "warning")]
-    assert stage.read(51, t=13.0) == [("Hot", "resolved", "resolved", "warning")]
+    assert stage.read(50, t=14.5) == [("Slow", "reading", "firing", "warning")]
+    assert stage.read(51, t=13.0) == [("Hot", "reading", "resolved", "warning")]
 
 
 def test_another_expression_drops_what_waits_and_keeps_what_fires_until_it_is_evaluated() -> None:
     stage = Stage(HOT, SLOW)
     stage.read(0, t=15, u=15)
     transitions = stage.reload(replace(HOT, expr="u"), replace(SLOW, expr="u"))
-    assert transitions == [("Slow", "removed", "inactive", "warning")]
+    assert transitions == [("Slow", "reload", "inactive", "warning")]
     assert [each.rule for each in stage.evaluator.firing()] == ["Hot"]
     assert stage.read(1, t=1) == []
-    assert stage.read(2, u=15) == [("Slow", "pending", "pending", "warning")]
+    assert stage.read(2, u=15) == [("Slow", "reading", "pending", "warning")]
     assert stage.read(3, u=1) == [
-        ("Hot", "resolved", "resolved", "warning"),
-        ("Slow", "inactive", "inactive", "warning"),
+        ("Hot", "reading", "resolved", "warning"),
+        ("Slow", "reading", "inactive", "warning"),
     ]
 
 
@@ -72,7 +77,7 @@ def test_another_expression_begins_its_history_anew_and_others_keep_theirs() -> 
     stage.read(0, t=0)
     stage.read(1, t=9)
     assert stage.reload(averages[0], replace(averages[1], expr="avg_over_time(t, 2m)")) == []
-    assert stage.read(2, t=12) == [("B", "firing", "firing", "info")]
+    assert stage.read(2, t=12) == [("B", "reading", "firing", "info")]
 
 
 def test_a_rule_that_is_gone_ends_its_alerts() -> None:
@@ -84,7 +89,7 @@ def test_a_rule_that_is_gone_ends_its_alerts() -> None:
     ]
     assert stage.evaluator.active_alerts() == []
     assert stage.reload(HOT) == []
-    assert stage.read(1, t=25) == [("Hot", "firing", "firing", "critical")]
+    assert stage.read(1, t=25) == [("Hot", "reading", "firing", "critical")]
 
 
 def test_a_reset_begins_anew_but_only_when_something_changed() -> None:
@@ -93,26 +98,103 @@ def test_a_reset_begins_anew_but_only_when_something_changed() -> None:
     stage.read(0, t=15)
     assert stage.reload(resetting) == []
     changed = replace(resetting, labels={"a": "b"})
-    assert stage.reload(changed) == [("Hot", "removed", "resolved", "warning")]
-    assert stage.read(1, t=15) == [("Hot", "firing", "firing", "warning")]
+    assert stage.reload(changed) == [("Hot", "reload", "resolved", "warning")]
+    assert stage.read(1, t=15) == [("Hot", "reading", "firing", "warning")]
 
 
 def test_a_level_that_is_gone_gives_way_to_those_that_stay() -> None:
     stage = Stage(HOT)
     stage.read(0, t=25)
     assert stage.reload(replace(HOT, levels=(Level("warning", limit=10.0),))) == [
-        ("Hot", "deescalated", "firing", "warning")
+        ("Hot", "reload", "firing", "warning")
     ]
-    assert stage.reload(replace(HOT, levels=(Level("info", limit=10.0),))) == [
-        ("Hot", "removed", "resolved", "warning")
-    ]
+    assert stage.reload(replace(HOT, levels=(Level("critical", limit=12.0), Level("info", limit=30.0)))) == [
+        ("Hot", "reload", "firing", "info")
+    ], "of several the lowest takes its place"
+
+
+@pytest.mark.parametrize(("severity", "event"), [("critical", "escalated"), ("info", "deescalated")])
+def test_another_severity_keeps_the_alert(severity: str, event: str) -> None:
+    rule = replace(HOT, levels=(Level("warning", limit=10.0),))
+    stage = Stage(rule)
+    (fired,) = stage.take(0, t=15)
+    (changed,) = stage.evaluator.reload(RuleSet((replace(rule, levels=(Level(severity, limit=10.0),)),)))
+    assert (changed.event, changed.cause, changed.state, changed.level, changed.was) == (
+        *(event, "reload", "firing", severity, "warning"),
+    )
+    assert (changed.id, changed.value, changed.limit) == (fired.id, 15.0, 10.0)
+    assert stage.read(1, t=5) == [("Hot", "reading", "resolved", severity)]
+
+
+def test_another_severity_keeps_a_wait() -> None:
+    stage = Stage(SLOW)
+    stage.read(0, t=15)
+    (waiting,) = stage.evaluator.active_alerts()
+    assert stage.reload(replace(SLOW, levels=(Level("critical", limit=10.0, for_ms=50_000),))) == []
+    assert stage.read(50, t=15) == [("Slow", "reading", "firing", "critical")]
+    assert [each.id for each in stage.evaluator.firing()] == [waiting.id]
+
+
+def test_a_group_of_another_name_keeps_the_alert() -> None:
+    stage = Stage(HOT)
+    (fired,) = stage.take(0, t=15)
+    assert stage.reload(replace(HOT, group="another")) == []
+    (resolved,) = stage.take(1, t=5)
+    assert (resolved.event, resolved.group, resolved.id) == ("resolved", "another", fired.id)
+
+
+def test_a_rule_that_comes_back_begins_another_alert_though_no_time_has_passed() -> None:
+    stage = Stage(HOT)
+    found = stage.take(0, t=15)
+    found += stage.evaluator.reload(RuleSet())
+    stage.reload(HOT)
+    found += stage.take(0, t=15)
+    assert [(each.event, each.at - T0) for each in found] == [("firing", 0), ("resolved", 1), ("firing", 2)]
+    assert len({each.id for each in found}) == 2
+
+
+def test_what_waits_is_judged_by_the_limits_in_force() -> None:
+    stage = Stage(SLOW)
+    stage.read(0, t=12)
+    higher = replace(SLOW, levels=(Level("warning", limit=20.0, for_ms=50_000),))
+    assert stage.reload(higher) == [("Slow", "reload", "inactive", "warning")]
+    assert stage.evaluator.tick(60_000) == []
+
+
+def test_what_is_held_is_judged_by_the_limits_in_force() -> None:
+    held = replace(HOT, levels=(Level("warning", limit=10.0, clear=9.0),), keep_ms=30_000)
+    stage = Stage(held)
+    stage.read(0, t=15)
+    stage.read(10, t=8)
+    assert stage.reload(replace(held, levels=(Level("warning", limit=10.0, clear=5.0),))) == []
+    assert stage.evaluator.tick(60_000) == [], "8 is not clear any more"
+    assert stage.read(61, t=4) == []
+    (resolved,) = stage.evaluator.tick(91_000)
+    assert (resolved.event, resolved.cause, resolved.value, resolved.limit) == ("resolved", "time", 4.0, 10.0)
+
+
+def test_another_condition_to_clear_is_waited_for_anew() -> None:
+    held = replace(HOT, expr="t > 10", clear_expr="t < 9", levels=(Level("warning"),), keep_ms=30_000)
+    stage = Stage(held)
+    stage.read(0, t=15)
+    stage.read(10, t=8)
+    assert stage.reload(replace(held, clear_expr="t < 5")) == []
+    assert stage.evaluator.tick(60_000) == []
+
+
+def test_no_value_of_another_expression_is_shown() -> None:
+    stage = Stage(replace(HOT, repeat_ms=60_000))
+    stage.read(0, t=15)
+    stage.reload(replace(HOT, expr="t * 100", repeat_ms=60_000))
+    (repeated,) = stage.evaluator.tick(60_000)
+    assert (repeated.event, repeated.value, repeated.limit) == ("repeat", None, None)
 
 
 def test_a_rule_that_no_longer_selects_the_device() -> None:
     stage = Stage(HOT)
     stage.read(0, t=15)
     assert stage.reload(replace(HOT, match=({"site": ["oslo"]},))) == [
-        ("Hot", "removed", "resolved", "warning")
+        ("Hot", "reload", "resolved", "warning")
     ]
     assert stage.read(1, t=15) == []
 
@@ -124,7 +206,7 @@ def test_silence_survives_a_reload_unless_another_metric_is_watched() -> None:
     assert brief(stage.evaluator.tick(10_000)) == [("S", "no_data", "firing", "info")]
     assert stage.reload(silent, HOT) == []
     other = replace(silent, no_data=NoData(20_000, "u", "alerting", "info"))
-    assert stage.reload(other, HOT) == [("S", "removed", "resolved", "info")]
+    assert stage.reload(other, HOT) == [("S", "reload", "resolved", "info")]
     assert stage.read(15, u=1) == []
 
 
@@ -132,7 +214,7 @@ def test_the_order_of_rules_does_not_matter() -> None:
     stage = Stage(HOT, SLOW)
     stage.read(0, t=15)
     assert stage.reload(SLOW, Rule(name="r", group="g", record=True, expr="t * 2"), HOT) == []
-    assert stage.read(60, t=15) == [("Slow", "firing", "firing", "warning")]
+    assert stage.read(60, t=15) == [("Slow", "reading", "firing", "warning")]
 
 
 def test_records_keep_their_history() -> None:
@@ -142,4 +224,4 @@ def test_records_keep_their_history() -> None:
     stage.read(0, t=2)
     assert stage.reload(mean, replace(high, levels=(Level("info", limit=8.0),))) == []
     assert stage.read(1, t=12) == []
-    assert stage.read(2, t=16) == [("Hot", "firing", "firing", "info")]
+    assert stage.read(2, t=16) == [("Hot", "reading", "firing", "info")]

@@ -9,7 +9,7 @@ import numpy as np
 from edge_gateway.records.alerts import NO_READING
 from edge_gateway.rules.alerts.rule_state import NewestReadings
 from edge_gateway.rules.alerts.single_alert import SingleAlert
-from edge_gateway.rules.alerts.state_machine import ActiveAlert
+from edge_gateway.rules.alerts.state_machine import NOTHING, ActiveAlert, StateChange
 from edge_gateway.rules.alerts.transition_builder import Reading
 from edge_gateway.rules.language.ruleset import Level, Rule
 from tests.gateway.rules.fleet import T0, Stage
@@ -47,7 +47,12 @@ def test_an_alert_is_stored_with_its_levels() -> None:
     for level in levels:
         level.on, level.up = True, T0
     first = min(level.cell for level in levels)
-    state.store(SingleAlert(0, 0, levels, ActiveAlert(T0, True, 2, T0, T0)), first)
+    state.store(
+        SingleAlert(
+            0, 0, levels, ActiveAlert(StateChange("firing", "reading", "firing", 2, NOTHING, T0), T0)
+        ),
+        first,
+    )
     assert state.active[0, 0].rank == 2
     assert (state.cells.raised[first], [each.on for each in state.levels(0, 0)]) == (2, [True, True])
     for level in levels:
@@ -78,12 +83,13 @@ def test_a_forgotten_device_has_sent_nothing() -> None:
     assert stage.state.inputs.cursor[0] == 0
 
 
-def test_an_alert_that_is_active_moves_with_its_device_s_clock_and_keeps_its_onset() -> None:
+def test_an_alert_that_is_active_moves_with_its_device_s_clock_and_keeps_its_id() -> None:
     stage = Stage(HOT)
     stage.read(100, t=15)
     stage.read(100, "other", t=15)
     stage.state.shift(np.array([0]), np.array([-90_000]))
     moved, other = stage.state.active[0, 0], stage.state.active[1, 0]
-    assert (moved.onset, moved.at, moved.notified_at) == (T0 + 100_000, T0 + 10_000, T0 + 10_000)
+    assert (moved.stamp, moved.at, moved.notified_at) == (T0 + 100_000, T0 + 10_000, T0 + 10_000)
+    assert moved.id != other.id
     assert other.at == T0 + 100_000
     assert stage.state.inputs.cursor[:2].tolist() == [0, T0 + 100_000]

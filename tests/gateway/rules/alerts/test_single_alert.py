@@ -15,7 +15,7 @@ from edge_gateway.rules.alerts.single_alert import (
     repeat_notice,
     single_alerts,
 )
-from edge_gateway.rules.alerts.state_machine import NOTHING, ActiveAlert, LevelState
+from edge_gateway.rules.alerts.state_machine import NOTHING, ActiveAlert, LevelState, StateChange
 from edge_gateway.rules.columns.program import ABSENT, Latch
 from edge_gateway.rules.language.ruleset import NoDataState
 from tests.gateway.rules.alerts.test_state_machine import LATCH
@@ -31,7 +31,11 @@ def alert(*latches: Latch, active: ActiveAlert | None = None) -> SingleAlert:
 
 
 def firing(rank: int = 1, at: int = 100) -> ActiveAlert:
-    return ActiveAlert(onset=50, firing=True, rank=rank, at=at, notified_at=at)
+    return ActiveAlert(StateChange("firing", "reading", "firing", rank, NOTHING, at), at, "an id")
+
+
+def waiting(at: int) -> ActiveAlert:
+    return ActiveAlert(StateChange("pending", "reading", "pending", 1, NOTHING, at), at)
 
 
 def reading(
@@ -41,7 +45,7 @@ def reading(
 
 
 def summary(one: SingleAlert) -> list[tuple[int, str, int, int]]:
-    return [(each.row, each.change.cause, each.change.rank, each.change.at) for each in one.events]
+    return [(each.row, each.change.event, each.change.rank, each.change.at) for each in one.events]
 
 
 def test_readings_are_grouped_by_alert_with_the_state_before_the_frame() -> None:
@@ -79,7 +83,7 @@ def test_readings_switch_levels_row_by_row() -> None:
         (3, "deescalated", 1, 120),
         (4, "resolved", 1, 130),
     ]
-    assert {each.onset for each in one.events} == {100}
+    assert len({id(each.alert) for each in one.events}) == 1
     assert (one.active, one.events[0].device, one.events[0].rule) == (None, 7, 3)
 
 
@@ -109,9 +113,9 @@ def test_time_stamps_each_change_with_when_it_was_due() -> None:
 @pytest.mark.parametrize(
     ("state", "events"),
     [
-        ("alerting", [(NOTHING, "firing", 1, 110), (NOTHING, "no_data", 2, 130)]),
+        ("alerting", [(NOTHING, "firing", 1, 110), (NOTHING, "escalated", 2, 130)]),
         ("no_data", [(NOTHING, "firing", 1, 110), (NOTHING, "no_data", 1, 130)]),
-        ("ok", [(NOTHING, "firing", 1, 110), (NOTHING, "no_data", 1, 130)]),
+        ("ok", [(NOTHING, "firing", 1, 110), (NOTHING, "resolved", 1, 130)]),
     ],
 )
 def test_missing_data_while_firing(state: NoDataState, events: list[tuple[int, str, int, int]]) -> None:
@@ -127,19 +131,16 @@ def test_missing_data_is_reported_before_what_falls_due_later() -> None:
     one = alert(WARNING, MISSING)
     one.levels[0].up = 100
     pass_time(one, 1000, Missing(105), "alerting")
-    assert summary(one) == [(NOTHING, "no_data", 2, 105)]
+    assert summary(one) == [(NOTHING, "firing", 2, 105)]
+    assert one.events[0].change.cause == "no_data"
 
 
 def test_missing_data_that_is_only_reported_begins_and_ends_at_once() -> None:
     one = alert(WARNING, replace(MISSING, raises=False))
     pass_time(one, 1000, Missing(130), "no_data")
     (event,) = one.events
-    assert (event.change.state, event.change.rank, event.change.previous, event.onset) == (
-        "inactive",
-        2,
-        NOTHING,
-        130,
-    )
+    assert event.change == ("no_data", "no_data", "inactive", 2, NOTHING, 130)
+    assert event.alert == ActiveAlert(event.change, 130), "an alert of its own"
     assert one.active is None
 
 
@@ -147,15 +148,14 @@ def test_missing_data_with_ok_resolves_and_drops_waits() -> None:
     one = alert(WARNING, replace(MISSING, raises=False), active=firing())
     one.levels[0].on = True
     pass_time(one, 1000, Missing(130), "ok")
-    assert summary(one) == [(NOTHING, "no_data", 1, 130)]
-    assert one.events[0].change.state == "resolved"
+    assert [each.change for each in one.events] == [("resolved", "no_data", "resolved", 1, 1, 130)]
 
 
 @pytest.mark.parametrize(
     ("active", "now", "at"),
     [
         (None, 1000, None),
-        (ActiveAlert(50, firing=False, rank=1, at=50, notified_at=50), 1000, None),
+        (waiting(50), 1000, None),
         (firing(at=100), 159, None),
         (firing(at=100), 160, 160),
         (firing(at=100), 250, 220),
@@ -169,14 +169,14 @@ def test_a_notice_is_repeated_on_a_fixed_beat(active: ActiveAlert | None, now: i
     if at is not None:
         assert one.active is not None
         assert one.active.notified_at == at
-        assert one.events[0].change.cause == "repeat"
+        assert one.events[0].change.event == "repeat"
 
 
 def test_a_value_that_became_too_old_ends_waits_before_the_next_reading() -> None:
     one = alert(WARNING, CRITICAL)
-    one.levels[0].up, one.active = 100, ActiveAlert(100, firing=False, rank=1, at=100, notified_at=100)
+    one.levels[0].up, one.active = 100, waiting(100)
     apply_readings(one, [reading(0, 0, 500, up=True, expired=400)])
-    assert summary(one) == [(0, "expired", 1, 400), (0, "pending", 1, 500)]
+    assert summary(one) == [(0, "resolved", 1, 400), (0, "pending", 1, 500)]
     assert one.levels[0].up == 500
 
 
@@ -186,7 +186,7 @@ def test_of_what_falls_due_at_one_time_a_wait_ends_before_its_value_is_too_old()
     pass_time(one, 1000, Missing(expired=110), None)
     assert summary(one) == [(NOTHING, "firing", 1, 110)]
     assert [level.up for level in one.levels] == [100, 0]
-    waiting = alert(WARNING, active=ActiveAlert(100, firing=False, rank=1, at=100, notified_at=100))
-    waiting.levels[0].up = 100
-    pass_time(waiting, 1000, Missing(expired=109), None)
-    assert summary(waiting) == [(NOTHING, "expired", 1, 109)]
+    other = alert(WARNING, active=waiting(100))
+    other.levels[0].up = 100
+    pass_time(other, 1000, Missing(expired=109), None)
+    assert [each.change[:3] for each in other.events] == [("resolved", "expired", "inactive")]

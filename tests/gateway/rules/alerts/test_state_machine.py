@@ -30,11 +30,11 @@ def level(rank: int = 1, *, on: bool = False, up: int = 0, down: int = 0, raises
 
 
 def firing(rank: int, at: int = 100) -> ActiveAlert:
-    return ActiveAlert(onset=50, firing=True, rank=rank, at=at, notified_at=at)
+    return ActiveAlert(StateChange("firing", "reading", "firing", rank, NOTHING, at), at, "an id", 7)
 
 
 def pending(rank: int, at: int = 100) -> ActiveAlert:
-    return ActiveAlert(onset=at, firing=False, rank=rank, at=at, notified_at=at)
+    return ActiveAlert(StateChange("pending", "reading", "pending", rank, NOTHING, at), at)
 
 
 def test_a_level_is_on_once_it_was_beyond_its_threshold_for_so_long() -> None:
@@ -90,7 +90,7 @@ def test_a_level_that_was_not_evaluated_stays() -> None:
         (None, [level(up=100)], [("pending", "pending", 1, NOTHING)]),
         (None, [level(on=True)], [("firing", "firing", 1, NOTHING)]),
         (pending(1), [level(up=100)], []),
-        (pending(1), [level()], [("inactive", "inactive", 1, NOTHING)]),
+        (pending(1), [level()], [("resolved", "inactive", 1, NOTHING)]),
         (pending(1), [level(on=True)], [("firing", "firing", 1, NOTHING)]),
         (firing(1), [level(on=True)], []),
         (firing(1), [level(1, on=True), level(2, on=True)], [("escalated", "firing", 2, 1)]),
@@ -108,29 +108,32 @@ def test_transitions(
     before: ActiveAlert | None, levels: list[LevelState], changes: list[tuple[str, str, int, int]]
 ) -> None:
     copy = None if before is None else replace(before)
-    after, found = advance(copy, levels, 200)
-    assert [(each.cause, each.state, each.rank, each.previous) for each in found] == changes
-    assert all(each.at == 200 for each in found)
+    after, found = advance(copy, levels, 200, "reading")
+    assert [(each.event, each.state, each.rank, each.previous) for each in found] == changes
+    assert all((each.at, each.cause) == (200, "reading") for each in found)
     ends = bool(changes) and changes[-1][1] in ("resolved", "inactive")
     assert (after is None) == (ends or (before is None and not changes))
 
 
-def test_another_cause_replaces_the_ordinary_one_except_on_a_way_down() -> None:
-    assert advance(None, [level(on=True)], 200, "no_data")[1][0].cause == "no_data"
-    assert advance(firing(1), [level()], 200, "removed")[1][0].cause == "removed"
-    assert advance(pending(1), [level()], 200, "removed")[1][0].cause == "removed"
-    assert advance(firing(2), [level(1, on=True)], 200, "removed")[1][0].cause == "deescalated"
+def test_a_change_says_what_happened_and_why() -> None:
+    assert advance(None, [level(on=True)], 200, "no_data")[1][0][:3] == ("firing", "no_data", "firing")
+    assert advance(firing(1), [level()], 200, "removed")[1][0][:3] == ("resolved", "removed", "resolved")
+    assert advance(pending(1), [level()], 200, "expired")[1][0][:3] == ("resolved", "expired", "inactive")
+    lower = advance(firing(2), [level(1, on=True)], 200, "reload")[1][0]
+    assert lower[:3] == ("deescalated", "reload", "firing")
 
 
-def test_the_onset_is_that_of_the_wait_and_changes_never_go_back_in_time() -> None:
-    after, _ = advance(pending(1, at=100), [level(on=True)], 200)
+def test_an_alert_keeps_its_id_and_changes_never_go_back_in_time() -> None:
+    after, _ = advance(pending(1, at=100), [level(on=True)], 200, "reading")
     assert after is not None
-    assert (after.onset, after.at, after.notified_at) == (100, 200, 200)
-    _, changes = advance(firing(1, at=300), [level()], 200)
-    assert changes == [StateChange("resolved", "resolved", 1, 1, 300)]
-    higher, changes = advance(firing(1, at=300), [level(2, on=True)], 200)
-    assert changes == [StateChange("escalated", "firing", 2, 1, 300)]
-    assert higher == ActiveAlert(onset=50, firing=True, rank=2, at=300, notified_at=300)
+    assert (after.at, after.notified_at) == (200, 200)
+    _, changes = advance(firing(1, at=300), [level()], 200, "time")
+    assert changes == [StateChange("resolved", "time", "resolved", 1, 1, 300)]
+    higher, changes = advance(firing(1, at=300), [level(2, on=True)], 200, "reading")
+    assert changes == [StateChange("escalated", "reading", "firing", 2, 1, 300)]
+    assert higher == ActiveAlert(changes[0], 300, "an id", 7)
+    _, changes = advance(firing(1, at=300), [level(up=150)], 200, "time")
+    assert [(each.event, each.at) for each in changes] == [("resolved", 300), ("pending", 300)]
 
 
 @pytest.mark.parametrize(

@@ -7,16 +7,16 @@ from dataclasses import replace
 from edge_gateway.rules.alerts.step import evaluate_frame
 from edge_gateway.rules.language.ruleset import Level, NoData
 from tests.gateway.rules.alerts.hot import HOT
-from tests.gateway.rules.fleet import T0, Row, Stage, causes
+from tests.gateway.rules.fleet import T0, Row, Stage
 
 
 def events(stage: Stage, *rows: Row) -> list[tuple[int, int, int, str]]:
-    """(row, device, rule, cause) of each event of a frame."""
+    """(row, device, rule, event) of each event of a frame."""
     frame = stage.fleet.frame(list(rows))
     stage.evaluator.tick(0)
     result = evaluate_frame(stage.state, frame, 0)
     source = result.columns.rows.source.tolist()
-    return [(source[each.row], each.device, each.rule, each.change.cause) for each in result.events]
+    return [(source[each.row], each.device, each.rule, each.change.event) for each in result.events]
 
 
 def at(device: str, second: int, t: float, **more: float) -> Row:
@@ -75,7 +75,7 @@ def test_a_reading_that_is_the_newest_of_its_metric_counts_at_the_now_of_its_rul
     events(stage, at("a", 10, 15))
     frame = stage.fleet.frame([Row("a", T0 + 5_000, {"u": 20.0}), Row("a", T0 + 4_000, {"u": 30.0})])
     result = evaluate_frame(stage.state, frame, 0)
-    assert [(each.rule, each.change.cause, each.change.at - T0) for each in result.events] == [
+    assert [(each.rule, each.change.event, each.change.at - T0) for each in result.events] == [
         (0, "firing", 10_000),
         (1, "firing", 5_000),
     ]
@@ -87,17 +87,18 @@ def test_a_wait_starts_anew_after_a_gap_longer_than_the_lookback() -> None:
     frame = stage.fleet.frame([at("a", 0, 15), at("a", 300, 15), at("a", 601, 15), at("a", 700, 15)])
     stage.evaluator.tick(0)
     found = evaluate_frame(stage.state, frame, 0).events
-    assert [(each.row, each.change.cause, each.change.at - T0, each.onset - T0) for each in found] == [
-        (0, "pending", 0, 0),
-        (2, "expired", 600_000, 0),
-        (2, "pending", 601_000, 601_000),
+    assert [(each.row, *each.change[:3], each.change.at - T0) for each in found] == [
+        (0, "pending", "reading", "pending", 0),
+        (2, "resolved", "expired", "inactive", 600_000),
+        (2, "pending", "reading", "pending", 601_000),
     ]
+    assert found[0].alert is found[1].alert is not found[2].alert
 
 
 def test_silence_is_not_ended_by_a_reading_as_old_as_itself() -> None:
     stage = Stage(replace(HOT, no_data=NoData(20_000, "u", "alerting", "info")))
     stage.read(0, t=1, u=1)
     stage.read(60, t=1)
-    assert causes(stage.tick(60)) == ["no_data"]
+    assert [each.cause for each in stage.tick(60)] == ["no_data"]
     assert stage.read(40, u=1) == []
-    assert causes(stage.read(41, u=1)) == ["resolved"]
+    assert [each.event for each in stage.read(41, u=1)] == ["resolved"]

@@ -8,13 +8,13 @@ import pytest
 
 from edge_gateway.rules.language.ruleset import Level, NoData, Rule
 from tests.gateway.rules.alerts.hot import HOT
-from tests.gateway.rules.fleet import T0, Stage, causes
+from tests.gateway.rules.fleet import T0, Stage
 
 SILENT = Rule(name="Silent", group="g", no_data=NoData(30_000, "t", "alerting", "info"))
 
 
 def ticked(stage: Stage, second: float) -> list[tuple[str, str, str, int]]:
-    return [(each.subject, each.rule, each.cause, (each.at - T0) // 1000) for each in stage.tick(second)]
+    return [(each.subject, each.rule, each.event, (each.at - T0) // 1000) for each in stage.tick(second)]
 
 
 def test_changes_come_in_the_order_in_which_they_were_due() -> None:
@@ -45,16 +45,16 @@ def test_missing_data_once_until_it_comes_back() -> None:
     stage = Stage(SILENT)
     stage.read(0, t=1)
     assert ticked(stage, 29) == []
-    assert ticked(stage, 30) == [("d", "Silent", "no_data", 30)]
+    assert ticked(stage, 30) == [("d", "Silent", "firing", 30)]
     assert ticked(stage, 300) == []
-    assert [each.cause for each in stage.read(301, t=1)] == ["resolved"]
-    assert ticked(stage, 331) == [("d", "Silent", "no_data", 331)]
+    assert [each.event for each in stage.read(301, t=1)] == ["resolved"]
+    assert ticked(stage, 331) == [("d", "Silent", "firing", 331)]
 
 
 def test_data_that_stops_again_while_the_alert_is_about_to_resolve() -> None:
     stage = Stage(replace(SILENT, keep_ms=60_000))
     stage.read(0, t=1)
-    assert ticked(stage, 30) == [("d", "Silent", "no_data", 30)]
+    assert ticked(stage, 30) == [("d", "Silent", "firing", 30)]
     stage.read(100, t=1)
     assert ticked(stage, 159) == [], "missing again since 130, which ends the wait to resolve"
     assert ticked(stage, 400) == []
@@ -68,16 +68,16 @@ def test_a_device_whose_readings_wait_for_their_time_is_not_silent_and_no_wait_o
         stage.hear(second)
         assert ticked(stage, second + 19) == []
     assert ticked(stage, 309) == []
-    assert ticked(stage, 310) == [("d", "Silent", "no_data", 30)]
+    assert ticked(stage, 310) == [("d", "Silent", "firing", 30)]
 
 
 def test_a_device_that_was_silent_is_found_again_by_a_reading_only() -> None:
     stage = Stage(SILENT)
     stage.read(0, t=1)
-    assert ticked(stage, 30) == [("d", "Silent", "no_data", 30)]
+    assert ticked(stage, 30) == [("d", "Silent", "firing", 30)]
     stage.hear(100)
     assert ticked(stage, 200) == []
-    assert [each.cause for each in stage.read(201, t=1)] == ["resolved"]
+    assert [each.event for each in stage.read(201, t=1)] == ["resolved"]
 
 
 @pytest.mark.parametrize(("warmup", "at"), [(0, 30), (50_000, 50)])
@@ -85,7 +85,7 @@ def test_a_young_device_is_not_missed(warmup: int, at: int) -> None:
     stage = Stage(replace(SILENT, warmup_ms=warmup))
     stage.read(0, t=1)
     assert ticked(stage, at - 1) == []
-    assert ticked(stage, at) == [("d", "Silent", "no_data", at)]
+    assert ticked(stage, at) == [("d", "Silent", "firing", at)]
 
 
 def test_only_firing_alerts_of_rules_that_ask_for_it_are_repeated() -> None:
@@ -102,7 +102,7 @@ def test_a_level_that_is_clear_ends_as_soon_as_another_holds_the_alert() -> None
     silent = NoData(10_000, "u", "alerting", "critical")
     stage = Stage(replace(HOT, expr="t", no_data=silent, keep_ms=400_000))
     stage.read(0, t=1, u=1)
-    assert causes(stage.tick(10)) == ["no_data"]
+    assert [each.cause for each in stage.tick(10)] == ["no_data"]
     assert stage.read(20, u=1) == [], "the last that is on: it waits"
     assert stage.read(21, t=15) == []
-    assert [(each.cause, each.level) for each in stage.tick(22)] == [("deescalated", "warning")]
+    assert [(each.event, each.level) for each in stage.tick(22)] == [("deescalated", "warning")]

@@ -12,7 +12,7 @@ SLOW = Rule(name="Slow", group="g", expr="t", levels=(Level("warning", limit=10.
 
 
 def shown(each: Transition) -> tuple[str, int, float | None, float | None, bool]:
-    return each.cause, each.seq, each.value, each.limit, each.backlog
+    return each.event, each.seq, each.value, each.limit, each.backlog
 
 
 def test_a_reading_shows_itself() -> None:
@@ -32,7 +32,7 @@ def test_time_shows_the_newest_reading_and_the_last_value() -> None:
 def test_missing_data_has_no_value_and_is_known_now() -> None:
     stage = Stage(replace(SLOW, no_data=NoData(10_000, "t", "alerting", "info")))
     stage.read(0, backlog=True, t=1)
-    assert [shown(each) for each in stage.tick(10)] == [("no_data", 0, None, None, False)]
+    assert [shown(each) for each in stage.tick(10)] == [("firing", 0, None, None, False)]
 
 
 def test_a_rule_of_missing_data_alone_has_no_value() -> None:
@@ -40,7 +40,7 @@ def test_a_rule_of_missing_data_alone_has_no_value() -> None:
     stage.read(0, t=1)
     stage.tick(10)
     (listed,) = stage.evaluator.firing()
-    assert (listed.metric, listed.value, listed.cause) == ("t", None, "firing")
+    assert (listed.metric, listed.value, listed.event, listed.cause) == ("t", None, "firing", "no_data")
 
 
 def test_a_condition_on_texts_has_no_value() -> None:
@@ -53,7 +53,7 @@ def test_an_alert_is_listed_without_notice_and_commands() -> None:
     stage = Stage(SLOW, replace(SLOW, name="Fast", levels=(Level("warning", limit=10.0),)))
     stage.read(0, t=15)
     listed = stage.evaluator.active_alerts()
-    assert [(each.rule, each.cause, each.state, each.value) for each in listed] == [
+    assert [(each.rule, each.event, each.state, each.value) for each in listed] == [
         ("Slow", "pending", "pending", 15.0),
         ("Fast", "firing", "firing", 15.0),
     ]

@@ -66,6 +66,7 @@ class Interpreter:
     # --- readings
 
     def read(self, message: Message) -> list[Deeds]:
+        self.telling.record = message.wall
         device = self.device(message.device, message.site)
         if message.seq in device.seqs:
             return []
@@ -111,7 +112,7 @@ class Interpreter:
             touched += RANKS
         if touched:
             self._switch_off(rule, one, device, now, touched)
-            found += self._outcome(rule, one, now, None)
+            found += self._outcome(rule, one, now, "reading")
         return found
 
     def _samples(self, device: Device, rule: Definition, metric: str, ms: int) -> list[tuple[int, float]]:
@@ -147,7 +148,7 @@ class Interpreter:
             else:
                 one.on[name] = False
 
-    def _outcome(self, rule: Definition, one: State, at: int, cause: str | None) -> list[Change]:
+    def _outcome(self, rule: Definition, one: State, at: int, cause: str) -> list[Change]:
         raised = self._raised(rule, one)
         if raised:
             assert rule.silence or ABSENT not in raised
@@ -156,33 +157,32 @@ class Interpreter:
         found = []
         waits = [level for level in RANKS if level in one.up]
         if one.state == "firing":
-            found.append(Change(max(at, one.at), cause or "resolved", "resolved", one.level, one.level))
+            found.append(Change(max(at, one.at), "resolved", cause, "resolved", one.level, one.level))
         elif one.state == "pending" and not waits:
-            found.append(Change(max(at, one.at), cause or "inactive", "inactive", one.level, None))
+            found.append(Change(max(at, one.at), "resolved", cause, "inactive", one.level, None))
         if found:
-            one.state = "inactive"
+            one.state, at = "inactive", found[0].at
         if waits and one.state == "inactive":
             one.state, one.level, one.at = "pending", waits[-1], at
-            found.append(Change(at, "pending", "pending", one.level, None))
+            found.append(Change(at, "pending", cause, "pending", one.level, None))
         return found
 
-    def _fires(self, one: State, level: str, at: int, cause: str | None) -> list[Change]:
+    def _fires(self, one: State, level: str, at: int, cause: str) -> list[Change]:
         if one.state == "firing" and level == one.level:
             return []
         previous = one.level if one.state == "firing" else None
         at = max(at, one.at) if one.state != "inactive" else at
         if previous is None:
-            cause = cause or "firing"
-        elif RANKS.index(level) > RANKS.index(previous):
-            cause = cause or "escalated"
+            event = "firing"
         else:
-            cause = "deescalated"
+            event = "escalated" if RANKS.index(level) > RANKS.index(previous) else "deescalated"
         one.state, one.level, one.at, one.noticed = "firing", level, at, at
-        return [Change(at, cause, "firing", level, previous)]
+        return [Change(at, event, cause, "firing", level, previous)]
 
     # --- time
 
     def tick(self, listening: int, wall: int) -> list[Deeds]:
+        self.telling.record = wall
         found: list[tuple[int, int, int, Definition, str, Change, bool]] = []
         for place, device in enumerate(self.devices.values()):
             for number, rule in enumerate(self.rules):
@@ -198,7 +198,7 @@ class Interpreter:
                     age = device.now(listening) - one.noticed
                     if age >= rule.repeat:
                         one.noticed = device.now(listening) - age % rule.repeat
-                        change = Change(one.noticed, "repeat", "firing", one.level, one.level)
+                        change = Change(one.noticed, "repeat", "time", "firing", one.level, one.level)
                         found.append(
                             (
                                 one.noticed,
@@ -216,7 +216,7 @@ class Interpreter:
     def _is_live(self, device: Device, change: Change, listening: int, wall: int) -> bool:
         if change.cause == "no_data":
             return True
-        if change.cause in {"firing", "escalated"}:
+        if change.event in {"firing", "escalated"}:
             age = max(listening - device.heard, wall - device.now_read)
             return not device.old and age <= self.max_reading_age
         return not device.old
@@ -249,7 +249,7 @@ class Interpreter:
                     ):
                         one.on[level.name] = True
                 self._switch_off(rule, one, device, at, [*RANKS, ABSENT])
-                found += self._outcome(rule, one, at, None)
+                found += self._outcome(rule, one, at, "time")
 
     def _timers(self, rule: Definition, one: State, device: Device) -> list[int]:
         keep = rule.keep_ms(device.site) if len(self._raised(rule, one)) == 1 else 0
@@ -304,7 +304,8 @@ class Interpreter:
         if rule.silence.state == "no_data":
             fires = one.state == "firing"
             level = one.level if fires else rule.silence.level
-            return [Change(at, "no_data", "firing" if fires else "inactive", level, level if fires else None)]
+            state = "firing" if fires else "inactive"
+            return [Change(at, "no_data", "no_data", state, level, level if fires else None)]
         if rule.silence.state == "ok":
             one.on, one.up, one.down = dict.fromkeys(RANKS, False), {}, {}
         self._switch_off(rule, one, device, at, [*RANKS, ABSENT])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from typing import NamedTuple
 
 from tests.gateway.rules.reference.definitions import RANKS, Definition
@@ -10,6 +11,7 @@ from tests.gateway.rules.reference.definitions import RANKS, Definition
 
 class Change(NamedTuple):
     at: int
+    event: str
     cause: str
     state: str
     level: str
@@ -19,9 +21,11 @@ class Change(NamedTuple):
 class Deeds(NamedTuple):
     """A change of an alert, whether a notice goes out, and the names of the commands."""
 
+    id: str
     at: int
     rule: str
     device: str
+    event: str
     cause: str
     state: str
     level: str
@@ -33,14 +37,25 @@ class Deeds(NamedTuple):
 
 @dataclass
 class Telling:
-    """`told`: the level last told of alerts that fire; `owed`: changes that were not told."""
+    """`told`: the level last told of alerts that fire; `owed`: changes that were not told, with the alert's id.
+
+    `ids`: of alerts that have begun; `stamps`: the time of the last change; `record`: the number that ids are made of.
+    """
 
     told: dict[tuple[str, str], str] = field(default_factory=dict)
-    owed: dict[tuple[str, str], Change] = field(default_factory=dict)
+    owed: dict[tuple[str, str], tuple[Change, str]] = field(default_factory=dict)
+    ids: dict[tuple[str, str], str] = field(default_factory=dict)
+    stamps: dict[tuple[str, str], int] = field(default_factory=dict)
+    record: int = 0
     sent: dict[tuple[str, str, int, str], int] = field(default_factory=dict)
 
-    def tell(self, rule: Definition, device: str, change: Change, *, live: bool) -> Deeds:
+    def tell(
+        self, rule: Definition, device: str, change: Change, *, live: bool, known: str | None = None
+    ) -> Deeds:
+        """Tell a change; `known` is the id of the alert where another one may have begun since."""
         key = rule.name, device
+        stamp = self.stamps[key] = max(change.at, self.stamps.get(key, change.at - 1) + 1)
+        alert = known or self._id(key, stamp, change)
         commands = self._commands(rule, device, change) if live else ()
         after = change.level if change.state == "firing" else None
         if change.state in {"firing", "resolved"}:
@@ -49,12 +64,14 @@ class Telling:
                 self.told.pop(key, None)
                 self.told |= {key: after} if after else {}
             elif self.told.get(key) != after:
-                self.owed[key] = change
+                self.owed[key] = change, alert
         noticed = change.state in {"firing", "resolved"} or change.cause == "no_data"
         return Deeds(
-            change.at,
+            alert,
+            stamp,
             rule.name,
             device,
+            change.event,
             change.cause,
             change.state,
             change.level,
@@ -64,27 +81,37 @@ class Telling:
             commands,
         )
 
+    def _id(self, key: tuple[str, str], stamp: int, change: Change) -> str:
+        """The id of an alert, given when it begins."""
+        alert = self.ids.get(key)
+        if alert is None:
+            text = "\0".join((*key, str(stamp), str(self.record)))
+            alert = blake2b(text.encode(), digest_size=8).hexdigest()
+        if change.state in {"pending", "firing"}:
+            self.ids[key] = alert
+        elif change.event == "resolved":
+            self.ids.pop(key, None)
+        return alert
+
     def settle(self, rule: Definition, device: str, at: int) -> Deeds | None:
         """Tell what is owed at `at`; None if nothing is."""
         key = rule.name, device
-        owed = self.owed.get(key)
-        if owed is None:
+        if key not in self.owed:
             return None
-        at, told = max(at, owed.at), self.told.get(key)
-        if owed.state == "resolved":
-            change = Change(at, "resolved", "resolved", owed.level, owed.level)
-        elif told is None:
-            change = Change(at, "firing", "firing", owed.level, None)
-        else:
-            higher = RANKS.index(owed.level) > RANKS.index(told)
-            change = Change(at, "escalated" if higher else "deescalated", "firing", owed.level, told)
-        return self.tell(rule, device, change, live=True)
+        owed, alert = self.owed[key]
+        before = owed.level if owed.state == "resolved" else self.told.get(key)
+        change = Change(max(at, owed.at), "released", "reading", owed.state, owed.level, before)
+        return self.tell(rule, device, change, live=True, known=alert)
 
     def _commands(self, rule: Definition, device: str, change: Change) -> tuple[str, ...]:
-        events = {change.cause}
+        events = set()
+        if change.cause == "no_data":
+            events.add("no_data")
+        elif change.state == "firing":
+            events.add(_reached(change) if change.event == "released" else change.event)
         if change.state == "resolved":
             events.add("resolved")
-        if change.cause in {"escalated", "deescalated"} and (rule.name, device) not in self.told:
+        if events & {"escalated", "deescalated"} and (rule.name, device) not in self.told:
             events.add("firing")
         found = []
         for number, command in enumerate(rule.commands):
@@ -96,3 +123,9 @@ class Telling:
                 self.sent[key] = change.at
                 found.append(command.name)
         return tuple(found)
+
+
+def _reached(change: Change) -> str:
+    if change.previous is None:
+        return "firing"
+    return "escalated" if RANKS.index(change.level) > RANKS.index(change.previous) else "deescalated"

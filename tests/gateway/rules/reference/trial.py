@@ -66,7 +66,7 @@ def by_gateway(reload: Reload, stream: list[Item], most: int, *, restart_every: 
     fold.fold(reload)
     found: list[Deeds] = []
     for number, given in enumerate(_inputs(stream, most)):
-        found += deeds(fold.fold(given))
+        found += deeds(fold.fold(given, number=given.moment.wall))
         if restart_every and number % restart_every == 0:
             state = codec.unpack(codec.pack(fold.snapshot()))
             fold = pipeline()
@@ -114,13 +114,15 @@ def _telemetry(message: Message) -> bytes:
 def deeds(effects: Effects) -> list[Deeds]:
     return [
         Deeds(
+            each.id,
             each.at,
             each.rule,
             each.subject,
+            each.event,
             each.cause,
             each.state,
             each.level,
-            each.previous_level,
+            each.was,
             not each.backlog,
             each.notify,
             tuple(command.name for command in each.commands),
@@ -158,7 +160,7 @@ def trial(seed: int) -> Counter[str]:
     for place, (one, other) in enumerate(zip(found, expected, strict=False)):
         assert one == other, f"seed {seed}, number {place}: {one}, expected {other}"
     assert len(found) == len(expected), f"seed {seed}: {found[len(expected) :]}, {expected[len(found) :]}"
-    return Counter(each.cause for each in expected)
+    return Counter(each.event for each in expected)
 
 
 def main(count: int, first: int = 0) -> None:

@@ -91,7 +91,9 @@ async def data(clean: Influx, tmp_path: Path) -> Influx:
             structs.replace(alert, at=start - 20 * DAY, rule="Old", level="warning", value=None),
             structs.replace(alert, at=start - 60_000, rule="Cold"),
             alert,
-            structs.replace(alert, at=start + 60_000, rule="Cold", state="resolved"),
+            structs.replace(alert, at=start + 1_000, event="repeat", cause="time"),
+            structs.replace(alert, at=start + 60_000, rule="Cold", state="resolved", event="resolved"),
+            structs.replace(alert, at=start + 60_001, rule="Cold", state="resolved", event="released"),
         ),
     )
     settings = StoreSettings(
