@@ -35,8 +35,8 @@ class Told:
     owed: dict[Key, Owed] = field(default_factory=dict)
 
     def note(self, key: Key, change: StateChange, onset: int, *, live: bool) -> None:
-        """Note a change, told at once if it is `live`."""
-        if change.state not in ("firing", "resolved"):
+        """Note a change, told at once if it is `live`; a mere report of an alert that fires tells nothing new."""
+        if change.state not in ("firing", "resolved") or _is_report(change):
             return
         fires, before = change.state == "firing", self.levels.get(key, NOTHING)
         after = change.rank if fires else NOTHING
@@ -88,3 +88,7 @@ class Told:
                 for device, rule, change, onset in state["owed"]
             },
         )
+
+
+def _is_report(change: StateChange) -> bool:
+    return change.state == "firing" and change.rank == change.previous

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from edge_gateway.records.alerts import LEVELS, CommandIntent, Transition, alert_id
+from edge_gateway.rules.alerts.commands import RuleCommands
 from edge_gateway.rules.alerts.state_machine import NOTHING
 from edge_gateway.rules.alerts.told import Told
 from edge_gateway.rules.language.template import render
@@ -14,8 +15,9 @@ if TYPE_CHECKING:
 
     from edge_gateway.columns.frame import IntColumn
     from edge_gateway.rules.alerts.state_machine import StateChange
+    from edge_gateway.rules.alerts.told import Key
     from edge_gateway.rules.columns.registry_view import RegistryView
-    from edge_gateway.rules.language.ruleset import Command, Rule
+    from edge_gateway.rules.language.ruleset import Rule
 
 LONGEST_LABEL, LONGEST_ANNOTATION = 500, 2_000
 """Bytes of a rendered text. With 32 labels and 16 annotations an alert and a command's arguments fit into a message."""
@@ -30,33 +32,40 @@ class Reading(NamedTuple):
 
 
 class Details(NamedTuple):
-    """What a transition shows beside the change: metric, reading, value and limit (None: not known)."""
+    """What a transition shows beside the change: metric, reading, value and limit (None: not known).
+
+    `read_at` is the device time (ms) of the change if the reading caused it, None if time or an operator did.
+    """
 
     metric: str
     reading: Reading
     value: float | None
     limit: float | None
-
-
-CooldownKey = tuple[int, str, int, str]
-"""(device number, rule name, number of the command in the rule, level)."""
+    read_at: int | None = None
 
 
 class TransitionBuilder:
-    """Builds transitions; remembers what was told of alerts, and when each command with a cooldown was last sent."""
+    """Builds transitions; remembers what was told of alerts, and which commands were given."""
 
     def __init__(self, registry: RegistryView) -> None:
         self._registry = registry
-        self._sent_at: dict[CooldownKey, int] = {}
+        self.commands = RuleCommands()
         self.told = Told()
 
     def transition(
         self, rule: Rule, device: int, change: StateChange, onset: int, details: Details
     ) -> Transition:
-        """The transition of a change, with its notice and its commands."""
+        """The transition of a change, with its notice and its commands.
+
+        Those of a backlog reading are owed, but for the end of an alert with closing commands: that is told at once.
+        """
         noticeable = change.state in ("firing", "resolved") or change.cause == "no_data"
-        live = not details.reading.backlog
-        commands = self._commands(rule, device, change) if live and rule.commands else ()
+        live = not details.reading.backlog or self.commands.closes(rule, device, change)
+        told = self.told.fires((device, rule.name))
+        commands = (
+            self.commands.give(rule, device, change, told=told, read_at=details.read_at) if live else ()
+        )
+        self.commands.note(rule, device, change)
         self.told.note((device, rule.name), change, onset, live=live)
         return self.build(
             rule,
@@ -138,72 +147,31 @@ class TransitionBuilder:
             "unit": rule.unit or "",
         }
 
-    def _commands(self, rule: Rule, device: int, change: StateChange) -> tuple[CommandIntent, ...]:
-        level, events = LEVELS[change.rank], self._events(rule, device, change)
-        return tuple(
-            _intent(command)
-            for number, command in enumerate(rule.commands)
-            if not events.isdisjoint(command.on)
-            and self._start_cooldown(command, (device, rule.name, number, level), change.at)
-        )
-
-    def _events(self, rule: Rule, device: int, change: StateChange) -> set[str]:
-        """What happens with a change: the end of an alert whatever its cause, and its beginning if it was not told."""
-        events: set[str] = {change.cause}
-        if change.state == "resolved":
-            events.add("resolved")
-        elif change.cause in ("escalated", "deescalated") and not self.told.fires((device, rule.name)):
-            events.add("firing")
-        return events
-
-    def _start_cooldown(self, command: Command, key: CooldownKey, at: int) -> bool:
-        """Whether the cooldown is over; if it is, start it again at `at` (device time, ms)."""
-        if not command.cooldown_ms:
-            return True
-        last = self._sent_at.get(key)
-        if last is not None and at - last < command.cooldown_ms:
-            return False
-        self._sent_at[key] = at
-        return True
-
     def forget_rules(self, gone: Callable[[str], bool]) -> None:
         """Drop the cooldowns of rules that are gone, and what was told of their alerts."""
-        self._sent_at = {key: at for key, at in self._sent_at.items() if not gone(key[1])}
-        self.told.keep(lambda key: not gone(key[1]))
-
-    def shift(self, by: Mapping[int, int]) -> None:
-        """Follow clocks that were set by so many ms, by device: cooldowns keep their durations."""
-        self._sent_at = {key: at + by.get(key[0], 0) for key, at in self._sent_at.items()}
-        self.told.shift(by)
+        self._keep(lambda key: not gone(key[1]))
 
     def forget(self, devices: IntColumn) -> None:
         """Drop the cooldowns of retired devices, and what they were told."""
         gone = set(devices.tolist())
-        self._sent_at = {key: at for key, at in self._sent_at.items() if key[0] not in gone}
-        self.told.keep(lambda key: key[0] not in gone)
+        self._keep(lambda key: key[0] not in gone)
+
+    def _keep(self, kept: Callable[[Key], bool]) -> None:
+        self.commands.keep(kept)
+        self.told.keep(kept)
+
+    def shift(self, by: Mapping[int, int]) -> None:
+        """Follow clocks that were set by so many ms, by device: cooldowns keep their durations."""
+        self.commands.shift(by)
+        self.told.shift(by)
 
     def snapshot(self) -> dict[str, Any]:
-        return {
-            "cooldowns": [[*key, at] for key, at in sorted(self._sent_at.items())],
-            "told": self.told.snapshot(),
-        }
+        return {"commands": self.commands.snapshot(), "told": self.told.snapshot()}
 
     def restore(self, state: dict[str, Any]) -> None:
-        self._sent_at = {
-            (device, rule, number, level): at for device, rule, number, level, at in state["cooldowns"]
-        }
+        self.commands = RuleCommands.from_snapshot(state["commands"])
         self.told = Told.from_snapshot(state["told"])
 
 
 def _cut(text: str, most: int) -> str:
     return text if len(text) * 4 <= most else text.encode()[:most].decode(errors="ignore")
-
-
-def _intent(command: Command) -> CommandIntent:
-    return CommandIntent(
-        name=command.name,
-        args=dict(command.args),
-        expires_ms=command.expires_ms,
-        confirm_within_ms=command.within_ms,
-        retries=command.retries,
-    )

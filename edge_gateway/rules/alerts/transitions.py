@@ -35,7 +35,8 @@ def transitions_from_readings(
             event = settled  # noqa: PLW2901 - what the look came to
         source = int(rows.source[event.row])
         reading = Reading(int(frame.boot[source]), int(frame.seq[source]), bool(frame.backlog[source]))
-        found.append(_transition(state, builder, event, reading, _value_at(result.table, event)))
+        value = _value_at(result.table, event)
+        found.append(_transition(state, builder, event, reading, value, read_at=event.change.at))
     return found
 
 
@@ -103,7 +104,13 @@ def transitions_from_time(
 
 
 def _transition(
-    state: RuleState, builder: TransitionBuilder, event: AlertEvent, reading: Reading, value: float | None
+    state: RuleState,
+    builder: TransitionBuilder,
+    event: AlertEvent,
+    reading: Reading,
+    value: float | None,
+    *,
+    read_at: int | None = None,
 ) -> Transition:
     limit = state.limit(event.device, event.rule, event.change.rank)
     if event.change.cause in ("no_data", "removed"):
@@ -117,7 +124,7 @@ def _transition(
         event.device,
         event.change,
         event.onset,
-        Details(state.program.main_metric[event.rule], reading, value, limit),
+        Details(state.program.main_metric[event.rule], reading, value, limit, read_at),
     )
 
 

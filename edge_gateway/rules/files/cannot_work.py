@@ -74,6 +74,7 @@ class _Check:
     def rule(self, placed: PlacedRule) -> Iterator[Problem]:
         rule, place = placed
         yield from _conditions(rule, place)
+        yield from _commands(rule, place)
         unmatched = [*self._matches(rule, place)]
         yield from unmatched
         if any(problem.message.endswith(_FITS_NONE) for problem in unmatched):
@@ -176,6 +177,30 @@ def _conditions(rule: Rule, place: Place) -> Iterator[Problem]:
             yield place.at("clear").problem(
                 "clear: it holds whenever 'expr' does, so that the alert ends at once"
             )
+
+
+def _commands(rule: Rule, place: Place) -> Iterator[Problem]:
+    """Commands on events that the rule never has."""
+    never = {
+        "no_data": "" if rule.no_data else "the rule has no 'no_data', which says when the device is silent",
+        "repeat": "" if rule.repeat_ms else "the rule has no 'repeat'",
+        "escalated": "" if _changes_level(rule) else "the rule has one level",
+        "deescalated": "" if _changes_level(rule) else "the rule has one level",
+    }
+    for number, command in enumerate(rule.commands):
+        why = [f"{event}, for {never[event]}" for event in command.on if never.get(event)]
+        if why and len(why) == len(command.on):
+            yield place.at("commands", number, "on").problem(
+                f"on: it is never sent on {'; nor on '.join(why)}"
+            )
+
+
+def _changes_level(rule: Rule) -> bool:
+    levels = {level.level for level in rule.levels}
+    return (
+        len(levels | ({rule.no_data.level} if rule.no_data and rule.no_data.state == "alerting" else set()))
+        > 1
+    )
 
 
 def _unquoted(tree: Node) -> Iterator[tuple[int, str]]:

@@ -22,7 +22,7 @@ from edge_gateway.records.inputs import Moment
 from fleet_wire import control_messages, topics
 from tests.gateway.records.transitions import WALL, too_warm
 
-INTENT = CommandIntent("fan", {"speed": 3}, expires_ms=60_000)
+INTENT = CommandIntent("fan", "fan", {"speed": 3}, expires_ms=60_000)
 ALERT_TOPIC = "edge/v1/gw/alerts/berlin/frz-1/TooWarm"
 COMMAND_TOPIC = "fleet/v1/berlin/frz-1/command"
 WIRE = control_messages.Alert(
@@ -79,7 +79,9 @@ def test_a_notice_carries_the_alert_and_no_number() -> None:
 
 
 def test_a_command_carries_its_number_its_alert_and_when_the_broker_drops_it() -> None:
-    pending = PendingCommand.of(too_warm(**TEXTS, commands=(INTENT,)), INTENT, Moment(WALL, 0, monotonic=7))
+    pending = PendingCommand.of(
+        too_warm(**TEXTS, commands=(INTENT,)), INTENT, Moment(WALL, 0, monotonic=7), 1, 9
+    )
     pending.n, pending.sent_at = 8, WALL + 5
     message = command_message(pending)
     assert (message.topic, message.kind, message.expires_at) == (
