@@ -70,6 +70,11 @@ class CommandQueue:
     def __len__(self) -> int:
         return len(self._sent) + sum(map(len, self._waiting.values()))
 
+    @property
+    def awaiting(self) -> int:
+        """Number of commands that wait, or whose device's next one waits for their answer: at most MOST_WAITING."""
+        return len(self._sent.awaited) + sum(map(len, self._waiting.values()))
+
     def waiting(self) -> Counter[str]:
         """Return the number of waiting commands by device."""
         return Counter({device: len(queue) for device, queue in self._waiting.items()})
@@ -212,8 +217,7 @@ class CommandQueue:
             work.changes.append(command.change("dry_run", wall))
             return
         queue = self._waiting.get(command.device, [])
-        waiting = len(self._sent.awaited) + sum(map(len, self._waiting.values()))
-        full = waiting >= MOST_WAITING or len(queue) >= MOST_WAITING_A_DEVICE
+        full = self.awaiting >= MOST_WAITING or len(queue) >= MOST_WAITING_A_DEVICE
         if full and not (command.intent.closing and self._make_room(queue, wall, work)):
             self._fail(command, wall, work)
             return

@@ -180,27 +180,24 @@ def _conditions(rule: Rule, place: Place) -> Iterator[Problem]:
 
 
 def _commands(rule: Rule, place: Place) -> Iterator[Problem]:
-    """Commands on events that the rule never has."""
-    never = {
-        "no_data": "" if rule.no_data else "the rule has no 'no_data', which says when the device is silent",
-        "repeat": "" if rule.repeat_ms else "the rule has no 'repeat'",
-        "escalated": "" if _changes_level(rule) else "the rule has one level",
-        "deescalated": "" if _changes_level(rule) else "the rule has one level",
+    """Commands that are only sent on events that the rule never has."""
+    missing = {
+        "no_data": rule.no_data is None and "it has no 'no_data'",
+        "repeat": rule.repeat_ms is None and "it has no 'repeat'",
+        "escalated": _has_no_second_level(rule) and "it has no second level",
+        "deescalated": _has_no_second_level(rule) and "it has no second level",
     }
     for number, command in enumerate(rule.commands):
-        why = [f"{event}, for {never[event]}" for event in command.on if never.get(event)]
-        if why and len(why) == len(command.on):
+        why = [f"{event}: {missing[event]}" for event in command.on if missing.get(event)]
+        if len(why) == len(command.on):
             yield place.at("commands", number, "on").problem(
-                f"on: it is never sent on {'; nor on '.join(why)}"
+                f"on: the rule never sends it on {'; nor on '.join(why)}"
             )
 
 
-def _changes_level(rule: Rule) -> bool:
-    levels = {level.level for level in rule.levels}
-    return (
-        len(levels | ({rule.no_data.level} if rule.no_data and rule.no_data.state == "alerting" else set()))
-        > 1
-    )
+def _has_no_second_level(rule: Rule) -> bool:
+    raised = [rule.no_data.level] if rule.no_data is not None and rule.no_data.state == "alerting" else []
+    return len({*raised, *(level.level for level in rule.levels)}) <= 1
 
 
 def _unquoted(tree: Node) -> Iterator[tuple[int, str]]:
