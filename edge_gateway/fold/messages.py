@@ -32,6 +32,7 @@ class Message:
 
     Attributes:
         expires_at: monotonic ms, as in `Moment`, from which on it must not be delivered; None: never.
+        send_by: monotonic ms from which on it must not be sent; None: never.
         fleeting: dropped where the queue is full or the connection ends, because the next one replaces it.
         doubtful: an earlier attempt may have reached the broker, whose answer was lost.
     """
@@ -41,9 +42,14 @@ class Message:
     qos: int = 1
     retain: bool = False
     expires_at: int | None = None
+    send_by: int | None = None
     correlation: bytes | None = None
     fleeting: bool = False
     doubtful: bool = False
+
+    def lapsed(self, now: int) -> bool:
+        """Whether it must not be sent any more at `now`, monotonic ms."""
+        return any(until is not None and now >= until for until in (self.expires_at, self.send_by))
 
     @property
     def kind(self) -> MessageKind:
@@ -111,6 +117,7 @@ def command_message(pending: PendingCommand, *, doubtful: bool = False) -> Messa
         topics.device_topic(pending.site, pending.device, topics.COMMAND),
         control_messages.encode_command(command),
         expires_at=pending.expires_at,
+        send_by=pending.send_by,
         correlation=pending.id.encode(),
         doubtful=doubtful,
     )

@@ -320,12 +320,12 @@ class Pipeline:
         if len(silent):
             silent = silent[~self.windows.has_open(silent)][:MOST_RETIRED]
             self.admission.retire(silent)
-            self.commands.forget(self.registry.device_name[device] for device in silent.tolist())
         return silent
 
     def _clear(self, retired: IntColumn) -> None:
         """Clear the state under the numbers of retired devices, whose alerts have ended, for their next owners."""
         if len(retired):
+            self.commands.forget(self.registry.device_name[device] for device in retired.tolist())
             self.windows.forget(retired, self.registry.device_name)
             self.rules.forget(retired)
 

@@ -128,6 +128,11 @@ def build_pipeline(gateway: str, settings: FoldSettings) -> Pipeline:
             late_share=settings.late_share,
         ),
         rules=Evaluator(RuleSet(), registry, Ages(settings.lookback, settings.max_reading_age)),
-        commands=CommandQueue(settings.mode, RateSpec(*settings.per_device), RateSpec(*settings.total)),
+        commands=CommandQueue(
+            settings.mode,
+            RateSpec(*settings.per_device),
+            RateSpec(*settings.total),
+            settings.max_reading_age,
+        ),
         retire_after=settings.retire_after,
     )

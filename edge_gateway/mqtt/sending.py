@@ -138,7 +138,7 @@ class Sending:
         most = min(AT_ONCE, carrier.limits.received, len(self._queue))
         some = [self._queue.popleft() for _ in range(most)]
         now = self.monotonic()
-        due = [message for message in some if message.expires_at is None or message.expires_at > now]
+        due = [message for message in some if not message.lapsed(now)]
         self.counters.commands_expired_in_queue += len(some) - len(due)
         due += self._probe(due)
         pairs = [(message, ready) for message in due if (ready := self._ready(message)) is not None]

@@ -24,6 +24,7 @@ CommandState = Literal[
     "rejected",
     "failed",
     "unconfirmed",
+    "overtaken",
     "refused",
     "expired",
     "expired_unknown",
@@ -37,13 +38,24 @@ LEVELS: Final[tuple[Level, ...]] = ("info", "warning", "critical")
 
 
 class CommandIntent(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A command that a transition asks for, after its cooldown was checked. Times in ms."""
+    """A command that a transition asks for, after its cooldown was checked. Times in ms.
 
+    Attributes:
+        id: which of the rule's commands it is.
+        name: what the device is to do.
+        read_at: device time of the reading that caused it, from which its age counts; None where time or an operator
+            did, or the alert ends: then its age counts from the transition.
+        closing: it undoes what commands of the rule did since the alert's onset, so nothing but the rate delays it.
+    """
+
+    id: str
     name: str
     args: dict[str, Any]
     expires_ms: int
     confirm_within_ms: int | None = None
     retries: int = 0
+    read_at: int | None = None
+    closing: bool = False
 
 
 class Transition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -60,7 +72,7 @@ class Transition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         boot, seq: the reading that caused the change, on a tick the device's newest one; NO_READING if it sent none.
         backlog: the reading was too old to cause a notice or a command: at arrival or, if it was time that made the
             alert fire, by then.
-        notify: the device gets a notice; never of a backlog reading.
+        notify: the device gets a notice; of a backlog reading only where that ends an alert with closing commands.
     """
 
     id: str

@@ -164,7 +164,7 @@ def _of_fold(pipeline: Pipeline) -> Iterator[Bound]:
     yield Bound(
         Problem.BOUND_COMMANDS,
         f"the commands that may wait ({MOST_WAITING:,})",
-        len(commands),
+        commands.awaiting,
         MOST_WAITING,
         "further commands fail at once",
         commands.waiting,

@@ -38,12 +38,10 @@ class CommandMemory:
             return Decision.EXECUTE
         return Decision.IGNORE if self.answer is None else Decision.REPEAT
 
-    def answered(self, ack: Ack) -> bool:
-        """Store the outcome; False where a newer command has come in the meantime."""
-        if ack.id != self.id:
-            return False
-        self.answer = ack
-        return True
+    def answered(self, ack: Ack) -> None:
+        """Store the outcome, unless a newer command has come in the meantime, whose own will be stored."""
+        if ack.id == self.id:
+            self.answer = ack
 
     def restart(self, now_ms: int) -> None:
         """Note that the device lost what it was doing."""

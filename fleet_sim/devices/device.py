@@ -331,8 +331,8 @@ class Device:
         self.world.ledger.note(
             "executed", device=self.index, id=command.id, n=command.n, outcome=outcome, at=self.world.now_us()
         )
-        if self.memory.answered(ack):
-            self._answer(ack, received_us)
+        self.memory.answered(ack)
+        self._answer(ack, received_us)
 
     def _effect(self, command: Command, behaviour: Behaviour | None) -> tuple[Any, str]:
         if behaviour is None:

@@ -135,10 +135,12 @@ def end_waits(alert: SingleAlert, waits: Iterable[LevelState], at: int, row: int
     alert.step(at, row, "expired")
 
 
-def pass_time(alert: SingleAlert, now: int, missing: Missing, absence: NoDataState | None) -> None:
+def pass_time(
+    alert: SingleAlert, now: int, missing: Missing, absence: NoDataState | None, *, commands: bool = False
+) -> None:
     """Step an alert through everything that falls due up to `now`, in order of time.
 
-    `absence` is the rule's no_data state.
+    `absence` is the rule's no_data state; `commands`: the rule commands when its metric is missing.
     """
     absent_at, expired = missing
     while True:
@@ -153,27 +155,29 @@ def pass_time(alert: SingleAlert, now: int, missing: Missing, absence: NoDataSta
             end_waits(alert, [level for level in alert.levels if level.up and not level.on], expired, NOTHING)
             expired = None
         elif absent_at is not None:
-            _report_missing(alert, absent_at, absence)
+            _miss(alert, absent_at, absence, commands=commands)
             absent_at = None
 
 
-def _report_missing(alert: SingleAlert, at: int, absence: NoDataState | None) -> None:
-    rank = NOTHING
+def _miss(alert: SingleAlert, at: int, absence: NoDataState | None, *, commands: bool) -> None:
+    """Let the metric be missing from `at` on; a change of the alert tells it, or a report where there is none."""
     for level in alert.levels:
         if level.latch.key == ABSENT:
             level.on, level.down = True, 0
-            rank = level.latch.rank
         elif absence == "ok":
             level.on, level.up, level.down = False, 0, 0
-    if absence == "no_data":
-        _report(alert, rank, at)
-    else:
+    before = len(alert.events)
+    if absence in ("alerting", "ok"):
         switch_off_cleared(alert.levels, at, alert.levels)
         alert.step(at, NOTHING, "no_data")
+    told = any(event.change.cause == "no_data" for event in alert.events[before:])
+    if absence == "no_data" or (commands and not told):
+        _report_missing(alert, at)
 
 
-def _report(alert: SingleAlert, rank: int, at: int) -> None:
-    """Add the event that the metric is missing, which changes no state."""
+def _report_missing(alert: SingleAlert, at: int) -> None:
+    """Report that the metric is missing, which leaves the alert as it is."""
+    rank = next(level.latch.rank for level in alert.levels if level.latch.key == ABSENT)
     active = alert.active
     if active is not None and active.firing:
         change = StateChange("no_data", "no_data", "firing", active.rank, active.rank, at)

@@ -38,9 +38,10 @@ def advance_time(state: RuleState, at: Instant) -> list[AlertEvent]:
     readings, device_of = _due_readings(state, now, absent.keys() | expired.keys())
     events: list[AlertEvent] = []
     for alert, own in single_alerts(readings, device_of, state.program.latches, state.active):
-        no_data = state.rules[alert.rule].no_data
+        rule = state.rules[alert.rule]
+        absence = None if rule.no_data is None else rule.no_data.state
         missing = Missing(_first(absent, own), _first(expired, own))
-        pass_time(alert, int(now[alert.device]), missing, None if no_data is None else no_data.state)
+        pass_time(alert, int(now[alert.device]), missing, absence, commands=rule.commands_silence)
         state.store(alert, own[0].alert)
         events += alert.events
     if state.program.any_repeat:

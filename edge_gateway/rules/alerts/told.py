@@ -33,8 +33,11 @@ class Told:
     owed: dict[Key, Owed] = field(default_factory=dict)
 
     def note(self, key: Key, change: StateChange, alert: str, *, live: bool) -> None:
-        """Note a change of the alert with this id, told at once if it is `live`."""
-        if change.state not in ("firing", "resolved"):
+        """Note a change of the alert with this id, told at once if it is `live`.
+
+        A mere report of an alert that fires tells nothing new.
+        """
+        if change.state not in ("firing", "resolved") or _is_report(change):
             return
         fires, before = change.state == "firing", self.levels.get(key, NOTHING)
         after = change.rank if fires else NOTHING
@@ -84,3 +87,7 @@ class Told:
                 for device, rule, change, alert in state["owed"]
             },
         )
+
+
+def _is_report(change: StateChange) -> bool:
+    return change.state == "firing" and change.rank == change.previous

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from edge_gateway.records.alerts import LEVELS, CommandIntent, Transition, alert_id
+from edge_gateway.rules.alerts.commands import RuleCommands
 from edge_gateway.rules.alerts.sentences import without_value
 from edge_gateway.rules.alerts.state_machine import NOTHING
 from edge_gateway.rules.alerts.told import Told
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from edge_gateway.rules.alerts.state_machine import ActiveAlert, StateChange
     from edge_gateway.rules.alerts.told import Key
     from edge_gateway.rules.columns.registry_view import RegistryView
-    from edge_gateway.rules.language.ruleset import Command, Rule
+    from edge_gateway.rules.language.ruleset import Rule
 
 LONGEST_LABEL, LONGEST_ANNOTATION = 500, 2_000
 """Bytes of a rendered text. With 32 labels and 16 annotations an alert and a command's arguments fit into a message."""
@@ -34,7 +35,8 @@ class Reading(NamedTuple):
 class Details(NamedTuple):
     """What a transition shows beside the change: metric, reading, value and limit (None: not known).
 
-    `silent`: only that a metric is missing makes the alert fire.
+    `silent`: only that a metric is missing makes the alert fire. `read_at` is the device time (ms) of the change if the
+    reading caused it, None if time or an operator did.
     """
 
     metric: str
@@ -42,14 +44,11 @@ class Details(NamedTuple):
     value: float | None
     limit: float | None
     silent: bool = False
-
-
-CooldownKey = tuple[int, str, int, str]
-"""(device number, rule name, number of the command in the rule, level)."""
+    read_at: int | None = None
 
 
 class TransitionBuilder:
-    """Builds transitions; remembers what was told of alerts, and when each command with a cooldown was last sent.
+    """Builds transitions; remembers what was told of alerts, and which commands were given.
 
     `record`: number of the journal record that holds the transitions, from which the ids of alerts follow.
     """
@@ -59,16 +58,23 @@ class TransitionBuilder:
         self._registry = registry
         self._stamps: dict[Key, int] = {}
         """The time of the last transition of each device and rule, ms."""
-        self._sent_at: dict[CooldownKey, int] = {}
+        self.commands = RuleCommands()
         self.told = Told()
 
     def transition(
         self, rule: Rule, device: int, change: StateChange, alert: ActiveAlert, details: Details
     ) -> Transition:
-        """The transition of a change, with its notice and its commands. An alert that begins is given its id."""
+        """The transition of a change, with its notice and its commands. An alert that begins is given its id.
+
+        Those of a backlog reading are owed, but for the end of an alert with closing commands: that is told at once.
+        """
         noticeable = change.state in ("firing", "resolved") or change.cause == "no_data"
-        live = not details.reading.backlog
-        commands = self._commands(rule, device, change) if live and rule.commands else ()
+        live = not details.reading.backlog or self.commands.closes(rule, device, change)
+        told = self.told.fires((device, rule.name))
+        commands = (
+            self.commands.give(rule, device, change, told=told, read_at=details.read_at) if live else ()
+        )
+        self.commands.note(rule, device, change)
         stamp = self._stamp((device, rule.name), change.at)
         if not alert.id:
             alert.id = alert_id(rule.name, self._registry.device_name[device], stamp, self.record)
@@ -168,39 +174,6 @@ class TransitionBuilder:
             "unit": rule.unit or "",
         }
 
-    def _commands(self, rule: Rule, device: int, change: StateChange) -> tuple[CommandIntent, ...]:
-        level, events = LEVELS[change.rank], self._events(rule, device, change)
-        return tuple(
-            _intent(command)
-            for number, command in enumerate(rule.commands)
-            if not events.isdisjoint(command.on)
-            and self._start_cooldown(command, (device, rule.name, number, level), change.at)
-        )
-
-    def _events(self, rule: Rule, device: int, change: StateChange) -> set[str]:
-        """What happens with a change: the end of an alert whatever its cause, and its beginning if it was not told.
-
-        Silence is an event of its own, so that it sends a command only where it is asked for.
-        """
-        events: set[str] = {"no_data"} if change.cause == "no_data" else set()
-        if change.state == "resolved":
-            events.add("resolved")
-        elif change.state == "firing" and not events:
-            events.add(_reached(change) if change.event == "released" else change.event)
-        if events & {"escalated", "deescalated"} and not self.told.fires((device, rule.name)):
-            events.add("firing")
-        return events
-
-    def _start_cooldown(self, command: Command, key: CooldownKey, at: int) -> bool:
-        """Whether the cooldown is over; if it is, start it again at `at` (device time, ms)."""
-        if not command.cooldown_ms:
-            return True
-        last = self._sent_at.get(key)
-        if last is not None and at - last < command.cooldown_ms:
-            return False
-        self._sent_at[key] = at
-        return True
-
     def forget_rules(self, gone: Callable[[str], bool], newest: IntColumn) -> None:
         """Drop the cooldowns of rules that are gone, and what was told of their alerts.
 
@@ -209,55 +182,38 @@ class TransitionBuilder:
             newest: each device's newest accepted time, ms. The stamps of a rule that is gone are kept as long as one
                 that comes back could give the same.
         """
-        self._sent_at = {key: at for key, at in self._sent_at.items() if not gone(key[1])}
         self._stamps = {
             key: at for key, at in self._stamps.items() if not gone(key[1]) or at >= newest[key[0]]
         }
-        self.told.keep(lambda key: not gone(key[1]))
-
-    def shift(self, by: Mapping[int, int]) -> None:
-        """Follow clocks that were set by so many ms, by device: cooldowns keep their durations."""
-        self._sent_at = {key: at + by.get(key[0], 0) for key, at in self._sent_at.items()}
-        self.told.shift(by)
+        self._keep(lambda key: not gone(key[1]))
 
     def forget(self, devices: IntColumn) -> None:
         """Drop the cooldowns of retired devices, and what they were told."""
         gone = set(devices.tolist())
         self._stamps = {key: at for key, at in self._stamps.items() if key[0] not in gone}
-        self._sent_at = {key: at for key, at in self._sent_at.items() if key[0] not in gone}
-        self.told.keep(lambda key: key[0] not in gone)
+        self._keep(lambda key: key[0] not in gone)
+
+    def _keep(self, kept: Callable[[Key], bool]) -> None:
+        self.commands.keep(kept)
+        self.told.keep(kept)
+
+    def shift(self, by: Mapping[int, int]) -> None:
+        """Follow clocks that were set by so many ms, by device: cooldowns keep their durations."""
+        self.commands.shift(by)
+        self.told.shift(by)
 
     def snapshot(self) -> dict[str, Any]:
         return {
-            "cooldowns": [[*key, at] for key, at in sorted(self._sent_at.items())],
+            "commands": self.commands.snapshot(),
             "stamps": [[*key, at] for key, at in sorted(self._stamps.items())],
             "told": self.told.snapshot(),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        self._sent_at = {
-            (device, rule, number, level): at for device, rule, number, level, at in state["cooldowns"]
-        }
+        self.commands = RuleCommands.from_snapshot(state["commands"])
         self._stamps = {(device, rule): at for device, rule, at in state["stamps"]}
         self.told = Told.from_snapshot(state["told"])
 
 
-def _reached(change: StateChange) -> str:
-    """The event that brings an alert that fires from what was told last to its state."""
-    if change.previous == NOTHING:
-        return "firing"
-    return "escalated" if change.rank > change.previous else "deescalated"
-
-
 def _cut(text: str, most: int) -> str:
     return text if len(text) * 4 <= most else text.encode()[:most].decode(errors="ignore")
-
-
-def _intent(command: Command) -> CommandIntent:
-    return CommandIntent(
-        name=command.name,
-        args=dict(command.args),
-        expires_ms=command.expires_ms,
-        confirm_within_ms=command.within_ms,
-        retries=command.retries,
-    )

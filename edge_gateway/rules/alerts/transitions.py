@@ -37,7 +37,8 @@ def transitions_from_readings(
             event = settled  # noqa: PLW2901 - what the look came to
         source = int(rows.source[event.row])
         reading = Reading(int(frame.boot[source]), int(frame.seq[source]), bool(frame.backlog[source]))
-        found.append(_transition(state, builder, event, reading, _value_at(result.table, event)))
+        value = _value_at(result.table, event)
+        found.append(_transition(state, builder, event, reading, value, read_at=event.change.at))
     return found
 
 
@@ -106,13 +107,19 @@ def transitions_from_time(
 
 
 def _transition(
-    state: RuleState, builder: TransitionBuilder, event: AlertEvent, reading: Reading, value: float | None
+    state: RuleState,
+    builder: TransitionBuilder,
+    event: AlertEvent,
+    reading: Reading,
+    value: float | None,
+    *,
+    read_at: int | None = None,
 ) -> Transition:
     if event.change.cause not in BY_READINGS:
         reading = reading._replace(backlog=False)
     if event.change.cause in ("no_data", "expired"):
         value = None
-    details = _details(state, event, reading, value)
+    details = _details(state, event, reading, value)._replace(read_at=read_at)
     return builder.transition(state.rules[event.rule], event.device, event.change, event.alert, details)
 
 

@@ -129,7 +129,7 @@ class Program:
     def _least_absence(self) -> dict[str, int]:
         least: dict[str, int] = {}
         for rule in self.rules:
-            if rule.no_data is not None and rule.no_data.state != "keep_last":
+            if rule.no_data is not None and rule.watches_silence:
                 metric, after = rule.no_data.metric, rule.no_data.after_ms
                 least[metric] = min(after, least.get(metric, after))
         return least
@@ -262,7 +262,7 @@ class Program:
         raising = len(levels) + (rule.no_data is not None and rule.no_data.state == "alerting")
         coupled = keep > 0 and raising > 1
         found = [self._level_latch(rule_number, level, keep, coupled=coupled) for level in levels]
-        if rule.no_data is not None and rule.no_data.state != "keep_last":
+        if rule.no_data is not None and rule.watches_silence:
             found.append(self._absence_latch(rule_number, rule.no_data, keep, coupled=coupled))
         return found
 

@@ -74,6 +74,7 @@ class _Check:
     def rule(self, placed: PlacedRule) -> Iterator[Problem]:
         rule, place = placed
         yield from _conditions(rule, place)
+        yield from _commands(rule, place)
         unmatched = [*self._matches(rule, place)]
         yield from unmatched
         if any(problem.message.endswith(_FITS_NONE) for problem in unmatched):
@@ -176,6 +177,27 @@ def _conditions(rule: Rule, place: Place) -> Iterator[Problem]:
             yield place.at("clear").problem(
                 "clear: it holds whenever 'expr' does, so that the alert ends at once"
             )
+
+
+def _commands(rule: Rule, place: Place) -> Iterator[Problem]:
+    """Commands that are only sent on events that the rule never has."""
+    missing = {
+        "no_data": rule.no_data is None and "it has no 'no_data'",
+        "repeat": rule.repeat_ms is None and "it has no 'repeat'",
+        "escalated": _has_no_second_level(rule) and "it has no second level",
+        "deescalated": _has_no_second_level(rule) and "it has no second level",
+    }
+    for number, command in enumerate(rule.commands):
+        why = [f"{event}: {missing[event]}" for event in command.on if missing.get(event)]
+        if len(why) == len(command.on):
+            yield place.at("commands", number, "on").problem(
+                f"on: the rule never sends it on {'; nor on '.join(why)}"
+            )
+
+
+def _has_no_second_level(rule: Rule) -> bool:
+    raised = [rule.no_data.level] if rule.no_data is not None and rule.no_data.state == "alerting" else []
+    return len({*raised, *(level.level for level in rule.levels)}) <= 1
 
 
 def _unquoted(tree: Node) -> Iterator[tuple[int, str]]:

@@ -132,6 +132,8 @@ class ConfirmSpec(Strict):
 class CommandSpec(Strict):
     """A command to the device that an alert is about."""
 
+    id: RuleName | None = None
+    """Which of the rule's commands this is, in its cooldown and its history; by default its name."""
     name: RuleName
     """What the device is to do; it knows the names."""
     args: Annotated[dict[ArgumentName, Argument], Field(max_length=64), AfterValidator(_sendable)] = Field(
@@ -139,13 +141,13 @@ class CommandSpec(Strict):
     )
     """Arguments, sent as they are."""
     on: Annotated[tuple[CommandEvent, ...], Field(min_length=1)] = ("firing",)
-    """The changes of the alert that send it."""
+    """The events that send it: any of these."""
     cooldown: Duration = 0
-    """Minimum time between two of them, per command and level."""
+    """Minimum time between two of them, per command and level; it does not hold what ends an alert's commands."""
     expires: Annotated[Duration, Field(gt=0)] = DEFAULT_EXPIRES_MS
-    """How long after the reading it may still be sent."""
+    """How long it may be sent and delivered: after the reading that caused it, else after the event."""
     confirm: ConfirmSpec | None = None
-    """Wait for the device's acknowledgement, and send it again without one."""
+    """Wait for the device's acknowledgement, and send it again without one; the device's next command waits too."""
 
 
 class AlertSpec(Strict):
@@ -180,7 +182,7 @@ class AlertSpec(Strict):
     annotations: Annotated[dict[LabelName, ShortText], Field(max_length=16)] = Field(default_factory=dict)
     """Texts for people, such as summary; they may use {{ device }}, {{ value | round(1) }} and the like."""
     commands: tuple[CommandSpec, ...] = ()
-    """Commands to the device."""
+    """Commands to the device, sent in this order."""
     warmup: Duration = 0
     """No evaluation until the device has been sending for this long."""
     repeat: Annotated[Duration | None, Field(gt=0)] = None

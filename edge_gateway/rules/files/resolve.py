@@ -69,6 +69,7 @@ def alert_rule(group: GroupSpec, spec: AlertSpec, place: Place) -> Rule | None:
     """The alert rule, or None if it has errors, which are reported."""
     before = len(place.source.problems)
     _check_templates(spec, place)
+    _check_command_ids(spec, place)
     levels, clear_expr = _levels(spec, place)
     no_data = None if spec.no_data is None else _no_data(spec, spec.no_data, levels, place.at("no_data"))
     overrides = tuple(
@@ -120,6 +121,18 @@ def _check_templates(spec: AlertSpec, place: Place) -> None:
                 parts_of(text)
             except ExpressionError as error:
                 place.at(key, name).report_within(error)
+
+
+def _check_command_ids(spec: AlertSpec, place: Place) -> None:
+    """Report each command whose id another command of the rule has."""
+    first: dict[str, Place] = {}
+    for index, command in enumerate(spec.commands):
+        key = "name" if command.id is None else "id"
+        here, own = place.at("commands", index, key), command.id or command.name
+        if own in first:
+            told = f"the rule has two commands with the id '{own}', the other at {first[own]}"
+            here.report(f"{key}: {told}; give this one an 'id' of its own, such as id: {own}_2")
+        first.setdefault(own, here)
 
 
 def _levels(spec: AlertSpec, place: Place) -> tuple[tuple[Level, ...], str | None]:
@@ -341,6 +354,7 @@ def _place_of_change(override: Place, key: str, *levels: Level) -> Place:
 
 def _command(spec: CommandSpec) -> Command:
     return Command(
+        id=spec.id or spec.name,
         name=spec.name,
         args=dict(spec.args),
         on=spec.on,

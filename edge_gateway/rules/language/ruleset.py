@@ -23,7 +23,7 @@ OnChange = Literal["keep", "reset"]
 NoDataState = Literal["alerting", "no_data", "ok", "keep_last"]
 """alerting raises the alert, ok resolves it, no_data only reports, keep_last changes nothing."""
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +67,9 @@ class NoData:
 
 @dataclass(frozen=True, slots=True)
 class Command:
+    """A command of a rule, by the order of the file; `id` is its own within the rule. Times in ms."""
+
+    id: str
     name: str
     args: dict[str, Any]
     on: tuple[str, ...]
@@ -130,6 +133,16 @@ class Rule:
         if self.metrics:
             return min(self.metrics, key=lambda metric: metric[1])[0]
         return self.no_data.metric if self.no_data else ""
+
+    @property
+    def watches_silence(self) -> bool:
+        """Whether anything happens when the metric of `no_data` stays away."""
+        return self.no_data is not None and (self.no_data.state != "keep_last" or self.commands_silence)
+
+    @property
+    def commands_silence(self) -> bool:
+        """Whether a command is sent when the metric of `no_data` stays away."""
+        return any("no_data" in command.on for command in self.commands)
 
     @property
     def is_condition(self) -> bool:

@@ -41,6 +41,5 @@ def _unreached_of(rule: Rule, transitions: Sequence[Transition], metrics: frozen
             yield f"{rule.name}: {level.level} never fired"
         elif level.level not in left:
             yield f"{rule.name}: {level.level} was never cleared"
-    watches = rule.no_data is not None and rule.no_data.state != "keep_last"
-    if watches and not any(each.cause == "no_data" for each in own):
+    if rule.watches_silence and not any(each.cause == "no_data" for each in own):
         yield f"{rule.name}: no_data never occurred"

@@ -84,7 +84,7 @@ def _history(past: list[Transition]) -> str:
 
 def _command_failure(bench: Bench, expected: ExpectSpec, command: str, device: str) -> str | None:
     sent = sum(
-        intent.name == command
+        command in (intent.id, intent.name)
         for each in bench.transitions
         if each.subject == device
         for intent in each.commands

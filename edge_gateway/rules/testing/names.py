@@ -95,7 +95,9 @@ def _of_expectations(test: RuleTest, rules: Sequence[Rule]) -> Iterator[_Found]:
             alerts.setdefault(rule.name, []).append(rule)
     known = {
         "alert": set(alerts),
-        "command": {command.name for rule in rules for command in rule.commands},
+        "command": {
+            word for rule in rules for command in rule.commands for word in (command.id, command.name)
+        },
         "metric": {metric for _, metric in test.series} | {rule.name for rule in rules if rule.record},
     }
     for number, expected in enumerate(test.spec.expect):

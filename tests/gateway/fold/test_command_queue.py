@@ -8,9 +8,8 @@ from msgspec.structs import replace
 from edge_gateway.fold import command_queue as module
 from edge_gateway.fold.command_queue import (
     DOUBTED_FOR,
-    LEAST_BUCKETS,
     MOST_WAITING_A_DEVICE,
-    Bucket,
+    TOO_OLD,
     CommandQueue,
     Mode,
 )
@@ -18,18 +17,8 @@ from edge_gateway.records import codec
 from edge_gateway.records.inputs import Moment
 from fleet_config.durations import RateSpec
 from fleet_wire.control_messages import Ack
-from tests.gateway.fold.commands import HOUR, INTENT, moment, queue, states, transition
+from tests.gateway.fold.commands import HOUR, INTENT, QUIET, moment, queue, states, transition
 from tests.gateway.records.transitions import WALL, too_warm
-
-
-def test_buckets_that_are_full_again_are_forgotten() -> None:
-    commands = queue(per_device=RateSpec(1, 1_000))
-    for number in range(LEAST_BUCKETS):
-        at = WALL + number * 100
-        commands.add([transition(f"d{number}", at=at)], moment(at))
-        commands.advance(moment(at))
-    buckets = commands.snapshot()["buckets"]
-    assert list(buckets) == [f"d{number}" for number in range(LEAST_BUCKETS - 10, LEAST_BUCKETS)]
 
 
 def test_a_retired_device_is_forgotten_but_its_number_still_grows() -> None:
@@ -125,30 +114,59 @@ def test_all_commands_together_are_bounded(monkeypatch: pytest.MonkeyPatch) -> N
     assert told == [["queued"], ["queued"], ["queued"], ["failed"]], "those without an answer count, too"
 
 
-def test_of_equal_severity_the_oldest_goes_first() -> None:
+def test_of_equal_severity_commands_go_in_the_order_in_which_they_were_given() -> None:
+    """Not in that of their devices' clocks, which may step back."""
     commands = queue()
     for at in (WALL + 1, WALL, WALL + 2):
-        commands.add([transition(at=at)], moment(WALL))
-    order = []
-    for _ in range(3):
-        (sent,) = commands.advance(moment(WALL + 2)).send
-        order.append(sent.alert.at)
-        commands.acknowledge("frz-1", Ack(id=sent.id, outcome="done"), WALL + 2)
-    assert order == [WALL, WALL + 1, WALL + 2]
+        commands.add([transition(at=at, intent=QUIET)], moment(WALL))
+    assert [sent.alert.at - WALL for sent in commands.advance(moment(WALL + 2)).send] == [1, 0, 2]
 
 
-def test_a_bucket_holds_one_token_at_least_and_fills_with_time() -> None:
-    slow = RateSpec(0.5, 1_000)
-    bucket = Bucket.full(slow, WALL)
-    assert bucket.level(slow, WALL) == 1.0
-    bucket.take(slow, WALL)
-    assert [bucket.level(slow, WALL + ms) for ms in (-500, 0, 500, 2_000, 9_000)] == [
-        0.0,
-        0.0,
-        0.25,
-        1.0,
-        1.0,
+def test_what_wants_no_answer_waits_for_none_but_behind_one_that_does() -> None:
+    commands = queue()
+    asked = transition(at=WALL + 1, level="info")
+    quiet = [transition(at=WALL + step, level="info", intent=QUIET) for step in (0, 2, 3)]
+    commands.add([quiet[0], asked, *quiet[1:]], moment(WALL + 3))
+    first = commands.advance(moment(WALL + 3)).send
+    assert [sent.alert for sent in first] == [quiet[0], asked]
+    commands.acknowledge("frz-1", Ack(id=first[1].id, outcome="done"), WALL + 4)
+    assert [sent.alert for sent in commands.advance(moment(WALL + 4)).send] == quiet[1:]
+
+
+def test_what_a_critical_command_overtakes_is_not_sent_again() -> None:
+    commands = queue()
+    commands.add([transition(level="warning")], moment(WALL))
+    (fan,) = commands.advance(moment(WALL)).send
+    commands.add([transition(at=WALL + 1, intent=QUIET)], moment(WALL + 1))
+    work = commands.advance(moment(WALL + 1))
+    assert [(change.id == fan.id, change.state, change.detail) for change in work.changes] == [
+        (True, "overtaken", "compressor was sent"),
+        (False, "sent", ""),
     ]
+    assert states(commands.advance(moment(WALL + 59_000))) == []
+    assert not commands.acknowledge("frz-1", Ack(id=fan.id, outcome="done", n=fan.n), WALL + 2)
+
+
+def test_an_unknown_time_does_not_end_what_switches_off() -> None:
+    commands = queue(per_device=RateSpec(1, HOUR))
+    closing = replace(QUIET, closing=True)
+    commands.add([transition(intent=QUIET), transition(at=WALL + 1, intent=closing)], moment(WALL))
+    commands.advance(moment(WALL))
+    assert states(commands.expire_unknown(WALL)) == ["expired_unknown"]
+    assert not commands.doubt(Moment(WALL, 0, least=WALL))
+    assert states(commands.advance(moment(WALL + HOUR))) == ["sent"]
+
+
+def test_a_reading_too_old_by_then_sends_no_command_and_no_retry() -> None:
+    commands = queue(per_device=RateSpec(1, 5_000), max_age=5_000)
+    commands.add(
+        [transition(intent=QUIET), transition(at=WALL + 1), transition(device="b")], moment(WALL + 1)
+    )
+    assert len(commands.advance(moment(WALL + 1)).send) == 2
+    work = commands.advance(moment(WALL + 5_001))
+    assert [(change.state, change.detail) for change in work.changes] == [("expired", TOO_OLD)]
+    (ended,) = commands.advance(moment(WALL + 10_001)).changes
+    assert (ended.device, ended.state, ended.detail) == ("b", "unconfirmed", "sent once")
 
 
 def test_one_unconfirmed_command_a_device_critical_first() -> None:
@@ -268,13 +286,6 @@ def test_rates_delay_commands_and_lose_none() -> None:
     assert not commands.advance(moment(WALL + 30_000))
     assert states(commands.advance(moment(WALL + 59_999))) == []
     assert len(commands.advance(moment(WALL + 60_000)).send) == 1
-
-
-def test_a_used_up_total_rate_takes_no_token_of_a_device() -> None:
-    commands = queue(per_device=RateSpec(1, 60_000), total=RateSpec(1, 1_000))
-    commands.add([transition(device="a"), transition(device="b")], moment(WALL))
-    assert len(commands.advance(moment(WALL)).send) == 1
-    assert len(commands.advance(moment(WALL + 1_000)).send) == 1
 
 
 def test_a_full_queue_refuses_and_counts() -> None:

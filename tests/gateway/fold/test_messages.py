@@ -16,13 +16,13 @@ from edge_gateway.fold.messages import (
     notice_message,
     receipt_message,
 )
-from edge_gateway.fold.pending_command import PendingCommand
+from edge_gateway.fold.pending_command import NEVER, PendingCommand
 from edge_gateway.records.alerts import NO_READING, CommandIntent
 from edge_gateway.records.inputs import Moment
 from fleet_wire import control_messages, topics
 from tests.gateway.records.transitions import WALL, too_warm
 
-INTENT = CommandIntent("fan", {"speed": 3}, expires_ms=60_000)
+INTENT = CommandIntent("fan", "fan", {"speed": 3}, expires_ms=60_000)
 ALERT_TOPIC = "edge/v1/gw/alerts/berlin/frz-1/TooWarm"
 COMMAND_TOPIC = "fleet/v1/berlin/frz-1/command"
 WIRE = control_messages.Alert(
@@ -82,18 +82,23 @@ def test_a_notice_carries_the_alert_and_no_number() -> None:
 
 
 def test_a_command_carries_its_number_its_alert_and_when_the_broker_drops_it() -> None:
-    pending = PendingCommand.of(too_warm(**TEXTS, commands=(INTENT,)), INTENT, Moment(WALL, 0, monotonic=7))
+    pending = PendingCommand.of(
+        too_warm(**TEXTS, commands=(INTENT,)), INTENT, Moment(WALL, 0, monotonic=7), 1, 9
+    )
     pending.n, pending.sent_at = 8, WALL + 5
     message = command_message(pending)
-    assert (message.topic, message.kind, message.expires_at) == (
-        COMMAND_TOPIC,
-        MessageKind.COMMAND,
-        60_007,
-    )
+    assert (message.topic, message.kind) == (COMMAND_TOPIC, MessageKind.COMMAND)
+    assert (message.expires_at, message.send_by) == (60_007, NEVER)
     assert message.correlation == pending.id.encode()
     assert control_messages.decode_command(message.payload) == control_messages.Command(
         id=pending.id, n=8, kind="command", name="fan", args={"speed": 3}, alert=WIRE, ts=WALL + 5
     )
+
+
+def test_a_message_lapses_when_it_expires_or_its_reading_is_too_old() -> None:
+    for message in (Message("t", b"", expires_at=7, send_by=9), Message("t", b"", expires_at=9, send_by=7)):
+        assert [message.lapsed(now) for now in (6, 7)] == [False, True]
+    assert not Message("t", b"").lapsed(NEVER)
 
 
 def test_a_receipt_may_be_lost() -> None:

@@ -5,18 +5,18 @@ from __future__ import annotations
 import pytest
 
 from edge_gateway.fold.command_queue import MOST_N
-from edge_gateway.fold.pending_command import REFUSED_FIRST, PendingCommand
+from edge_gateway.fold.pending_command import REFUSED_FIRST
 from edge_gateway.records import codec
 from fleet_wire.control_messages import Ack
-from tests.gateway.fold.commands import HOUR, INTENT, moment, queue, states, transition
-from tests.gateway.records.transitions import WALL, too_warm
+from tests.gateway.fold.commands import HOUR, QUIET, moment, pending, queue, states, transition
+from tests.gateway.records.transitions import WALL
 
 
 @pytest.mark.parametrize(
     ("refusals", "wait"), [(1, 5_000), (2, 10_000), (3, 20_000), (4, 40_000), (5, 60_000), (500, 60_000)]
 )
 def test_the_wait_after_a_refusal_doubles_up_to_a_minute(refusals: int, wait: int) -> None:
-    command = PendingCommand.of(too_warm(), INTENT, moment(WALL))
+    command = pending(transition())
     assert command.may_be_sent(WALL)
     command.tried_at, command.refusals = 7, refusals
     assert [command.may_be_sent(7 + ms) for ms in (0, wait - 1, wait)] == [False, False, True]
@@ -121,3 +121,36 @@ def test_refusals_outlive_a_restart() -> None:
     assert not later.advance(moment(WALL + 1))
     (last,) = later.advance(moment(WALL + 60_000)).changes
     assert (last.state, last.detail) == ("refused", "not authorised; tried once until it expired")
+
+
+def test_a_number_of_another_gateway_puts_back_all_that_the_device_ignored() -> None:
+    commands = queue()
+    commands.add([transition(at=WALL + step, intent=QUIET) for step in range(3)], moment(WALL + 2))
+    sent = commands.advance(moment(WALL + 2)).send
+    holds = sent[-1].n + HOUR
+    told = commands.acknowledge("frz-1", Ack(id="another's", outcome="done", n=holds), WALL)
+    assert states(told) == ["refused"] * 3
+    again = commands.advance(moment(WALL + 2 + REFUSED_FIRST)).send
+    assert [(one.id, one.n) for one in again] == [
+        (one.id, holds + 1 + place) for place, one in enumerate(sent)
+    ]
+
+
+def test_an_answer_to_a_later_command_says_nothing_of_an_earlier_one() -> None:
+    """The device took both, and forgot the answer to the first when the second came: it must not be sent again."""
+    commands = queue()
+    commands.add([transition(intent=QUIET), transition(at=WALL + 1, intent=QUIET)], moment(WALL + 1))
+    first, second = commands.advance(moment(WALL + 1)).send
+    told = commands.acknowledge("frz-1", Ack(id=second.id, outcome="done", n=second.n), WALL)
+    assert [(change.id, change.state) for change in told.changes] == [(second.id, "done")]
+    assert commands.unconfirmed() == [first]
+    assert not commands.advance(moment(WALL + 1 + REFUSED_FIRST))
+
+
+def test_the_broker_may_refuse_one_of_several() -> None:
+    commands = queue()
+    commands.add([transition(at=WALL + step, intent=QUIET) for step in range(3)], moment(WALL + 2))
+    sent = commands.advance(moment(WALL + 2)).send
+    commands.undelivered("frz-1", sent[1].id, "quota exceeded", WALL, for_good=False)
+    assert commands.unconfirmed() == [sent[0], sent[2]]
+    assert [one.id for one in commands.advance(moment(WALL + 2 + REFUSED_FIRST)).send] == [sent[1].id]

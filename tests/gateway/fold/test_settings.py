@@ -66,8 +66,11 @@ def test_a_fold_has_them() -> None:
         max_reading_age=200_000,
     )
     commands = pipeline.commands
-    assert commands.mode == "dry_run"
-    assert (commands.per_device, commands.total) == (RateSpec(6.0, 60_000), RateSpec(100.0, 1_000))
+    assert (commands.mode, commands.max_reading_age) == ("dry_run", 200_000)
+    assert (commands.rates.per_device, commands.rates.total) == (
+        RateSpec(6.0, 60_000),
+        RateSpec(100.0, 1_000),
+    )
 
 
 def test_its_registry_has_the_caps_the_sites_the_tags_and_the_kinds() -> None:

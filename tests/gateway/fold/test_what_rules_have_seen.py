@@ -204,13 +204,14 @@ def test_what_an_old_reading_ended_is_told_with_the_first_live_one(tmp_path: Pat
     assert (site.notices(), site.commands()) == (["firing", "resolved"], ["pump_on", "pump_off"])
 
 
-def test_what_an_old_reading_ended_and_a_live_one_finds_otherwise_is_not_told(tmp_path: Path) -> None:
+def test_what_an_old_reading_ends_is_switched_off_until_a_live_one_finds_otherwise(tmp_path: Path) -> None:
     site = Site(tmp_path, PUMP)
     site.send(100, t=50)
     site.send(1000, at=500, t=0)
     site.send(1001, t=50)
     site.send(1002, t=50)
-    assert (site.notices(), site.commands()) == (["firing", "firing"], ["pump_on", "pump_on"])
+    assert site.notices() == ["firing", "resolved", "firing"]
+    assert site.commands() == ["pump_on", "pump_off", "pump_on"]
 
 
 # --- waits

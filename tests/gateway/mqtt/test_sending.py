@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from edge_gateway.fold.messages import Message
 from edge_gateway.mqtt.control_session import RETRY_MOST
 from edge_gateway.mqtt.sending import PROBE_EVERY
 from edge_gateway.status.problem import Gravity
-from tests.gateway.mqtt.messages import ALERT, alert, command, firing
+from tests.gateway.mqtt.messages import ALERT, COMMAND, alert, command, firing
 from tests.gateway.mqtt.strict_broker import Rig, StrictBroker
 
 REFUSALS = [0x80, 0x83, 0x87, 0x90, 0x91, 0x97, 0x99]
@@ -37,6 +39,16 @@ async def test_a_refused_command_is_a_problem_and_reported_to_the_fold(code: int
         rig.control.send([command(2)])
         await rig.until(lambda: not rig.problem("refused_commands"))
         assert not rig.control.queued
+
+
+async def test_a_command_that_has_lapsed_in_the_queue_is_not_sent() -> None:
+    async with StrictBroker() as broker, Rig(broker.port) as rig:
+        await rig.until(lambda: broker.taken)
+        lapsed = replace(command(1), expires_at=0), replace(command(2), send_by=0)
+        rig.control.send([*lapsed, command(3)])
+        await rig.until(lambda: any(one.topic == COMMAND for one in broker.taken))
+        taken = [one.correlation_data for one in broker.taken if one.topic == COMMAND]
+        assert (taken, rig.counters.commands_expired_in_queue) == ([b"c3"], 2)
 
 
 @pytest.mark.problem("raises", "refused_statuses")

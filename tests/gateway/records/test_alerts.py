@@ -18,7 +18,7 @@ FULL = {
     "notify": True,
     "labels": {"line": "L1"},
     "annotations": {"summary": "too warm"},
-    "commands": (CommandIntent("fan", {"speed": 3, "on": True}, 60_000, 5_000, 2),),
+    "commands": (CommandIntent("on", "fan", {"speed": 3, "on": True}, 60_000, 5_000, 2, WALL, closing=True),),
 }
 NOTHING_KNOWN = {"value": None, "limit": None}
 

@@ -2,8 +2,8 @@
 
 A line of `readings.txt` is `SECOND DEVICE metric=value …`, with `site/` before the device if it is not berlin and
 `backlog` before it for an old reading; `SECOND tick`; `SECOND born DEVICE tag=… type=… unit.METRIC=…`; or
-`SECOND reload FILE`. A line of `transitions.txt` is `SECOND DEVICE RULE#N EVENT CAUSE STATE LEVEL COMMAND …`, where N
-counts the alerts by their ids; a line for each text of the alert follows.
+`SECOND reload FILE`. A line of `transitions.txt` is `SECOND DEVICE RULE#N EVENT CAUSE STATE LEVEL COMMAND-ID …`, where
+N counts the alerts by their ids; a line for each text of the alert follows.
 `python -m tests.gateway.rules.test_golden NAME` prints what a case leads to.
 """
 
@@ -90,10 +90,10 @@ def parsed(word: str) -> tuple[str, float | str]:
 
 
 def shown(each: Transition, number: int) -> list[str]:
-    names = [command.name for command in each.commands]
+    ids = [command.id for command in each.commands]
     second = (each.at - T0) // 1000
     what = (each.event, each.cause, each.state, each.level)
-    line = " ".join([str(second), each.subject, f"{each.rule}#{number}", *what, *names])
+    line = " ".join([str(second), each.subject, f"{each.rule}#{number}", *what, *ids])
     return [line, *(f"  {name}: {text}" for name, text in {**each.labels, **each.annotations}.items())]
 
 

@@ -27,8 +27,10 @@ def test_a_late_answer_to_an_older_command_is_not_kept() -> None:
     memory = CommandMemory()
     memory.take(command(1))
     memory.take(command(2))
-    assert not memory.answered(Ack(id="c1", outcome="done"))
-    assert memory.answered(Ack(id="c2", outcome="done"))
+    memory.answered(Ack(id="c1", outcome="done"))
+    assert memory.answer is None
+    memory.answered(Ack(id="c2", outcome="done"))
+    assert memory.answer == Ack(id="c2", outcome="done")
 
 
 def test_a_restart_while_executing_answers_failed_and_never_executes_again() -> None:

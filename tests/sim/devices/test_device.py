@@ -179,6 +179,17 @@ async def test_the_answer_to_the_newest_command_is_repeated_and_nothing_older_is
     assert [decode_ack(payload).id for payload in bench.wire.of("ack")] == ["c5"] * 3
 
 
+async def test_each_of_several_commands_at_once_is_executed_and_answered(bench: Bench) -> None:
+    for n in (1, 2):
+        bench.heard("command", cool(n, value=float(n)), packet_id=n)
+    await asyncio.sleep(0.002)
+    assert bench.settings == [("t.setpoint", 1.0), ("t.setpoint", 2.0)]
+    acks = map(decode_ack, bench.wire.of("ack"))
+    assert [(ack.id, ack.outcome, ack.n) for ack in acks] == [("c1", "done", 2), ("c2", "done", 2)]
+    bench.heard("command", cool(2, value=2.0), packet_id=3)
+    assert decode_ack(bench.wire.of("ack")[-1]).id == "c2"
+
+
 async def test_a_restart_while_executing_never_executes_and_says_failed(bench: Bench) -> None:
     bench.heard("command", cool(1, "slow"), packet_id=1)
     bench.device.restart(8, keep=False)

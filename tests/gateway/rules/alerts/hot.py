@@ -12,4 +12,6 @@ TWO = replace(HOT, levels=(Level("warning", limit=10.0), Level("critical", limit
 
 
 def command(**changes: Any) -> Command:
-    return replace(Command("fan", {"speed": 3}, ("firing", "escalated"), 60_000, 30_000, 5_000, 2), **changes)
+    return replace(
+        Command("fan", "fan", {"speed": 3}, ("firing", "escalated"), 60_000, 30_000, 5_000, 2), **changes
+    )

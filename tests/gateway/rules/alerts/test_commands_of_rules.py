@@ -6,16 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from edge_gateway.records.alerts import CommandIntent
 from edge_gateway.rules.language.ruleset import Level, NoData
 from tests.gateway.rules.alerts.hot import HOT, TWO, command
 from tests.gateway.rules.fleet import T0, Stage
-
-
-def test_a_command_carries_its_terms() -> None:
-    stage = Stage(replace(TWO, commands=(command(),)))
-    (transitions,) = stage.read(0, t=15)
-    assert transitions.commands == (CommandIntent("fan", {"speed": 3}, 30_000, 5_000, 2),)
 
 
 def test_cooldown_is_per_level_and_an_escalation_does_not_wait() -> None:
@@ -42,12 +35,12 @@ def test_commands_on(on: str, given: list[int]) -> None:
     assert [len(each.commands) for each in transitions] == given
 
 
-def test_silence_commands_only_where_it_is_asked_for() -> None:
+def test_an_alert_that_silence_raises_is_firing_and_silent() -> None:
     rule = replace(HOT, no_data=NoData(10_000, "t", "alerting", "critical"))
-    stage = Stage(replace(rule, commands=(command(), command(name="siren", on=("no_data",)))))
+    stage = Stage(replace(rule, commands=(command(), command(id="siren", name="siren", on=("no_data",)))))
     stage.read(0, t=1)
     (transitions,) = stage.tick(10)
-    assert [intent.name for intent in transitions.commands] == ["siren"]
+    assert [intent.name for intent in transitions.commands] == ["fan", "siren"]
     assert (transitions.event, transitions.level, transitions.value, transitions.limit, transitions.at) == (
         "firing",
         "critical",

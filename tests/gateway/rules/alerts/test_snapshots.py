@@ -15,7 +15,7 @@ RULES = (
         expr="avg_over_time(t, 1m) + u",
         levels=(Level("warning", limit=10.0, for_ms=5_000),),
         no_data=NoData(60_000, "t", "alerting", "info"),
-        commands=(Command("fan", {}, ("firing",), 60_000, 30_000),),
+        commands=(Command("fan", "fan", {}, ("firing",), 60_000, 30_000),),
     ),
     Rule(name="twice", group="g", record=True, expr="t * 2"),
 )

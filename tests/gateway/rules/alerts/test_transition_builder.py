@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge_gateway.records.alerts import CommandIntent, Transition, alert_id
+from edge_gateway.records.alerts import Transition, alert_id
 from edge_gateway.rules.alerts.state_machine import NOTHING, ActiveAlert, StateChange
 from edge_gateway.rules.alerts.transition_builder import Details, Reading, TransitionBuilder
 from edge_gateway.rules.language.ruleset import Command, NoData, Rule
 from fleet_wire.control_messages import AlertCause, AlertEvent, AlertState
 from tests.gateway.rules.fleet import Fleet
 
-FAN = Command("fan", {"speed": 3}, ("firing",), 60_000, 30_000, 5_000, 2)
+FAN = Command("fan", "fan", {"speed": 3}, ("firing",), 60_000, 30_000, 5_000, 2)
 RULE = Rule(name="Hot", group="g", commands=(FAN,), unit="°C")
 
 
@@ -37,7 +37,7 @@ class Builder:
         rank: int = 1,
         backlog: bool = False,
     ) -> Transition:
-        details = Details("t", Reading(1, 7, backlog), 10.25, 9.0)
+        details = Details("t", Reading(1, 7, backlog), 10.25, 9.0, read_at=at)
         change = StateChange(event, cause, state, rank, NOTHING, at)
         return self.builder.transition(rule, 0, change, alert or ActiveAlert(change, at), details)
 
@@ -109,7 +109,7 @@ def test_what_is_released_sends_the_commands_of_the_state_reached(
     builder = Builder()
     names = {"on": "firing", "up": "escalated", "down": "deescalated", "off": "resolved"}
     rule = replace(
-        RULE, commands=tuple(Command(name, {}, (event,), 0, 30_000) for name, event in names.items())
+        RULE, commands=tuple(Command(name, name, {}, (event,), 0, 30_000) for name, event in names.items())
     )
     builder.builder.told.levels = {(0, "Hot"): before} if told else {}
     change = StateChange("released", "reading", "firing", 1, before, 1000)
@@ -146,27 +146,20 @@ def test_texts_know_every_name() -> None:
     assert built.annotations == {"s": "d d berlin freezer g Hot warning firing t 10.25 9 °C L1 WARNING"}
 
 
-def test_a_command_carries_its_terms() -> None:
-    assert Builder().build().commands == (CommandIntent("fan", {"speed": 3}, 30_000, 5_000, 2),)
+def test_a_live_change_gives_commands_and_a_backlog_one_owes_them() -> None:
+    (intent,) = Builder().build().commands
+    assert (intent.id, intent.read_at) == ("fan", 1000)
     assert Builder().build("pending", "pending").commands == ()
     assert Builder().build(backlog=True).commands == ()
 
 
-def test_a_cooldown_is_per_command_and_level() -> None:
-    builder = Builder()
-    rule = replace(RULE, commands=(FAN, replace(FAN, name="siren", cooldown_ms=0)))
-
-    def sent(at: int, rank: int) -> list[str]:
-        return [each.name for each in builder.build(rule=rule, at=at, rank=rank).commands]
-
-    assert sent(0, 1) == ["fan", "siren"]
-    assert sent(59_999, 1) == ["siren"]
-    assert sent(59_999, 2) == ["fan", "siren"]
-    assert sent(60_000, 1) == ["fan", "siren"]
-    assert sent(59_000, 1) == ["siren"], "a time that was ahead of the readings"
-    builder.builder.shift({0: -50_000, 7: -1})
-    assert sent(69_999, 1) == ["siren"]
-    assert sent(70_000, 1) == ["fan", "siren"]
+def test_the_end_of_what_was_commanded_is_told_at_once_though_it_is_old() -> None:
+    off = replace(FAN, id="off", name="off", on=("resolved",))
+    builder, rule = Builder(), replace(RULE, commands=(FAN, off))
+    builder.build(rule=rule)
+    built = builder.build("resolved", "resolved", rule=rule, backlog=True, at=2000)
+    assert (built.backlog, built.notify, [each.name for each in built.commands]) == (True, True, ["off"])
+    assert builder.builder.told.owed == {}
 
 
 def _forget_device(builder: TransitionBuilder) -> None:

@@ -90,6 +90,17 @@ def test_a_name_that_nothing_has(tmp_path: Path, text: str, warning: str) -> Non
             "5:32: expr: 'site' is no tag; select by it with match: {site: …}",
         ),
         ("{alert: A, expr: 5 > x > 7}", "5:22: expr: this condition never holds"),
+        (
+            "{alert: A, expr: x, above: 5, commands: [{name: c, on: [no_data]}]}",
+            "5:60: on: the rule never sends it on no_data: it has no 'no_data'",
+        ),
+        (
+            "{alert: A, expr: x, above: 5, commands: [{name: c, on: [repeat, deescalated]}]}",
+            (
+                "5:60: on: the rule never sends it on repeat: it has no 'repeat'; nor on deescalated: it has no second"
+                " level"
+            ),
+        ),
         ("{alert: A, expr: x > 5 or x < 7}", "5:22: expr: this condition always holds"),
         (
             "{alert: A, expr: b > 1, clear: b > 0}",
@@ -112,6 +123,11 @@ def test_what_shows_in_the_rule_alone(tmp_path: Path, text: str, warning: str) -
         "{alert: A, expr: temperature - humidity, above: 1, match: {type: [freezer, oven], room: '*'}}",
         "{record: r, expr: humidity * 2}\n  - {alert: A, expr: r > 1, clear: r < 0, no_data: {after: 1m, metric: r}}",
         '{alert: A, expr: \'door == "open" and tag.line == "L1"\', match: {site: lyon}}',
+        "{alert: A, expr: humidity > 1, commands: [{name: c, on: [firing, escalated]}]}",
+        (
+            "{alert: A, expr: humidity > 1, repeat: 1h, no_data: {after: 1m, severity: critical},"
+            " commands: [{name: c, on: [escalated]}, {name: d, on: [repeat]}, {name: e, on: [no_data]}]}"
+        ),
         "{alert: A, expr: humidity > 1}\n  - {alert: B, expr: temperature == humidity}",
     ],
 )

@@ -118,12 +118,12 @@ def test_commands(tmp_path: Path) -> None:
     above: 1
     commands:
     - {name: fan}
-    - {name: off, args: {v: 1}, on: [resolved, no_data], cooldown: 5m, expires: 30s,
+    - {id: stop, name: off, args: {v: 1}, on: [resolved, no_data], cooldown: 5m, expires: 30s,
        confirm: {within: 10s, retries: 2}}""",
     )
     assert rule.commands == (
-        Command("fan", {}, ("firing",), 0, 60_000),
-        Command("off", {"v": 1}, ("resolved", "no_data"), 300_000, 30_000, 10_000, 2),
+        Command("fan", "fan", {}, ("firing",), 0, 60_000),
+        Command("stop", "off", {"v": 1}, ("resolved", "no_data"), 300_000, 30_000, 10_000, 2),
     )
 
 

@@ -66,6 +66,10 @@ class Definition:
     def __post_init__(self) -> None:
         object.__setattr__(self, "level_of", {level.name: level for level in self.levels})
 
+    @property
+    def commands_silence(self) -> bool:
+        return any("no_data" in command.on for command in self.commands)
+
     def for_ms(self, level: Level, site: str) -> int:
         change = self.override
         if change is None or change.site != site or change.level != level.name or change.for_ms is None:

@@ -99,8 +99,8 @@ def _commands(random: Random) -> tuple[Command, ...]:
         return ()
     return (
         Command("start", ("firing", "escalated"), random.choice((0, 30_000))),
-        Command("stop", ("resolved",), 0),
-        Command("tell", random.choice((("no_data",), ("deescalated", "repeat"))), 0),
+        Command("stop", ("resolved",), random.choice((0, 0, 30_000))),
+        Command("tell", random.choice((("no_data",), ("deescalated", "repeat"), ("firing", "no_data"))), 0),
     )
 
 

@@ -275,7 +275,7 @@ class Interpreter:
     def _silent_since(self, rule: Definition, device: Device, listening: int, wall: int) -> int | None:
         """Since when the watched metric counts as missing; None if it does not."""
         silence = rule.silence
-        if silence is None or silence.state == "keep_last":
+        if silence is None or (silence.state == "keep_last" and not rule.commands_silence):
             return None
         here = device.now(listening) if device.first else wall
         if silence.metric in device.seen:
@@ -301,15 +301,19 @@ class Interpreter:
     def _miss(self, rule: Definition, one: State, device: Device, at: int) -> list[Change]:
         assert rule.silence is not None
         one.absent, one.back = True, 0
-        if rule.silence.state == "no_data":
-            fires = one.state == "firing"
-            level = one.level if fires else rule.silence.level
-            state = "firing" if fires else "inactive"
-            return [Change(at, "no_data", "no_data", state, level, level if fires else None)]
         if rule.silence.state == "ok":
             one.on, one.up, one.down = dict.fromkeys(RANKS, False), {}, {}
-        self._switch_off(rule, one, device, at, [*RANKS, ABSENT])
-        return self._outcome(rule, one, at, "no_data")
+        found = []
+        if rule.silence.state in {"ok", "alerting"}:
+            self._switch_off(rule, one, device, at, [*RANKS, ABSENT])
+            found = self._outcome(rule, one, at, "no_data")
+        told = any(change.cause == "no_data" for change in found)
+        if rule.silence.state == "no_data" or (rule.commands_silence and not told):
+            fires = one.state == "firing"
+            level = one.level if fires else rule.silence.level
+            state, previous = ("firing", level) if fires else ("inactive", None)
+            found.append(Change(at, "no_data", "no_data", state, level, previous))
+        return found
 
 
 def _inputs(rule: Definition) -> tuple[str, ...]:

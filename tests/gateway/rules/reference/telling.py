@@ -40,6 +40,7 @@ class Telling:
     """`told`: the level last told of alerts that fire; `owed`: changes that were not told, with the alert's id.
 
     `ids`: of alerts that have begun; `stamps`: the time of the last change; `record`: the number that ids are made of.
+    `sent`: when each command was last sent, by rule, device, command and level; `begun`: alerts whose rule commanded.
     """
 
     told: dict[tuple[str, str], str] = field(default_factory=dict)
@@ -47,18 +48,24 @@ class Telling:
     ids: dict[tuple[str, str], str] = field(default_factory=dict)
     stamps: dict[tuple[str, str], int] = field(default_factory=dict)
     record: int = 0
-    sent: dict[tuple[str, str, int, str], int] = field(default_factory=dict)
+    sent: dict[tuple[str, str, str, str], int] = field(default_factory=dict)
+    begun: set[tuple[str, str]] = field(default_factory=set)
 
     def tell(
         self, rule: Definition, device: str, change: Change, *, live: bool, known: str | None = None
     ) -> Deeds:
         """Tell a change; `known` is the id of the alert where another one may have begun since."""
-        key = rule.name, device
+        key, was_live = (rule.name, device), live
         stamp = self.stamps[key] = max(change.at, self.stamps.get(key, change.at - 1) + 1)
         alert = known or self._id(key, stamp, change)
-        commands = self._commands(rule, device, change) if live else ()
+        ends = change.state == "resolved" and key in self.begun
+        closes = ends and any("resolved" in command.on for command in rule.commands)
+        live = live or closes
+        commands = self._commands(rule, device, change, closes=closes) if live else ()
+        if change.state == "resolved":
+            self.begun.discard(key)
         after = change.level if change.state == "firing" else None
-        if change.state in {"firing", "resolved"}:
+        if change.state == "resolved" or (change.state == "firing" and change.level != change.previous):
             self.owed.pop(key, None)
             if live:
                 self.told.pop(key, None)
@@ -76,7 +83,7 @@ class Telling:
             change.state,
             change.level,
             change.previous,
-            live,
+            was_live,
             live and noticed,
             commands,
         )
@@ -103,29 +110,27 @@ class Telling:
         change = Change(max(at, owed.at), "released", "reading", owed.state, owed.level, before)
         return self.tell(rule, device, change, live=True, known=alert)
 
-    def _commands(self, rule: Definition, device: str, change: Change) -> tuple[str, ...]:
-        events = set()
-        if change.cause == "no_data":
-            events.add("no_data")
-        elif change.state == "firing":
-            events.add(_reached(change) if change.event == "released" else change.event)
+    def _events(self, rule: Definition, device: str, change: Change) -> set[str]:
+        """All that hold: what happens to the alert, and what happens to its device."""
+        events = {change.event, change.cause} & {"no_data", "repeat"}
         if change.state == "resolved":
-            events.add("resolved")
-        if events & {"escalated", "deescalated"} and (rule.name, device) not in self.told:
-            events.add("firing")
-        found = []
-        for number, command in enumerate(rule.commands):
-            key = (rule.name, device, number, change.level)
+            return events | {"resolved"}
+        if change.state != "firing" or change.level == change.previous:
+            return events
+        if change.previous is not None:
+            higher = RANKS.index(change.level) > RANKS.index(change.previous)
+            events.add("escalated" if higher else "deescalated")
+        return events | ({"firing"} if (rule.name, device) not in self.told or not change.previous else set())
+
+    def _commands(self, rule: Definition, device: str, change: Change, *, closes: bool) -> tuple[str, ...]:
+        events, found = self._events(rule, device, change), []
+        for command in rule.commands:
+            key = (rule.name, device, command.name, change.level)
             last = self.sent.get(key)
-            if events & set(command.on) and (
-                not command.cooldown or last is None or change.at - last >= command.cooldown
-            ):
+            cool = not command.cooldown or last is None or change.at - last >= command.cooldown
+            if events & set(command.on) and (cool or (closes and "resolved" in command.on)):
                 self.sent[key] = change.at
                 found.append(command.name)
+        if found and change.state == "firing":
+            self.begun.add((rule.name, device))
         return tuple(found)
-
-
-def _reached(change: Change) -> str:
-    if change.previous is None:
-        return "firing"
-    return "escalated" if RANKS.index(change.level) > RANKS.index(change.previous) else "deescalated"

@@ -17,7 +17,7 @@ groups:
     expr: x
     levels: {warning: {above: 1, for: 20s}, critical: {above: 5}}
     labels: {line: l1}
-    commands: [{name: fan}]
+    commands: [{name: fan}, {id: fan_max, name: fan, on: [escalated]}]
   - {record: y, expr: x * 2}
 """
 TEST = """

@@ -21,6 +21,7 @@ HISTORY = "(pending warning at 10s, firing warning at 30s)"
         "{at: 30s, command: fan}",
         "{at: 30s, command: fan, count: 1}",
         "{at: 20s, command: fan, count: 0}",
+        "{at: 30s, command: fan_max, count: 0}",
         "{at: 30s, metric: y, value: 4.0000000001}",
     ],
 )

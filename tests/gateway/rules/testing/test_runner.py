@@ -108,7 +108,7 @@ def test_errors_of_all_files_are_shown_at_once(tmp_path: Path) -> None:
         ("{at: 10s, alert: B, state: inactive}", "10:22: unknown alert 'B'; this test has A"),
         (
             "{at: 10s, command: fam, count: 0}",
-            "10:24: unknown command 'fam'; did you mean 'fan'? This test has fan",
+            "10:24: unknown command 'fam'; did you mean 'fan'? This test has fan, fan_max",
         ),
         ("{at: 10s, metric: z, value: 0}", "10:23: unknown metric 'z'; this test has x, y"),
     ],
