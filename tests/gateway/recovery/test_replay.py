@@ -190,12 +190,12 @@ def failing(monkeypatch: pytest.MonkeyPatch, device: str, at: int) -> None:
     """From now on no batch can be folded with the message that this device sent in record `at`."""
     fold, given_then = Pipeline.fold, second(at * 1000, [device])
 
-    def folded(self: Pipeline, given: Any, recorded: Any = None) -> Any:
+    def folded(self: Pipeline, given: Any, recorded: Any = None, *, number: int) -> Any:
         if isinstance(given, Batch):
             messages = zip(given.topics, given.payloads, strict=True)
             if (given_then.topics[0], given_then.payloads[0]) in messages:
                 raise LookupError("a defect")
-        return fold(self, given, recorded)
+        return fold(self, given, recorded, number=number)
 
     monkeypatch.setattr(Pipeline, "fold", folded)
 
