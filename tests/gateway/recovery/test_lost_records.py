@@ -184,10 +184,10 @@ def test_messages_that_cannot_be_folded_shift_the_numbers_of_devices_that_join_a
     live(place, life, applied=0)
     fold, culprits = Pipeline.fold, {_reading(1, number) for number in range(4, 10)}
 
-    def folded(self: Pipeline, given: Input, recorded: Closings | None = None) -> Effects:
+    def folded(self: Pipeline, given: Input, recorded: Closings | None = None, *, number: int) -> Effects:
         if isinstance(given, Batch) and culprits & set(zip(given.topics, given.payloads, strict=True)):
             raise LookupError("a defect")
-        return fold(self, given, recorded)
+        return fold(self, given, recorded, number=number)
 
     monkeypatch.setattr(Pipeline, "fold", folded)
     with opened(place) as running:

@@ -19,10 +19,11 @@ from edge_gateway.journal.checkpoint import write_checkpoint
 from edge_gateway.journal.segments import read_unopened
 from edge_gateway.records import codec
 from edge_gateway.records.closings import Closings, CoarseStep
-from edge_gateway.records.inputs import Batch, StateLost
+from edge_gateway.records.inputs import Batch, Moment, Reload, StateLost
 from edge_gateway.records.store_effects import ClosedWindows, Kind, SeriesName, effects_from_tree
 from edge_gateway.recovery.attempts import Attempts, AttemptsFile
 from edge_gateway.recovery.startup import Startup
+from edge_gateway.rules.language.ruleset import Level, Rule, RuleSet
 from edge_gateway.status.catalogue import Problem
 from edge_gateway.store.database import Store
 from edge_gateway.windows.closed import TierBlock
@@ -189,12 +190,12 @@ def failing(monkeypatch: pytest.MonkeyPatch, device: str, at: int) -> None:
     """From now on no batch can be folded with the message that this device sent in record `at`."""
     fold, given_then = Pipeline.fold, second(at * 1000, [device])
 
-    def folded(self: Pipeline, given: Any, recorded: Any = None) -> Any:
+    def folded(self: Pipeline, given: Any, recorded: Any = None, *, number: int) -> Any:
         if isinstance(given, Batch):
             messages = zip(given.topics, given.payloads, strict=True)
             if (given_then.topics[0], given_then.payloads[0]) in messages:
                 raise LookupError("a defect")
-        return fold(self, given, recorded)
+        return fold(self, given, recorded, number=number)
 
     monkeypatch.setattr(Pipeline, "fold", folded)
 
@@ -281,3 +282,23 @@ def recorded(place: Path, closed: Iterable[ClosedWindows]) -> Counter[tuple[int,
                     found[part.tier, name.device, name.metric] += int(row["count"])
     assert sum(found.values()) == sum(int(part.rows["count"].sum()) for part in closed)
     return found
+
+
+def test_a_replay_gives_alerts_the_ids_they_had_and_goes_on_with_their_stamps(tmp_path: Path) -> None:
+    place = tmp_path / "spool"
+    hot = Rule(name="Hot", group="g", expr="heat", levels=(Level("warning", limit=2.5),))
+    with opened(place) as life:
+        journal(life, 1, Reload(Moment(START, 0), RuleSet((hot,)).to_plain()))
+        made = [journal(life, number, second(number * 1000)) for number in range(2, 5)]
+        told = [(alert.subject, alert.id, alert.at) for effects in made for alert in effects.alerts]
+        assert len(told) == len({alert for _, alert, _ in told}) == len(DEVICES)
+        state = life.state.pipeline.rules.snapshot()
+    with opened(place) as life:
+        rules = life.state.pipeline.rules
+        assert [(alert.subject, alert.id, alert.at) for alert in rules.firing()] == told
+        assert codec.pack(rules.snapshot()) == codec.pack(state)
+        gone = journal(life, 5, Reload(Moment(START, 5_000), RuleSet().to_plain()))
+        journal(life, 6, Reload(Moment(START, 5_000), RuleSet((hot,)).to_plain()))
+        again = journal(life, 7, second(5_000))
+    ids = {alert.id for effects in (gone, again) for alert in effects.alerts}
+    assert len(ids) == 2 * len(DEVICES), "a rule that comes back begins other alerts"

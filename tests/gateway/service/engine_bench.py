@@ -55,10 +55,12 @@ class Fold:
     busy: bool = False
     ticks: list[Tick] = field(default_factory=list)
     batches: list[Batch] = field(default_factory=list)
+    numbers: list[int] = field(default_factory=list)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def fold(self, given: Input) -> Effects:
+    def fold(self, given: Input, *, number: int) -> Effects:
         self.changed.set()
+        self.numbers.append(number)
         if isinstance(given, Batch):
             self.batches.append(given)
             return Effects(given.moment.wall)

@@ -118,7 +118,7 @@ async def test_a_fold_that_fails_ends_the_engine_whoever_asked_for_it(
     task = asyncio.create_task(bench.engine.run())
     await bench.ticked(1)
 
-    def broken(given: Input) -> Effects:
+    def broken(given: Input, *, number: int) -> Effects:
         raise LookupError("a defect")
 
     monkeypatch.setattr(bench.fold, "fold", broken)
@@ -150,7 +150,7 @@ async def test_what_waits_for_a_trusted_clock_stays_unacknowledged_and_is_taken_
     monkeypatch.setattr(
         bench.fold,
         "fold",
-        lambda given: Effects(given.moment.wall, held=[1] if len(given.topics) > 1 else []),
+        lambda given, **_: Effects(given.moment.wall, held=[1] if len(given.topics) > 1 else []),
     )
     first, second = (cast("PublishPacket", Packet("fleet/v1/s/d/telemetry", body)) for body in (b"1", b"2"))
     bench.engine.fold_arrivals([Arrivals.of(1, [first, second])])
@@ -168,7 +168,7 @@ async def test_what_waits_for_a_trusted_clock_stays_unacknowledged_and_is_taken_
 async def test_what_waited_for_another_reason_is_folded_again(monkeypatch: pytest.MonkeyPatch) -> None:
     bench, returned = Bench(), list[Arrivals]()
     monkeypatch.setattr(bench.source, "put_back", returned.extend, raising=False)
-    monkeypatch.setattr(bench.fold, "fold", lambda given: Effects(given.moment.wall, held=[0]))
+    monkeypatch.setattr(bench.fold, "fold", lambda given, **_: Effects(given.moment.wall, held=[0]))
     asked = True
     monkeypatch.setattr(bench.fold.admission, "votes", lambda _: asked)
     packets = [cast("PublishPacket", Packet("fleet/v1/s/d/telemetry", body)) for body in (b"1", b"2")]
@@ -187,7 +187,7 @@ async def test_at_most_a_quarter_of_receive_maximum_waits_for_a_trusted_clock(
     bench, allowed = Bench(source=Deliveries(receive_maximum=12)), list[int]()
     bench.clock.state = ClockState.BEHIND
 
-    def fold(given: Batch) -> Effects:
+    def fold(given: Batch, *, number: int) -> Effects:
         allowed.append(given.may_hold)
         return Effects(given.moment.wall, held=range(min(len(given.topics), given.may_hold)))
 
@@ -203,7 +203,7 @@ async def test_what_waited_on_an_earlier_connection_is_dropped_since_the_broker_
 ) -> None:
     bench = Bench()
     bench.clock.state = ClockState.BEHIND
-    monkeypatch.setattr(bench.fold, "fold", lambda given: Effects(given.moment.wall, held=[0]))
+    monkeypatch.setattr(bench.fold, "fold", lambda given, **_: Effects(given.moment.wall, held=[0]))
     for epoch in (1, 2):
         packet = cast("PublishPacket", Packet("fleet/v1/s/d/telemetry", b"1"))
         bench.engine.fold_arrivals([Arrivals.of(epoch, [packet])])
@@ -259,6 +259,16 @@ async def test_a_record_that_was_not_committed_acknowledges_nothing(
     await asyncio.sleep(0)
     assert (bench.engine.newest, bench.engine.committed, waits.done()) == (1, 0, False)
     waits.cancel()
+
+
+async def test_inputs_are_folded_with_the_number_of_the_record_they_go_into() -> None:
+    bench = Bench(fold=Fold(busy=True))
+    for _ in range(3):
+        bench.engine.fold(Tick(bench.engine.moment()))
+    bench.fold.busy = False
+    for _ in range(2):
+        bench.engine.fold(Tick(bench.engine.moment()))
+    assert (bench.fold.numbers, bench.engine.number) == ([1, 2, 3, 4, 4], 3)
 
 
 async def test_a_batch_says_which_statuses_the_broker_kept_or_sends_again() -> None:

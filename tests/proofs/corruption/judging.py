@@ -11,7 +11,7 @@ import shutil
 import struct
 import time
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -193,11 +193,11 @@ class Judge:
         seen: list[bytes] = []
         fold = Pipeline.fold
 
-        def recording_fold(pipeline: Pipeline, given: Any, recorded: Any = None) -> Any:
+        def recording_fold(pipeline: Pipeline, given: Any, recorded: Any = None, *, number: int) -> Any:
             if isinstance(given, Batch):
                 pairs = zip(given.topics, given.payloads, strict=True)
                 seen.extend(payload for topic, payload in pairs if topic.endswith("/telemetry"))
-            return fold(pipeline, given, recorded)
+            return fold(pipeline, given, recorded, number=number)
 
         recovered.store.close()
         shutil.rmtree(place / "look")
@@ -216,12 +216,12 @@ class _PoisonError(Exception):
 
 @contextmanager
 def _poisonous(poison: bytes) -> Iterator[None]:
-    fold: Callable[[Pipeline, Any, Any], Any] = Pipeline.fold
+    fold = Pipeline.fold
 
-    def raising(pipeline: Pipeline, given: Any, recorded: Any = None) -> Any:
+    def raising(pipeline: Pipeline, given: Any, recorded: Any = None, *, number: int) -> Any:
         if isinstance(given, Batch) and poison in given.payloads:
             raise _PoisonError("this message raises")
-        return fold(pipeline, given, recorded)
+        return fold(pipeline, given, recorded, number=number)
 
     with mock.patch.object(Pipeline, "fold", raising):
         yield
