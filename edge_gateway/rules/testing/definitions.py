@@ -43,6 +43,7 @@ class ExpectSpec(Strict):
     state: Literal["inactive", "pending", "firing", "resolved"] | None = None
     level: LevelName | None = None
     command: str | None = None
+    """A command's id, or a name: then all commands of that name count."""
     metric: str | None = None
     value: float | None = None
     """Of a recorded metric, compared to 9 digits."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.gateway.fold.commanded import CommandedSite
+from edge_gateway.fold.messages import MessageKind
+from fleet_wire import control_messages
+from tests.gateway.fold.commanded import CommandedSite, restored
 
 PUMP = (
     "{alert: Flood, expr: level, above: 10, severity: critical, commands: ["
@@ -257,3 +259,30 @@ def test_without_notices_a_device_still_gets_its_commands() -> None:
     site = pumping(crashing=False, rule=", notify_device: false")
     assert site.read(3, level=1) == ["pump"]
     assert site.notices == []
+
+
+def test_a_restart_sends_what_is_unconfirmed_again_by_number_and_nothing_that_was_overtaken() -> None:
+    confirm = "confirm: {within: 30s}"
+    site = CommandedSite(
+        "{alert: Gas, expr: gas, above: 10, commands: [{name: close}, {name: horn}]}",
+        f"{{alert: Warm, expr: t, above: 10, commands: [{{name: fan, {confirm}}}]}}",
+        "{alert: Fire, expr: t, above: 50, severity: critical, commands: [{name: stop}]}",
+    )
+    assert site.read(0, gas=20, t=20) == ["close", "horn", "fan"]
+    assert site.read(1, t=60) == ["stop"]
+    site.ack(2, site.sent[1])
+    messages = [one for one in restored(site.pipeline).restart_messages() if one.kind is MessageKind.COMMAND]
+    again = [control_messages.decode_command(message.payload) for message in messages]
+    first = {command.name: command for command in site.sent}
+    assert [(one.name, one.id, one.n) for one in again] == [
+        (name, first[name].id, first[name].n) for name in ("close", "stop")
+    ]
+    assert all(message.doubtful for message in messages)
+
+
+def test_commands_of_an_alert_that_a_retired_device_leaves_are_closed() -> None:
+    site = CommandedSite(PUMP % ("", ""), limits={"retire_after": "1h"})
+    assert site.read(0, level=12) == ["pump"]
+    assert [name for hours in range(1, 30) for name in site.tick(hours * 3_600)] == ["pump"]
+    assert site.sent[-1].args == {"on": False}
+    assert site.pipeline.commands.snapshot()["last_n"] == {}

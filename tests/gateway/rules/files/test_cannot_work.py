@@ -95,11 +95,8 @@ def test_a_name_that_nothing_has(tmp_path: Path, text: str, warning: str) -> Non
             "5:60: on: the rule never sends it on no_data: it has no 'no_data'",
         ),
         (
-            "{alert: A, expr: x, above: 5, commands: [{name: c, on: [repeat, deescalated]}]}",
-            (
-                "5:60: on: the rule never sends it on repeat: it has no 'repeat'; nor on deescalated: it has no second"
-                " level"
-            ),
+            "{alert: A, expr: x, above: 5, commands: [{name: c, on: [repeat, escalated]}]}",
+            "5:60: on: the rule never sends it on repeat: it has no 'repeat'; nor on escalated: it has no second level",
         ),
         ("{alert: A, expr: x > 5 or x < 7}", "5:22: expr: this condition always holds"),
         (

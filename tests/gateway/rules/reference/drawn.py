@@ -112,6 +112,8 @@ class _Source:
     values: dict[str, Any]
     seq: int = 0
     newest: int = 0
+    behind: bool = False
+    """Whether the last reading was far behind: three in a row are a step of its clock."""
 
 
 class Stream:
@@ -170,7 +172,9 @@ class Stream:
         ts = max(source.newest, self.wall)
         if source.newest and random.random() < 0.25:
             # a small step back, the time of the last reading, or one that is late with a fresh seq
-            ts = source.newest - random.choice((1, 3, 250, 4_000, 0, 0, 0, 30_000))
+            back = random.choice((1, 3, 250, 4_000, 0, 0, 0, 30_000))
+            source.behind = back == 30_000 and not source.behind
+            ts = source.newest - (back if back < 30_000 or source.behind else 0)
         elif random.random() < 0.06:
             ts = max(source.newest + STEP, self.wall - 90_000)
         message = Message(source.name, SITES[source.name], source.seq, ts, self._values(source), 0, 0)
