@@ -227,8 +227,13 @@ class Source:
             if self.listening.caught_up:
                 self.problems.clear(Problem.ECHO)
         elif not self._paused and now - self._arrived_at > SILENT_AFTER:
-            why = f"it does not come back: check that the ACL lets it read {self.echo_topic}"
-            self.problems.raise_(Problem.ECHO, why)
+            self.problems.raise_(Problem.ECHO, self._why_no_echo())
+
+    def _why_no_echo(self) -> str:
+        """Return why an echo may not come back; on a connection on which one did, it is not the ACL."""
+        if self.listening.caught_up:
+            return "it does not come back: the broker drops it; check the size of its queues and its log"
+        return f"it does not come back: check that the ACL lets it read {self.echo_topic}"
 
     def _echo_answered(self, reason: int) -> None:
         if reason == NOT_AUTHORISED:

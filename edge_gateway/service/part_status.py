@@ -18,7 +18,7 @@ def broker_status(listening: CaughtUpClock, source: Source, control: Control, no
     """Return the state of both connections; `now`: monotonic milliseconds."""
     return BrokerStatus(
         connected=listening.subscribed,
-        caught_up=listening.caught_up,
+        caught_up=listening.caught_up and not listening.is_behind(now),
         lag=listening.lag(now),
         listening=listening.elapsed,
         waiting=source.waiting,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from edge_gateway.mqtt.caught_up_clock import ECHO_EVERY, ECHO_LATE, CaughtUpClock
+from edge_gateway.mqtt.caught_up_clock import ECHO_AGAIN, ECHO_EVERY, ECHO_LATE, CaughtUpClock
 
 
 def test_the_clock_stands_still_until_the_echo_returns() -> None:
@@ -93,3 +93,35 @@ def test_a_monotonic_clock_that_jumps_back_never_takes_time_away() -> None:
     clock.echo_received(1_000, msgspec.msgpack.encode(1000))
     assert clock.advance(2_000) == 1_000
     assert clock.advance(1_500) == 1_000
+
+
+def test_an_echo_that_the_broker_dropped_is_followed_by_another() -> None:
+    clock = CaughtUpClock()
+    clock.connected(0)
+    clock.echo_received(5, clock.echo_due(0) or b"")
+    assert clock.echo_due(1_000), "this one is lost"
+    assert [clock.echo_due(at) is None for at in (2_000, 1_000 + ECHO_AGAIN - 1)] == [True, True]
+    again = clock.echo_due(1_000 + ECHO_AGAIN)
+    assert again is not None
+    assert clock.is_behind(6_000)
+    assert clock.lag(6_000) == 5_000
+    clock.echo_received(6_010, again)
+    assert (clock.lag(6_010), clock.is_behind(6_010)) == (10, False)
+    stood = clock.advance(6_010)
+    assert clock.advance(6_510) == stood + 500
+    assert clock.echo_due(7_000)
+
+
+def test_of_several_echoes_that_are_out_each_tells_how_far_the_gateway_is_behind() -> None:
+    clock = CaughtUpClock()
+    clock.connected(0)
+    first, second = clock.echo_due(0), clock.echo_due(ECHO_AGAIN)
+    assert first is not None
+    assert second is not None
+    clock.echo_received(20_000, first)
+    assert (clock.lag(20_000), clock.caught_up, clock.is_behind(20_000)) == (20_000, True, True)
+    assert clock.advance(20_500) == 0
+    clock.echo_received(20_600, second)
+    assert (clock.lag(20_600), clock.is_behind(20_600)) == (15_600, False)
+    clock.echo_received(20_700, first)
+    assert clock.lag(20_700) == 15_600, "an echo counts once"
