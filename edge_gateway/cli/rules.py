@@ -1,4 +1,4 @@
-"""`rules check` and `rules test`, to run before rules are deployed."""
+"""`rules check` and `rules test`, to run before rules are deployed; beside them, `rule_tools`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from edge_gateway.cli.options import ConfigOption, JsonOption, load, show
 from edge_gateway.errors import BadInput
 from fleet_config.counting import counted
 
-app = typer.Typer(help="Check and test rule files.", no_args_is_help=True)
+app = typer.Typer(
+    help="Rules: check and test files, show those in force, explain an alert.", no_args_is_help=True
+)
 
 PathArgument = Annotated[
     Path | None, typer.Argument(help="A rule file or a directory; the configured one by default.")
@@ -106,6 +108,28 @@ def run_tests(
     show(report.as_dict(), as_json=as_json, table=partial(rule_tests_view, example=example))
     if not report.ok or (coverage and report.uncovered):
         raise typer.Exit(1)
+
+
+@app.command("ls")
+def list_rules(
+    name: Annotated[str | None, typer.Argument(help="One rule, whole; all of them when left out.")] = None,
+    config: ConfigOption = None,
+    *,
+    as_json: JsonOption = False,
+) -> None:
+    """Show the rules in force in the running gateway; without one, those of the files.
+
+    Of a running gateway also how many devices each rule runs on, where it fires or waits, and rules that do nothing.
+    """
+    from edge_gateway.cli.rule_tables import rule_view, rules_table
+    from edge_gateway.cli.rule_tools import named, rules_in_force
+
+    rules = rules_in_force(config)
+    if name is None:
+        show(rules, as_json=as_json, table=rules_table)
+        return
+    for rule in named(name, rules):
+        show(rule, as_json=as_json, table=rule_view)
 
 
 EXAMPLE = """\

@@ -1,0 +1,127 @@
+"""Tables of rules: those in force, why one fires, what an edit does, what they cost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from edge_gateway.cli.tables import LEVEL_STYLES, NOTHING, Blocks, cell, instant
+from fleet_config.counting import counted
+from fleet_config.durations import format_duration
+from fleet_console.drawing import Line, Styled, Table
+
+Row = Mapping[str, Any]
+
+
+def rules_table(rules: Sequence[Row]) -> Blocks:
+    """Return a row for each rule; below the table, those that fit no device. Rules of files have no counts."""
+    if not rules:
+        return [Line("no rules")]
+    live = "devices" in rules[0]
+    table = Table(("rule", *(("devices", "fires", "waits", "last reading") if live else ()), "limits"))
+    for rule in rules:
+        counts = (cell(rule["devices"]), *_standing(rule)) if live else ()
+        table.add(rule["name"], *counts, _words(rule))
+    return [table, *_notes(rules)] if live else [table]
+
+
+def _words(rule: Row) -> str:
+    """What a rule watches, and its limits: an alert's, or of a record its formula."""
+    said = rule["expr"] or ""
+    if rule["kind"] == "record":
+        return f"record: {said}{_after(', ', rule['limits'])}"
+    return f"{said}{_after(': ' if said else '', rule['limits'])}"
+
+
+def _after(mark: str, text: str) -> str:
+    return f"{mark}{text}" if text else ""
+
+
+def _standing(rule: Row) -> tuple[object, ...]:
+    firing = Styled(cell(rule["firing"]), "bold red" if rule["firing"] else "")
+    pending = Styled(cell(rule["pending"]), "yellow" if rule["pending"] else "")
+    if rule["kind"] == "record":
+        firing = pending = Styled(NOTHING)
+    return firing, pending, instant(rule["newest"], whole_seconds=True)
+
+
+def _notes(rules: Sequence[Row]) -> list[Line]:
+    """Rules that do nothing, and why."""
+    unfit = [rule["name"] for rule in rules if not rule["devices"] and not rule["other_unit"]]
+    other = [rule["name"] for rule in rules if rule["other_unit"]]
+    idle = [rule["name"] for rule in rules if rule["devices"] and not rule["evaluated"]]
+    told = (
+        (unfit, "no device matches"),
+        (other, "not run on every device that matches, since the birth gives another unit"),
+        (idle, "no reading has evaluated since the rules were loaded"),
+    )
+    return [Line(f"{what}: {', '.join(names)}", "yellow") for names, what in told if names]
+
+
+def rule_view(rule: Row) -> Blocks:
+    """Return one rule whole: what it says and, of a running gateway, what it does."""
+    table = Table(("", ""), title=f"{rule['kind']} {rule['name']}")
+    for name, text in _content(rule):
+        table.add(name, text)
+    if "devices" not in rule:
+        return [table]
+    for name, text in _work(rule):
+        table.add(name, text)
+    return [table, *([_active_table(rule)] if rule["alerts"] else [])]
+
+
+def _content(rule: Row) -> Iterable[tuple[str, str]]:
+    content = rule["content"]
+    yield "group", rule["group"]
+    yield "devices", rule["match"]
+    if rule["expr"]:
+        yield "expression", rule["expr"]
+    if rule["limits"]:
+        yield "unit" if rule["kind"] == "record" else "limits", rule["limits"].removeprefix("in ")
+    for override in rule["overrides"]:
+        yield f"but {override['match']}", override["limits"]
+    for key, name in (
+        ("keep_ms", "keep firing for"),
+        ("warmup_ms", "warm-up"),
+        ("repeat_ms", "repeated every"),
+    ):
+        if content[key]:
+            yield name, format_duration(content[key])
+    for metric, ms in content["lookbacks"].items():
+        yield f"lookback of {metric}", format_duration(ms)
+    for command in content["commands"]:
+        cooldown = (
+            f", at most every {format_duration(command['cooldown_ms'])}" if command["cooldown_ms"] else ""
+        )
+        yield (
+            f"command {command['name']}",
+            f"on {', '.join(command['on'])}: {cell(command['args'])}{cooldown}",
+        )
+    for kind in ("labels", "annotations"):
+        for name, text in content[kind].items():
+            yield f"{kind.removesuffix('s')} {name}", text
+
+
+def _work(rule: Row) -> Iterable[tuple[str, str]]:
+    shown = ", ".join(rule["some_devices"])
+    more = rule["devices"] - len(rule["some_devices"])
+    yield (
+        "runs on",
+        f"{counted(rule['devices'], 'device')}{_after(': ', shown)}{f' and {more:,} more' if more else ''}",
+    )
+    if rule["other_unit"]:
+        yield "another unit", counted(rule["other_unit"], "device")
+    yield "last reading", instant(rule["newest"], whole_seconds=True)
+    if rule["devices"] and not rule["evaluated"]:
+        yield "evaluated", "not since the rules were loaded"
+    if rule["kind"] == "alert":
+        yield "fires", cell(rule["firing"])
+        yield "waits", cell(rule["pending"])
+
+
+def _active_table(rule: Row) -> Table:
+    table = Table(("since", "state", "level", "device"))
+    for one in rule["alerts"]:
+        level = Styled(one["level"], LEVEL_STYLES.get(one["level"], ""))
+        table.add(instant(one["since"], whole_seconds=True), one["state"], level, one["device"])
+    return table

@@ -1,0 +1,128 @@
+"""`rules ls`, `rules explain` and `rules diff`: of a running gateway, and without one."""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edge_gateway.cli import main, rule_tools
+from edge_gateway.journal.spool import SOCKET
+from edge_gateway.rules.files.load import load_rules
+from edge_gateway.rules.inspection.in_force import describe_in_force
+from fleet_wire import local_socket
+from tests.gateway.rules.fleet import Stage
+
+RULES = """version: 1
+groups:
+- name: g
+  match: {type: freezer}
+  rules:
+  - {alert: Hot, expr: t, above: 10, clear: 8}
+  - {alert: Damp, expr: h, above: 90, for: 10s}
+  - {record: double, expr: t * 2}
+"""
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    (tmp_path / "rules").mkdir()
+    (tmp_path / "rules" / "a.yaml").write_text(RULES)
+    path = tmp_path / "gateway.yaml"
+    path.write_text("mqtt: {url: mqtt://localhost}\nspool: {path: spool}\n")
+    return path
+
+
+class Running:
+    """Stands in for a running gateway: real rules over a small fleet."""
+
+    def __init__(self, file: Path) -> None:
+        self.stage = Stage(*load_rules(file.parent / "rules").rules)
+        self.stage.fleet.born("f1")
+        self.stage.read(1, "f1", t=20)
+        self.requests: list[dict[str, Any]] = []
+
+    def __call__(self, _: object, request: dict[str, Any], __: Path | None) -> Any:
+        self.requests.append(request)
+        return json.loads(json.dumps(describe_in_force(self.stage.evaluator)))
+
+
+@pytest.fixture
+def running(file: Path, monkeypatch: pytest.MonkeyPatch) -> Running:
+    gateway = Running(file)
+    monkeypatch.setattr(rule_tools, "ask", gateway)
+    return gateway
+
+
+def run(*arguments: str) -> object:
+    with pytest.raises(SystemExit) as ended:
+        main(["rules", *arguments])
+    return ended.value.code
+
+
+def test_the_rules_in_force_are_listed(
+    file: Path, running: Running, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("ls", "-c", str(file)) == 0
+    out = capsys.readouterr().out
+    assert out.splitlines()[1].split()[:4] == ["Hot", "1", "1", "0"]
+    assert "no reading has evaluated since the rules were loaded: Damp" in out
+    assert running.requests == [{"do": "rules"}]
+
+
+def test_one_rule_is_shown(file: Path, running: Running, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("ls", "Hot", "--json", "-c", str(file)) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert (shown["name"], shown["alerts"][0]["device"]) == ("Hot", "f1")
+    assert running.requests == [{"do": "rules"}]
+
+
+@pytest.mark.usefixtures("running")
+def test_a_rule_that_there_is_not_is_an_error(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("ls", "Hott", "-c", str(file)) == 2
+    assert capsys.readouterr().err == "no rule 'Hott' is in force; did you mean 'Hot'?\n"
+
+
+def test_without_a_gateway_the_files_are_shown_and_that_is_said(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (file.parent / "spool").mkdir()
+    assert run("ls", "-c", str(file)) == 0
+    out, err = capsys.readouterr()
+    assert out.splitlines()[0].split() == ["rule", "limits"]
+    assert "Hot     t: warning above 10, clear at 8" in out
+    assert err.startswith("no gateway runs on the spool ")
+    assert err.endswith(": these are the rules of the files\n")
+    assert run("ls", "double", "--json", "-c", str(file)) == 0
+    assert json.loads(capsys.readouterr().out)["kind"] == "record"
+
+
+async def test_a_gateway_that_cannot_answer_is_not_taken_for_one_that_does_not_run(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def answer(_: object) -> Any:
+        raise local_socket.RequestFailed("the gateway is starting: ask again")
+
+    (file.parent / "spool").mkdir()
+    async with local_socket.serve(file.parent / "spool" / SOCKET, answer):
+        assert await asyncio.to_thread(run, "ls", "-c", str(file)) == 3
+    assert capsys.readouterr().err == "the gateway is starting: ask again\n"
+
+
+def test_a_folder_of_rules_needs_no_configuration(
+    file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file.write_text("mqtt: {urll: x}\n")
+    monkeypatch.chdir(file.parent)
+    assert run("ls", "-c", str(file)) == 2
+    assert "urll" in capsys.readouterr().err
+    file.unlink()
+    assert run("ls") == 0
+    assert "Hot" in capsys.readouterr().out
+
+
+def test_a_folder_that_is_missing_is_an_error(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file.write_text("mqtt: {url: mqtt://localhost}\nspool: {path: spool}\nrules: {path: nowhere}\n")
+    assert run("ls", "-c", str(file)) == 2
+    assert "no such file or directory" in capsys.readouterr().err
