@@ -125,3 +125,70 @@ def _active_table(rule: Row) -> Table:
         level = Styled(one["level"], LEVEL_STYLES.get(one["level"], ""))
         table.add(instant(one["since"], whole_seconds=True), one["state"], level, one["device"])
     return table
+
+
+STATE_STYLES = {"firing": "bold red", "pending": "yellow", "not_run": "yellow"}
+
+
+def explanation_view(found: Row) -> Blocks:
+    """Return why a rule does what it does on a device, and its last evaluation value by value, in device time."""
+    state = found["state"].replace("_", " ")
+    since = f" since {instant(found['since'], whole_seconds=True)}" if found.get("since") else ""
+    where = f"{found['device']} (site {found['site']}, type {found['type']})"
+    head = Line(f"{found['rule']} on {where}: {state}{since}", STATE_STYLES.get(found["state"], "bold"))
+    why = [Line(f"- {reason}") for reason in found["why"]]
+    if found["state"] == "not_run":
+        return [head, *why]
+    read = f"; last evaluation: {instant(found['evaluated'])}" if found["expr"] else ""
+    clock = Line(f"the device's now: {instant(found['now'])}{read}")
+    tables = (_inputs_table(found), _parts_table(found), _levels_table(found))
+    return [head, *why, clock, *(table for table in tables if table.rows)]
+
+
+def _inputs_table(found: Row) -> Table:
+    table = Table(("input", "value", "read at", "age", "lookback"))
+    for one in found["inputs"]:
+        counts = Styled(format_duration(one["lookback"]), "" if one["counts"] else "yellow")
+        age = format_duration(one["age"]) if one["at"] else NOTHING
+        table.add(one["metric"], cell(one["value"]), instant(one["at"]), age, counts)
+    return table
+
+
+def _parts_table(found: Row) -> Table:
+    table = Table(("value", "expression"))
+    for part in found["parts"]:
+        table.add(_truth(part["value"]), part["text"])
+    if found["clear"]:
+        table.add(_truth(found["cleared"]), f"clear: {found['clear']}")
+    return table
+
+
+def _truth(value: object) -> str:
+    """A value as expressions have it: true, false, unknown or a number."""
+    if value is None:
+        return "unknown"
+    return str(value).lower() if isinstance(value, bool) else cell(value)
+
+
+def _levels_table(found: Row) -> Table:
+    table = Table(("level", "limit", "beyond", "on", "since", "for", "clear since", "clear at"))
+    for one in found["levels"]:
+        side = "above" if one["above"] else "below"
+        limit = (
+            "silence"
+            if one["silence"]
+            else f"{side} {cell(one['limit'])}"
+            if one["limit"] is not None
+            else NOTHING
+        )
+        table.add(
+            Styled(one["level"], LEVEL_STYLES.get(one["level"], "")),
+            limit,
+            cell(one["reached"]),
+            cell(one["on"]),
+            instant(one["since"], whole_seconds=True),
+            format_duration(one["for"]),
+            instant(one["clear_since"], whole_seconds=True),
+            cell(one["clear"]),
+        )
+    return table

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from edge_gateway.cli.options import ConfigOption, JsonOption, load, show
+from edge_gateway.cli.options import ConfigOption, JsonOption, ask, find_config, load, show
 from edge_gateway.errors import BadInput
 from fleet_config.counting import counted
 
@@ -130,6 +130,25 @@ def list_rules(
         return
     for rule in named(name, rules):
         show(rule, as_json=as_json, table=rule_view)
+
+
+@app.command("explain")
+def explain_rule(
+    rule: Annotated[str, typer.Argument(help="The rule: an alert or a record.")],
+    device: Annotated[str, typer.Option("--device", "-d", help="The device.")],
+    config: ConfigOption = None,
+    *,
+    as_json: JsonOption = False,
+) -> None:
+    """Explain what a rule does on a device now: its last evaluation value by value, and why it fires or does not.
+
+    The running gateway is asked; its state is not changed by it.
+    """
+    from edge_gateway.cli.rule_tables import explanation_view
+
+    found = ask(find_config(config), {"do": "explain", "rule": rule, "device": device}, config)
+    for one in found:
+        show(one, as_json=as_json, table=explanation_view)
 
 
 EXAMPLE = """\

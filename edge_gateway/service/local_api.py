@@ -36,6 +36,7 @@ class LocalApi:
             "forget": self.operators.forget,
             "confirm_clock": self._confirm_clock,
             "rules": self._rules,
+            "explain": self._explain,
         }
         wanted = request.get("do")
         if not isinstance(wanted, str) or wanted not in answers:
@@ -58,6 +59,9 @@ class LocalApi:
 
     async def _rules(self, _: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
         return iter(self.rules.in_force())
+
+    async def _explain(self, request: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
+        return iter(self.rules.explain(request))
 
     async def _settings(self, _: Mapping[str, Any]) -> dict[str, Any]:
         return in_force(self.config)

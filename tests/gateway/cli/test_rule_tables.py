@@ -1,9 +1,11 @@
 """Tables of rules: at 80 columns and into a pipe, with everything that a rule can say."""
 
+import re
 from dataclasses import replace
 from typing import Any
 
-from edge_gateway.cli.rule_tables import rule_view, rules_table
+from edge_gateway.cli.rule_tables import explanation_view, rule_view, rules_table
+from edge_gateway.rules.inspection.explanation import explain
 from edge_gateway.rules.inspection.in_force import describe, describe_in_force
 from edge_gateway.rules.language.ruleset import (
     Command,
@@ -113,3 +115,46 @@ def test_another_unit_is_named() -> None:
     rules = describe_in_force(stage.evaluator)
     assert looked_at(rules_table(rules))[-1].startswith("not run on every device that matches")
     assert "another unit" in "\n".join(looked_at(rule_view(rules[0])))
+
+
+def explained(stage: Stage, device: int = 0) -> list[str]:
+    return looked_at(explanation_view(explain(stage.evaluator, stage.evaluator.rules.rules[0], device, ())))
+
+
+def test_an_explanation_shows_inputs_parts_and_levels() -> None:
+    stage = Stage(replace(FULL, warmup_ms=0, expr="t * 2 + u"))
+    stage.fleet.born("d")
+    stage.read(1, "d", t=20, u=1)
+    lines = explained(stage)
+    assert lines[0] == "Hot on d (site berlin, type freezer): firing since 2026-01-01 00:00:01Z"
+    assert re.split(r"  +", lines[lines.index("input  value  read at                   age  lookback") + 1])[
+        :2
+    ] == ["t", "20"]
+    assert lines[lines.index("value  expression") + 1 :][:2] == ["40     t * 2", "41     t * 2 + u"]
+    levels = [re.split(r"  +", line)[:4] for line in lines[-3:]]
+    assert levels == [
+        ["critical", "above -10", "yes", "yes"],
+        ["warning", "above -14", "yes", "no"],
+        ["warning", "silence", "–", "no"],
+    ]
+
+
+def test_an_explanation_of_a_condition_shows_its_clear() -> None:
+    rule = replace(FULL, expr="t > 1", clear_expr="t < 0", levels=(Level("info"),), overrides=(), warmup_ms=0)
+    stage = Stage(rule)
+    stage.fleet.born("d")
+    stage.read(1, "d", t=0.5)
+    lines = explained(stage)
+    assert "false  clear: t < 0" in lines
+    stage.fleet.born("silent")
+    stage.tick(2)
+    assert "unknown  t > 1" in explained(stage, 1)
+
+
+def test_an_explanation_of_what_does_not_run_is_short() -> None:
+    stage = Stage(FULL)
+    stage.fleet.born("p", kind="pump")
+    stage.tick(1)
+    lines = explained(stage)
+    assert lines[0] == "Hot on p (site berlin, type pump): not run"
+    assert len(lines) == 3

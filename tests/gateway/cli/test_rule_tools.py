@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from edge_gateway.cli import main, rule_tools
+from edge_gateway.cli import main, rule_tools, rules
 from edge_gateway.journal.spool import SOCKET
 from edge_gateway.rules.files.load import load_rules
+from edge_gateway.rules.inspection.explanation import explain
 from edge_gateway.rules.inspection.in_force import describe_in_force
 from fleet_wire import local_socket
 from tests.gateway.rules.fleet import Stage
@@ -45,13 +46,21 @@ class Running:
 
     def __call__(self, _: object, request: dict[str, Any], __: Path | None) -> Any:
         self.requests.append(request)
-        return json.loads(json.dumps(describe_in_force(self.stage.evaluator)))
+        return json.loads(json.dumps(self._answer(request)))
+
+    def _answer(self, request: dict[str, Any]) -> Any:
+        evaluator = self.stage.evaluator
+        if request["do"] == "explain":
+            found = [rule for rule in evaluator.rules.rules if rule.name == request["rule"]]
+            return [explain(evaluator, rule, 0, ["t"]) for rule in found]
+        return describe_in_force(evaluator)
 
 
 @pytest.fixture
 def running(file: Path, monkeypatch: pytest.MonkeyPatch) -> Running:
     gateway = Running(file)
     monkeypatch.setattr(rule_tools, "ask", gateway)
+    monkeypatch.setattr(rules, "ask", gateway)
     return gateway
 
 
@@ -126,3 +135,20 @@ def test_a_folder_that_is_missing_is_an_error(file: Path, capsys: pytest.Capture
     file.write_text("mqtt: {url: mqtt://localhost}\nspool: {path: spool}\nrules: {path: nowhere}\n")
     assert run("ls", "-c", str(file)) == 2
     assert "no such file or directory" in capsys.readouterr().err
+
+
+def test_a_rule_is_explained(file: Path, running: Running, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("explain", "Hot", "--device", "f1", "-c", str(file)) == 0
+    out = capsys.readouterr().out
+    assert out.startswith(
+        "Hot on f1 (site berlin, type freezer): firing since 2026-01-01 00:00:01Z\n- it fires at"
+    )
+    assert running.requests == [{"do": "explain", "rule": "Hot", "device": "f1"}]
+    assert run("explain", "Hot", "-d", "f1", "--json", "-c", str(file)) == 0
+    assert json.loads(capsys.readouterr().out)["value"] == 20
+
+
+def test_nothing_is_explained_without_a_gateway(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (file.parent / "spool").mkdir()
+    assert run("explain", "Hot", "-d", "f1", "-c", str(file)) == 3
+    assert capsys.readouterr().err.startswith("no gateway runs on the spool ")

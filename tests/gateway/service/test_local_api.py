@@ -32,6 +32,9 @@ class AskedOfRules:
     def in_force(self) -> list[dict[str, Any]]:
         return [{"name": "Hot"}, {"name": "Cold"}]
 
+    def explain(self, request: Mapping[str, Any]) -> list[dict[str, Any]]:
+        return [{"rule": request["rule"], "device": request["device"]}]
+
 
 def api() -> LocalApi:
     return LocalApi(
@@ -58,6 +61,7 @@ async def test_rules_come_one_by_one_as_they_were_when_they_were_asked_for() -> 
     answer = await api()({"do": "rules"})
     assert not isinstance(answer, list)
     assert list(answer) == [{"name": "Hot"}, {"name": "Cold"}]
+    assert list(await api()({"do": "explain", "rule": "r", "device": "d"})) == [{"rule": "r", "device": "d"}]
 
 
 async def test_alerts_come_one_by_one_since_thousands_fit_into_no_line() -> None:
