@@ -192,3 +192,46 @@ def _levels_table(found: Row) -> Table:
             cell(one["clear"]),
         )
     return table
+
+
+CHANGE_STYLES = {"added": "green", "removed": "red", "changed": "yellow"}
+
+
+def changes_view(changes: Sequence[Row]) -> Blocks:
+    """Return a row for each rule that an edit changes; below the table what differs, and the alerts it touches."""
+    changed = [one for one in changes if one["change"] != "unchanged"]
+    same = Line(f"{counted(len(changes) - len(changed), 'rule')} unchanged", "green")
+    if not changed:
+        return [same]
+    table = Table(("change", "rule", "alerts", "effect"))
+    for one in changed:
+        touched = cell(one["touched"]) if one["kind"] == "alert" else NOTHING
+        table.add(Styled(one["change"], CHANGE_STYLES[one["change"]]), one["rule"], touched, _effect(one))
+    differing = Table(("rule", "key", "before and after"))
+    for one in changed:
+        for each in one["differences"]:
+            differing.add(one["rule"], each["key"], f"{each['before']}  →  {each['after']}")
+    touched_table = _touched_table(changed)
+    return [table, *(each for each in (differing, touched_table) if each.rows), *_unlisted(changed), same]
+
+
+def _effect(change: Row) -> str:
+    if not change["renamed"]:
+        return str(change["effect"])
+    new = change["change"] == "added"
+    told = f"renamed from {change['renamed']}" if new else f"renamed to {change['renamed']}"
+    return f"{change['effect']}; looks {told}, but a rule is the same only under its name"
+
+
+def _touched_table(changes: Sequence[Row]) -> Table:
+    table = Table(("rule", "device", "level", "becomes", "cause"))
+    for one in changes:
+        for alert in one["alerts"]:
+            level = Styled(alert["level"], LEVEL_STYLES.get(alert["level"], ""))
+            table.add(one["rule"], alert["device"], level, alert["becomes"], alert["cause"])
+    return table
+
+
+def _unlisted(changes: Sequence[Row]) -> list[Line]:
+    more = [(one["rule"], one["touched"] - len(one["alerts"])) for one in changes]
+    return [Line(f"{rule}: {count:,} more alerts are touched") for rule, count in more if count]

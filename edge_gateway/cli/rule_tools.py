@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edge_gateway.configuration.model import GatewayConfig
+    from edge_gateway.rules.language.ruleset import RuleSet
 
 Row = dict[str, Any]
 
@@ -43,7 +44,7 @@ def _settings(config: Path | None) -> GatewayConfig | None:
         return None
 
 
-def _of_files(settings: GatewayConfig | None) -> Any:
+def _of_files(settings: GatewayConfig | None) -> RuleSet:
     """Return the rules of the configured files, or of ./rules without a configuration."""
     from pathlib import Path
 
@@ -61,3 +62,33 @@ def named(name: str, rules: list[Row]) -> list[Row]:
     if not found:
         raise BadInput(f"no rule '{name}' is in force{suggest(name, [rule['name'] for rule in rules])}")
     return found
+
+
+def changes(path: Path | None, config: Path | None) -> list[Row]:
+    """Return what the rules in `path`, by default the configured ones, do to each rule in force and to its alerts.
+
+    Without a running gateway the rules and alerts are those of its last checkpoint, which is said. ProblemsFound if the
+    rules are invalid.
+    """
+    from edge_gateway.recovery.checkpoint_view import state_in_checkpoint
+    from edge_gateway.service.rule_questions import RuleQuestions
+    from fleet_console.terminal import complain
+
+    settings = find_config(config)
+    request = {"do": "try_rules", "rules": _new_rules(path, settings).to_brief()}
+    try:
+        found: list[Row] = ask(settings, request, config)
+    except NoGateway as error:
+        state = state_in_checkpoint(settings)
+        complain(f"{str(error).partition(';')[0]}: compared with its last checkpoint")
+        return RuleQuestions(state.pipeline).try_rules(request)
+    return found
+
+
+def _new_rules(path: Path | None, settings: GatewayConfig) -> RuleSet:
+    from edge_gateway.configuration.rules_folder import read_rules
+    from edge_gateway.rules.files.load import load_rules
+
+    if path is not None:
+        return load_rules(path, on_change=settings.rules.on_change)
+    return read_rules(settings.rules)

@@ -151,6 +151,20 @@ def explain_rule(
         show(one, as_json=as_json, table=explanation_view)
 
 
+@app.command("diff")
+def show_changes(
+    path: PathArgument = None, config: ConfigOption = None, *, as_json: JsonOption = False
+) -> None:
+    """Show what rule files would do to each rule in force and to its alerts if they were loaded now.
+
+    Nothing is changed. Compared are the running gateway's rules or, without one, those of its last checkpoint.
+    """
+    from edge_gateway.cli.rule_tables import changes_view
+    from edge_gateway.cli.rule_tools import changes
+
+    show(changes(path, config), as_json=as_json, table=changes_view)
+
+
 EXAMPLE = """\
 rule_files: [{file}]
 tests:

@@ -37,6 +37,7 @@ class LocalApi:
             "confirm_clock": self._confirm_clock,
             "rules": self._rules,
             "explain": self._explain,
+            "try_rules": self._try_rules,
         }
         wanted = request.get("do")
         if not isinstance(wanted, str) or wanted not in answers:
@@ -62,6 +63,9 @@ class LocalApi:
 
     async def _explain(self, request: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
         return iter(self.rules.explain(request))
+
+    async def _try_rules(self, request: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
+        return iter(self.rules.try_rules(request))
 
     async def _settings(self, _: Mapping[str, Any]) -> dict[str, Any]:
         return in_force(self.config)

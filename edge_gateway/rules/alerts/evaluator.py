@@ -89,6 +89,12 @@ class Evaluator:
         """The listening clock (ms) as of the newest frame or tick."""
         return max(self._listening, self._ticked)
 
+    def copied(self, registry: RegistryView) -> Evaluator:
+        """A copy with all its state, over a registry of the same devices."""
+        copy = Evaluator(RuleSet(), registry, self._ages)
+        copy.restore(self.snapshot())
+        return copy
+
     # --- readings and time
 
     def add_records(self, frame: Frame) -> Frame:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from edge_gateway.columns.frame import IntColumn
     from edge_gateway.rules.alerts.evaluator import Evaluator
+    from edge_gateway.rules.alerts.rule_state import RuleState
     from edge_gateway.rules.columns.inputs import Inputs
     from edge_gateway.rules.language.ruleset import Rule
 
@@ -40,6 +41,15 @@ class Standing(NamedTuple):
     evaluated: bool
 
 
+class ActiveOfRule(NamedTuple):
+    """The alerts of a rule that fire or wait: how many, and the first of them: what fires before what waits."""
+
+    firing: int
+    pending: int
+    first: list[dict[str, Any]]
+
+
+_NO_ALERTS: Final = ActiveOfRule(0, 0, [])
 _NO_DEVICES: Final = np.zeros(0, np.int64)
 
 
@@ -125,17 +135,17 @@ def describe_in_force(evaluator: Evaluator) -> list[dict[str, Any]]:
     names = evaluator.state.registry.device_name
     described = []
     for rule in evaluator.rules.rules:
-        standing, own = found[key_of(rule)], () if rule.record else alerts.get(rule.name, ())
-        fires = Counter(each["state"] for each in own)
+        standing = found[key_of(rule)]
+        own = _NO_ALERTS if rule.record else alerts.get(rule.name, _NO_ALERTS)
         described.append(
             {
                 **describe(rule),
                 "devices": len(standing.devices),
                 "some_devices": [names[device] for device in standing.devices[:MOST_LISTED].tolist()],
                 "other_unit": standing.other_unit,
-                "firing": fires["firing"],
-                "pending": fires["pending"],
-                "alerts": list(own[:MOST_LISTED]),
+                "firing": own.firing,
+                "pending": own.pending,
+                "alerts": own.first,
                 "newest": standing.newest or None,
                 "evaluated": standing.evaluated,
             }
@@ -143,16 +153,25 @@ def describe_in_force(evaluator: Evaluator) -> list[dict[str, Any]]:
     return described
 
 
-def _alerts(evaluator: Evaluator) -> dict[str, Sequence[dict[str, Any]]]:
-    """The alerts that fire or wait, by rule; those that fire first, the oldest first."""
-    state, found = evaluator.state, dict[str, list[dict[str, Any]]]()
-    order = sorted(state.active.items(), key=lambda each: (not each[1].firing, each[1].onset, each[0]))
-    for (device, number), active in order:
-        row = {
-            "device": state.registry.device_name[device],
-            "state": "firing" if active.firing else "pending",
-            "level": LEVELS[active.rank],
-            "since": active.at if active.firing else active.onset,
-        }
-        found.setdefault(state.rules[number].name, []).append(row)
-    return dict(found)
+def _alerts(evaluator: Evaluator) -> dict[str, ActiveOfRule]:
+    """The alerts that fire or wait, by rule."""
+    state = evaluator.state
+    by_rule: dict[int, list[tuple[bool, int, int]]] = {}
+    for (device, number), active in state.active.items():
+        by_rule.setdefault(number, []).append((not active.firing, active.onset, device))
+    found = {}
+    for number, own in by_rule.items():
+        pending = sum(waits for waits, *_ in own)
+        rows = [_active_row(state, device, number) for *_, device in sorted(own)[:MOST_LISTED]]
+        found[state.rules[number].name] = ActiveOfRule(len(own) - pending, pending, rows)
+    return found
+
+
+def _active_row(state: RuleState, device: int, number: int) -> dict[str, Any]:
+    active = state.active[device, number]
+    return {
+        "device": state.registry.device_name[device],
+        "state": "firing" if active.firing else "pending",
+        "level": LEVELS[active.rank],
+        "since": active.at if active.firing else active.onset,
+    }

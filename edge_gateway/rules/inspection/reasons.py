@@ -141,7 +141,7 @@ def _why_not(facts: Facts) -> Iterator[str]:
             yield "the device has sent nothing yet"
         return
     if facts.value is None:
-        yield from doubts or ["the expression has no value: a division by 0, or a range without samples"]
+        yield from doubts or ["the expression has no value: a division by 0, or an empty range"]
         return
     if rule.record:
         yield "it has a value"

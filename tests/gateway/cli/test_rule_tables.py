@@ -4,7 +4,8 @@ import re
 from dataclasses import replace
 from typing import Any
 
-from edge_gateway.cli.rule_tables import explanation_view, rule_view, rules_table
+from edge_gateway.cli.rule_tables import changes_view, explanation_view, rule_view, rules_table
+from edge_gateway.rules.inspection.changes import as_row, compare
 from edge_gateway.rules.inspection.explanation import explain
 from edge_gateway.rules.inspection.in_force import describe, describe_in_force
 from edge_gateway.rules.language.ruleset import (
@@ -14,6 +15,7 @@ from edge_gateway.rules.language.ruleset import (
     NoData,
     Override,
     Rule,
+    RuleSet,
 )
 from tests.gateway.cli.test_tables import HOSTILE, looked_at
 from tests.gateway.rules.fleet import Stage
@@ -158,3 +160,34 @@ def test_an_explanation_of_what_does_not_run_is_short() -> None:
     lines = explained(stage)
     assert lines[0] == "Hot on p (site berlin, type pump): not run"
     assert len(lines) == 3
+
+
+def test_changes_are_shown_with_what_differs_and_the_alerts_they_touch() -> None:
+    old = RuleSet((FULL, RECORD, replace(FULL, name="Gone", expr="u")))
+    new = RuleSet((replace(FULL, keep_ms=0), replace(RECORD, expr="t"), replace(FULL, name="New", expr="u")))
+    alert = {
+        "device": "d1",
+        "level": "warning",
+        "previous": "warning",
+        "becomes": "resolved",
+        "cause": "removed",
+    }
+    rows = [{**as_row(change), "touched": 0, "alerts": []} for change in compare(old, new)]
+    rows[-1] |= {"touched": 3, "alerts": [alert]}
+    told = "\n".join(looked_at(changes_view(rows)))
+    assert "changed  Hot   0       keeps what waits, what fires and the value history" in told
+    assert "changed  dew   –       drops the value history" in told
+    assert "Hot   keep_firing_for  1m  →  0s" in told
+    assert "looks renamed to New, but a rule is the same only under its name" in told
+    assert "looks renamed from Gone" in told
+    assert "Gone  d1      warning  resolved  removed" in told
+    assert told.endswith("Gone: 2 more alerts are touched\n0 rules unchanged")
+
+
+def test_no_change_is_one_line() -> None:
+    rows = [
+        {**as_row(change), "touched": 0, "alerts": []}
+        for change in compare(RuleSet((FULL,)), RuleSet((FULL,)))
+    ]
+    assert looked_at(changes_view(rows)) == ["1 rule unchanged"]
+    assert looked_at(changes_view([])) == ["0 rules unchanged"]

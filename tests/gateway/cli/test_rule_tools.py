@@ -8,12 +8,19 @@ from typing import Any
 import pytest
 
 from edge_gateway.cli import main, rule_tools, rules
-from edge_gateway.journal.spool import SOCKET
+from edge_gateway.configuration.loading import load_config
+from edge_gateway.journal import checkpoint
+from edge_gateway.journal.spool import CHECKPOINTS, SOCKET
+from edge_gateway.records.inputs import Moment, Reload
+from edge_gateway.recovery.settings import fold_settings
+from edge_gateway.recovery.state import State
 from edge_gateway.rules.files.load import load_rules
+from edge_gateway.rules.inspection.changes import as_row, compare
 from edge_gateway.rules.inspection.explanation import explain
 from edge_gateway.rules.inspection.in_force import describe_in_force
+from edge_gateway.rules.language.ruleset import RuleSet
 from fleet_wire import local_socket
-from tests.gateway.rules.fleet import Stage
+from tests.gateway.rules.fleet import T0, Stage
 
 RULES = """version: 1
 groups:
@@ -53,6 +60,11 @@ class Running:
         if request["do"] == "explain":
             found = [rule for rule in evaluator.rules.rules if rule.name == request["rule"]]
             return [explain(evaluator, rule, 0, ["t"]) for rule in found]
+        if request["do"] == "try_rules":
+            new = RuleSet.from_plain(request["rules"])
+            return [
+                {**as_row(change), "touched": 0, "alerts": []} for change in compare(evaluator.rules, new)
+            ]
         return describe_in_force(evaluator)
 
 
@@ -152,3 +164,46 @@ def test_nothing_is_explained_without_a_gateway(file: Path, capsys: pytest.Captu
     (file.parent / "spool").mkdir()
     assert run("explain", "Hot", "-d", "f1", "-c", str(file)) == 3
     assert capsys.readouterr().err.startswith("no gateway runs on the spool ")
+
+
+def test_changes_of_the_files_are_shown_before_they_are_loaded(
+    file: Path, running: Running, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("diff", "-c", str(file)) == 0
+    assert capsys.readouterr().out == "3 rules unchanged\n"
+    candidate = file.parent / "candidate"
+    candidate.mkdir()
+    (candidate / "a.yaml").write_text(
+        RULES.replace("above: 10, clear: 8", "above: 12").replace("Damp", "Wet")
+    )
+    assert run("diff", str(candidate), "--json", "-c", str(file)) == 0
+    found = {row["rule"]: row["change"] for row in json.loads(capsys.readouterr().out)}
+    assert found == {"Hot": "changed", "Wet": "added", "double": "unchanged", "Damp": "removed"}
+    assert [request["do"] for request in running.requests] == ["try_rules", "try_rules"]
+
+
+@pytest.mark.usefixtures("running")
+def test_rules_that_are_wrong_are_no_change(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (file.parent / "rules" / "a.yaml").write_text(RULES.replace("expr: t,", "expr: t +,"))
+    assert run("diff", "-c", str(file)) == 2
+    assert "a.yaml:6:27" in capsys.readouterr().err
+    assert run("diff", "nowhere", "-c", str(file)) == 2
+    assert "nowhere" in capsys.readouterr().err
+
+
+def test_without_a_gateway_its_last_checkpoint_is_compared(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (file.parent / "spool").mkdir()
+    assert run("diff", "-c", str(file)) == 2
+    assert "there is no checkpoint" in capsys.readouterr().err
+    state = State.new("", fold_settings(load_config(file, environment={}).config))
+    state.pipeline.fold(Reload(Moment(T0, 0), load_rules(file.parent / "rules").to_plain()))
+    place = file.parent / "spool" / CHECKPOINTS
+    place.mkdir()
+    checkpoint.write_checkpoint(place, 1, state.snapshot())
+    (file.parent / "rules" / "a.yaml").write_text(RULES.replace("above: 90", "above: 95"))
+    assert run("diff", "-c", str(file)) == 0
+    out, err = capsys.readouterr()
+    assert "warning above 90, for 10s  →  warning above 95, for 10s" in out
+    assert err.endswith(": compared with its last checkpoint\n")

@@ -35,6 +35,9 @@ class AskedOfRules:
     def explain(self, request: Mapping[str, Any]) -> list[dict[str, Any]]:
         return [{"rule": request["rule"], "device": request["device"]}]
 
+    def try_rules(self, request: Mapping[str, Any]) -> list[dict[str, Any]]:
+        return [{"rule": each} for each in request["rules"]]
+
 
 def api() -> LocalApi:
     return LocalApi(
@@ -62,6 +65,7 @@ async def test_rules_come_one_by_one_as_they_were_when_they_were_asked_for() -> 
     assert not isinstance(answer, list)
     assert list(answer) == [{"name": "Hot"}, {"name": "Cold"}]
     assert list(await api()({"do": "explain", "rule": "r", "device": "d"})) == [{"rule": "r", "device": "d"}]
+    assert list(await api()({"do": "try_rules", "rules": ["a", "b"]})) == [{"rule": "a"}, {"rule": "b"}]
 
 
 async def test_alerts_come_one_by_one_since_thousands_fit_into_no_line() -> None:

@@ -87,7 +87,7 @@ def test_what_is_clear_and_kept_firing_says_so() -> None:
         (replace(HOT, levels=(Level("info", above=False, limit=2.5),)), {"t": 3}, ["3 is not below 2.5 (info)"]),
         (replace(HOT, expr="t > 5", levels=(Level("info"),)), {"t": 3}, ["the condition does not hold"]),
         (replace(HOT, expr="t / u"), {"t": 3, "u": 0},
-         ["the expression has no value: a division by 0, or a range without samples"]),
+         ["the expression has no value: a division by 0, or an empty range"]),
         (replace(HOT, expr="t + u"), {"t": 3}, ["no value of u has come from this device"]),
         (replace(HOT, expr="t + temprature"), {"t": 3, "temperature": 1},
          ["no value of temprature has come from this device; did you mean 'temperature'?"]),
