@@ -8,7 +8,7 @@ from edge_gateway.records.alerts import LEVELS
 from edge_gateway.rules.columns.program import ABSENT
 from edge_gateway.rules.inspection.in_force import kind_of
 from edge_gateway.rules.inspection.last_evaluation import LastEvaluation, as_plain
-from edge_gateway.rules.inspection.reasons import Facts, not_run, reasons
+from edge_gateway.rules.inspection.reasons import RuleOnDevice, not_run, reasons
 from edge_gateway.rules.language.printing import readable
 
 if TYPE_CHECKING:
@@ -55,11 +55,11 @@ def explain(evaluator: Evaluator, rule: Rule, device: int, sent: Collection[str]
     }
 
 
-def _facts(evaluator: Evaluator, rule: Rule, device: int, sent: Collection[str]) -> Facts:
+def _facts(evaluator: Evaluator, rule: Rule, device: int, sent: Collection[str]) -> RuleOnDevice:
     state, last = evaluator.state, LastEvaluation.of(evaluator, rule, device)
     number = None if rule.record else state.program.number_of[rule.name]
     heard = device < len(state.inputs.cursor) and int(state.inputs.first_seen[device]) > 0
-    return Facts(
+    return RuleOnDevice(
         rule=rule,
         last=last,
         value=None if rule.analysis is None else last.evaluate(rule.analysis.tree),

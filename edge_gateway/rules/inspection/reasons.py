@@ -25,7 +25,7 @@ _PROPERTIES: Final = {"site": "site", "device": "name", "type": "type"}
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class RuleOnDevice:
     """What is known of a rule on a device that it runs on.
 
     Attributes:
@@ -91,7 +91,7 @@ def _differs(key: str, globs: Sequence[str], values: Mapping[str, str]) -> str:
     return f"{wanted}; this one has {values.get(key, 'no such tag')}"
 
 
-def reasons(facts: Facts) -> list[str]:
+def reasons(facts: RuleOnDevice) -> list[str]:
     """Why the rule does what it does on the device."""
     if facts.active is not None and facts.active.firing:
         return [*_why_firing(facts, facts.active), *_silence(facts)]
@@ -100,7 +100,7 @@ def reasons(facts: Facts) -> list[str]:
     return [*_why_not(facts), *_silence(facts)]
 
 
-def _why_firing(facts: Facts, active: ActiveAlert) -> Iterator[str]:
+def _why_firing(facts: RuleOnDevice, active: ActiveAlert) -> Iterator[str]:
     yield f"it fires at {LEVELS[active.rank]}, for {rounded_duration(facts.ago(active.at))}"
     highest = next((level for level in facts.levels if level.on and level.latch.raises), None)
     if highest is None:
@@ -125,7 +125,7 @@ def _end(rule: Rule, level: LevelState) -> str:
     return f"when the value is {limit} or {'less' if latch.sign > 0 else 'more'}"
 
 
-def _why_pending(facts: Facts) -> Iterator[str]:
+def _why_pending(facts: RuleOnDevice) -> Iterator[str]:
     for level in facts.levels:
         if level.up and not level.on:
             waited, needed = facts.ago(level.up), level.latch.for_ms
@@ -134,7 +134,7 @@ def _why_pending(facts: Facts) -> Iterator[str]:
     yield from _doubts(facts)
 
 
-def _why_not(facts: Facts) -> Iterator[str]:
+def _why_not(facts: RuleOnDevice) -> Iterator[str]:
     rule, doubts = facts.rule, [*_doubts(facts)]
     if rule.expr is None:
         if facts.now is None:
@@ -156,7 +156,7 @@ def _why_not(facts: Facts) -> Iterator[str]:
     yield from doubts
 
 
-def _within_limits(facts: Facts) -> Iterator[str]:
+def _within_limits(facts: RuleOnDevice) -> Iterator[str]:
     value = float(facts.value or 0)
     for level in facts.levels:
         latch = level.latch
@@ -169,7 +169,7 @@ def _within_limits(facts: Facts) -> Iterator[str]:
             yield f"{value:.6g} is not {side} {limit} ({LEVELS[latch.rank]})"
 
 
-def _doubts(facts: Facts) -> Iterator[str]:
+def _doubts(facts: RuleOnDevice) -> Iterator[str]:
     """What keeps the value from being known, or from counting."""
     if facts.now is None:
         yield "the device has sent nothing yet"
@@ -182,7 +182,7 @@ def _doubts(facts: Facts) -> Iterator[str]:
         yield f"warm-up: the device has been known for {seen} of {format_duration(warmup)}"
 
 
-def _doubts_of(facts: Facts, reading: InputReading) -> Iterator[str]:
+def _doubts_of(facts: RuleOnDevice, reading: InputReading) -> Iterator[str]:
     metric, counts_for = reading.metric, f"it counts for {format_duration(reading.lookback)} (lookback)"
     if not reading.at:
         near = suggest(metric, facts.sent - {metric})
@@ -194,7 +194,7 @@ def _doubts_of(facts: Facts, reading: InputReading) -> Iterator[str]:
         yield f"{metric} is too old now: it came {rounded_duration(facts.ago(reading.at))} ago, and {counts_for}"
 
 
-def _silence(facts: Facts) -> Iterator[str]:
+def _silence(facts: RuleOnDevice) -> Iterator[str]:
     no_data = facts.rule.no_data
     if no_data is None:
         return
