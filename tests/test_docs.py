@@ -64,7 +64,13 @@ SAID = {
     "delivery.md": [r"lost +0\n", r"double +0\n", r"wrong windows +0 of [1-9]"],
     "operate.md": ["no problems", "nothing found", "no device matches: CarbonMonoxideHigh, "],
     "recordings.md": ["3 samples of 1 device"],
-    "rules.md": ["32 rules, good", "alert FreezerTooWarm", r"broken/pumps.yaml:5:41", r"did you mean 'above'\?", "write 30s"],
+    "rules.md": [
+        "32 rules, good",
+        "alert FreezerTooWarm",
+        r"broken/pumps.yaml:5:41",
+        r"did you mean 'above'\?",
+        "write 30s",
+    ],
     "simulate.md": [
         "frz-00000",
         "morning.yaml: ok, 1,000 devices",

@@ -16,6 +16,8 @@ app = typer.Typer(
     help="Rules: check and test files, show those in force, explain an alert.", no_args_is_help=True
 )
 
+MOST_DEVICES = 1_000_000
+
 PathArgument = Annotated[
     Path | None, typer.Argument(help="A rule file or a directory; the configured one by default.")
 ]
@@ -34,12 +36,23 @@ def _path(path: Path | None, config: Path | None) -> Path:
 
 
 @app.command()
-def check(path: PathArgument = None, config: ConfigOption = None, *, as_json: JsonOption = False) -> None:
+def check(
+    path: PathArgument = None,
+    config: ConfigOption = None,
+    *,
+    cost: Annotated[bool, typer.Option("--cost", help="Measure what each rule costs, too.")] = False,
+    devices: Annotated[
+        int, typer.Option(help="Devices in the totals of --cost.", min=1, max=MOST_DEVICES)
+    ] = 1_000,
+    as_json: JsonOption = False,
+) -> None:
     """Check rule files. Errors are shown together, with line and column; so are warnings of rules that cannot work.
 
-    Names are compared with those of the rules' tests, and of the fleet where its gateway has run here.
+    Names are compared with those of the rules' tests, and of the fleet where its gateway has run here. With --cost the
+    compiled rules run over generated readings: what each takes of time and memory, and all of them for so many devices.
     """
     from edge_gateway.cli.known_names import known_names
+    from edge_gateway.cli.rule_costs import costs_of, costs_view
     from edge_gateway.rules.files.cannot_work import warnings_of
     from edge_gateway.rules.files.load import load_placed
     from edge_gateway.rules.language.ruleset import RuleSet
@@ -56,11 +69,11 @@ def check(path: PathArgument = None, config: ConfigOption = None, *, as_json: Js
         raise typer.Exit(2) from found
     rules = RuleSet(tuple(each.rule for each in placed))
     warnings = warnings_of(placed, known_names(place, config))
+    costs = costs_of(rules, devices) if cost else None
     if as_json:
         listed = [problem.as_dict() for problem in warnings]
-        say_json(
-            {"ok": True, "rules": len(rules.rules), "hash": rules.hash, "problems": [], "warnings": listed}
-        )
+        told = {"ok": True, "rules": len(rules.rules), "hash": rules.hash, "problems": [], "warnings": listed}
+        say_json(told if costs is None else {**told, "cost": costs})
         return
     complain(
         *(
@@ -70,6 +83,8 @@ def check(path: PathArgument = None, config: ConfigOption = None, *, as_json: Js
     )
     verdict = counted(len(warnings), "warning") if warnings else "good"
     say(f"{place}: {counted(len(rules.rules), 'rule')}, {verdict}")
+    if costs is not None:
+        say(*costs_view(costs))
 
 
 @app.command("test")
