@@ -67,6 +67,7 @@ SAID = {
     "rules.md": [
         "32 rules, good",
         "alert FreezerTooWarm",
+        "if every rule runs on 5,000 devices",
         r"broken/pumps.yaml:5:41",
         r"did you mean 'above'\?",
         "write 30s",
