@@ -43,7 +43,7 @@ class IdleRules:
     def _idle(self, evaluator: Evaluator) -> Iterator[str]:
         if not self._waiting:
             return
-        found = standings(evaluator)
+        found = standings(evaluator, self._waiting.values())
         self._waiting = {key: rule for key, rule in self._waiting.items() if not found[key].evaluated}
         for key, rule in self._waiting.items():
             if not len(found[key].devices):

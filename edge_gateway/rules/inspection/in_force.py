@@ -13,7 +13,7 @@ from edge_gateway.rules.inspection.wording import devices_of, limits_of
 from edge_gateway.rules.language.printing import readable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Container, Iterable, Iterator, Sequence
 
     from edge_gateway.columns.frame import IntColumn
     from edge_gateway.rules.alerts.evaluator import Evaluator
@@ -53,9 +53,10 @@ _NO_ALERTS: Final = ActiveOfRule(0, 0, [])
 _NO_DEVICES: Final = np.zeros(0, np.int64)
 
 
-def standings(evaluator: Evaluator) -> dict[str, Standing]:
-    """What every rule does, by the names of alerts and then of records: `alert:NAME`, `record:NAME`."""
-    return {**dict(_of_alerts(evaluator)), **dict(_of_records(evaluator))}
+def standings(evaluator: Evaluator, wanted: Iterable[Rule]) -> dict[str, Standing]:
+    """What these of the rules in force do, by `key_of`."""
+    keys = {key_of(rule) for rule in wanted}
+    return {**dict(_of_alerts(evaluator, keys)), **dict(_of_records(evaluator, keys))}
 
 
 def key_of(rule: Rule) -> str:
@@ -67,12 +68,14 @@ def kind_of(rule: Rule) -> str:
     return "record" if rule.record else "alert"
 
 
-def _of_alerts(evaluator: Evaluator) -> Iterator[tuple[str, Standing]]:
+def _of_alerts(evaluator: Evaluator, keys: Container[str]) -> Iterator[tuple[str, Standing]]:
     state = evaluator.state
     of_rule = _by_first(*state.cells.classes.rule_classes())
     in_class = _by_first(state.cells.class_of, np.arange(len(state.cells.class_of)))
     mismatched = Counter(rule for _, rule in evaluator.unit_mismatches)
     for number, rule in enumerate(state.rules):
+        if key_of(rule) not in keys:
+            continue
         classes = of_rule.get(number, _NO_DEVICES).tolist()
         own = [in_class[each] for each in classes if each in in_class]
         devices = np.sort(np.concatenate([_NO_DEVICES, *own]))
@@ -82,9 +85,11 @@ def _of_alerts(evaluator: Evaluator) -> Iterator[tuple[str, Standing]]:
         yield key_of(rule), Standing(devices, mismatched[number], newest, evaluated)
 
 
-def _of_records(evaluator: Evaluator) -> Iterator[tuple[str, Standing]]:
+def _of_records(evaluator: Evaluator, keys: Container[str]) -> Iterator[tuple[str, Standing]]:
     records = evaluator.records
     for rule in evaluator.rules.records:
+        if key_of(rule) not in keys:
+            continue
         compiled = records.compiled(rule.name)
         devices = np.flatnonzero(compiled.applies)
         newest = _newest(records.inputs, devices, compiled.triggers)
@@ -131,7 +136,7 @@ def describe_in_force(evaluator: Evaluator) -> list[dict[str, Any]]:
     `other_unit`; `firing` and `pending`, how many alerts, and the first of them in `alerts`; `newest`, the device time
     (ms) of the newest reading it has, None without one; `evaluated`, whether a reading has evaluated it since its load.
     """
-    found, alerts = standings(evaluator), _alerts(evaluator)
+    found, alerts = standings(evaluator, evaluator.rules.rules), _alerts(evaluator)
     names = evaluator.state.registry.device_name
     described = []
     for rule in evaluator.rules.rules:

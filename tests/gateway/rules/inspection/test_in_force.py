@@ -112,5 +112,5 @@ def test_asking_changes_nothing() -> None:
     stage.fleet.born("b")
     before = codec.encode(stage.evaluator.snapshot())
     describe_in_force(stage.evaluator)
-    standings(stage.evaluator)
+    assert [*standings(stage.evaluator, [SLOW, FAHRENHEIT])] == ["alert:Slow", "record:fahrenheit"]
     assert codec.encode(stage.evaluator.snapshot()) == before
