@@ -5,6 +5,7 @@ GatewayError                  a sentence for the operator; the CLI prints it and
 │   ├── SpoolInUse            another process holds the spool directory
 │   └── OtherSpool            a program of another version wrote the spool: this one must not touch it
 └── CannotReach     (3)       what the gateway needs does not answer: broker, database, running gateway
+    └── NoGateway             nothing listens on the gateway's socket: what needs none may be done without it
 
 Everything else that goes wrong in the field is an outcome with a counter, not an exception.
 """
@@ -60,3 +61,7 @@ class CannotReach(GatewayError):
     """What the gateway needs does not answer."""
 
     status = 3
+
+
+class NoGateway(CannotReach):
+    """No gateway runs on the spool."""

@@ -47,7 +47,9 @@ COMMANDS: Final = {
     "clock": Command(
         "Confirm that the clock of a running gateway's machine is right.", "edge_gateway.cli.clock:app"
     ),
-    "rules": Command("Check and test rule files.", "edge_gateway.cli.rules:app"),
+    "rules": Command(
+        "Rules: check and test files, show those in force, explain an alert.", "edge_gateway.cli.rules:app"
+    ),
     "influx": Command("InfluxDB's buckets, variables and dashboard.", "edge_gateway.cli.influx:app"),
     "spool": Command(
         "Inspect, verify and export the spool of a stopped gateway.", "edge_gateway.cli.spool:app"

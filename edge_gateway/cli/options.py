@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edge_gateway.errors import BadInput, CannotReach
+from edge_gateway.errors import BadInput, CannotReach, NoGateway
 
 if TYPE_CHECKING:
     from edge_gateway.configuration.loading import Loaded
@@ -64,7 +64,8 @@ def socket_path(config: GatewayConfig) -> Path:
 def ask(config: GatewayConfig, request: Mapping[str, Any], file: Path | None = None) -> Any:
     """Send a request to the running gateway and return its answer. `file`: what `--config` names, for advice.
 
-    BadInput when the gateway refuses the request, CannotReach when no gateway answers or it cannot answer now.
+    BadInput when the gateway refuses the request, CannotReach when no gateway answers or it cannot answer now;
+    NoGateway, which is one, when none runs.
     """
     import asyncio
 
@@ -83,7 +84,7 @@ def ask(config: GatewayConfig, request: Mapping[str, Any], file: Path | None = N
             f"permission denied on {path}: run this as the gateway's user, or as a member of its group"
         ) from error
     except local_socket.NotRunning as error:
-        raise CannotReach(
+        raise NoGateway(
             f"no gateway runs on the spool {path.parent.absolute()}; start one with: {_run(config, file)}"
         ) from error
     except (OSError, TimeoutError) as error:

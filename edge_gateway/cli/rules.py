@@ -1,4 +1,4 @@
-"""`rules check` and `rules test`, to run before rules are deployed."""
+"""`rules check` and `rules test`, to run before rules are deployed; beside them, `rule_tools`."""
 
 from __future__ import annotations
 
@@ -8,11 +8,15 @@ from typing import Annotated
 
 import typer
 
-from edge_gateway.cli.options import ConfigOption, JsonOption, load, show
+from edge_gateway.cli.options import ConfigOption, JsonOption, ask, find_config, load, show
 from edge_gateway.errors import BadInput
 from fleet_config.counting import counted
 
-app = typer.Typer(help="Check and test rule files.", no_args_is_help=True)
+app = typer.Typer(
+    help="Rules: check and test files, show those in force, explain an alert.", no_args_is_help=True
+)
+
+MOST_DEVICES = 1_000_000
 
 PathArgument = Annotated[
     Path | None, typer.Argument(help="A rule file or a directory; the configured one by default.")
@@ -32,12 +36,23 @@ def _path(path: Path | None, config: Path | None) -> Path:
 
 
 @app.command()
-def check(path: PathArgument = None, config: ConfigOption = None, *, as_json: JsonOption = False) -> None:
+def check(
+    path: PathArgument = None,
+    config: ConfigOption = None,
+    *,
+    cost: Annotated[bool, typer.Option("--cost", help="Measure what each rule costs, too.")] = False,
+    devices: Annotated[
+        int, typer.Option(help="Devices in the totals of --cost.", min=1, max=MOST_DEVICES)
+    ] = 1_000,
+    as_json: JsonOption = False,
+) -> None:
     """Check rule files. Errors are shown together, with line and column; so are warnings of rules that cannot work.
 
-    Names are compared with those of the rules' tests, and of the fleet where its gateway has run here.
+    Names are compared with those of the rules' tests, and of the fleet where its gateway has run here. With --cost the
+    compiled rules run over generated readings: what each takes of time and memory, and all of them for so many devices.
     """
     from edge_gateway.cli.known_names import known_names
+    from edge_gateway.cli.rule_costs import costs_of, costs_view
     from edge_gateway.rules.files.cannot_work import warnings_of
     from edge_gateway.rules.files.load import load_placed
     from edge_gateway.rules.language.ruleset import RuleSet
@@ -54,11 +69,11 @@ def check(path: PathArgument = None, config: ConfigOption = None, *, as_json: Js
         raise typer.Exit(2) from found
     rules = RuleSet(tuple(each.rule for each in placed))
     warnings = warnings_of(placed, known_names(place, config))
+    costs = costs_of(rules, devices) if cost else None
     if as_json:
         listed = [problem.as_dict() for problem in warnings]
-        say_json(
-            {"ok": True, "rules": len(rules.rules), "hash": rules.hash, "problems": [], "warnings": listed}
-        )
+        told = {"ok": True, "rules": len(rules.rules), "hash": rules.hash, "problems": [], "warnings": listed}
+        say_json(told if costs is None else {**told, "cost": costs})
         return
     complain(
         *(
@@ -68,6 +83,8 @@ def check(path: PathArgument = None, config: ConfigOption = None, *, as_json: Js
     )
     verdict = counted(len(warnings), "warning") if warnings else "good"
     say(f"{place}: {counted(len(rules.rules), 'rule')}, {verdict}")
+    if costs is not None:
+        say(*costs_view(costs))
 
 
 @app.command("test")
@@ -106,6 +123,61 @@ def run_tests(
     show(report.as_dict(), as_json=as_json, table=partial(rule_tests_view, example=example))
     if not report.ok or (coverage and report.uncovered):
         raise typer.Exit(1)
+
+
+@app.command("ls")
+def list_rules(
+    name: Annotated[str | None, typer.Argument(help="One rule, whole; all of them when left out.")] = None,
+    config: ConfigOption = None,
+    *,
+    as_json: JsonOption = False,
+) -> None:
+    """Show the rules in force in the running gateway; without one, those of the files.
+
+    Of a running gateway also how many devices each rule runs on, where it fires or waits, and rules that do nothing.
+    """
+    from edge_gateway.cli.rule_tables import rule_view, rules_table
+    from edge_gateway.cli.rule_tools import named, rules_in_force
+
+    rules = rules_in_force(config)
+    if name is None:
+        show(rules, as_json=as_json, table=rules_table)
+        return
+    for rule in named(name, rules):
+        show(rule, as_json=as_json, table=rule_view)
+
+
+@app.command("explain")
+def explain_rule(
+    rule: Annotated[str, typer.Argument(help="The rule: an alert or a record.")],
+    device: Annotated[str, typer.Option("--device", "-d", help="The device.")],
+    config: ConfigOption = None,
+    *,
+    as_json: JsonOption = False,
+) -> None:
+    """Explain what a rule does on a device now: its last evaluation value by value, and why it fires or does not.
+
+    The running gateway is asked; its state is not changed by it.
+    """
+    from edge_gateway.cli.rule_tables import explanation_view
+
+    found = ask(find_config(config), {"do": "explain", "rule": rule, "device": device}, config)
+    for one in found:
+        show(one, as_json=as_json, table=explanation_view)
+
+
+@app.command("diff")
+def show_changes(
+    path: PathArgument = None, config: ConfigOption = None, *, as_json: JsonOption = False
+) -> None:
+    """Show what rule files would do to each rule in force and to its alerts if they were loaded now.
+
+    Nothing is changed. Compared are the running gateway's rules or, without one, those of its last checkpoint.
+    """
+    from edge_gateway.cli.rule_tables import changes_view
+    from edge_gateway.cli.rule_tools import changes
+
+    show(changes(path, config), as_json=as_json, table=changes_view)
 
 
 EXAMPLE = """\

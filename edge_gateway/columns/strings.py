@@ -64,6 +64,10 @@ class StringTable:
         self._codes[text], self._texts[code] = code, text
         return code
 
+    def known(self, text: str) -> int | None:
+        """Return the code of `text`; None if it has none."""
+        return self._codes.get(text)
+
     def text(self, code: int) -> str:
         """Return the text of a code. KeyError: it was never given, or is forgotten."""
         return self._texts[code]

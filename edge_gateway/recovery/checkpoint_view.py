@@ -1,4 +1,4 @@
-"""Read the fleet's devices from the newest checkpoint, whether or not the gateway runs."""
+"""Read the fleet's devices and the state of the rules from the newest checkpoint, whether or not the gateway runs."""
 
 from __future__ import annotations
 
@@ -27,6 +27,12 @@ def devices_in_checkpoint(config: GatewayConfig, wanted: str | None) -> Iterator
         BadInput: there is no readable checkpoint.
         OtherSpool: a program of another version wrote one.
     """
+    state = state_in_checkpoint(config)
+    return ({"at": state.wall, **device} for device in describe_devices(state.pipeline, wanted))
+
+
+def state_in_checkpoint(config: GatewayConfig) -> State:
+    """Return the state in the newest checkpoint; raises as `devices_in_checkpoint` does."""
     spool.require_directory(config.spool.path)
     place = config.spool.path / spool.CHECKPOINTS
     refuse_other(place)
@@ -35,4 +41,4 @@ def devices_in_checkpoint(config: GatewayConfig, wanted: str | None) -> Iterator
         raise BadInput(f"there is no checkpoint at {place}; has this gateway run for a minute yet?")
     state = State.new("", fold_settings(config))
     state.restore(checkpoint.state)
-    return ({"at": state.wall, **device} for device in describe_devices(state.pipeline, wanted))
+    return state

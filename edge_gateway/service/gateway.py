@@ -36,6 +36,7 @@ from edge_gateway.service.lost_state import LostState, run_when_known
 from edge_gateway.service.maintenance import Maintenance
 from edge_gateway.service.operators import Operators
 from edge_gateway.service.part_status import broker_status, spool_status
+from edge_gateway.service.rule_questions import RuleQuestions
 from edge_gateway.service.rules_watch import RulesWatch
 from edge_gateway.service.store_problems import STORE_PROBLEMS
 from edge_gateway.service.supervision import Run, keep_running
@@ -318,7 +319,8 @@ class Gateway:
         return f"{self.phase}; {'; '.join(problem.text for problem in self.problems) or 'all is well'}"
 
     def local_api(self) -> LocalApi:
-        return LocalApi(self._plain_report, self._devices, self._alerts, self._operators, self.config)
+        asked = self._operators, RuleQuestions(self._pipeline)
+        return LocalApi(self._plain_report, self._devices, self._alerts, *asked, self.config)
 
     def _devices(self, wanted: str | None) -> Iterator[dict[str, Any]]:
         return describe_devices(self._pipeline, wanted)

@@ -9,6 +9,7 @@ from typing import Any
 from edge_gateway.configuration.in_force import in_force
 from edge_gateway.configuration.model import GatewayConfig
 from edge_gateway.service.operators import Operators
+from edge_gateway.service.rule_questions import RuleQuestions
 from fleet_config.problems import suggest
 from fleet_wire.local_socket import RequestFailed
 from fleet_wire.printable import printable
@@ -22,6 +23,7 @@ class LocalApi:
     devices: Callable[[str | None], Iterator[dict[str, Any]]]
     alerts: Callable[[], list[dict[str, Any]]]
     operators: Operators
+    rules: RuleQuestions
     config: GatewayConfig
 
     async def __call__(self, request: Mapping[str, Any]) -> Any:
@@ -33,6 +35,9 @@ class LocalApi:
             "reload": self._reload,
             "forget": self.operators.forget,
             "confirm_clock": self._confirm_clock,
+            "rules": self._rules,
+            "explain": self._explain,
+            "try_rules": self._try_rules,
         }
         wanted = request.get("do")
         if not isinstance(wanted, str) or wanted not in answers:
@@ -52,6 +57,15 @@ class LocalApi:
 
     async def _alerts(self, _: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
         return iter(self.alerts())  # one by one: thousands would exceed the length of a line
+
+    async def _rules(self, _: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
+        return iter(self.rules.in_force())
+
+    async def _explain(self, request: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
+        return iter(self.rules.explain(request))
+
+    async def _try_rules(self, request: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
+        return iter(self.rules.try_rules(request))
 
     async def _settings(self, _: Mapping[str, Any]) -> dict[str, Any]:
         return in_force(self.config)

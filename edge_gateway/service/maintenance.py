@@ -34,6 +34,7 @@ from edge_gateway.status.clock import SURE, MachineClock
 from edge_gateway.status.clock_report import clock_doubt
 from edge_gateway.status.counters import Counters
 from edge_gateway.status.device_problems import DeviceProblems
+from edge_gateway.status.idle_rules import IdleRules
 from edge_gateway.status.problems import MOST_NAMED, Problems
 from edge_gateway.status.report import GatewayStatus, as_plain
 from edge_gateway.store.budget import quarantine_bytes
@@ -52,8 +53,6 @@ CHECKPOINT_BYTES = 64 << 20
 TRIM_EVERY = 60.0
 OWN_POINT_EVERY = 60.0
 """Seconds at most: alerts on silent gateways wait five minutes, however long the base windows are."""
-MOST_IDLE = 3
-"""Most idle rules that the problem describes."""
 FAILURES = {
     "status": Problem.MAINTENANCE_STATUS,
     "checkpoint": Problem.MAINTENANCE_CHECKPOINT,
@@ -98,6 +97,7 @@ class Maintenance:
     _journal_then: int | None = None
     """Bytes of the journal behind the last checkpoint; None before the first."""
     _devices: DeviceProblems = field(init=False)
+    _idle_rules: IdleRules = field(default_factory=IdleRules)
 
     def __post_init__(self) -> None:
         self._devices = DeviceProblems(self.clock.monotonic)
@@ -154,9 +154,7 @@ class Maintenance:
         clock = self.engine.clock_status()
         self.problems.update(Problem.CLOCK, clock_doubt(clock), settled=clock.state in SURE)
         self.problems.update(Problem.DESCRIPTORS, shortage())
-        idle = self.state.pipeline.rules.idle_rules()
-        some = [*idle[:MOST_IDLE], *([f"{len(idle)} in all"] if idle else [])]
-        self.problems.update(Problem.RULES_IDLE, "; ".join(some))
+        self.problems.update(Problem.RULES_IDLE, self._idle_rules.check(self.state.pipeline.rules))
         for problem, text in self._devices.check(self.state.pipeline):
             self.problems.update(problem, text)
         self.problems.expire()

@@ -138,6 +138,13 @@ class DeviceClasses:
         numbers = self.latch[start : start + size].tolist()
         return {(latches[n].rule, latches[n].key): place for place, n in enumerate(numbers)}
 
+    def rule_classes(self) -> tuple[IntColumn, IntColumn]:
+        """(rule, class) for every rule that has a latch in a class, by rule and then by class."""
+        classes = len(self.size)
+        owner = np.repeat(np.arange(classes), self.size)
+        pairs = np.unique(self._program.table.rule[self.latch[: self._latches]] * classes + owner)
+        return pairs // classes, pairs % classes
+
     def rings(self, of: int) -> tuple[int, ...]:
         """The range histories that the rules of a class read."""
         if of not in self._rings:

@@ -21,7 +21,7 @@ from edge_gateway.records.alerts import Transition
 from edge_gateway.rules.alerts.assignment import RuleAssignment, reconcile
 from edge_gateway.rules.alerts.latch_cells import SavedCells
 from edge_gateway.rules.alerts.reload import Fate, Successor, carried_over, kept_ranges, successors
-from edge_gateway.rules.alerts.rule_state import Ages, Instant, RuleState
+from edge_gateway.rules.alerts.rule_state import Ages, AlertKey, Instant, RuleState
 from edge_gateway.rules.alerts.single_alert import AlertEvent, SingleAlert
 from edge_gateway.rules.alerts.state_machine import NOTHING, ActiveAlert, StateChange
 from edge_gateway.rules.alerts.step import evaluate_frame
@@ -73,6 +73,32 @@ class Evaluator:
     def begin(self, record: int) -> None:
         """Note the number of the journal record that the next calls belong to: the ids of alerts follow from it."""
         self._builder.record = record
+
+    # --- for those who look, and change nothing
+
+    @property
+    def state(self) -> RuleState:
+        return self._state
+
+    @property
+    def records(self) -> Records:
+        return self._records
+
+    @property
+    def unit_mismatches(self) -> Mapping[AlertKey, str]:
+        """Why a rule that selects a device does not run on it, by (device number, rule number)."""
+        return self._assignment.unit_mismatches
+
+    @property
+    def listening(self) -> int:
+        """The listening clock (ms) as of the newest frame or tick."""
+        return max(self._listening, self._ticked)
+
+    def copied(self, registry: RegistryView) -> Evaluator:
+        """A copy with all its state, over a registry of the same devices."""
+        copy = Evaluator(RuleSet(), registry, self._ages)
+        copy.restore(self.snapshot())
+        return copy
 
     # --- readings and time
 
@@ -165,7 +191,7 @@ class Evaluator:
 
     def idle_rules(self) -> list[str]:
         """Rules that select a device but do not run on it, as `device: reason`."""
-        mismatches = sorted(self._assignment.unit_mismatches.items())
+        mismatches = sorted(self.unit_mismatches.items())
         return [f"{self._registry.device_name[device]}: {why}" for (device, _), why in mismatches]
 
     # --- reload

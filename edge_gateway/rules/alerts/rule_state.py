@@ -9,6 +9,7 @@ import numpy as np
 
 from edge_gateway.columns.growing import with_room
 from edge_gateway.records.alerts import NO_READING
+from edge_gateway.rules.alerts.evaluated import Evaluated
 from edge_gateway.rules.alerts.expected import Expected
 from edge_gateway.rules.alerts.latch_cells import LatchCells
 from edge_gateway.rules.alerts.state_machine import ActiveAlert, LevelState
@@ -111,6 +112,7 @@ class RuleState:
     expected: Expected
     active: dict[AlertKey, ActiveAlert]
     max_reading_age: int
+    evaluated: Evaluated
 
     @classmethod
     def initial(cls, rules: tuple[Rule, ...], registry: RegistryView, ages: Ages) -> RuleState:
@@ -121,7 +123,8 @@ class RuleState:
         histories = Histories(program.symbols)
         newest, expected = NewestReadings.empty(), Expected(tuple(program.least_absence))
         parts = LatchCells(program), inputs, histories, newest, expected
-        return cls(rules, registry, program, *parts, {}, ages.max_reading_age)
+        evaluated = Evaluated(len(program.inputs))
+        return cls(rules, registry, program, *parts, {}, ages.max_reading_age, evaluated)
 
     def make_room(self) -> None:
         """Make room for all devices of the registry."""

@@ -65,6 +65,7 @@ def evaluate_frame(state: RuleState, frame: Frame, listening_ms: int) -> FrameRe
     events = _scan_busy(state, columns, table, pairs) if len(pairs.row) else []
     _release(state, rows, pairs)
     state.inputs.remember(rows)
+    state.evaluated.note(state.cells.class_of[rows.device[rows.values.row]], rows.values.number)
     state.newest.take(rows, frame, listening_ms)
     events.sort(key=lambda event: (int(rows.source[event.row]), event.rule))
     return FrameResult(columns, table, events)

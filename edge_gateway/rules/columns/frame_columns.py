@@ -93,6 +93,14 @@ class Histories:
         )
         return [{name: _spread(column, known, rows) for name, column in each.items()} for each in fed]
 
+    def at(self, ring: int, device: int, now: int, function: str) -> float:
+        """A function of a device's range that ends at `now` (ms), which no sample is after; NaN without history.
+
+        Changes nothing.
+        """
+        slot = int(self._slot[ring][device]) if device < len(self._slot[ring]) else -1
+        return float("nan") if slot < 0 else self._rings[ring].at(slot, now, function)
+
     def clocks_of(self, ring: int) -> list[tuple[int, ...]]:
         """The inputs whose newest time ends the range, for each kind of rule that reads it."""
         return list(self._clocks[ring])

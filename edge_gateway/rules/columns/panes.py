@@ -94,6 +94,18 @@ class Panes:
 
     # --- looking
 
+    def copy_of(self, slot: int) -> Panes:
+        """A copy of one slot, as slot 0."""
+        copy, one = Panes(self.ms, self.family), slice(slot, slot + 1)
+        copy.capacity, copy.slots = self.capacity, 1
+        copy.cells = {name: cells[one].copy() for name, cells in self.cells.items()}
+        copy.total = {name: total[one].copy() for name, total in self.total.items()}
+        copy.head, copy.pane = self.head[one].copy(), self.pane[one].copy()
+        copy.last, copy.last_at = self.last[one].copy(), self.last_at[one].copy()
+        if slot in self.beside:
+            copy.beside[0] = list(self.beside[slot])
+        return copy
+
     def at_pane(self, name: str, slot: IntColumn, pane: IntColumn) -> Any:
         """What the panes' cells hold."""
         return self.cells[name].ravel()[slot * self.capacity + (pane & (self.capacity - 1))]

@@ -43,6 +43,17 @@ class Ring:
         ring.panes = Panes.from_snapshot(state)
         return ring
 
+    def at(self, slot: int, now: int, function: str) -> float:
+        """One of the FUNCTIONS over the range that ends at `now` (ms), at which the slot has had no later sample.
+
+        Changes nothing.
+        """
+        copy = Ring(self.panes.ms, self.panes.family)
+        copy.panes = self.panes.copy_of(slot)
+        none, at = np.full(1, np.nan), np.array([now], np.int64)
+        (found,) = copy.feed(np.zeros(1, np.int64), at, none, [function])
+        return float(found[function][0])
+
     def feed(
         self,
         slot: IntColumn,

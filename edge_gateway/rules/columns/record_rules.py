@@ -22,8 +22,11 @@ if TYPE_CHECKING:
 
 
 @dataclass(slots=True)
-class _Record:
-    """One record rule. `output` is its own input number; by device: whether it `applies`, and its series (-1: none)."""
+class CompiledRecord:
+    """One record rule. `output` is its own input number; by device: whether it `applies`, and its series (-1: none).
+
+    `evaluated`: whether a reading has evaluated it since it was loaded.
+    """
 
     metric: int
     operation: Operation
@@ -32,6 +35,7 @@ class _Record:
     rings: tuple[int, ...]
     applies: BoolColumn
     series: IntColumn
+    evaluated: bool = False
 
 
 Derived: TypeAlias = "list[tuple[IntColumn, IntColumn, FloatColumn]]"
@@ -53,7 +57,15 @@ class Records:
         self._tags = {tag for rule in rules if rule.analysis for tag in rule.analysis.tags}
         self._known = 0
 
-    def _compiled(self, rule: Rule) -> _Record:
+    @property
+    def symbols(self) -> Symbols:
+        return self._symbols
+
+    def compiled(self, name: str) -> CompiledRecord:
+        """The record rule of that name, its devices those of the last frame. KeyError: there is none."""
+        return dict(zip((rule.name for rule in self._rules), self._records, strict=True))[name]
+
+    def _compiled(self, rule: Rule) -> CompiledRecord:
         analysis = rule.analysis
         assert analysis is not None
         triggers = tuple(self._symbols.input(name, is_text=is_text) for name, is_text in rule.metrics)
@@ -61,7 +73,7 @@ class Records:
         output = self._symbols.input(rule.name, is_text=False)
         rings = tuple(self._symbols.ring(each) for each in analysis.ranges)
         metric = self._registry.metric(rule.name)
-        return _Record(
+        return CompiledRecord(
             metric, operation, triggers, output, rings, np.zeros(0, np.bool_), np.full(0, -1, np.int64)
         )
 
@@ -85,7 +97,7 @@ class Records:
             derived += self._derive(passed, [each for each in self._records if not each.rings])
         return _extended(frame, derived) if derived else frame
 
-    def _derive(self, columns: FrameColumns, records: list[_Record]) -> Derived:
+    def _derive(self, columns: FrameColumns, records: list[CompiledRecord]) -> Derived:
         derived: Derived = []
         rows = columns.rows
         for record in records:
@@ -93,6 +105,7 @@ class Records:
             own = own[rows.has_any(record.triggers, own)]
             if not len(own):
                 continue
+            record.evaluated = True
             values = record.operation(RowSubset(columns, own, record.triggers))
             known = np.flatnonzero(~np.isnan(values))
             if len(known):
@@ -101,7 +114,7 @@ class Records:
                 derived.append((rows.source[own], self._series(record, rows.device[own]), values))
         return derived
 
-    def _series(self, record: _Record, devices: IntColumn) -> IntColumn:
+    def _series(self, record: CompiledRecord, devices: IntColumn) -> IntColumn:
         for device in np.unique(devices[record.series[devices] < 0]).tolist():
             record.series[device] = self._registry.derived(device, record.metric)
         return record.series[devices]

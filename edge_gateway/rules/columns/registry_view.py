@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 class Strings(Protocol):
     def code(self, text: str) -> int: ...
+    def text(self, code: int) -> str: ...
 
 
 class RegistryView(Protocol):

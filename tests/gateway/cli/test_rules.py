@@ -165,3 +165,13 @@ def test_junit_that_cannot_be_written(tmp_path: Path, capsys: pytest.CaptureFixt
     status, _, err = run(capsys, "test", "--junit", str(tmp_path / file), rules(tmp_path))
     assert status == 2
     assert f"--junit: {tmp_path / file} cannot be written" in err.replace("\n", " ")
+
+
+def test_the_cost_of_rules_is_measured(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = rules(tmp_path)
+    status, out, _ = run(capsys, "check", "--cost", "--devices", "50", path)
+    assert status == 0
+    assert "if every rule runs on 50 devices" in out
+    status, out, _ = run(capsys, "check", "--cost", "--json", path)
+    cost = json.loads(out)["cost"]
+    assert (status, [row["rule"] for row in cost["rules"]], cost["total"]["devices"]) == (0, ["A"], 1_000)

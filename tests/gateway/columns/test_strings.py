@@ -138,3 +138,12 @@ def test_the_table_is_full_for_all_and_a_share_for_its_device() -> None:
 def test_an_empty_tables_state_has_the_types_of_any_other() -> None:
     state = StringTable(6).snapshot()
     assert {state[name].dtype for name in ("codes", "owned", "owners")} == {np.dtype(np.int64)}
+
+
+def test_a_look_at_a_text_gives_it_no_code() -> None:
+    table = StringTable(10)
+    assert table.known("open") is None
+    assert table.known("open") is None
+    assert table.known("true") == TRUE
+    code = table.code("open")
+    assert table.known("open") == code

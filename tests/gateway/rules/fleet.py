@@ -111,6 +111,14 @@ class Stage:
         frame = self.evaluator.add_records(self.fleet.frame([row]))
         return self.evaluator.evaluate(frame, int(second * 1000))
 
+    def read_at(
+        self, second: float, device: str, site: str, values: Mapping[str, float | str]
+    ) -> list[Transition]:
+        """As `read`, of a device at another site."""
+        row = Row(device, T0 + int(second * 1000), values, site=site)
+        frame = self.evaluator.add_records(self.fleet.frame([row]))
+        return self.evaluator.evaluate(frame, int(second * 1000))
+
     def hear(self, second: float) -> None:
         """Hear every device, without knowing yet what it says."""
         self.evaluator.hear(np.arange(self.fleet.registry.devices), int(second * 1000))

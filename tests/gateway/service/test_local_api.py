@@ -10,6 +10,7 @@ import pytest
 from edge_gateway.configuration.model import GatewayConfig
 from edge_gateway.service.local_api import LocalApi
 from edge_gateway.service.operators import Operators
+from edge_gateway.service.rule_questions import RuleQuestions
 
 
 class Asked:
@@ -25,12 +26,26 @@ class Asked:
         return "confirmed"
 
 
+class AskedOfRules:
+    """Rules that answer with what they were asked."""
+
+    def in_force(self) -> list[dict[str, Any]]:
+        return [{"name": "Hot"}, {"name": "Cold"}]
+
+    def explain(self, request: Mapping[str, Any]) -> list[dict[str, Any]]:
+        return [{"rule": request["rule"], "device": request["device"]}]
+
+    def try_rules(self, request: Mapping[str, Any]) -> list[dict[str, Any]]:
+        return [{"rule": each} for each in request["rules"]]
+
+
 def api() -> LocalApi:
     return LocalApi(
         status=lambda: {"state": "online"},
         devices=lambda wanted: iter([{"device": name} for name in ("a", "b") if wanted in (None, name)]),
         alerts=lambda: [{"rule": "r"}],
         operators=cast("Operators", Asked()),
+        rules=cast("RuleQuestions", AskedOfRules()),
         config=GatewayConfig.model_validate({"mqtt": {"url": "mqtt://localhost"}}),
     )
 
@@ -43,6 +58,14 @@ async def test_known_requests_are_answered() -> None:
     assert await api()({"do": "reload"}) == "0 rules"
     assert await api()({"do": "confirm_clock"}) == "confirmed"
     assert await api()({"do": "forget", "device": "b"}) == "forgotten: b"
+
+
+async def test_rules_come_one_by_one_as_they_were_when_they_were_asked_for() -> None:
+    answer = await api()({"do": "rules"})
+    assert not isinstance(answer, list)
+    assert list(answer) == [{"name": "Hot"}, {"name": "Cold"}]
+    assert list(await api()({"do": "explain", "rule": "r", "device": "d"})) == [{"rule": "r", "device": "d"}]
+    assert list(await api()({"do": "try_rules", "rules": ["a", "b"]})) == [{"rule": "a"}, {"rule": "b"}]
 
 
 async def test_alerts_come_one_by_one_since_thousands_fit_into_no_line() -> None:

@@ -77,3 +77,17 @@ def test_a_snapshot_holds_the_slots_in_use() -> None:
     assert {name: total.tolist() for name, total in again.total.items()} == {
         name: total[:1].tolist() for name, total in panes.total.items()
     }
+
+
+@pytest.mark.parametrize("family", ["sums", "rises", "extremes", "samples"])
+def test_a_copy_of_a_slot_is_another_one(family: str) -> None:
+    panes = Panes(60_000, family)
+    panes.add_slots(2)
+    pushed(panes, *[(second, 1e300 if second % 7 else 2.5) for second in range(40)])
+    before = panes.snapshot()
+    copy = panes.copy_of(0)
+    np.testing.assert_equal(copy.snapshot()["head"], before["head"][:1])
+    pushed(copy, (41, 9.0))
+    assert copy.last[0] == 9.0
+    np.testing.assert_equal(panes.snapshot(), before)
+    assert panes.copy_of(1).head.tolist() == [0]

@@ -246,3 +246,19 @@ def test_histories_stay_when_room_is_made_for_more_devices_and_samples(function:
         value = np.array([random.random() for _ in slot])
         one, other = (values_of(ring, slot, at, value, function) for ring in (grown, roomy))
         np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("function", sorted(FAMILY))
+def test_a_look_at_a_slot_is_what_its_last_sample_was_told_and_changes_nothing(function: str) -> None:
+    random, ring = Random(function), Ring(60_000, FAMILY[function])
+    ring.panes.add_slots(2)
+    now = 1_767_225_600_000
+    for _ in range(300):
+        now += random.choice((100, 1_000, 7_000, 70_000))
+        value = random.choice((random.uniform(-5, 5), 1e300, 1.7e12, -3.0))
+        at = np.array([now, now])
+        told = values_of(ring, np.array([0, 1]), at, np.array([value, -value]), function)
+        before = ring.panes.snapshot()
+        looked = [ring.at(slot, now, function) for slot in (0, 1)]
+        np.testing.assert_array_equal(looked, told)
+        np.testing.assert_equal(ring.panes.snapshot(), before)

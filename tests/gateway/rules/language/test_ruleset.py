@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edge_gateway.rules.files.load import MOST_RULES, load_rules
 from edge_gateway.rules.language.ruleset import (
     Level,
     LevelChange,
@@ -19,6 +22,7 @@ from edge_gateway.rules.language.ruleset import (
     in_order,
     levels_of,
 )
+from fleet_wire.local_socket import LONGEST_LINE
 
 HOT = Rule(name="Hot", group="g", expr="t + u", levels=(Level("info", limit=1.0, for_ms=5),))
 
@@ -111,3 +115,11 @@ def test_records_come_after_what_they_need(needs: list[set[int]]) -> None:
     texts = [" + ".join(["x", *(f"r{one}" for one in sorted(each))]) for each in needs]
     records = tuple(record(f"r{number}", text) for number, text in enumerate(texts))
     assert [rule.name for rule in in_order(records)] == [f"r{one}" for one in plainly_in_order(needs)]
+
+
+def test_a_brief_set_says_the_same_and_many_rules_fit_into_a_request() -> None:
+    rules = load_rules(Path(__file__).parents[4] / "rules")
+    assert RuleSet.from_plain(rules.to_brief()) == rules
+    assert RuleSet.from_plain(RuleSet().to_brief()) == RuleSet()
+    a_rule = len(json.dumps(rules.to_brief())) / len(rules.rules)
+    assert a_rule * MOST_RULES < LONGEST_LINE
