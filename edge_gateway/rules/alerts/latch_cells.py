@@ -13,6 +13,7 @@ import numpy as np
 from edge_gateway.columns.growing import with_room
 from edge_gateway.rules.alerts.device_classes import NO_CLASS, DeviceClasses
 from edge_gateway.rules.columns.inputs import shifted
+from edge_gateway.rules.columns.latch_scan import Carry
 from edge_gateway.rules.columns.runs import expand_runs
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ class SavedCells(NamedTuple):
     on: BoolColumn
     up: IntColumn
     down: IntColumn
+    stamps: IntColumn
     value: FloatColumn
     seen: IntColumn
 
@@ -44,7 +46,8 @@ class LatchCells:
     """The cells of all devices.
 
     By cell: `busy` (on, or beyond its threshold), `on` (latched), `up` and `down` (since when beyond the threshold or
-    clear, ms), `value` (the last one read while busy) and `seen` (when that was, ms). At the first cell of an alert:
+    clear, ms), `stamps` (at how many time stamps in a row it was beyond), `value` (the last one read while busy) and
+    `seen` (when that was, ms). At the first cell of an alert:
     `raised`, how many of its raising latches are on. By device: `class_of`, `base` (its first cell), `device_busy` (any
     cell is).
     """
@@ -60,6 +63,7 @@ class LatchCells:
         self.raised = np.zeros(0, np.int8)
         self.up = np.zeros(0, np.int64)
         self.down = np.zeros(0, np.int64)
+        self.stamps = np.zeros(0, np.int64)
         self.value = np.zeros(0, np.float64)
         self.seen = np.zeros(0, np.int64)
         self.marked = np.zeros(0, np.bool_)
@@ -85,7 +89,7 @@ class LatchCells:
         base = self._used + np.cumsum(room) - room
         self.base[devices] = base
         self._used += int(room.sum())
-        for name in ("busy", "on", "raised", "up", "down", "value", "seen", "marked"):
+        for name in ("busy", "on", "raised", "up", "down", "stamps", "value", "seen", "marked"):
             setattr(self, name, with_room(getattr(self, name), self._used, 0))
         first, self._runs = self._runs, self._runs + len(devices)
         self._run_base = with_room(self._run_base, self._runs, 0)
@@ -116,6 +120,10 @@ class LatchCells:
         return found
 
     # --- cells
+
+    def carry(self, cells: IntColumn) -> Carry:
+        """The latches of these cells before a frame or a tick."""
+        return Carry(self.on[cells], self.up[cells], self.down[cells], self.stamps[cells], self.seen[cells])
 
     def mark_busy_beyond(self, device: IntColumn, segment: IntColumn, value: FloatColumn) -> None:
         """Mark busy the latches of each device's segment whose threshold is below the value."""
@@ -168,7 +176,7 @@ class LatchCells:
         saved = self.save(cells, device)
         _, alert = self.latch_at(cells, device)
         self.raised[alert] = 0
-        for name in ("busy", "on", "up", "down", "value", "seen"):
+        for name in ("busy", "on", "up", "down", "stamps", "value", "seen"):
             getattr(self, name)[cells] = 0
         return saved
 
@@ -196,7 +204,7 @@ class LatchCells:
         self.busy[target] = True
         self.on[target], self.up[target] = saved.on[kept], saved.up[kept]
         self.down[target], self.value[target] = saved.down[kept], saved.value[kept]
-        self.seen[target] = saved.seen[kept]
+        self.stamps[target], self.seen[target] = saved.stamps[kept], saved.seen[kept]
         self.device_busy[device] = True
         latch, alert = self.latch_at(target, device)
         raising = saved.on[kept] & self.program.table.raises[latch]

@@ -70,6 +70,7 @@ def carried_over(saved: SavedCells, following: Sequence[Successor]) -> SavedCell
         rule=number,
         up=np.where(restarted, NO_TIME, saved.up),
         down=np.where(restarted, NO_TIME, saved.down),
+        stamps=np.where(restarted, 0, saved.stamps),
     )
     return SavedCells(**{name: column[kept] for name, column in saved._asdict().items()})
 

@@ -170,6 +170,8 @@ class RuleState:
                 bool(cells.on[cell]),
                 int(cells.up[cell]),
                 int(cells.down[cell]),
+                int(cells.stamps[cell]),
+                int(cells.seen[cell]),
             )
             for cell, latch in cells.cells_of(device, rule)
         )
@@ -188,6 +190,7 @@ class RuleState:
                 level.up,
                 level.down,
             )
+            cells.stamps[level.cell] = level.stamps
             cells.busy[level.cell] = level.on or level.up > 0
             raised += level.on and level.latch.raises
         cells.raised[first_cell] = raised

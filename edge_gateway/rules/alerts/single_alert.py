@@ -45,6 +45,8 @@ class LatchReading(NamedTuple):
     on: bool
     up: int
     down: int
+    stamps: int
+    last_at: int
 
 
 class Missing(NamedTuple):
@@ -98,9 +100,7 @@ def single_alerts(
     for alert, group in groupby(readings, key=lambda reading: reading.alert):
         own = list(group)
         levels = {
-            reading.cell: LevelState(
-                reading.cell, latches[reading.latch], reading.on, reading.up, reading.down
-            )
+            reading.cell: LevelState(reading.cell, latches[reading.latch], *reading[-5:])
             for reading in sorted(own, key=lambda reading: reading.cell)
         }
         device, rule = device_of[alert], latches[own[0].latch].rule

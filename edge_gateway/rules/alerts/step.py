@@ -96,13 +96,13 @@ def _scan_busy(
 ) -> list[AlertEvent]:
     """Scan the busy latches, then step the alerts in which one switched."""
     cells, rows = state.cells, columns.rows
-    carry = Carry(cells.on[pairs.cell], cells.up[pairs.cell], cells.down[pairs.cell])
+    carry = cells.carry(pairs.cell)
     inputs = _pair_inputs(state, columns, table, pairs, carry)
     kept = np.flatnonzero(inputs.seen)
     if not len(kept):
         return []
     latch_inputs = _latch_inputs(state, pairs, inputs, kept)
-    course = scan_latches(latch_inputs, Carry(carry.on[kept], carry.up[kept], carry.down[kept]))
+    course = scan_latches(latch_inputs, carry.of(kept))
     _store_course(state, table, pairs, kept, course)
     cells.seen[pairs.cell[kept]] = latch_inputs.at
     switched = (course.on != course.was_on) | (((course.up > 0) & ~course.on) != course.was_waiting)
@@ -186,6 +186,7 @@ def _latch_inputs(state: RuleState, pairs: BusyPairs, inputs: PairInputs, kept: 
         inputs.is_up[kept],
         inputs.is_down[kept],
         latches.for_ms[latch],
+        latches.for_count[latch],
         keep_times(state, latch, pairs.alert[kept], inputs.carry.on[kept]),
     )
 
@@ -202,11 +203,8 @@ def _store_course(
 ) -> None:
     cells, last = state.cells, np.flatnonzero(course.last)
     target, row = pairs.cell[kept[last]], pairs.row[kept[last]]
-    cells.on[target], cells.up[target], cells.down[target] = (
-        course.on[last],
-        course.up[last],
-        course.down[last],
-    )
+    for name in ("on", "up", "down", "stamps"):
+        getattr(cells, name)[target] = getattr(course, name)[last]
     shown = state.program.table.value_column[pairs.latch[kept[last]]]
     cells.value[target] = np.where(shown == NO_COLUMN, np.nan, table.values(np.maximum(shown, 0), row))
 

@@ -16,7 +16,6 @@ from edge_gateway.rules.alerts.single_alert import (
     single_alerts,
 )
 from edge_gateway.rules.alerts.step import BusyPairs, PairInputs, keep_times, latch_readings
-from edge_gateway.rules.columns.latch_scan import Carry
 from edge_gateway.rules.columns.program import ABSENT
 
 if TYPE_CHECKING:
@@ -146,7 +145,7 @@ def _due_readings(
     cell = cells.all_busy()
     device = cells.device_at(cell)
     latch, alert = cells.latch_at(cell, device)
-    carry = Carry(cells.on[cell], cells.up[cell], cells.down[cell])
+    carry = cells.carry(cell)
     fires = ~carry.on & (carry.up > 0) & (carry.up + latches.for_ms[latch] <= now[device])
     keep = keep_times(state, latch, alert, carry.on)
     clears = carry.on & (carry.down > 0) & (carry.down + keep <= now[device])

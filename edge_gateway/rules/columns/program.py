@@ -25,6 +25,8 @@ ABSENT: Final = len(LEVELS)
 """Key of a rule's absence latch; the keys of the others are the ranks of their levels."""
 
 NO_COLUMN: Final = -1
+NEVER: Final = 1 << 60
+"""Longer than any wait in ms, and more than any number of readings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,8 @@ class Latch:
 
     `key` is the rank of the level, or ABSENT. `raises`: the alert fires while it is on. `coupled`: `keep_ms` counts
     only while no other raising latch of the alert is on. `watched`: the inputs whose silence an absence latch tells, as
-    number and as text. Times in ms.
+    number and as text. Times in ms. It switches on `for_ms` after it was first up, or at `for_count` readings in a row,
+    of which one is NEVER.
     """
 
     rule: int
@@ -61,6 +64,7 @@ class Latch:
     clear_sign: float
     value_column: int
     for_ms: int
+    for_count: int
     keep_ms: int
     warmup_ms: int
     limit: float | None
@@ -83,6 +87,7 @@ class LatchTable:
     clear_sign: FloatColumn
     value_column: IntColumn
     for_ms: IntColumn
+    for_count: IntColumn
     keep_ms: IntColumn
     warmup_ms: IntColumn
     raises: BoolColumn
@@ -278,7 +283,8 @@ class Program:
             clear_threshold=-0.5 if has_clear else sign * clear,
             clear_sign=-1.0 if has_clear else sign,
             value_column=value_column,
-            for_ms=level.for_ms,
+            for_ms=NEVER if level.for_readings else level.for_ms,
+            for_count=level.for_readings or NEVER,
             keep_ms=keep_ms,
             warmup_ms=self.rules[number].warmup_ms,
             limit=level.limit,
@@ -303,6 +309,7 @@ class Program:
             clear_sign=1.0,
             value_column=self._columns_of[number][2],
             for_ms=no_data.after_ms,
+            for_count=NEVER,
             keep_ms=keep_ms if raises else 0,
             warmup_ms=self.rules[number].warmup_ms,
             limit=None,

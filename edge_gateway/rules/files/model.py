@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, FiniteFloat, Tag, TypeAdapter
 
+from edge_gateway.rules.files.wait import Wait, WaitSpec
 from edge_gateway.rules.language.functions import RESERVED
 from edge_gateway.rules.language.ruleset import NoDataState
 from fleet_config import spelling
@@ -92,8 +93,8 @@ class LimitSpec(Strict):
     """Fires below this value."""
     clear: FiniteFloat | None = None
     """While firing, only a value at or past this clears it; the limit itself by default."""
-    for_: Annotated[Duration, Field(alias="for")] = 0
-    """How long the value must stay beyond the limit."""
+    for_: Annotated[WaitSpec, Field(alias="for", json_schema_extra={"default": "0s"})] = Wait()
+    """How long the value must stay beyond the limit, or at how many readings in a row: 30s, 3 readings."""
 
 
 class LimitChange(Strict):
@@ -105,8 +106,8 @@ class LimitChange(Strict):
     """Another limit, if the rule has one below."""
     clear: FiniteFloat | None = None
     """Another value that clears it."""
-    for_: Annotated[Duration | None, Field(alias="for")] = None
-    """Another time that the value must stay beyond the limit."""
+    for_: Annotated[WaitSpec | None, Field(alias="for")] = None
+    """Another time, or number of readings, that the value must stay beyond the limit."""
 
 
 class OverrideSpec(LimitChange):
@@ -163,8 +164,8 @@ class AlertSpec(Strict):
     """Fires below this value of `expr`."""
     clear: FiniteFloat | str | None = None
     """What ends the alert: with a limit a number, by default the limit itself; with a condition a condition."""
-    for_: Annotated[Duration, Field(alias="for")] = 0
-    """How long it must hold before the alert fires."""
+    for_: Annotated[WaitSpec, Field(alias="for", json_schema_extra={"default": "0s"})] = Wait()
+    """How long it must hold before the alert fires, or at how many readings in a row: 30s, 3 readings."""
     severity: LevelName | None = None
     """Level of an alert with one limit or a condition; warning by default."""
     levels: Annotated[dict[LevelName, LimitSpec] | None, Field(min_length=1)] = None

@@ -157,7 +157,8 @@ def _condition_level(spec: AlertSpec, place: Place) -> tuple[tuple[Level, ...], 
         if getattr(spec, key) is not None:
             place.at(key).report(f"{key}: a condition has no limit; remove it and set 'severity'", key=True)
     clear = _clear_condition(spec, place.at("clear"))
-    return (Level(spec.severity or DEFAULT_LEVEL, for_ms=spec.for_),), clear
+    wait = spec.for_
+    return (Level(spec.severity or DEFAULT_LEVEL, for_ms=wait.ms, for_readings=wait.readings),), clear
 
 
 def _clear_condition(spec: AlertSpec, place: Place) -> str | None:
@@ -185,7 +186,7 @@ def _limit_levels(spec: AlertSpec, place: Place) -> tuple[Level, ...]:
     for key in ("above", "below", "clear", "severity"):
         if getattr(spec, key) is not None:
             place.at(key).report(f"{key}: set it in each of the 'levels'", key=True)
-    if spec.for_:
+    if any(spec.for_):
         place.at("for").report("for: set it in each of the 'levels'", key=True)
     return _ordered_levels(spec, place.at("levels"))
 
@@ -233,7 +234,7 @@ def _limit(name: str, spec: LimitSpec | AlertSpec, place: Place) -> Level | None
         return None
     clear = spec.clear if isinstance(spec.clear, (int, float)) else None
     limit = spec.below if spec.above is None else spec.above
-    level = Level(name, spec.above is not None, limit, clear, spec.for_)
+    level = Level(name, spec.above is not None, limit, clear, *spec.for_)
     report = wrong_side(level)
     if report is not None:
         place.at("clear").report(report)
@@ -314,7 +315,8 @@ def _change(name: str, spec: LimitChange, place: Place, levels: tuple[Level, ...
     wrong, right = ("below", "above") if level.above else ("above", "below")
     if level.limit is not None and getattr(spec, wrong) is not None:
         place.at(wrong).report(f"{wrong}: the rule has '{right}', and so must its overrides", key=True)
-    return LevelChange(name, getattr(spec, right), spec.clear, spec.for_)
+    wait = spec.for_ or (None, None)
+    return LevelChange(name, getattr(spec, right), spec.clear, *wait)
 
 
 def _check_overrides(rule: Rule, place: Place) -> None:

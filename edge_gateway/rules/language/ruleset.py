@@ -22,14 +22,15 @@ OnChange = Literal["keep", "reset"]
 NoDataState = Literal["alerting", "no_data", "ok", "keep_last"]
 """alerting raises the alert, ok resolves it, no_data only reports, keep_last changes nothing."""
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Level:
     """One level of an alert rule. It is reached strictly above or below `limit`, which is None for a condition.
 
-    `clear` None means the limit itself. Times in ms.
+    `clear` None means the limit itself. Times in ms. `for_readings`, if it is not 0, stands for `for_ms`: at so many
+    time stamps in a row.
     """
 
     level: str
@@ -37,16 +38,18 @@ class Level:
     limit: float | None = None
     clear: float | None = None
     for_ms: int = 0
+    for_readings: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class LevelChange:
-    """What an override changes in a level; None: nothing."""
+    """What an override changes in a level; None: nothing. `for_ms` and `for_readings` change together."""
 
     level: str
     limit: float | None = None
     clear: float | None = None
     for_ms: int | None = None
+    for_readings: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +210,7 @@ def _changed(level: Level, change: LevelChange | None) -> Level:
         level.limit if change.limit is None else change.limit,
         level.clear if change.clear is None else change.clear,
         level.for_ms if change.for_ms is None else change.for_ms,
+        level.for_readings if change.for_readings is None else change.for_readings,
     )
 
 

@@ -1,9 +1,9 @@
 """Golden cases in `tests/cases/rules`: rules and readings in, transitions out.
 
 A line of `readings.txt` is `SECOND DEVICE metric=value …`, with `site/` before the device if it is not berlin and
-`backlog` before it for an old reading; `SECOND tick`; `SECOND born DEVICE tag=… type=… unit.METRIC=…`; or
-`SECOND reload FILE`. A line of `transitions.txt` is `SECOND DEVICE RULE CAUSE STATE LEVEL COMMAND …`; a line for each
-text of the alert follows.
+`backlog` before it for an old reading; `SECOND tick`; `SECOND restart`; `SECOND reload FILE`; or
+`SECOND born DEVICE tag=… type=… unit.METRIC=…`. A line of `transitions.txt` is
+`SECOND DEVICE RULE CAUSE STATE LEVEL COMMAND …`; a line for each text of the alert follows.
 `python -m tests.gateway.rules.test_golden NAME` prints what a case leads to.
 """
 
@@ -58,6 +58,9 @@ def performed(stage: Stage, second: int, words: list[str], case: Path) -> list[T
             return stage.tick(second)
         case ["reload", name]:
             return stage.evaluator.reload(load_rules(case / name))
+        case ["restart"]:
+            stage.restart()
+            return []
         case ["born", device, *about]:
             born(stage, device, dict(word.split("=") for word in about))
             return []

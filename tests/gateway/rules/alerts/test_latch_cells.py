@@ -33,7 +33,7 @@ def cells(*variants: tuple[tuple[int, int], ...], rules: tuple[Rule, ...] = RULE
 def saved(device: int, rule: int, key: int, *, on: bool = True, up: int = 0) -> SavedCells:
     return SavedCells(
         np.array([device]), np.array([rule]), np.array([key]), np.array([on]), np.array([up]), np.array([0]),
-        np.array([12.5]), np.array([up]),
+        np.array([0]), np.array([12.5]), np.array([up]),
     )  # fmt: skip
 
 

@@ -26,7 +26,10 @@ MISSING = replace(LATCH, key=ABSENT, rank=2, for_ms=30, keep_ms=0)
 
 
 def alert(*latches: Latch, active: ActiveAlert | None = None) -> SingleAlert:
-    levels = [LevelState(cell, latch, on=False, up=0, down=0) for cell, latch in enumerate(latches)]
+    levels = [
+        LevelState(cell, latch, on=False, up=0, down=0, stamps=0, last_at=0)
+        for cell, latch in enumerate(latches)
+    ]
     return SingleAlert(7, 3, levels, active)
 
 
@@ -37,7 +40,9 @@ def firing(rank: int = 1, at: int = 100) -> ActiveAlert:
 def reading(
     row: int, cell: int, at: int, *, up: bool = False, down: bool = False, seen: bool = True, expired: int = 0
 ) -> LatchReading:
-    return LatchReading(0, row, cell, cell, at, expired, seen, up, down, on=False, up=0, down=0)
+    return LatchReading(
+        0, row, cell, cell, at, expired, seen, up, down, on=False, up=0, down=0, stamps=0, last_at=0
+    )
 
 
 def summary(one: SingleAlert) -> list[tuple[int, str, int, int]]:
@@ -46,10 +51,10 @@ def summary(one: SingleAlert) -> list[tuple[int, str, int, int]]:
 
 def test_readings_are_grouped_by_alert_with_the_state_before_the_frame() -> None:
     readings = [
-        LatchReading(0, 5, 1, 1, 95, 0, True, True, False, on=False, up=90, down=0),
-        LatchReading(0, 5, 0, 0, 95, 0, True, True, False, on=True, up=80, down=0),
-        LatchReading(0, 6, 0, 0, 96, 0, True, False, False, on=True, up=80, down=0),
-        LatchReading(8, 7, 8, 0, 97, 0, True, True, False, on=False, up=0, down=0),
+        LatchReading(0, 5, 1, 1, 95, 0, True, True, False, on=False, up=90, down=0, stamps=1, last_at=90),
+        LatchReading(0, 5, 0, 0, 95, 0, True, True, False, on=True, up=80, down=0, stamps=2, last_at=90),
+        LatchReading(0, 6, 0, 0, 96, 0, True, False, False, on=True, up=80, down=0, stamps=2, last_at=90),
+        LatchReading(8, 7, 8, 0, 97, 0, True, True, False, on=False, up=0, down=0, stamps=0, last_at=0),
     ]
     (first, own), (second, other) = single_alerts(
         readings, {0: 7, 8: 9}, [WARNING, CRITICAL], {(7, 0): firing()}

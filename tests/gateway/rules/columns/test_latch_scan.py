@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_gateway.rules.columns.latch_scan import Carry, LatchInputs, scan_latches
+from edge_gateway.rules.columns.program import NEVER
 
 
 @dataclass
@@ -16,15 +17,19 @@ class Latch:
     on: bool
     up: int
     down: int
+    stamps: int
+    last_at: int
     for_ms: int
+    for_count: int
     keep_ms: int
 
     def read(self, at: int, value: int, *, anew: bool) -> None:
         """`value` 1 is beyond the threshold, -1 is clear, 0 neither; `anew` forgets the wait so far."""
         self.up = 0 if anew else self.up
-        self.up = (self.up or at) if value > 0 else 0
+        self.stamps = (self.stamps + (at != self.last_at) if self.up else 1) if value > 0 else 0
+        self.up, self.last_at = (self.up or at) if value > 0 else 0, at
         self.down = (self.down or at) if value < 0 else 0
-        if value > 0 and at - self.up >= self.for_ms:
+        if value > 0 and (at - self.up >= self.for_ms or self.stamps >= self.for_count):
             self.on = True
         if value < 0 and at - self.down >= self.keep_ms:
             self.on = False
@@ -34,7 +39,9 @@ class Latch:
 def latches(draw: st.DrawFn) -> tuple[Latch, list[tuple[int, int, bool]]]:
     on, value = draw(st.booleans()), draw(st.integers(-1, 1))
     since = draw(st.integers(1, 20))
-    latch = Latch(on, since if value > 0 else 0, since if value < 0 else 0, *draw(st.tuples(TIMES, TIMES)))
+    count = draw(st.integers(1, 3)) if value > 0 else 0
+    waits = draw(st.tuples(TIMES, st.sampled_from((2, 3, NEVER)), TIMES))
+    latch = Latch(on, since if value > 0 else 0, since if value < 0 else 0, count, 20, *waits)
     step = st.tuples(st.integers(0, 9), st.integers(-1, 1), st.booleans())
     steps = draw(st.lists(step, min_size=1, max_size=8))
     at, readings = 20, []
@@ -59,12 +66,15 @@ def test_the_scan_agrees_with_reading_one_by_one(
         np.array([value > 0 for *_, value, _ in rows]),
         np.array([value < 0 for *_, value, _ in rows]),
         np.array([latch.for_ms for _, latch, *_ in rows]),
+        np.array([latch.for_count for _, latch, *_ in rows]),
         np.array([latch.keep_ms for _, latch, *_ in rows]),
     )
     carry = Carry(
         np.array([latch.on for _, latch, *_ in rows]),
         np.array([latch.up for _, latch, *_ in rows]),
         np.array([latch.down for _, latch, *_ in rows]),
+        np.array([latch.stamps for _, latch, *_ in rows]),
+        np.array([latch.last_at for _, latch, *_ in rows]),
     )
     course = scan_latches(inputs, carry)
     for row, (number, latch, at, value, anew) in enumerate(rows):
@@ -72,4 +82,5 @@ def test_the_scan_agrees_with_reading_one_by_one(
         assert course.was_waiting[row] == (latch.up > 0 and not latch.on)
         latch.read(at, value, anew=anew)
         assert (course.on[row], course.up[row], course.down[row]) == (latch.on, latch.up, latch.down)
+        assert course.stamps[row] == latch.stamps
         assert course.last[row] == (row + 1 == len(rows) or rows[row + 1][0] != number)

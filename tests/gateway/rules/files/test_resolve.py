@@ -100,7 +100,7 @@ def test_overrides(tmp_path: Path) -> None:
     - {match: {site: b}, levels: {warning: {above: 3}}, keep_firing_for: 1m}""",
     )
     assert rule.overrides == (
-        Override({"site": ["a"]}, (LevelChange("warning", 2.0, 1.5, 5000),)),
+        Override({"site": ["a"]}, (LevelChange("warning", 2.0, 1.5, 5000, 0),)),
         Override({"site": ["b"]}, (LevelChange("warning", 3.0),), 60_000),
     )
 

@@ -8,17 +8,23 @@ from typing import Any
 
 from tests.gateway.rules.reference.expressions import Expression
 
+FOREVER = 1 << 60
 RANKS = ("info", "warning", "critical")
 
 
 @dataclass(frozen=True)
 class Level:
-    """`limit` None: of a condition. Times in ms."""
+    """`limit` None: of a condition. Times in ms. `readings`, if not 0, stand for `for_ms`."""
 
     name: str
     limit: float | None = None
     clear: float | None = None
     for_ms: int = 0
+    readings: int = 0
+
+    @property
+    def wait(self) -> str:
+        return f"{self.readings} readings" if self.readings else f"{self.for_ms}ms"
 
 
 @dataclass(frozen=True)
@@ -69,7 +75,7 @@ class Definition:
     def for_ms(self, level: Level, site: str) -> int:
         change = self.override
         if change is None or change.site != site or change.level != level.name or change.for_ms is None:
-            return level.for_ms
+            return FOREVER if level.readings else level.for_ms
         return change.for_ms
 
     def keep_ms(self, site: str) -> int:
@@ -109,11 +115,11 @@ class Definition:
             return {}
         if self.levels[0].limit is None:
             (level,) = self.levels
-            return {"expr": self.expression.text, "for": f"{level.for_ms}ms", "severity": level.name}
+            return {"expr": self.expression.text, "for": level.wait, "severity": level.name}
         side = "above" if self.above else "below"
         levels = {}
         for level in self.levels:
-            levels[level.name] = {side: level.limit, "for": f"{level.for_ms}ms"}
+            levels[level.name] = {side: level.limit, "for": level.wait}
             if level.clear is not None:
                 levels[level.name]["clear"] = level.clear
         return {"expr": self.expression.text, "levels": levels}

@@ -34,12 +34,15 @@ class Seen(NamedTuple):
 
 @dataclass
 class Device:
-    """`newest`: its clock. `now_read`: the newest time rules have taken; `heard`: the listening clock then."""
+    """`following`: above every seq that it is known to have given. `newest`: its clock. `now_read`: the newest time
+    rules have taken; `heard`: the listening clock then.
+    """
 
     name: str
     site: str
     lookbacks: dict[str, int]
     seqs: set[int] = field(default_factory=set)
+    following: int = 0
     newest: int = 0
     now_read: int = 0
     heard: int = 0
@@ -55,7 +58,8 @@ class Device:
 
     def time_of(self, message: Message) -> int:
         """At which time rules take a new message: a small step back of the clock forgets nothing."""
-        highest = message.seq > max(self.seqs, default=-1)
+        highest = message.seq >= self.following
+        self.following = max(self.following, message.seq + 1)
         if message.ts > self.newest or (message.ts == self.newest and highest):
             self.newest = message.ts
         elif highest and self.newest - message.ts <= SMALL_STEP:

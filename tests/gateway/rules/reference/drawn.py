@@ -22,6 +22,7 @@ START = 1_767_225_600_000
 STEP = 250
 """Readings are taken at multiples of this, so that each has a pane of its own in the ranges that are drawn."""
 MAX_READING_AGE = 60_000
+_READINGS = (0, 0, 0, 2, 3)
 _TIMES = (0, 0, 5_000, 10_000, 23_000, 60_000, 400_000)
 
 
@@ -78,7 +79,7 @@ def _rule(random: Random, number: int) -> Definition:
 
 
 def _condition(random: Random) -> Level:
-    return Level(random.choice(RANKS), for_ms=random.choice(_TIMES))
+    return Level(random.choice(RANKS), for_ms=random.choice(_TIMES), readings=random.choice(_READINGS))
 
 
 def _levels(random: Random, *, above: bool) -> tuple[Level, ...]:
@@ -91,6 +92,7 @@ def _levels(random: Random, *, above: bool) -> tuple[Level, ...]:
             float(limit),
             random.choice((None, float(limit - sign * random.randint(0, 3)))),
             random.choice(_TIMES),
+            random.choice(_READINGS),
         )
         for name, limit in zip(names, limits, strict=True)
     )

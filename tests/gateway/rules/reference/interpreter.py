@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from tests.gateway.rules.reference.definitions import RANKS, Definition, Level
+from tests.gateway.rules.reference.definitions import FOREVER, RANKS, Definition, Level
 from tests.gateway.rules.reference.device import Device, Message
 from tests.gateway.rules.reference.telling import Change, Deeds, Telling
 
@@ -18,11 +18,14 @@ ABSENT = "absent"
 
 @dataclass
 class State:
-    """One rule on one device. By level: `on`; `up` and `down`, since when; `judged`: its now the last time."""
+    """One rule on one device. By level: `on`; `up` and `down`, since when; `count`, at how many times in a
+    row. `judged`: its now the last time.
+    """
 
     on: dict[str, bool] = field(default_factory=lambda: dict.fromkeys(RANKS, False))
     up: dict[str, int] = field(default_factory=dict)
     down: dict[str, int] = field(default_factory=dict)
+    count: dict[str, int] = field(default_factory=dict)
     absent: bool = False
     back: int = 0
     judged: int = 0
@@ -51,8 +54,9 @@ class Interpreter:
     def device(self, name: str, site: str) -> Device:
         return self.devices.setdefault(name, Device(name, site, self.lookbacks))
 
-    def born(self, name: str, site: str, listening: int, metrics: frozenset[str]) -> None:
+    def born(self, name: str, site: str, listening: int, metrics: frozenset[str], following: int) -> None:
         device = self.device(name, site)
+        device.following = max(device.following, following)
         device.born = listening if device.born is None else device.born
         for metric in metrics:
             device.named.setdefault(metric, listening)
@@ -102,11 +106,11 @@ class Interpreter:
             known_until = one.judged + max(map(device.lookback, expression.metrics))
             if one.waits() and device.now_read > known_until:
                 found += self._expire(rule, one, known_until)
-            one.judged = now
+            is_next, one.judged = now != one.judged, now
             value = expression.of(device.known, lambda metric, ms: self._samples(device, rule, metric, ms))
             for level in rule.levels:
                 for_ms = rule.for_ms(level, device.site)
-                _judge(one, level, value, now, above=rule.above, for_ms=for_ms)
+                _judge(one, level, value, now, above=rule.above, for_ms=for_ms, is_next=is_next)
             touched += RANKS
         if touched:
             self._switch_off(rule, one, device, now, touched)
@@ -316,7 +320,14 @@ def _inputs(rule: Definition) -> tuple[str, ...]:
 
 
 def _judge(
-    one: State, level: Level, value: float | bool | None, now: int, *, above: bool, for_ms: int
+    one: State,
+    level: Level,
+    value: float | bool | None,
+    now: int,
+    *,
+    above: bool,
+    for_ms: int,
+    is_next: bool,
 ) -> None:
     if value is None:
         is_up = is_down = False
@@ -326,10 +337,13 @@ def _judge(
         clear = level.limit if level.clear is None else level.clear
         is_up = value > level.limit if above else value < level.limit
         is_down = value <= clear if above else value >= clear
+    counted = one.count.get(level.name, 0) + is_next if level.name in one.up else 1
+    one.count[level.name] = counted if is_up else 0
     for holds, since in ((is_up, one.up), (is_down, one.down)):
         if holds:
             since.setdefault(level.name, now)
         else:
             since.pop(level.name, None)
-    if is_up and now - one.up[level.name] >= for_ms:
+    by_count = for_ms == FOREVER and one.count[level.name] >= level.readings
+    if is_up and (by_count or now - one.up[level.name] >= for_ms):
         one.on[level.name] = True

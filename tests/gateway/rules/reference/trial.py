@@ -138,7 +138,9 @@ def by_reference(rules: tuple[Definition, ...], lookbacks: dict[str, int], strea
             case Tick():
                 found += interpreter.tick(item.listening, item.wall)
             case Birth():
-                interpreter.born(item.device, item.site, item.listening, frozenset(item.metrics))
+                interpreter.born(
+                    item.device, item.site, item.listening, frozenset(item.metrics), item.next_seq
+                )
             case _:
                 found += interpreter.read(item)
     return found
