@@ -9,11 +9,11 @@ import numpy as np
 
 from edge_gateway.rules.alerts.latch_cells import NO_TIME, SavedCells
 from edge_gateway.rules.columns.program import ABSENT
+from edge_gateway.rules.language.analysis import Range, analyse
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from edge_gateway.rules.language.analysis import Range
     from edge_gateway.rules.language.ruleset import Rule
 
 
@@ -51,8 +51,15 @@ def _successor(rule: Rule, new: Sequence[Rule], number: int) -> Successor:
     if other.on_change == "reset" and other != rule:
         return Successor(number, Fate.DROPPED, keeps_absence=False)
     watched = [each.no_data and (each.no_data.metric, each.no_data.state) for each in (rule, other)]
-    fate = Fate.KEPT if rule.expr == other.expr else Fate.RESTARTED
+    fate = Fate.KEPT if _evaluates_as(rule, other) else Fate.RESTARTED
     return Successor(number, fate, keeps_absence=watched[0] == watched[1])
+
+
+def _evaluates_as(rule: Rule, other: Rule) -> bool:
+    """Whether both have the same expression at every level that both have."""
+    before = {level.level: level.expr for level in rule.levels}
+    own = ((level.expr, before.get(level.level, level.expr)) for level in other.levels)
+    return rule.expr == other.expr and all(one == another for one, another in own)
 
 
 def carried_over(saved: SavedCells, following: Sequence[Successor]) -> SavedCells:
@@ -76,10 +83,7 @@ def carried_over(saved: SavedCells, following: Sequence[Successor]) -> SavedCell
 
 
 def kept_ranges(old: Sequence[Rule], new: Sequence[Rule]) -> set[Range]:
-    """Ranges whose history is kept: those of rules whose expression did not change."""
-    before = {rule.name: rule.expr for rule in old}
-    same = [rule for rule in new if before.get(rule.name) == rule.expr]
-    analyses = [
-        analysis for rule in same for analysis in (rule.analysis, rule.clear_analysis) if analysis is not None
-    ]
-    return {each for analysis in analyses for each in analysis.ranges}
+    """Ranges whose history is kept: those of expressions that a rule had before, too."""
+    before = {rule.name: rule.expressions for rule in old}
+    same = [text for rule in new for text in rule.expressions if text in before.get(rule.name, ())]
+    return {each for text in same for each in analyse(text).ranges}

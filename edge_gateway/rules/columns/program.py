@@ -7,7 +7,7 @@ a latch too: only ticks raise it, and any reading of its metric clears it.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
@@ -17,6 +17,8 @@ from edge_gateway.rules.language.analysis import Analysis, analyse
 from edge_gateway.rules.language.ruleset import Level, NoData, Rule, levels_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from edge_gateway.columns.frame import BoolColumn, FloatColumn, IntColumn
     from edge_gateway.rules.columns.registry_view import Strings
     from edge_gateway.rules.language.matching import Variant
@@ -41,6 +43,17 @@ class ExpressionColumn:
     rings: tuple[int, ...]
     clock: tuple[int, ...]
     beside: tuple[int, ...] = ()
+
+
+class RuleColumns(NamedTuple):
+    """(column, clear column) of each level of a rule, and the column whose value its transitions show."""
+
+    levels: tuple[tuple[int, int], ...]
+    value: int
+
+    def all(self) -> Iterator[int]:
+        yield from (column for pair in self.levels for column in pair)
+        yield self.value
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,30 +176,34 @@ class Program:
 
     # --- columns
 
-    def _rule_columns(self, rule: Rule) -> tuple[int, int, int]:
-        """(column, clear column, value column) of a rule; NO_COLUMN if it has none."""
-        analysis, clear = rule.analysis, rule.clear_analysis
-        if analysis is None:
+    def _rule_columns(self, rule: Rule) -> RuleColumns:
+        if not rule.levels:
             assert rule.no_data is not None
-            return NO_COLUMN, NO_COLUMN, self.watched(rule.no_data.metric)[0]
+            return RuleColumns((), self.watched(rule.no_data.metric)[0])
         clock = self._clock(rule)
         triggers = tuple(self.symbols.input(name, is_text=is_text) for name, is_text in rule.metrics)
-        value = self._value_column(analysis, triggers, clock) if analysis.is_condition else NO_COLUMN
-        clear_column = (
-            NO_COLUMN if clear is None else self._expression(rule.clear_expr or "", clear, triggers, clock)
-        )
-        beside = tuple(column for column in (value, clear_column) if column >= self.first_expression)
-        if rule.expr in analysis.numbers:
-            column = triggers[0]
-        else:
-            column = self._expression(rule.expr or "", analysis, triggers, clock, beside)
-        return column, clear_column, value if analysis.is_condition else column
+        value = self._value_column(rule, triggers, clock) if rule.is_condition else NO_COLUMN
+        levels = tuple(self._level_columns(rule, level, triggers, clock, value) for level in rule.levels)
+        return RuleColumns(levels, value if rule.is_condition else levels[0][0])
 
-    def _value_column(self, analysis: Analysis, triggers: tuple[int, ...], clock: tuple[int, ...]) -> int:
+    def _level_columns(
+        self, rule: Rule, level: Level, triggers: tuple[int, ...], clock: tuple[int, ...], value: int
+    ) -> tuple[int, int]:
+        """(column, clear column) of a level; the latter is NO_COLUMN if it clears by its own."""
+        text, clear = level.expr or rule.expr or "", NO_COLUMN
+        analysis = analyse(text)
+        if text in analysis.numbers:
+            return triggers[0], clear
+        if level.clear_expr is not None:
+            clear = self._expression(level.clear_expr, analyse(level.clear_expr), triggers, clock)
+        beside = tuple(column for column in (value, clear) if column >= self.first_expression)
+        return self._expression(text, analysis, triggers, clock, beside), clear
+
+    def _value_column(self, rule: Rule, triggers: tuple[int, ...], clock: tuple[int, ...]) -> int:
         """The column whose value a condition's transitions show: its first number."""
-        if not analysis.numbers:
+        name = next((name for name, is_text in rule.metrics if not is_text), None)
+        if name is None:
             return NO_COLUMN
-        name = analysis.numbers[0]
         if len(triggers) == 1:
             return self.symbols.input(name, is_text=False)
         return self._expression(name, analyse(name), triggers, clock)
@@ -222,7 +239,7 @@ class Program:
 
     def rings_of(self, variants: tuple[Variant, ...]) -> tuple[int, ...]:
         """The range histories that these variants read, ascending."""
-        columns = [column for rule, _ in variants for column in self._columns_of[rule]]
+        columns = [column for rule, _ in variants for column in self._columns_of[rule].all()]
         expressions = [
             self.expressions[c - self.first_expression] for c in columns if c >= self.first_expression
         ]
@@ -231,13 +248,7 @@ class Program:
     @property
     def tags(self) -> set[str]:
         """The tags named in expressions."""
-        analyses = [
-            analysis
-            for rule in self.rules
-            for analysis in (rule.analysis, rule.clear_analysis)
-            if analysis is not None
-        ]
-        return {tag for analysis in analyses for tag in analysis.tags}
+        return {tag for rule in self.rules for analysis in rule.analyses for tag in analysis.tags}
 
     # --- latches
 
@@ -260,13 +271,16 @@ class Program:
         levels = levels_of(rule, override)
         raising = len(levels) + (rule.no_data is not None and rule.no_data.state == "alerting")
         coupled = keep > 0 and raising > 1
-        found = [self._level_latch(rule_number, level, keep, coupled=coupled) for level in levels]
+        found = [
+            self._level_latch(rule_number, place, level, keep, coupled=coupled)
+            for place, level in enumerate(levels)
+        ]
         if rule.no_data is not None and rule.no_data.state != "keep_last":
             found.append(self._absence_latch(rule_number, rule.no_data, keep, coupled=coupled))
         return found
 
-    def _level_latch(self, number: int, level: Level, keep_ms: int, *, coupled: bool) -> Latch:
-        column, clear_column, value_column = self._columns_of[number]
+    def _level_latch(self, number: int, place: int, level: Level, keep_ms: int, *, coupled: bool) -> Latch:
+        column, clear_column = self._columns_of[number].levels[place]
         sign = 1.0 if level.above else -1.0
         limit = 0.5 if level.limit is None else level.limit
         clear = limit if level.clear is None else level.clear
@@ -282,7 +296,7 @@ class Program:
             clear_column=clear_column if has_clear else column,
             clear_threshold=-0.5 if has_clear else sign * clear,
             clear_sign=-1.0 if has_clear else sign,
-            value_column=value_column,
+            value_column=self._columns_of[number].value,
             for_ms=NEVER if level.for_readings else level.for_ms,
             for_count=level.for_readings or NEVER,
             keep_ms=keep_ms,
@@ -307,7 +321,7 @@ class Program:
             clear_column=column,
             clear_threshold=np.inf,
             clear_sign=1.0,
-            value_column=self._columns_of[number][2],
+            value_column=self._columns_of[number].value,
             for_ms=no_data.after_ms,
             for_count=NEVER,
             keep_ms=keep_ms if raises else 0,

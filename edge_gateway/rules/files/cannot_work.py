@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edge_gateway.rules.language import truth
+from edge_gateway.rules.language.analysis import analyse
 from edge_gateway.rules.language.expression import Compare, MetricRef, TagRef, walk
 from fleet_config.match import PROPERTIES, Match
 from fleet_config.problems import suggest
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from edge_gateway.rules.files.places import Place
     from edge_gateway.rules.language.analysis import Analysis
     from edge_gateway.rules.language.expression import Node
-    from edge_gateway.rules.language.ruleset import Rule
+    from edge_gateway.rules.language.ruleset import Level, Rule
     from fleet_config.problems import Problem
 
 _FITS_NONE = "no known device fits"
@@ -78,9 +79,8 @@ class _Check:
         yield from unmatched
         if any(problem.message.endswith(_FITS_NONE) for problem in unmatched):
             return  # a rule for other devices has other names
-        for key, analysis in (("expr", rule.analysis), ("clear", rule.clear_analysis)):
-            if analysis is not None:
-                yield from self._names(analysis, place.at(key))
+        for text, where in _expressions(rule, place):
+            yield from self._names(analyse(text), where)
         if rule.no_data is not None and place.at("no_data", "metric").exists:
             yield from self._metric(rule.no_data.metric, place.at("no_data", "metric"))
 
@@ -159,23 +159,40 @@ def _globs(place: Place) -> dict[str, list[str]]:
     return {key: [each] if isinstance(each, str) else list(each) for key, each in globs.items()}
 
 
+def _expressions(rule: Rule, place: Place) -> Iterator[tuple[str, Place]]:
+    """Each expression of a rule with its place."""
+    if rule.expr is not None:
+        yield rule.expr, place.at("expr")
+    for level, here in _levels(rule, place):
+        for key, text in (("expr", level.expr), ("clear", level.clear_expr)):
+            if text is not None:
+                yield text, here.at(key)
+
+
+def _levels(rule: Rule, place: Place) -> Iterator[tuple[Level, Place]]:
+    """Each level with the place of its keys: in the rule, or in its `levels`."""
+    for level in rule.levels:
+        own = place.at("levels", level.level)
+        yield level, own if own.exists else place
+
+
 def _conditions(rule: Rule, place: Place) -> Iterator[Problem]:
     """Conditions that never or always hold, and clears that do."""
-    condition = rule.analysis.tree if rule.analysis is not None and rule.is_condition else None
-    if condition is None:
-        return
-    if truth.never(condition):
-        yield place.at("expr").problem("expr: this condition never holds")
-    elif truth.always(condition):
-        yield place.at("expr").problem("expr: this condition always holds")
-    elif rule.clear_analysis is not None:
-        clear = rule.clear_analysis.tree
-        if truth.never(clear):
-            yield place.at("clear").problem("clear: this condition never holds, so that the alert never ends")
-        elif truth.implies(condition, clear):
-            yield place.at("clear").problem(
-                "clear: it holds whenever 'expr' does, so that the alert ends at once"
-            )
+    for level, here in _levels(rule, place) if rule.is_condition else ():
+        condition = analyse(level.expr or rule.expr or "").tree
+        if truth.never(condition):
+            yield here.at("expr").problem("expr: this condition never holds")
+        elif truth.always(condition):
+            yield here.at("expr").problem("expr: this condition always holds")
+        elif level.clear_expr is not None:
+            yield from _clear(condition, analyse(level.clear_expr).tree, here.at("clear"))
+
+
+def _clear(condition: Node, clear: Node, place: Place) -> Iterator[Problem]:
+    if truth.never(clear):
+        yield place.problem("clear: this condition never holds, so that the alert never ends")
+    elif truth.implies(condition, clear):
+        yield place.problem("clear: it holds whenever 'expr' does, so that the alert ends at once")
 
 
 def _unquoted(tree: Node) -> Iterator[tuple[int, str]]:

@@ -85,14 +85,17 @@ class NoDataSpec(Strict):
 
 
 class LimitSpec(Strict):
-    """One level of an alert: a limit, and how it ends."""
+    """One level of an alert: a limit or a condition, and how it ends."""
+
+    expr: Expression | None = None
+    """A condition of this level, such as flow < 0.2; then the alert has no `expr` above its levels."""
 
     above: FiniteFloat | None = None
     """Fires above this value."""
     below: FiniteFloat | None = None
     """Fires below this value."""
-    clear: FiniteFloat | None = None
-    """While firing, only a value at or past this clears it; the limit itself by default."""
+    clear: FiniteFloat | str | None = None
+    """What ends the level: with a limit a value, by default the limit itself; with a condition a condition."""
     for_: Annotated[WaitSpec, Field(alias="for", json_schema_extra={"default": "0s"})] = Wait()
     """How long the value must stay beyond the limit, or at how many readings in a row: 30s, 3 readings."""
 
@@ -155,7 +158,8 @@ class AlertSpec(Strict):
     alert: RuleName
     """The alert's name, which no other rule of any file has."""
     expr: Expression | None = None
-    """A number, such as avg_over_time(temperature, 1m), or a condition, such as flow < 0.2 and pump == "on"."""
+    """A number, such as avg_over_time(temperature, 1m), or a condition, such as flow < 0.2 and pump == "on"; none if
+    each of the `levels` has a condition."""
     match: MatchSpec | None = None
     """The devices: site, device, type or any birth tag; globs; a list means one of. The group's must fit, too."""
     above: FiniteFloat | None = None
@@ -169,7 +173,7 @@ class AlertSpec(Strict):
     severity: LevelName | None = None
     """Level of an alert with one limit or a condition; warning by default."""
     levels: Annotated[dict[LevelName, LimitSpec] | None, Field(min_length=1)] = None
-    """Several limits, instead of one: the alert escalates and de-escalates."""
+    """Several limits, or several conditions, instead of one: the alert escalates and de-escalates."""
     keep_firing_for: Duration = 0
     """How long the alert must be clear before it resolves."""
     no_data: NoDataSpec | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import blake2b
 from typing import Any, Final, Literal
@@ -29,6 +29,7 @@ FORMAT: Final = 2
 class Level:
     """One level of an alert rule. It is reached strictly above or below `limit`, which is None for a condition.
 
+    `expr`: the level's own condition, None if the rule has one expression for all; `clear_expr` ends a condition.
     `clear` None means the limit itself. Times in ms. `for_readings`, if it is not 0, stands for `for_ms`: at so many
     time stamps in a row.
     """
@@ -39,6 +40,8 @@ class Level:
     clear: float | None = None
     for_ms: int = 0
     for_readings: int = 0
+    expr: str | None = None
+    clear_expr: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +86,8 @@ class Rule:
     """One alert or record rule. Times in ms.
 
     `match`: those of group and rule, which must all fit. `expr` is normalised; it is None for a rule with only
-    `no_data`. `levels` is lowest first. `lookbacks`: how long last values count, of metrics with a time of their own.
+    `no_data`, and where each level has a condition of its own. `levels` is lowest first. `lookbacks`: how long last
+    values count, of metrics with a time of their own.
     """
 
     name: str
@@ -91,7 +95,6 @@ class Rule:
     record: bool = False
     match: tuple[Match, ...] = ()
     expr: str | None = None
-    clear_expr: str | None = None
     levels: tuple[Level, ...] = ()
     keep_ms: int = 0
     no_data: NoData | None = None
@@ -111,14 +114,19 @@ class Rule:
         return None if self.expr is None else analyse(self.expr)
 
     @property
-    def clear_analysis(self) -> Analysis | None:
-        return None if self.clear_expr is None else analyse(self.clear_expr)
+    def expressions(self) -> tuple[str, ...]:
+        """The rule's expression, those of its levels, and those that clear them."""
+        of_levels = (text for level in self.levels for text in (level.expr, level.clear_expr))
+        return tuple(dict.fromkeys(text for text in (self.expr, *of_levels) if text is not None))
+
+    @property
+    def analyses(self) -> tuple[Analysis, ...]:
+        return tuple(map(analyse, self.expressions))
 
     @property
     def metrics(self) -> tuple[tuple[str, bool], ...]:
         """(name, whether read as text) of every metric whose readings evaluate the rule, in order of mention."""
-        analyses = [analysis for analysis in (self.analysis, self.clear_analysis) if analysis is not None]
-        named = [(name, state) for analysis in analyses for name, state in _metrics_of(analysis)]
+        named = [(name, state) for analysis in self.analyses for name, state in _metrics_of(analysis)]
         return tuple(dict.fromkeys(named))
 
     @property
@@ -130,7 +138,8 @@ class Rule:
 
     @property
     def is_condition(self) -> bool:
-        return self.analysis is not None and self.analysis.is_condition
+        analysis = self.analysis
+        return any(level.expr for level in self.levels) or (analysis is not None and analysis.is_condition)
 
 
 @dataclass(frozen=True)
@@ -183,8 +192,8 @@ class RuleSet:
 def _tags(rule: Rule) -> Iterator[str]:
     for match in (*rule.match, *(override.match for override in rule.overrides)):
         yield from match
-    for analysis in (rule.analysis, rule.clear_analysis):
-        yield from () if analysis is None else analysis.tags
+    for analysis in rule.analyses:
+        yield from analysis.tags
     for text in (*rule.labels.values(), *rule.annotations.values()):
         yield from (name for kind, name, _ in parts_of(text) if kind == "tags")
 
@@ -204,14 +213,8 @@ def levels_of(rule: Rule, override: Override | None) -> tuple[Level, ...]:
 def _changed(level: Level, change: LevelChange | None) -> Level:
     if change is None:
         return level
-    return Level(
-        level.level,
-        level.above,
-        level.limit if change.limit is None else change.limit,
-        level.clear if change.clear is None else change.clear,
-        level.for_ms if change.for_ms is None else change.for_ms,
-        level.for_readings if change.for_readings is None else change.for_readings,
-    )
+    given = {name: getattr(change, name) for name in ("limit", "clear", "for_ms", "for_readings")}
+    return replace(level, **{name: value for name, value in given.items() if value is not None})
 
 
 def cycle_of(records: tuple[Rule, ...]) -> tuple[str, ...]:

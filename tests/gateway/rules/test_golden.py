@@ -38,7 +38,7 @@ def test_every_construct_has_a_case() -> None:
     keys = {key for each in (schema, *schema["$defs"].values()) for key in each["properties"]}
     assert keys | FUNCTIONS.keys() | KEYWORDS - {"false"} <= used
     expressions = " ".join(
-        rule.expr or "" for case in CASES for rule in load_rules(case / "rules.yaml").rules
+        text for case in CASES for rule in load_rules(case / "rules.yaml").rules for text in rule.expressions
     )
     assert {"+", "-", "*", "/", "(", ",", "<", "<=", ">", ">=", "==", "!="} <= set(expressions.split())
 

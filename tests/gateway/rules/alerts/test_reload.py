@@ -49,6 +49,16 @@ def test_other_limits_keep_what_fires_and_what_waits() -> None:
     assert stage.read(51, t=13.0) == [("Hot", "resolved", "resolved", "warning")]
 
 
+def test_another_condition_of_a_level_drops_what_waits_and_a_new_level_drops_nothing() -> None:
+    waits = Level("warning", expr="t > 10", for_ms=60_000)
+    stage = Stage(replace(HOT, expr=None, levels=(waits,)))
+    stage.read(0, t=15)
+    both = (waits, Level("critical", expr="t > 20"))
+    assert stage.reload(replace(HOT, expr=None, levels=both)) == []
+    other = (replace(waits, expr="t > 11"), both[1])
+    assert stage.reload(replace(HOT, expr=None, levels=other)) == [("Hot", "removed", "inactive", "warning")]
+
+
 def test_another_expression_drops_what_waits_and_keeps_what_fires_until_it_is_evaluated() -> None:
     stage = Stage(HOT, SLOW)
     stage.read(0, t=15, u=15)

@@ -44,6 +44,14 @@ def warnings(tmp_path: Path, text: str, known: KnownNames, head: str = HEAD) -> 
             "5:43: clear: no device, test or record has a metric 'humdity'; did you mean 'humidity'?",
         ),
         (
+            "{alert: A, levels: {info: {expr: humidty > 1, clear: humidity < 1}}}",
+            "5:38: expr: no device, test or record has a metric 'humidty'; did you mean 'humidity'?",
+        ),
+        (
+            "{alert: A, levels: {info: {expr: humidity > 1, clear: humidity > 0}}}",
+            "5:59: clear: it holds whenever 'expr' does, so that the alert ends at once",
+        ),
+        (
             "{alert: A, no_data: {after: 1m, metric: dor}}",
             "5:45: metric: no device, test or record has a metric 'dor'; did you mean 'door'?",
         ),

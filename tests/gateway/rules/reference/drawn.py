@@ -15,7 +15,7 @@ from tests.gateway.rules.reference.definitions import (
     Silence,
 )
 from tests.gateway.rules.reference.device import Message
-from tests.gateway.rules.reference.expressions import CONDITIONS, NUMBERS
+from tests.gateway.rules.reference.expressions import CONDITIONS, NUMBERS, Expression
 
 SITES = {"d0": "berlin", "d1": "berlin", "d2": "lyon", "d3": "oslo"}
 START = 1_767_225_600_000
@@ -57,15 +57,17 @@ def drawn_lookbacks(random: Random) -> dict[str, int]:
 
 def _rule(random: Random, number: int) -> Definition:
     kind, above = random.random(), random.random() < 0.5
-    expression = random.choice(NUMBERS if kind < 0.7 else CONDITIONS)
-    levels = _levels(random, above=above) if kind < 0.7 else (_condition(random),)
+    expression: Expression | None = random.choice(NUMBERS if kind < 0.7 else CONDITIONS)
+    levels = _levels(random, above=above) if kind < 0.7 else _conditions(random)
+    if levels[0].own is not None or kind > 0.92:
+        expression = None
     silence = _silence(random) if kind > 0.92 or random.random() < 0.4 else None
     override = Override(
         "lyon", levels[0].name, random.choice((None, *_TIMES)), random.choice((11_000, 7_000))
     )
     return Definition(
         name=f"R{number}",
-        expression=None if kind > 0.92 else expression,
+        expression=expression,
         above=above,
         levels=() if kind > 0.92 else levels,
         sites=random.choice(((), (), ("berlin", "lyon"), ("oslo",))),
@@ -78,8 +80,20 @@ def _rule(random: Random, number: int) -> Definition:
     )
 
 
-def _condition(random: Random) -> Level:
-    return Level(random.choice(RANKS), for_ms=random.choice(_TIMES), readings=random.choice(_READINGS))
+def _conditions(random: Random) -> tuple[Level, ...]:
+    """One level of the rule's condition, or several with conditions of their own."""
+    names = random.sample(RANKS, random.randint(1, 3))
+    is_one = random.random() < 0.5
+    return tuple(
+        Level(
+            name,
+            for_ms=random.choice(_TIMES),
+            readings=random.choice(_READINGS),
+            own=None if is_one else random.choice(CONDITIONS),
+            ends=random.choice((None, None, *CONDITIONS)),
+        )
+        for name in sorted(names[: 1 if is_one else 3], key=RANKS.index)
+    )
 
 
 def _levels(random: Random, *, above: bool) -> tuple[Level, ...]:
