@@ -28,6 +28,7 @@ Cause = Literal[
     "repeat",
     "removed",
     "expired",
+    "schedule",
 ]
 CommandState = Literal[
     "queued",

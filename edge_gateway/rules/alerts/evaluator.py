@@ -65,7 +65,7 @@ class Evaluator:
 
     def _build(self, rules: RuleSet) -> None:
         self.rules = rules
-        self._state = RuleState.initial(rules.alerts, self._registry, self._ages)
+        self._state = RuleState.initial(rules.alerts, self._registry, self._ages, rules.zones)
         self._records = Records(rules.records, self._registry, self._ages.lookback)
         self._assignment = RuleAssignment(self._state)
 

@@ -16,6 +16,8 @@ from edge_gateway.rules.alerts.transition_builder import Reading
 from edge_gateway.rules.columns.frame_columns import Histories
 from edge_gateway.rules.columns.inputs import Inputs, lookbacks
 from edge_gateway.rules.columns.program import Program
+from edge_gateway.rules.columns.schedules import Schedules
+from edge_gateway.rules.language.zones import UTC_EVERYWHERE, Zones
 
 if TYPE_CHECKING:
     from edge_gateway.columns.frame import BoolColumn, Frame, IntColumn
@@ -105,6 +107,7 @@ class RuleState:
     registry: RegistryView
     program: Program
     cells: LatchCells
+    schedules: Schedules
     inputs: Inputs
     histories: Histories
     newest: NewestReadings
@@ -113,14 +116,17 @@ class RuleState:
     max_reading_age: int
 
     @classmethod
-    def initial(cls, rules: tuple[Rule, ...], registry: RegistryView, ages: Ages) -> RuleState:
+    def initial(
+        cls, rules: tuple[Rule, ...], registry: RegistryView, ages: Ages, zones: Zones = UTC_EVERYWHERE
+    ) -> RuleState:
         """The state before the first reading."""
         program = Program(rules, registry.strings)
         lookback = lookbacks(program.inputs, rules, ages.lookback)
         inputs = Inputs(program.inputs, registry, lookback)
         histories = Histories(program.symbols)
         newest, expected = NewestReadings.empty(), Expected(tuple(program.least_absence))
-        parts = LatchCells(program), inputs, histories, newest, expected
+        schedules = Schedules(program.schedules, zones)
+        parts = LatchCells(program), schedules, inputs, histories, newest, expected
         return cls(rules, registry, program, *parts, {}, ages.max_reading_age)
 
     def make_room(self) -> None:

@@ -11,6 +11,7 @@ from edge_gateway.rules.alerts.single_alert import AlertEvent, LatchReading, app
 from edge_gateway.rules.columns.frame_columns import ColumnTable, FrameColumns, column_table
 from edge_gateway.rules.columns.latch_scan import Carry, Course, LatchInputs, scan_latches
 from edge_gateway.rules.columns.program import ABSENT, NO_COLUMN
+from edge_gateway.rules.columns.schedules import ALWAYS
 
 if TYPE_CHECKING:
     from edge_gateway.columns.frame import BoolColumn, Frame, IntColumn
@@ -33,12 +34,14 @@ class BusyPairs(NamedTuple):
 class PairInputs(NamedTuple):
     """What each pair's row means to its latch; `seen` is False if the row has none of the rule's metrics.
 
-    `at` is the rule's now at the row, and `expired` when the value before it became too old (0: it did not), in ms.
+    In ms: `at` is the rule's now at the row; `expired`, when the value before it became too old, and `closed`, when the
+    latch's times ended before it (0: it did not, they did not).
     `carry` is the latch before the frame.
     """
 
     at: IntColumn
     expired: IntColumn
+    closed: IntColumn
     seen: BoolColumn
     is_up: BoolColumn
     is_down: BoolColumn
@@ -107,6 +110,7 @@ def _scan_busy(
     cells.seen[pairs.cell[kept]] = latch_inputs.at
     switched = (course.on != course.was_on) | (((course.up > 0) & ~course.on) != course.was_waiting)
     switched |= course.was_waiting & latch_inputs.anew
+    switched |= (course.was_waiting | course.was_on) & latch_inputs.closed
     changed = pairs.alert[kept[switched]]
     if not len(changed):
         return []
@@ -133,14 +137,13 @@ def _pair_inputs(
     clear = latches.clear_sign[latch] * table.values(latches.clear_column[latch], pairs.row)
     is_down = seen & (clear <= latches.clear_threshold[latch])
     value = latches.sign[latch] * table.values(latches.column[latch], pairs.row)
-    return PairInputs(
-        at,
-        _expired(state, rows, pairs, seen, at),
-        seen,
-        seen & (value > latches.threshold[latch]) & ~is_down,
-        is_down,
-        carry,
-    )
+    is_up = seen & (value > latches.threshold[latch]) & ~is_down
+    before = _seen_before(state, pairs, seen, at)
+    closed = np.zeros_like(at)
+    if state.program.schedules:
+        closed, active = _closed(state, rows, pairs, before, at)
+        is_up, is_down = is_up & active, is_down & active
+    return PairInputs(at, _expired(state, rows, pairs, before), closed, seen, is_up, is_down, carry)
 
 
 def _nows(state: RuleState, columns: FrameColumns, pairs: BusyPairs) -> IntColumn:
@@ -157,13 +160,29 @@ def _nows(state: RuleState, columns: FrameColumns, pairs: BusyPairs) -> IntColum
     return at
 
 
-def _expired(state: RuleState, rows: Rows, pairs: BusyPairs, seen: BoolColumn, at: IntColumn) -> IntColumn:
-    """When the latch's value before the pair became too old, ms; 0 if it did not by the time of the pair."""
+def _seen_before(state: RuleState, pairs: BusyPairs, seen: BoolColumn, at: IntColumn) -> IntColumn:
+    """When each pair's latch was read before, ms; 0 for pairs that are not seen."""
     before, kept = np.zeros(len(at), np.int64), np.flatnonzero(seen)
     own = state.cells.seen[pairs.cell[kept]]
     same = pairs.cell[kept[1:]] == pairs.cell[kept[:-1]]
     own[1:][same] = at[kept[:-1]][same]
     before[kept] = own
+    return before
+
+
+def _closed(
+    state: RuleState, rows: Rows, pairs: BusyPairs, before: IntColumn, at: IntColumn
+) -> tuple[IntColumn, BoolColumn]:
+    """When a latch's times ended since it was read `before`, ms (0: not), and whether they hold at the pair."""
+    schedule, device = state.program.table.schedule[pairs.latch], rows.device[pairs.row]
+    begin, _ = state.schedules.spans_at(schedule, device, at)
+    _, end = state.schedules.spans_at(schedule, device, before)
+    ended = (schedule != ALWAYS) & (before > 0) & (end <= at)
+    return np.where(ended, np.maximum(end, before), 0), begin > 0
+
+
+def _expired(state: RuleState, rows: Rows, pairs: BusyPairs, before: IntColumn) -> IntColumn:
+    """When the value of a latch, read `before` the pair, became too old, ms; 0 if it did not by then."""
     rule = state.program.table.rule[pairs.latch]
     until = before + state.inputs.lookback[state.program.read].max(axis=1, initial=0)[rule]
     return np.where((before > 0) & (rows.now[pairs.row] > until), until, 0)
@@ -183,6 +202,7 @@ def _latch_inputs(state: RuleState, pairs: BusyPairs, inputs: PairInputs, kept: 
         pairs.cell[kept],
         inputs.at[kept],
         inputs.expired[kept] > 0,
+        inputs.closed[kept] > 0,
         inputs.is_up[kept],
         inputs.is_down[kept],
         latches.for_ms[latch],

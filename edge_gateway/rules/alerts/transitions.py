@@ -106,10 +106,11 @@ def _transition(
     state: RuleState, builder: TransitionBuilder, event: AlertEvent, reading: Reading, value: float | None
 ) -> Transition:
     limit = state.limit(event.device, event.rule, event.change.rank)
-    if event.change.cause in ("no_data", "removed"):
+    by_time = event.change.cause == "schedule" and event.row == NOTHING
+    if by_time or event.change.cause in ("no_data", "removed"):
         # known now, however old the last reading is
         reading = reading._replace(backlog=False)
-    if event.change.cause in ("no_data", "expired"):
+    if event.change.cause in ("no_data", "expired", "schedule"):
         value, limit = None, None
     rule = state.rules[event.rule]
     return builder.transition(

@@ -20,12 +20,14 @@ Column = TypeVar("Column", BoolColumn, IntColumn)
 class LatchInputs(NamedTuple):
     """(cell, row) pairs sorted by cell and then by arrival. No pair is both up and down; times in ms.
 
-    `anew`: before the pair the value had become too old, and a wait starts anew.
+    `anew`: before the pair the value had become too old, and a wait starts anew. `closed`: the latch's times had ended,
+    so that it was off by then.
     """
 
     cell: IntColumn
     at: IntColumn
     anew: BoolColumn
+    closed: BoolColumn
     is_up: BoolColumn
     is_down: BoolColumn
     for_ms: IntColumn
@@ -71,30 +73,32 @@ def scan_latches(inputs: LatchInputs, carry: Carry) -> Course:
 
 def _single(inputs: LatchInputs, carry: Carry, first: BoolColumn) -> Course:
     at = inputs.at
-    goes_on = (carry.up > 0) & ~inputs.anew
+    goes_on = (carry.up > 0) & ~(inputs.anew | inputs.closed)
     up = np.where(inputs.is_up, np.where(goes_on, carry.up, at), 0)
     count = np.where(inputs.is_up, np.where(goes_on, carry.stamps + (at != carry.last_at), 1), 0)
-    down = np.where(inputs.is_down, np.where(carry.down > 0, carry.down, at), 0)
+    down = np.where(inputs.is_down, np.where((carry.down > 0) & ~inputs.closed, carry.down, at), 0)
     fires = inputs.is_up & ((at - up >= inputs.for_ms) | (count >= inputs.for_count))
     clears = inputs.is_down & (at - down >= inputs.keep_ms)
-    on = np.where(carry.on, ~clears, fires)
+    on = np.where(carry.on & ~inputs.closed, ~clears, fires)
     return Course(on, up, down, count, carry.on, (carry.up > 0) & ~carry.on, first)
 
 
 def _several(inputs: LatchInputs, carry: Carry, first: BoolColumn) -> Course:
     index = np.arange(len(first))
     start = np.maximum.accumulate(np.where(first, index, 0))
-    before = np.where(inputs.anew[start], 0, carry.up)
-    up_from = _begin(inputs.is_up, before, start, np.where(inputs.anew, index, 0))
-    down_from = _begin(inputs.is_down, carry.down, start, np.zeros(len(first), np.int64))
+    anew = inputs.anew | inputs.closed
+    before, cleared_before = np.where(anew[start], 0, carry.up), np.where(inputs.closed[start], 0, carry.down)
+    up_from = _begin(inputs.is_up, before, start, np.where(anew, index, 0))
+    down_from = _begin(inputs.is_down, cleared_before, start, np.where(inputs.closed, index, 0))
     up = _since(inputs.is_up, up_from, before, inputs.at)
-    down = _since(inputs.is_down, down_from, carry.down, inputs.at)
+    down = _since(inputs.is_down, down_from, cleared_before, inputs.at)
     count = _count(inputs, carry, first, up_from)
     fires = inputs.is_up & ((inputs.at - up >= inputs.for_ms) | (count >= inputs.for_count))
     clears = inputs.is_down & (inputs.at - down >= inputs.keep_ms)
-    fired = np.maximum.accumulate(np.where(fires, index, -1))
-    cleared = np.maximum.accumulate(np.where(clears, index, -1))
-    on = np.where(np.maximum(fired, cleared) < start, carry.on, fired > cleared)
+    # two moments for each pair: before it, when times may have ended, and the pair itself
+    fired = np.maximum.accumulate(np.where(fires, 2 * index + 1, -1))
+    cleared = np.maximum.accumulate(np.where(clears, 2 * index + 1, np.where(inputs.closed, 2 * index, -1)))
+    on = np.where(np.maximum(fired, cleared) < 2 * start, carry.on, fired > cleared)
     last = np.empty_like(first)
     last[:-1], last[-1:] = first[1:], True
     was_on = _before(on, carry.on, first)

@@ -13,6 +13,7 @@ import numpy as np
 
 from edge_gateway.records.alerts import LEVELS
 from edge_gateway.rules.columns.compile import Operation, Symbols, compile_analysis
+from edge_gateway.rules.columns.schedules import ALWAYS
 from edge_gateway.rules.language.analysis import Analysis, analyse
 from edge_gateway.rules.language.ruleset import Level, NoData, Rule, levels_of
 
@@ -63,7 +64,7 @@ class Latch:
     `key` is the rank of the level, or ABSENT. `raises`: the alert fires while it is on. `coupled`: `keep_ms` counts
     only while no other raising latch of the alert is on. `watched`: the inputs whose silence an absence latch tells, as
     number and as text. Times in ms. It switches on `for_ms` after it was first up, or at `for_count` readings in a row,
-    of which one is NEVER.
+    of which one is NEVER. `schedule`: the number of its times in the program, or ALWAYS.
     """
 
     rule: int
@@ -83,6 +84,7 @@ class Latch:
     limit: float | None
     raises: bool
     coupled: bool
+    schedule: int
     watched: tuple[int, int]
 
 
@@ -105,6 +107,7 @@ class LatchTable:
     warmup_ms: IntColumn
     raises: BoolColumn
     coupled: BoolColumn
+    schedule: IntColumn
     watched: IntColumn
 
 
@@ -119,7 +122,7 @@ class Program:
 
     By rule: `main_metric`, the metric its transitions name; `clocks`, the inputs whose newest time is its now.
     `read`, the inputs of its expressions, [rules, most of any], filled up with the first. `least_absence`:
-    watched metrics to their shortest `no_data` time. `number_of`: rules by name.
+    watched metrics to their shortest `no_data` time. `number_of`: rules by name. `schedules`: all that rules have.
     """
 
     def __init__(self, rules: tuple[Rule, ...], strings: Strings) -> None:
@@ -142,6 +145,7 @@ class Program:
         self.any_unit = any(rule.unit for rule in rules)
         self.any_warmup = any(rule.warmup_ms for rule in rules)
         self.any_repeat = any(rule.repeat_ms for rule in rules)
+        self.schedules = tuple(dict.fromkeys(each for rule in rules for each in rule.schedules))
         self.least_absence = self._least_absence()
 
     def _least_absence(self) -> dict[str, int]:
@@ -304,6 +308,7 @@ class Program:
             limit=level.limit,
             raises=True,
             coupled=coupled,
+            schedule=self._schedule(level.at or self.rules[number].at),
             watched=(0, 0),
         )
 
@@ -329,8 +334,12 @@ class Program:
             limit=None,
             raises=raises,
             coupled=coupled and raises,
+            schedule=self._schedule(self.rules[number].at),
             watched=watched,
         )
+
+    def _schedule(self, times: tuple[str, ...]) -> int:
+        return self.schedules.index(times) if times else ALWAYS
 
     @property
     def table(self) -> LatchTable:

@@ -6,6 +6,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from edge_gateway.records.alerts import LEVELS
+from edge_gateway.rules.files.model import AlertSpec
 from edge_gateway.rules.language.analysis import Analysis, analyse
 from edge_gateway.rules.language.expression import normal_text
 from edge_gateway.rules.language.ruleset import Level
@@ -15,7 +16,7 @@ from fleet_config.explain import number_hint
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from edge_gateway.rules.files.model import AlertSpec, LimitSpec
+    from edge_gateway.rules.files.model import LimitSpec
     from edge_gateway.rules.files.places import Place
 
 DEFAULT_LEVEL = "warning"
@@ -106,7 +107,8 @@ def _condition_levels(spec: AlertSpec, place: Place) -> tuple[Level, ...]:
 def _condition(name: str, expr: str | None, spec: LimitSpec | AlertSpec, place: Place) -> Level:
     clear = _clear_condition(spec, place.at("clear"))
     wait = spec.for_
-    return Level(name, for_ms=wait.ms, for_readings=wait.readings, expr=expr, clear_expr=clear)
+    at = () if isinstance(spec, AlertSpec) else spec.at
+    return Level(name, for_ms=wait.ms, for_readings=wait.readings, expr=expr, clear_expr=clear, at=at)
 
 
 def _clear_condition(spec: LimitSpec | AlertSpec, place: Place) -> str | None:
@@ -132,6 +134,11 @@ def _limit_levels(spec: AlertSpec, place: Place) -> tuple[Level, ...]:
 
 
 def _check_only_in_levels(spec: AlertSpec, place: Place) -> None:
+    for name, level in (spec.levels or {}).items():
+        if level.at and spec.at:
+            place.at("levels", name, "at").report(
+                "at: the rule has 'at', too; set it there or here", key=True
+            )
     for key in ("above", "below", "clear", "severity"):
         if getattr(spec, key) is not None:
             place.at(key).report(f"{key}: set it in each of the 'levels'", key=True)
@@ -188,7 +195,8 @@ def _limit(name: str, spec: LimitSpec | AlertSpec, place: Place) -> Level | None
         return None
     clear = spec.clear
     limit = spec.below if spec.above is None else spec.above
-    level = Level(name, spec.above is not None, limit, clear, *spec.for_)
+    at = () if isinstance(spec, AlertSpec) else spec.at
+    level = Level(name, spec.above is not None, limit, clear, *spec.for_, at=at)
     report = wrong_side(level)
     if report is not None:
         place.at("clear").report(report)

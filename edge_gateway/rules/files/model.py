@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Fini
 from edge_gateway.rules.files.wait import Wait, WaitSpec
 from edge_gateway.rules.language.functions import RESERVED
 from edge_gateway.rules.language.ruleset import NoDataState
+from edge_gateway.rules.language.schedule import PATTERN, covers_the_week, parse_span
 from fleet_config import spelling
 from fleet_config.durations import DURATION_PATTERN, Duration, format_duration
 from fleet_config.explain import refused_key
@@ -68,7 +69,22 @@ def _sendable(args: dict[str, Any]) -> dict[str, Any]:
     return args
 
 
+def _time_of_week(text: str) -> str:
+    parse_span(text)
+    return text
+
+
+def _part_of_the_week(texts: tuple[str, ...]) -> tuple[str, ...]:
+    if covers_the_week(map(parse_span, texts)):
+        raise ValueError("these times are the whole week; leave 'at' out")
+    return texts
+
+
 Expression = Annotated[str, Field(min_length=1)]
+
+
+TimeOfWeek = Annotated[str, AfterValidator(_time_of_week), Field(json_schema_extra={"pattern": PATTERN})]
+ActiveTimes = Annotated[tuple[TimeOfWeek, ...], Field(max_length=64), AfterValidator(_part_of_the_week)]
 
 
 class NoDataSpec(Strict):
@@ -98,6 +114,8 @@ class LimitSpec(Strict):
     """What ends the level: with a limit a value, by default the limit itself; with a condition a condition."""
     for_: Annotated[WaitSpec, Field(alias="for", json_schema_extra={"default": "0s"})] = Wait()
     """How long the value must stay beyond the limit, or at how many readings in a row: 30s, 3 readings."""
+    at: ActiveTimes = ()
+    """The times of the week at which the level is active, such as "mon-fri 22:00-06:00"; always by default."""
 
 
 class LimitChange(Strict):
@@ -186,6 +204,9 @@ class AlertSpec(Strict):
     """Texts for people, such as summary; they may use {{ device }}, {{ value | round(1) }} and the like."""
     commands: tuple[CommandSpec, ...] = ()
     """Commands to the device."""
+    at: ActiveTimes = ()
+    """The times of the week at which the rule is active, such as "mon-fri 22:00-06:00", in the time zone of the site,
+    else of the gateway; always by default."""
     warmup: Duration = 0
     """No evaluation until the device has been sending for this long."""
     repeat: Annotated[Duration | None, Field(gt=0)] = None

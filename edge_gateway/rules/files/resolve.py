@@ -90,6 +90,7 @@ def alert_rule(group: GroupSpec, spec: AlertSpec, place: Place) -> Rule | None:
         on_change=spec.on_change or place.source.on_change,
         unit=spec.unit,
         lookbacks=_lookbacks(group),
+        at=spec.at,
     )
     _check_overrides(rule, place)
     return rule if len(place.source.problems) == before else None

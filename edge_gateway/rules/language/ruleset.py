@@ -12,6 +12,7 @@ import msgspec
 
 from edge_gateway.rules.language.analysis import Analysis, analyse
 from edge_gateway.rules.language.template import parts_of
+from edge_gateway.rules.language.zones import UTC_EVERYWHERE, Zones
 
 Match = dict[str, list[str]]
 """Key (site, device, type or a tag) to globs, one of which must fit."""
@@ -31,7 +32,7 @@ class Level:
 
     `expr`: the level's own condition, None if the rule has one expression for all; `clear_expr` ends a condition.
     `clear` None means the limit itself. Times in ms. `for_readings`, if it is not 0, stands for `for_ms`: at so many
-    time stamps in a row.
+    time stamps in a row. `at`: the times of the week at which the level is active, all if empty.
     """
 
     level: str
@@ -42,6 +43,7 @@ class Level:
     for_readings: int = 0
     expr: str | None = None
     clear_expr: str | None = None
+    at: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +89,7 @@ class Rule:
 
     `match`: those of group and rule, which must all fit. `expr` is normalised; it is None for a rule with only
     `no_data`, and where each level has a condition of its own. `levels` is lowest first. `lookbacks`: how long last
-    values count, of metrics with a time of their own.
+    values count, of metrics with a time of their own. `at`: the times of the week at which the rule is active.
     """
 
     name: str
@@ -108,6 +110,12 @@ class Rule:
     on_change: OnChange = "keep"
     unit: str | None = None
     lookbacks: dict[str, int] = field(default_factory=dict)
+    at: tuple[str, ...] = ()
+
+    @property
+    def schedules(self) -> tuple[tuple[str, ...], ...]:
+        """The times at which the rule or its levels are active, where they are not always."""
+        return tuple(dict.fromkeys(each for each in (self.at, *(level.at for level in self.levels)) if each))
 
     @property
     def analysis(self) -> Analysis | None:
@@ -144,13 +152,18 @@ class Rule:
 
 @dataclass(frozen=True)
 class RuleSet:
-    """All rules in force, in the order of the files."""
+    """All rules in force, in the order of the files; `zones`: time zones of sites, if a rule asks for the time."""
 
     rules: tuple[Rule, ...] = ()
+    zones: Zones = UTC_EVERYWHERE
 
     @classmethod
     def empty(cls) -> RuleSet:
         return cls()
+
+    def within(self, zones: Zones) -> RuleSet:
+        """The same rules for sites in these time zones."""
+        return replace(self, zones=zones) if any(rule.schedules for rule in self.rules) else self
 
     @cached_property
     def hash(self) -> str:
@@ -179,14 +192,16 @@ class RuleSet:
 
     def to_plain(self) -> dict[str, Any]:
         """Nested dicts, lists and scalars, from which `from_plain` restores the set without the files."""
-        return {"format": FORMAT, "rules": [msgspec.to_builtins(rule) for rule in self.rules]}
+        rules = [msgspec.to_builtins(rule) for rule in self.rules]
+        return {"format": FORMAT, "rules": rules, "zones": msgspec.to_builtins(self.zones)}
 
     @classmethod
     def from_plain(cls, plain: dict[str, Any]) -> RuleSet:
         """Restore a set. ValueError for another format."""
         if plain["format"] != FORMAT:
             raise ValueError(f"rule set of format {plain['format']}; this version reads format {FORMAT}")
-        return cls(tuple(msgspec.convert(plain["rules"], list[Rule])))
+        rules = msgspec.convert(plain["rules"], list[Rule])
+        return cls(tuple(rules), msgspec.convert(plain["zones"], Zones))
 
 
 def _tags(rule: Rule) -> Iterator[str]:

@@ -18,7 +18,9 @@ import pytest
 from edge_gateway.records.alerts import Transition
 from edge_gateway.rules.files.load import load_rules
 from edge_gateway.rules.files.model import rules_schema
+from edge_gateway.rules.files.zone_data import read_zones
 from edge_gateway.rules.language.functions import FUNCTIONS, KEYWORDS
+from edge_gateway.rules.language.ruleset import RuleSet
 from tests.gateway.rules.fleet import T0, Row, Stage
 
 CASES = sorted((Path(__file__).parents[2] / "cases" / "rules").iterdir())
@@ -44,7 +46,8 @@ def test_every_construct_has_a_case() -> None:
 
 
 def played(case: Path) -> list[str]:
-    stage = Stage(*load_rules(case / "rules.yaml").rules)
+    stage = Stage()
+    stage.evaluator.reload(rules_of(case / "rules.yaml"))
     found: list[str] = []
     for line in (case / "readings.txt").read_text().splitlines():
         second, *words = line.split()
@@ -52,12 +55,19 @@ def played(case: Path) -> list[str]:
     return found
 
 
+def rules_of(file: Path) -> RuleSet:
+    """The rules of a file, for sites in the time zones that `zones.txt` beside it names: a line for each."""
+    zones = file.with_name("zones.txt")
+    named = dict(line.split() for line in zones.read_text().splitlines()) if zones.exists() else {}
+    return load_rules(file).within(read_zones(named.pop("default", None), named))
+
+
 def performed(stage: Stage, second: int, words: list[str], case: Path) -> list[Transition]:
     match words:
         case ["tick"]:
             return stage.tick(second)
         case ["reload", name]:
-            return stage.evaluator.reload(load_rules(case / name))
+            return stage.evaluator.reload(rules_of(case / name))
         case ["restart"]:
             stage.restart()
             return []

@@ -17,11 +17,12 @@ from edge_gateway.rules.alerts.state_machine import (
     switch_off_cleared,
 )
 from edge_gateway.rules.columns.program import NEVER, Latch
+from edge_gateway.rules.columns.schedules import ALWAYS
 
 LATCH = Latch(
     rule=0, key=1, rank=1, column=0, threshold=1.0, sign=1.0, clear_column=0, clear_threshold=1.0, clear_sign=1.0,
     value_column=0, for_ms=10, for_count=NEVER, keep_ms=20, warmup_ms=0, limit=1.0, raises=True, coupled=True,
-    watched=(0, 0),
+    schedule=ALWAYS, watched=(0, 0),
 )  # fmt: skip
 
 
