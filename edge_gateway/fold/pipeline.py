@@ -226,6 +226,8 @@ class Pipeline:
             self._refuse(topic, payload, str(device), effects)
         elif isinstance(status, Unreadable):
             self.registry.presence.unreadable(device, offline=status.offline)
+            if status.offline:
+                self.rules.gone(device, moment.listening)
             self._refuse(topic, payload, status.reason, effects)
         else:
             self.admission.watch.accepted(*topic)
@@ -239,8 +241,10 @@ class Pipeline:
             self.registry.birth(device, status, self.windows.next_start(device))
             self.admission.birth(device, status, just_sent=just_sent)
             self.rules.birth(device, status.metrics, moment.listening)
+            self.rules.start(device, status.boot, moment.listening)
         else:
             self.registry.presence.gone(device)
+            self.rules.gone(device, moment.listening)
 
     def _ack(self, topic: DeviceTopic, payload: bytes, effects: Effects) -> None:
         try:

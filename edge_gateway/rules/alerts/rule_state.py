@@ -17,6 +17,7 @@ from edge_gateway.rules.columns.frame_columns import Histories
 from edge_gateway.rules.columns.inputs import Inputs, lookbacks
 from edge_gateway.rules.columns.program import Program
 from edge_gateway.rules.columns.schedules import Schedules
+from edge_gateway.rules.language.ruleset import DEFAULT_LOOKBACK
 from edge_gateway.rules.language.zones import UTC_EVERYWHERE, Zones
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ class Ages(NamedTuple):
     newest, to cause a notice or a command when time makes an alert fire.
     """
 
-    lookback: int = 300_000
+    lookback: int = DEFAULT_LOOKBACK
     max_reading_age: int = NO_LIMIT
 
 

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 from edge_gateway.rules.language import truth
 from edge_gateway.rules.language.analysis import analyse
 from edge_gateway.rules.language.expression import Compare, MetricRef, TagRef, walk
+from edge_gateway.rules.language.ruleset import DEFAULT_LOOKBACK, lookbacks_of
+from fleet_config.durations import format_duration
 from fleet_config.match import PROPERTIES, Match
 from fleet_config.problems import suggest
 
@@ -43,12 +45,14 @@ class KnownDevice:
 class KnownNames:
     """What devices and metrics there are. `judges` says whether that is enough to judge the names of a rule file.
 
-    Without a fleet only the tests of a file say what it is about.
+    Without a fleet only the tests of a file say what it is about. `lookback`: how long last values count by default,
+    ms.
     """
 
     devices: Collection[KnownDevice]
     metrics: frozenset[str]
     judges: Callable[[str], bool]
+    lookback: int = DEFAULT_LOOKBACK
 
     @property
     def tags(self) -> frozenset[str]:
@@ -59,7 +63,8 @@ def warnings_of(rules: Sequence[PlacedRule], known: KnownNames) -> tuple[Problem
     """What cannot work, in the order of the files, each once."""
     records = {rule.name for rule, _ in rules if rule.record}
     read = Counter(name for rule, _ in rules for name, _ in rule.metrics)
-    check = _Check(known, known.metrics | records, known.tags, read)
+    lookbacks = lookbacks_of([rule for rule, _ in rules])
+    check = _Check(known, known.metrics | records, known.tags, read, lookbacks)
     found = [problem for placed in rules for problem in check.rule(placed)]
     return tuple(sorted(set(found)))
 
@@ -71,10 +76,13 @@ class _Check:
     tags: frozenset[str]
     read: Mapping[str, int]
     """How many expressions name each metric."""
+    lookbacks: Mapping[str, int]
+    """How long last values count, ms, of metrics with a time of their own."""
 
     def rule(self, placed: PlacedRule) -> Iterator[Problem]:
         rule, place = placed
         yield from _conditions(rule, place)
+        yield from self._waits(rule, place)
         unmatched = [*self._matches(rule, place)]
         yield from unmatched
         if any(problem.message.endswith(_FITS_NONE) for problem in unmatched):
@@ -83,6 +91,18 @@ class _Check:
             yield from self._names(analyse(text), where)
         if rule.no_data is not None and place.at("no_data", "metric").exists:
             yield from self._metric(rule.no_data.metric, place.at("no_data", "metric"))
+
+    def _waits(self, rule: Rule, place: Place) -> Iterator[Problem]:
+        """Waits that a value outlasts only if it is read again: `for` reaches the lookback of what it watches."""
+        least = {name: self.lookbacks.get(name, self.known.lookback) for name, _ in rule.metrics}
+        if not least:
+            return
+        name = min(least, key=lambda each: least[each])
+        for level, here in _levels(rule, place):
+            if level.for_ms >= least[name] and here.at("for").exists:
+                counts = f"{name} counts for {format_duration(least[name])}, its lookback"
+                told = "if it comes more seldom this never fires; set a longer one in 'metrics' of the group"
+                yield here.at("for").problem(f"for: {counts}; {told}")
 
     def _judges(self, place: Place) -> bool:
         return self.known.judges(place.source.document.name)

@@ -248,8 +248,9 @@ RuleSpec = Annotated[
 class MetricSpec(Strict):
     """What the rules of a group may expect of a metric."""
 
-    lookback: Annotated[Duration, Field(gt=0)]
-    """How long the metric's last value counts; `rules.lookback` in gateway.yaml by default."""
+    lookback: Annotated[Duration, Field(gt=0)] | Literal["online"]
+    """How long the metric's last value counts; `rules.lookback` in gateway.yaml by default. `online`: until the device
+    goes offline, starts anew or a rule misses the metric, for devices that send it when it changes."""
 
 
 class GroupSpec(Strict):

@@ -16,6 +16,7 @@ from edge_gateway.rules.files.levels import (
 from edge_gateway.rules.language.analysis import analyse
 from edge_gateway.rules.language.expression import normal_text
 from edge_gateway.rules.language.ruleset import (
+    ONLINE,
     Command,
     Level,
     LevelChange,
@@ -97,7 +98,8 @@ def alert_rule(group: GroupSpec, spec: AlertSpec, place: Place) -> Rule | None:
 
 
 def _lookbacks(group: GroupSpec) -> dict[str, int]:
-    return {name: metric.lookback for name, metric in group.metrics.items()}
+    said = {name: metric.lookback for name, metric in group.metrics.items()}
+    return {name: ONLINE if given == "online" else given for name, given in said.items()}
 
 
 def _check_templates(spec: AlertSpec, place: Place) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import blake2b
@@ -24,6 +24,10 @@ NoDataState = Literal["alerting", "no_data", "ok", "keep_last"]
 """alerting raises the alert, ok resolves it, no_data only reports, keep_last changes nothing."""
 
 FORMAT: Final = 2
+ONLINE: Final = 1 << 60
+"""A lookback longer than any time: the last value counts while its device is online."""
+DEFAULT_LOOKBACK: Final = 300_000
+"""How long the last value of a metric counts, ms, where neither rules nor gateway.yaml say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +219,15 @@ def _tags(rule: Rule) -> Iterator[str]:
 
 def _metrics_of(analysis: Analysis) -> list[tuple[str, bool]]:
     return [(name, False) for name in analysis.numbers] + [(name, True) for name in analysis.states]
+
+
+def lookbacks_of(rules: Iterable[Rule]) -> dict[str, int]:
+    """How long last values count, ms, of metrics with a time of their own: the longest that any rule says."""
+    said: dict[str, int] = {}
+    for rule in rules:
+        for name, ms in rule.lookbacks.items():
+            said[name] = max(ms, said.get(name, 0))
+    return said
 
 
 def levels_of(rule: Rule, override: Override | None) -> tuple[Level, ...]:

@@ -1,7 +1,8 @@
 """Golden cases in `tests/cases/rules`: rules and readings in, transitions out.
 
 A line of `readings.txt` is `SECOND DEVICE metric=value …`, with `site/` before the device if it is not berlin and
-`backlog` before it for an old reading; `SECOND tick`; `SECOND restart`; `SECOND reload FILE`; or
+`backlog` before it for an old reading; `SECOND tick`; `SECOND restart`; `SECOND reload FILE`; `SECOND gone DEVICE`;
+`SECOND boot DEVICE BOOT`, a birth; or
 `SECOND born DEVICE tag=… type=… unit.METRIC=…`. A line of `transitions.txt` is
 `SECOND DEVICE RULE CAUSE STATE LEVEL COMMAND …`; a line for each text of the alert follows.
 `python -m tests.gateway.rules.test_golden NAME` prints what a case leads to.
@@ -71,6 +72,9 @@ def performed(stage: Stage, second: int, words: list[str], case: Path) -> list[T
         case ["restart"]:
             stage.restart()
             return []
+        case ["gone" | "boot", device, *boot]:
+            online(stage, second * 1000, stage.fleet.device(device), *map(int, boot))
+            return []
         case ["born", device, *about]:
             born(stage, device, dict(word.split("=") for word in about))
             return []
@@ -80,6 +84,14 @@ def performed(stage: Stage, second: int, words: list[str], case: Path) -> list[T
     row = Row(name, T0 + 1000 * second, dict(map(parsed, values)), backlog=backlog, site=site or "berlin")
     frame = stage.evaluator.add_records(stage.fleet.frame([row]))
     return stage.evaluator.evaluate(frame, 1000 * second)
+
+
+def online(stage: Stage, listening: int, device: int, boot: int | None = None) -> None:
+    """Let a device be born with this boot, or go offline."""
+    if boot is None:
+        stage.evaluator.gone(device, listening)
+    else:
+        stage.evaluator.start(device, boot, listening)
 
 
 def born(stage: Stage, device: str, about: dict[str, str]) -> None:
