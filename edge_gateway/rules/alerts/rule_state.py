@@ -16,7 +16,7 @@ from edge_gateway.rules.alerts.transition_builder import Reading
 from edge_gateway.rules.columns.frame_columns import Histories
 from edge_gateway.rules.columns.inputs import Inputs, lookbacks
 from edge_gateway.rules.columns.program import Program
-from edge_gateway.rules.columns.schedules import Schedules
+from edge_gateway.rules.columns.schedules import ALWAYS, Schedules
 from edge_gateway.rules.language.ruleset import DEFAULT_LOOKBACK
 from edge_gateway.rules.language.zones import UTC_EVERYWHERE, Zones
 
@@ -183,10 +183,20 @@ class RuleState:
             for cell, latch in cells.cells_of(device, rule)
         )
 
-    def limit(self, device: int, rule: int, rank: int) -> float | None:
-        """The limit of a rule's level on a device; None for a condition or a level that it does not have."""
-        latch = self.cells.latch_of(device, rule, rank)
-        return None if latch < 0 else self.program.latches[latch].limit
+    def limit(self, device: int, rule: int, rank: int, at: int) -> float | None:
+        """The limit of a rule's level on a device at a time (ms); None for a condition or a level it does not have."""
+        number = self.cells.latch_of(device, rule, rank)
+        if number < 0:
+            return None
+        latch = self.program.latches[number]
+        if latch.timed == ALWAYS:
+            return latch.limit
+        limits = self.program.timed[latch.timed]
+        for schedule, threshold in limits.by_time:
+            begin, _ = self.schedules.spans_at(np.array([schedule]), np.array([device]), np.array([at]))
+            if begin[0]:
+                return threshold * latch.sign
+        return latch.limit
 
     def store(self, alert: SingleAlert, first_cell: int) -> None:
         """Store the levels and the state of an alert that was stepped; `first_cell` is its first cell."""

@@ -14,7 +14,7 @@ from edge_gateway.rules.columns.program import ABSENT, NO_COLUMN
 from edge_gateway.rules.columns.schedules import ALWAYS
 
 if TYPE_CHECKING:
-    from edge_gateway.columns.frame import BoolColumn, Frame, IntColumn
+    from edge_gateway.columns.frame import BoolColumn, FloatColumn, Frame, IntColumn
     from edge_gateway.rules.alerts.rule_state import RuleState
     from edge_gateway.rules.columns.rows import Rows
 
@@ -134,10 +134,11 @@ def _pair_inputs(
         seen = seen & (age >= latches.warmup_ms[latch])
     if not rows.in_order:
         seen &= _ends_silence(state, rows, pairs)
+    threshold, clear_threshold = thresholds(state, latch, rows.device[pairs.row], at)
     clear = latches.clear_sign[latch] * table.values(latches.clear_column[latch], pairs.row)
-    is_down = seen & (clear <= latches.clear_threshold[latch])
+    is_down = seen & (clear <= clear_threshold)
     value = latches.sign[latch] * table.values(latches.column[latch], pairs.row)
-    is_up = seen & (value > latches.threshold[latch]) & ~is_down
+    is_up = seen & (value > threshold) & ~is_down
     before = _seen_before(state, pairs, seen, at)
     closed = np.zeros_like(at)
     if state.program.schedules:
@@ -158,6 +159,24 @@ def _nows(state: RuleState, columns: FrameColumns, pairs: BusyPairs) -> IntColum
         own = behind[rule == number]
         at[own] = columns.now(state.program.clocks[number])[pairs.row[own]]
     return at
+
+
+def thresholds(
+    state: RuleState, latch: IntColumn, device: IntColumn, at: IntColumn
+) -> tuple[FloatColumn, FloatColumn]:
+    """(threshold, clear threshold) of each latch on a device at a moment."""
+    latches = state.program.table
+    threshold, clear = latches.threshold[latch], latches.clear_threshold[latch]
+    for number in np.unique(latches.timed[latch]).tolist() if state.program.timed else ():
+        if number == ALWAYS:
+            continue
+        own, limits = np.flatnonzero(latches.timed[latch] == number), state.program.timed[number]
+        found = np.full(len(own), limits.default)
+        for schedule, other in reversed(limits.by_time):
+            begin, _ = state.schedules.spans_at(np.full(len(own), schedule), device[own], at[own])
+            found = np.where(begin > 0, other, found)
+        threshold[own], clear[own] = found, found - limits.deadband
+    return threshold, clear
 
 
 def _seen_before(state: RuleState, pairs: BusyPairs, seen: BoolColumn, at: IntColumn) -> IntColumn:

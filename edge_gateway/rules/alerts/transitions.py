@@ -105,7 +105,7 @@ def transitions_from_time(
 def _transition(
     state: RuleState, builder: TransitionBuilder, event: AlertEvent, reading: Reading, value: float | None
 ) -> Transition:
-    limit = state.limit(event.device, event.rule, event.change.rank)
+    limit = state.limit(event.device, event.rule, event.change.rank, event.change.at)
     by_time = event.change.cause == "schedule" and event.row == NOTHING
     if by_time or event.change.cause in ("no_data", "removed"):
         # known now, however old the last reading is
@@ -157,6 +157,6 @@ def listed_alert(
             state.program.main_metric[number],
             state.newest.reading(device),
             value,
-            state.limit(device, number, active.rank),
+            state.limit(device, number, active.rank, active.at),
         ),
     )

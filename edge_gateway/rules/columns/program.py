@@ -65,6 +65,7 @@ class Latch:
     only while no other raising latch of the alert is on. `watched`: the inputs whose silence an absence latch tells, as
     number and as text. Times in ms. It switches on `for_ms` after it was first up, or at `for_count` readings in a row,
     of which one is NEVER. `schedule`: the number of its times in the program, or ALWAYS.
+    `timed`: the number of its limits by time in the program, or ALWAYS; `threshold` is then the one reached first.
     """
 
     rule: int
@@ -85,7 +86,19 @@ class Latch:
     raises: bool
     coupled: bool
     schedule: int
+    timed: int
     watched: tuple[int, int]
+
+
+class TimedThreshold(NamedTuple):
+    """A threshold that is another one at times: (schedule, threshold), the first that holds.
+
+    `deadband`: as in `Level`.
+    """
+
+    default: float
+    by_time: tuple[tuple[int, float], ...]
+    deadband: float
 
 
 @dataclass(slots=True)
@@ -108,6 +121,7 @@ class LatchTable:
     raises: BoolColumn
     coupled: BoolColumn
     schedule: IntColumn
+    timed: IntColumn
     watched: IntColumn
 
 
@@ -129,6 +143,7 @@ class Program:
         self.rules = rules
         self.symbols = Symbols(strings)
         self.latches: list[Latch] = []
+        self.timed: list[TimedThreshold] = []
         self._variants: dict[Variant, tuple[int, ...]] = {}
         self._columns: dict[tuple[object, ...], int] = {}
         for rule in rules:
@@ -287,7 +302,8 @@ class Program:
         column, clear_column = self._columns_of[number].levels[place]
         sign = 1.0 if level.above else -1.0
         limit = 0.5 if level.limit is None else level.limit
-        clear = limit if level.clear is None else level.clear
+        clear = limit - sign * level.deadband if level.clear is None else level.clear
+        least = min(sign * each for each in (limit, *(limit for _, limit in level.limits)))
         has_clear = clear_column != NO_COLUMN
         rank = LEVELS.index(level.level)
         return Latch(
@@ -295,7 +311,7 @@ class Program:
             key=rank,
             rank=rank,
             column=column,
-            threshold=sign * limit,
+            threshold=least,
             sign=sign,
             clear_column=clear_column if has_clear else column,
             clear_threshold=-0.5 if has_clear else sign * clear,
@@ -309,6 +325,7 @@ class Program:
             raises=True,
             coupled=coupled,
             schedule=self._schedule(level.at or self.rules[number].at),
+            timed=self._timed_limits(level, sign),
             watched=(0, 0),
         )
 
@@ -335,11 +352,19 @@ class Program:
             raises=raises,
             coupled=coupled and raises,
             schedule=self._schedule(self.rules[number].at),
+            timed=ALWAYS,
             watched=watched,
         )
 
     def _schedule(self, times: tuple[str, ...]) -> int:
         return self.schedules.index(times) if times else ALWAYS
+
+    def _timed_limits(self, level: Level, sign: float) -> int:
+        if not level.limits or level.limit is None:
+            return ALWAYS
+        by_time = tuple((self._schedule((time,)), sign * limit) for time, limit in level.limits)
+        self.timed.append(TimedThreshold(sign * level.limit, by_time, level.deadband))
+        return len(self.timed) - 1
 
     @property
     def table(self) -> LatchTable:

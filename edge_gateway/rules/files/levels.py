@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from edge_gateway.records.alerts import LEVELS
-from edge_gateway.rules.files.model import AlertSpec
+from edge_gateway.rules.files.model import AlertSpec, TimedLimit
 from edge_gateway.rules.language.analysis import Analysis, analyse
 from edge_gateway.rules.language.expression import normal_text
 from edge_gateway.rules.language.ruleset import Level
+from edge_gateway.rules.language.schedule import DAY_MINUTES, WEEK_MINUTES, holds_at, parse_span
 from edge_gateway.rules.language.tokens import ExpressionError
 from fleet_config.explain import number_hint
 
@@ -61,7 +63,7 @@ def levels_in(spec: AlertSpec, place: Place) -> tuple[Level, ...]:
 def _check_without_expression(spec: AlertSpec, place: Place) -> None:
     if spec.no_data is None:
         place.report("the key 'expr' is missing; only a rule with 'no_data' can do without")
-    for key in ("above", "below", "clear", "levels"):
+    for key in ("above", "below", "clear", "deadband", "levels"):
         if getattr(spec, key) is not None:
             place.at(key).report(f"{key}: requires 'expr'", key=True)
     for index, override in enumerate(spec.overrides):
@@ -73,7 +75,7 @@ def _check_without_expression(spec: AlertSpec, place: Place) -> None:
 
 
 def _condition_level(spec: AlertSpec, place: Place) -> Level:
-    for key in ("above", "below"):
+    for key in ("above", "below", "deadband"):
         if getattr(spec, key) is not None:
             place.at(key).report(f"{key}: a condition has no limit; remove it and set 'severity'", key=True)
     if spec.levels is not None:
@@ -92,7 +94,7 @@ def _condition_levels(spec: AlertSpec, place: Place) -> tuple[Level, ...]:
                 "the key 'expr' is missing: another level has a condition of its own, and so must this"
             )
             continue
-        for key in ("above", "below"):
+        for key in ("above", "below", "deadband"):
             if getattr(level, key) is not None:
                 here.at(key).report(f"{key}: a condition has no limit", key=True)
         analysis = checked(level.expr, here.at("expr"))
@@ -139,7 +141,7 @@ def _check_only_in_levels(spec: AlertSpec, place: Place) -> None:
             place.at("levels", name, "at").report(
                 "at: the rule has 'at', too; set it there or here", key=True
             )
-    for key in ("above", "below", "clear", "severity"):
+    for key in ("above", "below", "clear", "deadband", "severity"):
         if getattr(spec, key) is not None:
             place.at(key).report(f"{key}: set it in each of the 'levels'", key=True)
     if any(spec.for_):
@@ -170,11 +172,12 @@ def _misfit(lower: Level, higher: Level) -> str | None:
         )
     if lower.limit is None or higher.limit is None:
         return None
-    if (higher.limit >= lower.limit) if lower.above else (higher.limit <= lower.limit):
-        return None
-    word = "at least" if lower.above else "at most"
-    told = f"{higher.level} at {higher.limit:g} is reached before {lower.level} at {lower.limit:g}"
-    return f"{told}; it must be {word} {lower.limit:g}"
+    for low, high in limits_side_by_side(lower, higher):
+        if (high < low) if lower.above else (high > low):
+            word = "at least" if lower.above else "at most"
+            told = f"{higher.level} at {high:g} is reached before {lower.level} at {low:g}"
+            return f"{told}; it must be {word} {low:g}"
+    return None
 
 
 def side_of(level: Level) -> str:
@@ -194,13 +197,52 @@ def _limit(name: str, spec: LimitSpec | AlertSpec, place: Place) -> Level | None
         place.at("clear").report(f"clear: must be a number if there is a limit{hint}")
         return None
     clear = spec.clear
-    limit = spec.below if spec.above is None else spec.above
+    given = spec.below if spec.above is None else spec.above
+    if not _has_right_hysteresis(given, spec, place):
+        return None
+    limit, limits = _by_time(given)
     at = () if isinstance(spec, AlertSpec) else spec.at
-    level = Level(name, spec.above is not None, limit, clear, *spec.for_, at=at)
+    level = Level(name, spec.above is not None, limit, clear, *spec.for_, at=at, limits=limits)
+    level = replace(level, deadband=spec.deadband or 0.0)
     report = wrong_side(level)
     if report is not None:
         place.at("clear").report(report)
     return level
+
+
+def _by_time(given: float | TimedLimit | None) -> tuple[float | None, tuple[tuple[str, float], ...]]:
+    """The limit, and those that stand for it at times."""
+    return (given.default, tuple(given.at.items())) if isinstance(given, TimedLimit) else (given, ())
+
+
+def _has_right_hysteresis(
+    given: float | TimedLimit | None, spec: LimitSpec | AlertSpec, place: Place
+) -> bool:
+    if isinstance(given, TimedLimit) and spec.clear is not None:
+        told = "a limit by time has a 'deadband' instead: how far on its other side a value is clear"
+        place.at("clear").report(f"clear: {told}", key=True)
+        return False
+    if not isinstance(given, TimedLimit) and spec.deadband is not None:
+        place.at("deadband").report(
+            "deadband: is for limits by time; write 'clear', the value itself", key=True
+        )
+        return False
+    return True
+
+
+def limits_side_by_side(lower: Level, higher: Level) -> Iterator[tuple[float, float]]:
+    """The limits of two levels at every time of the week at which one of them changes."""
+    spans = [parse_span(text) for text, _ in (*lower.limits, *higher.limits)]
+    edges = {
+        (day * DAY_MINUTES + edge) % WEEK_MINUTES for span in spans for day in span.days for edge in span[1:]
+    }
+    for minute in sorted({0, *edges}):
+        yield _limit_at(lower, minute), _limit_at(higher, minute)
+
+
+def _limit_at(level: Level, minute: int) -> float:
+    assert level.limit is not None
+    return next((limit for text, limit in level.limits if holds_at(parse_span(text), minute)), level.limit)
 
 
 def wrong_side(level: Level) -> str | None:

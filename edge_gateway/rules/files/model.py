@@ -100,18 +100,40 @@ class NoDataSpec(Strict):
     """The metric to watch; required unless the expression names exactly one."""
 
 
+class TimedLimit(Strict):
+    """A limit that is another one at times of the week."""
+
+    default: FiniteFloat
+    """The limit at all other times."""
+    at: Annotated[dict[TimeOfWeek, FiniteFloat], Field(min_length=1, max_length=64)]
+    """Limits at times such as "mon-fri 08:00-18:00", in the time zone of the site; the first that fits applies."""
+
+
+def _limit_kind(value: Any) -> str:
+    return TimedLimit.__name__ if isinstance(value, dict | TimedLimit) else FIXED
+
+
+FIXED: Final = "number"
+Limit = Annotated[
+    Annotated[FiniteFloat, Tag(FIXED)] | Annotated[TimedLimit, Tag("TimedLimit")], Discriminator(_limit_kind)
+]
+Deadband = Annotated[FiniteFloat, Field(gt=0)]
+
+
 class LimitSpec(Strict):
     """One level of an alert: a limit or a condition, and how it ends."""
 
     expr: Expression | None = None
     """A condition of this level, such as flow < 0.2; then the alert has no `expr` above its levels."""
 
-    above: FiniteFloat | None = None
+    above: Limit | None = None
     """Fires above this value."""
-    below: FiniteFloat | None = None
+    below: Limit | None = None
     """Fires below this value."""
     clear: FiniteFloat | str | None = None
     """What ends the level: with a limit a value, by default the limit itself; with a condition a condition."""
+    deadband: Deadband | None = None
+    """With a limit by time, in place of `clear`: how far on the other side of it a value must be to clear it."""
     for_: Annotated[WaitSpec, Field(alias="for", json_schema_extra={"default": "0s"})] = Wait()
     """How long the value must stay beyond the limit, or at how many readings in a row: 30s, 3 readings."""
     at: ActiveTimes = ()
@@ -180,12 +202,14 @@ class AlertSpec(Strict):
     each of the `levels` has a condition."""
     match: MatchSpec | None = None
     """The devices: site, device, type or any birth tag; globs; a list means one of. The group's must fit, too."""
-    above: FiniteFloat | None = None
+    above: Limit | None = None
     """Fires above this value of `expr`."""
-    below: FiniteFloat | None = None
+    below: Limit | None = None
     """Fires below this value of `expr`."""
     clear: FiniteFloat | str | None = None
     """What ends the alert: with a limit a number, by default the limit itself; with a condition a condition."""
+    deadband: Deadband | None = None
+    """With a limit by time, in place of `clear`: how far on the other side of it a value must be to clear it."""
     for_: Annotated[WaitSpec, Field(alias="for", json_schema_extra={"default": "0s"})] = Wait()
     """How long it must hold before the alert fires, or at how many readings in a row: 30s, 3 readings."""
     severity: LevelName | None = None

@@ -176,6 +176,9 @@ def _change(name: str, spec: LimitChange, place: Place, levels: tuple[Level, ...
     wrong, right = ("below", "above") if level.above else ("above", "below")
     if level.limit is not None and getattr(spec, wrong) is not None:
         place.at(wrong).report(f"{wrong}: the rule has '{right}', and so must its overrides", key=True)
+    if level.limits and spec.clear is not None and getattr(spec, right) is None:
+        told = f"the rule's limit is another one at times; set '{right}' here, too"
+        place.at("clear").report(f"clear: {told}", key=True)
     wait = spec.for_ or (None, None)
     return LevelChange(name, getattr(spec, right), spec.clear, *wait)
 

@@ -37,6 +37,8 @@ class Level:
     `expr`: the level's own condition, None if the rule has one expression for all; `clear_expr` ends a condition.
     `clear` None means the limit itself. Times in ms. `for_readings`, if it is not 0, stands for `for_ms`: at so many
     time stamps in a row. `at`: the times of the week at which the level is active, all if empty.
+    `limits`: other limits at times of the week, of which the first that fits stands for `limit`; beside them `deadband`
+    says how far on the other side of the limit the level is clear.
     """
 
     level: str
@@ -48,6 +50,8 @@ class Level:
     expr: str | None = None
     clear_expr: str | None = None
     at: tuple[str, ...] = ()
+    limits: tuple[tuple[str, float], ...] = ()
+    deadband: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +122,10 @@ class Rule:
 
     @property
     def schedules(self) -> tuple[tuple[str, ...], ...]:
-        """The times at which the rule or its levels are active, where they are not always."""
-        return tuple(dict.fromkeys(each for each in (self.at, *(level.at for level in self.levels)) if each))
+        """The times at which the rule or its levels are active, if not always, or have other limits."""
+        of_levels = [level.at for level in self.levels]
+        of_limits = [(time,) for level in self.levels for time, _ in level.limits]
+        return tuple(dict.fromkeys(each for each in (self.at, *of_levels, *of_limits) if each))
 
     @property
     def analysis(self) -> Analysis | None:
@@ -242,7 +248,8 @@ def _changed(level: Level, change: LevelChange | None) -> Level:
     if change is None:
         return level
     given = {name: getattr(change, name) for name in ("limit", "clear", "for_ms", "for_readings")}
-    return replace(level, **{name: value for name, value in given.items() if value is not None})
+    found = replace(level, **{name: value for name, value in given.items() if value is not None})
+    return found if change.limit is None else replace(found, limits=())
 
 
 def cycle_of(records: tuple[Rule, ...]) -> tuple[str, ...]:

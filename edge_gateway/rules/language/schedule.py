@@ -41,6 +41,13 @@ def parse_span(text: str) -> WeekSpan:
     return WeekSpan(tuple(sorted(set(_days(days, text)))), begin, end)
 
 
+def holds_at(span: WeekSpan, minute: int) -> bool:
+    """Whether a minute of the week, from Monday's midnight, is within a span."""
+    return any(
+        (minute - day * DAY_MINUTES - span.begin) % WEEK_MINUTES < span.end - span.begin for day in span.days
+    )
+
+
 def covers_the_week(spans: Iterable[WeekSpan]) -> bool:
     """Whether no minute of the week is left out."""
     covered = bytearray(WEEK_MINUTES)

@@ -22,7 +22,7 @@ from edge_gateway.rules.columns.schedules import ALWAYS
 LATCH = Latch(
     rule=0, key=1, rank=1, column=0, threshold=1.0, sign=1.0, clear_column=0, clear_threshold=1.0, clear_sign=1.0,
     value_column=0, for_ms=10, for_count=NEVER, keep_ms=20, warmup_ms=0, limit=1.0, raises=True, coupled=True,
-    schedule=ALWAYS, watched=(0, 0),
+    schedule=ALWAYS, timed=ALWAYS, watched=(0, 0),
 )  # fmt: skip
 
 

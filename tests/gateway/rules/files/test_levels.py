@@ -45,3 +45,28 @@ def test_a_level_without_a_condition_of_its_own_needs_one_beside_others(tmp_path
     assert problem_of_rule(tmp_path, text) == (
         "5:31: the key 'expr' is missing: another level has a condition of its own, and so must this"
     )
+
+
+def test_a_limit_by_time_has_a_deadband_in_place_of_a_clear_value(tmp_path: Path) -> None:
+    text = "{alert: A, expr: x, below: {default: 1, at: {'sat,sun': 0, '08:00-09:00': 2}}, deadband: 0.5}"
+    assert loaded(tmp_path, text).levels == (
+        Level("warning", False, 1.0, limits=(("sat,sun", 0.0), ("08:00-09:00", 2.0)), deadband=0.5),
+    )
+
+
+def test_levels_are_compared_at_every_time_of_the_week(tmp_path: Path) -> None:
+    good = "{critical: {above: {default: 5, at: {sat: 8}}}, warning: {above: {default: 3, at: {sat: 7}}}}"
+    assert len(loaded(tmp_path, f"{{alert: A, expr: x, levels: {good}}}").levels) == 2
+    wrong = good.replace("sat: 7", "fri 22:00-01:00: 6, sat: 7").replace(
+        "fri 22:00-01:00", "'fri 22:00-01:00'"
+    )
+    assert problem_of_rule(tmp_path, f"{{alert: A, expr: x, levels: {wrong}}}").endswith(
+        "above: critical at 5 is reached before warning at 6; it must be at least 6"
+    )
+
+
+def test_an_override_of_a_limit_by_time_is_fixed(tmp_path: Path) -> None:
+    rule = "{alert: A, expr: x, above: {default: 1, at: {sat: 2}}, overrides: [{match: {site: a}, clear: 0}]}"
+    assert problem_of_rule(tmp_path, rule).endswith(
+        "clear: the rule's limit is another one at times; set 'above' here, too"
+    )

@@ -1,6 +1,6 @@
 import pytest
 
-from edge_gateway.rules.language.schedule import WeekSpan, covers_the_week, parse_span
+from edge_gateway.rules.language.schedule import WeekSpan, covers_the_week, holds_at, parse_span
 
 DAILY = tuple(range(7))
 
@@ -50,3 +50,18 @@ def test_what_is_no_span(text: str, why: str) -> None:
 )
 def test_whether_spans_cover_the_week(texts: list[str], covers: bool) -> None:
     assert covers_the_week(map(parse_span, texts)) is covers
+
+
+@pytest.mark.parametrize(
+    ("text", "minute", "holds"),
+    [
+        ("mon 00:00-00:01", 0, True),
+        ("mon 00:00-00:01", 1, False),
+        ("sun 23:00-01:00", 59, True),
+        ("sun 23:00-01:00", 60, False),
+        ("tue 08:00-09:00", 1440 + 480, True),
+        ("tue 08:00-09:00", 480, False),
+    ],
+)
+def test_whether_a_minute_of_the_week_is_in_a_span(text: str, minute: int, holds: bool) -> None:
+    assert holds_at(parse_span(text), minute) is holds
