@@ -240,8 +240,7 @@ class Pipeline:
         if isinstance(status, control_messages.Birth):
             self.registry.birth(device, status, self.windows.next_start(device))
             self.admission.birth(device, status, just_sent=just_sent)
-            self.rules.birth(device, status.metrics, moment.listening)
-            self.rules.start(device, status.boot, moment.listening)
+            self.rules.birth(device, status.metrics, status.boot, moment.listening)
         else:
             self.registry.presence.gone(device)
             self.rules.gone(device, moment.listening)
@@ -282,9 +281,8 @@ class Pipeline:
         """Set which facts of a birth the registry keeps: those that the rules in force or the store need."""
         rules = self.rules.rules
         tags = rules.tags | frozenset(self.registry.forwarded)
-        self.registry.needed = Needed(
-            tags, rules.unit_metrics | units_of(self.admission.policy.metrics).keys()
-        )
+        units = rules.unit_metrics | units_of(self.admission.policy.metrics).keys()
+        self.registry.needed = Needed(tags, units)
 
     def _tick(self, moment: Moment, effects: Effects) -> None:
         retired = self._retire(moment)

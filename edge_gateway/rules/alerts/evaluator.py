@@ -105,14 +105,13 @@ class Evaluator:
             events += end_lost_waits(self._state, device, self._ticked)
         return moved + transitions_from_time(self._state, self._builder, events, at=at)
 
-    def birth(self, device: int, metrics: Iterable[str], listening_ms: int) -> None:
-        """Take in a device's birth, which names these metrics: their silence counts from here."""
+    def birth(self, device: int, metrics: Iterable[str], boot: int, listening_ms: int) -> None:
+        """Take in a device's birth, which names these metrics: their silence counts from here.
+
+        Another boot than before loses the values that count while the device is online.
+        """
         self._state.make_room()
         self._state.expected.birth(device, metrics, listening_ms)
-
-    def start(self, device: int, boot: int, listening_ms: int) -> None:
-        """Take in the boot of a device's birth: another one loses the values that count while it is online."""
-        self._state.make_room()
         self._records.start(device, boot)
         if self._state.inputs.start(device, boot):
             self._pending += self._transitions(end_lost_waits(self._state, device, listening_ms))

@@ -91,7 +91,7 @@ def online(stage: Stage, listening: int, device: int, boot: int | None = None) -
     if boot is None:
         stage.evaluator.gone(device, listening)
     else:
-        stage.evaluator.start(device, boot, listening)
+        stage.evaluator.birth(device, (), boot, listening)
 
 
 def born(stage: Stage, device: str, about: dict[str, str]) -> None:

@@ -20,7 +20,7 @@ OPEN = Rule(
 def waiting() -> tuple[Stage, int]:
     stage = Stage(OPEN)
     device = stage.fleet.device("d")
-    stage.evaluator.start(device, 1, 1500)
+    stage.evaluator.birth(device, (), 1, 1500)
     stage.read(0, door="open")
     assert causes(stage.read(1, t=5)) == ["pending"]
     return stage, device
@@ -44,9 +44,9 @@ def test_what_a_will_ended_is_told_after_a_restart() -> None:
 
 def test_a_birth_of_the_same_boot_changes_nothing_and_one_of_another_loses_values() -> None:
     stage, device = waiting()
-    stage.evaluator.start(device, 1, 1500)
+    stage.evaluator.birth(device, (), 1, 1500)
     assert stage.tick(2) == []
-    stage.evaluator.start(device, 2, 2500)
+    stage.evaluator.birth(device, (), 2, 2500)
     assert causes(stage.tick(3)) == ["expired"]
 
 
@@ -54,13 +54,13 @@ def test_a_first_birth_after_readings_of_its_boot_loses_nothing() -> None:
     stage = Stage(OPEN)
     stage.read(0, door="open")
     stage.read(1, t=5)
-    stage.evaluator.start(stage.fleet.device("d"), 1, 1500)
+    stage.evaluator.birth(stage.fleet.device("d"), (), 1, 1500)
     assert stage.tick(2) == []
 
 
 def test_a_reading_of_an_earlier_boot_gives_no_value_that_counts_while_online() -> None:
     stage, device = waiting()
-    stage.evaluator.start(device, 2, 2500)
+    stage.evaluator.birth(device, (), 2, 2500)
     stage.tick(2)
     assert stage.read(3, door="open") == []  # frames of the test fleet are of boot 1
     assert stage.read(4, t=5) == []
