@@ -311,7 +311,7 @@ def _secrets(settings: GatewayConfig) -> str:
 
 
 def _rules(settings: GatewayConfig) -> str:
-    found = counted(len(read_rules(settings.rules).rules), "rule")
+    found = counted(len(read_rules(settings.rules, settings.gateway.time_zones).rules), "rule")
     return no_folder(settings.rules) or f"{found}, good"
 
 

@@ -20,7 +20,7 @@ def check(
 
     loaded = load(config, embedded=embedded)
     read_secrets(loaded.config)
-    rules = read_rules(loaded.config.rules)
+    rules = read_rules(loaded.config.rules, loaded.config.gateway.time_zones)
     if as_json:
         say_json({"ok": True, "rules": len(rules.rules), "hash": rules.hash})
     else:

@@ -10,12 +10,14 @@ from edge_gateway.cli.options import find_config
 from edge_gateway.errors import BadInput
 from edge_gateway.journal.spool import STORE
 from edge_gateway.rules.files.cannot_work import KnownDevice, KnownNames
+from edge_gateway.rules.language.ruleset import DEFAULT_LOOKBACK
 from edge_gateway.rules.testing.definitions import find_files, read_tests, test_file_of
 from fleet_config.problems import ProblemsFound
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from edge_gateway.configuration.model import GatewayConfig
     from edge_gateway.rules.testing.definitions import RuleTest
 
 _NOT_DEVICE_TAGS = ("site", "type")
@@ -28,7 +30,8 @@ def known_names(place: Path, config: Path | None) -> KnownNames:
     is named and wrong.
     """
     tests = list(_tests(place))
-    fleet = list(_fleet(config))
+    settings = _settings(config)
+    fleet = [] if settings is None else list(_fleet(settings))
     tested = {test.path.absolute() for test in tests}
     metrics = {metric for _, metric in fleet} | {metric for test in tests for _, metric in test.series}
     metrics |= {name for test in tests for event in test.spec.events for name in event.values}
@@ -37,6 +40,7 @@ def known_names(place: Path, config: Path | None) -> KnownNames:
         devices=[*devices.values(), *(device for test in tests for device in _devices_of(test))],
         metrics=frozenset(metrics),
         judges=lambda file: bool(fleet) or test_file_of(Path(file)).absolute() in tested,
+        lookback=DEFAULT_LOOKBACK if settings is None else settings.rules.lookback,
     )
 
 
@@ -52,14 +56,17 @@ def _devices_of(test: RuleTest) -> Iterator[KnownDevice]:
         yield KnownDevice(about.get("site", "site"), name, about.get("type", "unknown"), tags)
 
 
-def _fleet(config: Path | None) -> Iterator[tuple[KnownDevice, str]]:
-    """Each device with each of its metrics."""
+def _settings(config: Path | None) -> GatewayConfig | None:
     try:
-        settings = find_config(config)
+        return find_config(config)
     except (BadInput, ProblemsFound):
         if config is not None:
             raise
-        return
+        return None
+
+
+def _fleet(settings: GatewayConfig) -> Iterator[tuple[KnownDevice, str]]:
+    """Each device with each of its metrics."""
     if not (settings.spool.path / STORE).exists():
         return
     from edge_gateway.store.history import History

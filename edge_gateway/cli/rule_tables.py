@@ -181,13 +181,14 @@ def _levels_table(found: Row) -> Table:
             if one["limit"] is not None
             else NOTHING
         )
+        beyond = cell(one["reached"]) if one["active"] else "not now"
         table.add(
             Styled(one["level"], LEVEL_STYLES.get(one["level"], "")),
             limit,
-            cell(one["reached"]),
+            beyond,
             cell(one["on"]),
             instant(one["since"], whole_seconds=True),
-            format_duration(one["for"]),
+            f"{one['for_readings']} readings" if one["for_readings"] else format_duration(one["for"]),
             instant(one["clear_since"], whole_seconds=True),
             cell(one["clear"]),
         )

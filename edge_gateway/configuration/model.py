@@ -11,7 +11,6 @@ from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from pydantic import (
-    AfterValidator,
     BeforeValidator,
     Field,
     PrivateAttr,
@@ -21,7 +20,9 @@ from pydantic import (
 )
 
 from edge_gateway.configuration.secrets import Secret
-from edge_gateway.configuration.texts import Instant, url_parts
+from edge_gateway.configuration.texts import Instant, Site, Tag, Zone, url_parts
+from edge_gateway.rules.files.zone_data import read_zones
+from edge_gateway.rules.language.zones import Zones
 from fleet_config.durations import Duration, Rate, RateSpec, Size, format_duration
 from fleet_config.validation import Strict
 from fleet_wire.topics import is_level
@@ -36,32 +37,20 @@ GIB = 1 << 30
 LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
-def _site(text: str) -> str:
-    if text != "+" and not is_level(text):
-        raise ValueError("a site is 1 to 64 of A-Z a-z 0-9 _ -, or '+' for every site")
-    return text
-
-
-def _tag(text: str) -> str:
-    if text in RESERVED_TAGS or not text or text.startswith("_"):
-        raise ValueError(
-            f"'{text}' cannot be a forwarded tag;"
-            f" it must not be empty, start with _ or be one of {', '.join(sorted(RESERVED_TAGS))}"
-        )
-    return text
-
-
-RESERVED_TAGS = frozenset({"site", "device", "type", "metric", "time"})
-Site = Annotated[str, AfterValidator(_site)]
-Tag = Annotated[str, AfterValidator(_tag)]
-
-
 class GatewaySection(Strict):
     """The gateway's id, the sites it owns, and the birth tags it forwards to InfluxDB."""
 
     id: str = "auto"
     sites: Annotated[tuple[Site, ...], Field(min_length=1)] = ("+",)
     tags: tuple[Tag, ...] = ()
+    zone: Zone | None = None
+    """The time zone of `at` in rules, such as Europe/Berlin; UTC by default."""
+    zones: dict[Site, Zone] = Field(default_factory=dict)
+    """The time zones of sites that have another."""
+
+    @property
+    def time_zones(self) -> Zones:
+        return read_zones(self.zone, self.zones)
 
     @field_validator("id")
     @classmethod

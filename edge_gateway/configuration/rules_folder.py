@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from edge_gateway.rules.files.load import load_rules
 from edge_gateway.rules.language.ruleset import RuleSet
+from edge_gateway.rules.language.zones import UTC_EVERYWHERE, Zones
 from fleet_config.problems import NOWHERE, Problem, ProblemsFound
 
 if TYPE_CHECKING:
@@ -14,8 +15,8 @@ if TYPE_CHECKING:
     from edge_gateway.configuration.model import RulesSection
 
 
-def read_rules(section: RulesSection, *, required: bool = False) -> RuleSet:
-    """Load the configured rules; none if the path is null.
+def read_rules(section: RulesSection, zones: Zones = UTC_EVERYWHERE, *, required: bool = False) -> RuleSet:
+    """Load the configured rules, for sites in these time zones; none if the path is null.
 
     The default folder need not exist: without it there are no rules, unless they are `required`, as by a gateway that
     has rules from it. ProblemsFound with the errors of all files, or for a folder that must exist.
@@ -23,7 +24,7 @@ def read_rules(section: RulesSection, *, required: bool = False) -> RuleSet:
     if section.path is None:
         return RuleSet.empty()
     if not _is_missing(section.path):
-        return load_rules(section.path, on_change=section.on_change)
+        return load_rules(section.path, on_change=section.on_change).within(zones)
     if section.is_default and not required:
         return RuleSet.empty()
     fault = "no such file or directory: create it, or set rules.path to where the rules are"

@@ -1,13 +1,17 @@
-"""Parse dates and addresses of gateway.yaml."""
+"""Parse dates, addresses and names of gateway.yaml."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Final
 from urllib.parse import SplitResult, urlsplit
 
-from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, PlainSerializer, WithJsonSchema
+
+from edge_gateway.rules.files.zone_data import zone_changes
+from fleet_wire.topics import is_level
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MS: Final = timedelta(milliseconds=1)
+RESERVED_TAGS: Final = frozenset({"site", "device", "type", "metric", "time"})
 
 
 def instant(value: object) -> object:
@@ -69,3 +73,28 @@ def _has_port(parts: SplitResult) -> bool:
         return parts.port != 0
     except ValueError:
         return False
+
+
+def _site(text: str) -> str:
+    if text != "+" and not is_level(text):
+        raise ValueError("a site is 1 to 64 of A-Z a-z 0-9 _ -, or '+' for every site")
+    return text
+
+
+def _tag(text: str) -> str:
+    if text in RESERVED_TAGS or not text or text.startswith("_"):
+        raise ValueError(
+            f"'{text}' cannot be a forwarded tag;"
+            f" it must not be empty, start with _ or be one of {', '.join(sorted(RESERVED_TAGS))}"
+        )
+    return text
+
+
+def _zone(name: str) -> str:
+    zone_changes(name)
+    return name
+
+
+Site = Annotated[str, AfterValidator(_site)]
+Tag = Annotated[str, AfterValidator(_tag)]
+Zone = Annotated[str, AfterValidator(_zone)]

@@ -71,7 +71,7 @@ from edge_gateway.rules.language.ruleset import RuleSet
 from edge_gateway.windows.closed import Closed
 from edge_gateway.windows.late import Late, LateReadings
 from edge_gateway.windows.open_windows import Windows
-from fleet_wire import control_messages
+from fleet_wire.control_messages import Birth, Status, decode_ack
 from fleet_wire.telemetry import MalformedMessage
 from fleet_wire.topics import DeviceTopic, device_topic
 
@@ -228,25 +228,26 @@ class Pipeline:
             self._refuse(topic, payload, str(device), effects)
         elif isinstance(status, Unreadable):
             self.registry.presence.unreadable(device, offline=status.offline)
+            if status.offline:
+                self.rules.gone(device, moment.listening)
             self._refuse(topic, payload, status.reason, effects)
         else:
             self.admission.watch.accepted(*topic)
-            self._birth_or_will(device, status, moment, just_sent=just_sent)
+            self._birth_or_will(device, status, moment.listening, just_sent=just_sent)
 
-    def _birth_or_will(
-        self, device: int, status: control_messages.Status, moment: Moment, *, just_sent: bool
-    ) -> None:
+    def _birth_or_will(self, device: int, status: Status, listening_ms: int, *, just_sent: bool) -> None:
         self.registry.presence.heard(device)
-        if isinstance(status, control_messages.Birth):
+        if isinstance(status, Birth):
             self.registry.birth(device, status, self.windows.next_start(device))
             self.admission.birth(device, status, just_sent=just_sent)
-            self.rules.birth(device, status.metrics, moment.listening)
+            self.rules.birth(device, status.metrics, status.boot, listening_ms)
         else:
             self.registry.presence.gone(device)
+            self.rules.gone(device, listening_ms)
 
     def _ack(self, topic: DeviceTopic, payload: bytes, effects: Effects) -> None:
         try:
-            ack = control_messages.decode_ack(payload)
+            ack = decode_ack(payload)
         except MalformedMessage as error:
             self._refuse(topic, payload, diagnosed(payload, str(error)), effects)
             return
@@ -280,9 +281,8 @@ class Pipeline:
         """Set which facts of a birth the registry keeps: those that the rules in force or the store need."""
         rules = self.rules.rules
         tags = rules.tags | frozenset(self.registry.forwarded)
-        self.registry.needed = Needed(
-            tags, rules.unit_metrics | units_of(self.admission.policy.metrics).keys()
-        )
+        units = rules.unit_metrics | units_of(self.admission.policy.metrics).keys()
+        self.registry.needed = Needed(tags, units)
 
     def _tick(self, moment: Moment, effects: Effects) -> None:
         retired = self._retire(moment)

@@ -103,8 +103,9 @@ class Gateway:
             counters=self.counters,
             problems=self.problems,
         )
+        zones = config.gateway.time_zones
         self._rules = RulesWatch(
-            config.rules, self._has_rules, self._take_rules, self.counters, self.problems
+            config.rules, zones, self._has_rules, self._take_rules, self.counters, self.problems
         )
         self._reserve = Reserve(config.spool.path / spool.RESERVE)
         self._writer: InfluxWriter | None = None

@@ -17,6 +17,7 @@ from pathlib import Path
 from edge_gateway.configuration.model import RulesSection
 from edge_gateway.configuration.rules_folder import no_folder, read_rules
 from edge_gateway.rules.files.load import RuleSet, files_hash, rule_files
+from edge_gateway.rules.language.zones import Zones
 from edge_gateway.status.catalogue import Problem
 from edge_gateway.status.counters import Counters
 from edge_gateway.status.problems import Problems
@@ -43,6 +44,7 @@ class RulesWatch:
     """
 
     section: RulesSection
+    zones: Zones
     in_force: Callable[[], bool]
     take: Callable[[RuleSet], None]
     counters: Counters
@@ -90,7 +92,7 @@ class RulesWatch:
 
     async def _load(self) -> str:
         self._seen = self._tried = await asyncio.to_thread(fingerprint, self.section.path)
-        rules = await asyncio.to_thread(read_rules, self.section, required=self.in_force())
+        rules = await asyncio.to_thread(read_rules, self.section, self.zones, required=self.in_force())
         self.problems.clear(Problem.RULES)
         self.on_disk = rules.hash
         self.take(rules)

@@ -50,6 +50,7 @@ class RuleAssignment:
         cells.place(devices[moved], classes[moved])
         cells.insert(saved)
         cells.compact()
+        state.schedules.learn_zones(devices.tolist(), state.registry)
         self._enrol(devices[moved], classes[moved])
         state.histories.learn_tags(state.program.tags, devices.tolist(), state.registry)
         return sorted(set(zip(saved.device.tolist(), saved.rule.tolist(), strict=True)))

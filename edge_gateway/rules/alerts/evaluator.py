@@ -20,6 +20,7 @@ import numpy as np
 from edge_gateway.records.alerts import Transition
 from edge_gateway.rules.alerts.assignment import RuleAssignment, reconcile
 from edge_gateway.rules.alerts.latch_cells import SavedCells
+from edge_gateway.rules.alerts.presence import end_lost_waits, lose_missing
 from edge_gateway.rules.alerts.reload import Fate, Successor, carried_over, kept_ranges, successors
 from edge_gateway.rules.alerts.rule_state import Ages, AlertKey, Instant, RuleState
 from edge_gateway.rules.alerts.single_alert import AlertEvent, SingleAlert
@@ -66,7 +67,7 @@ class Evaluator:
 
     def _build(self, rules: RuleSet) -> None:
         self.rules = rules
-        self._state = RuleState.initial(rules.alerts, self._registry, self._ages)
+        self._state = RuleState.initial(rules.alerts, self._registry, self._ages, rules.zones)
         self._records = Records(rules.records, self._registry, self._ages.lookback)
         self._assignment = RuleAssignment(self._state)
 
@@ -115,7 +116,9 @@ class Evaluator:
         self._listening = self._ticked if listening_ms is None else listening_ms
         if not frame.rows:
             return moved
-        result = evaluate_frame(self._state, frame, self._listening)
+        numbers = self._state.program.number_of
+        owing = {numbers[name] for _, name in self._builder.told.owed}
+        result = evaluate_frame(self._state, frame, self._listening, owing)
         return moved + transitions_from_readings(self._state, self._builder, result, frame)
 
     def tick(
@@ -130,12 +133,28 @@ class Evaluator:
         self._ticked = max(self._ticked, listening_ms)
         at = Instant(self._ticked, wall_ms, trusted)
         events = advance_time(self._state, at)
+        for device, metric in sorted(lose_missing(self._state, events)):
+            self._records.lose(device, [metric])
+            events += end_lost_waits(self._state, device, self._ticked)
         return moved + transitions_from_time(self._state, self._builder, events, at=at)
 
-    def birth(self, device: int, metrics: Iterable[str], listening_ms: int) -> None:
-        """Take in a device's birth, which names these metrics: their silence counts from here."""
+    def birth(self, device: int, metrics: Iterable[str], boot: int, listening_ms: int) -> None:
+        """Take in a device's birth, which names these metrics: their silence counts from here.
+
+        Another boot than before loses the values that count while the device is online.
+        """
         self._state.make_room()
         self._state.expected.birth(device, metrics, listening_ms)
+        self._records.start(device, boot)
+        if self._state.inputs.start(device, boot):
+            self._pending += self._transitions(end_lost_waits(self._state, device, listening_ms))
+
+    def gone(self, device: int, listening_ms: int) -> None:
+        """Take in that a device went offline: it loses the values that count while it is online."""
+        self._state.make_room()
+        self._records.lose(device)
+        if self._state.inputs.lose(device):
+            self._pending += self._transitions(end_lost_waits(self._state, device, listening_ms))
 
     def hear(self, devices: IntColumn, listening_ms: int) -> None:
         """Note that devices sent readings whose times are not known yet.

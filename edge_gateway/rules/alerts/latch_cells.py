@@ -13,6 +13,7 @@ import numpy as np
 from edge_gateway.columns.growing import with_room
 from edge_gateway.rules.alerts.device_classes import NO_CLASS, DeviceClasses
 from edge_gateway.rules.columns.inputs import shifted
+from edge_gateway.rules.columns.latch_scan import Carry
 from edge_gateway.rules.columns.program import ABSENT
 from edge_gateway.rules.columns.runs import expand_runs
 
@@ -37,6 +38,7 @@ class SavedCells(NamedTuple):
     on: BoolColumn
     up: IntColumn
     down: IntColumn
+    stamps: IntColumn
     value: FloatColumn
     seen: IntColumn
 
@@ -45,7 +47,8 @@ class LatchCells:
     """The cells of all devices.
 
     By cell: `busy` (on, or beyond its threshold), `on` (latched), `up` and `down` (since when beyond the threshold or
-    clear, ms), `value` (the last one read while busy) and `seen` (when that was, ms). At the first cell of an alert:
+    clear, ms), `stamps` (at how many time stamps in a row it was beyond), `value` (the last one read while busy) and
+    `seen` (when that was, ms). At the first cell of an alert:
     `raised`, how many of its raising latches are on. By device: `class_of`, `base` (its first cell), `device_busy` (any
     cell is).
     """
@@ -61,6 +64,7 @@ class LatchCells:
         self.raised = np.zeros(0, np.int8)
         self.up = np.zeros(0, np.int64)
         self.down = np.zeros(0, np.int64)
+        self.stamps = np.zeros(0, np.int64)
         self.value = np.zeros(0, np.float64)
         self.seen = np.zeros(0, np.int64)
         self.marked = np.zeros(0, np.bool_)
@@ -86,7 +90,7 @@ class LatchCells:
         base = self._used + np.cumsum(room) - room
         self.base[devices] = base
         self._used += int(room.sum())
-        for name in ("busy", "on", "raised", "up", "down", "value", "seen", "marked"):
+        for name in ("busy", "on", "raised", "up", "down", "stamps", "value", "seen", "marked"):
             setattr(self, name, with_room(getattr(self, name), self._used, 0))
         first, self._runs = self._runs, self._runs + len(devices)
         self._run_base = with_room(self._run_base, self._runs, 0)
@@ -117,6 +121,10 @@ class LatchCells:
         return found
 
     # --- cells
+
+    def carry(self, cells: IntColumn) -> Carry:
+        """The latches of these cells before a frame or a tick."""
+        return Carry(self.on[cells], self.up[cells], self.down[cells], self.stamps[cells], self.seen[cells])
 
     def mark_busy_beyond(self, device: IntColumn, segment: IntColumn, value: FloatColumn) -> None:
         """Mark busy the latches of each device's segment whose threshold is below the value."""
@@ -169,7 +177,7 @@ class LatchCells:
         saved = self.save(cells, device)
         _, alert = self.latch_at(cells, device)
         self.raised[alert] = 0
-        for name in ("busy", "on", "up", "down", "value", "seen"):
+        for name in ("busy", "on", "up", "down", "stamps", "value", "seen"):
             getattr(self, name)[cells] = 0
         return saved
 
@@ -200,7 +208,7 @@ class LatchCells:
         self.busy[target] = True
         self.on[target], self.up[target] = saved.on[kept], up
         self.down[target], self.value[target] = down, saved.value[kept]
-        self.seen[target] = saved.seen[kept]
+        self.stamps[target], self.seen[target] = saved.stamps[kept], saved.seen[kept]
         self.device_busy[device] = True
         latch, alert = self.latch_at(target, device)
         raising = saved.on[kept] & self.program.table.raises[latch]

@@ -10,11 +10,11 @@ import numpy as np
 from edge_gateway.records.alerts import LEVELS
 from edge_gateway.rules.alerts.latch_cells import NO_TIME, SavedCells
 from edge_gateway.rules.columns.program import ABSENT
+from edge_gateway.rules.language.analysis import Range, analyse
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from edge_gateway.rules.language.analysis import Range
     from edge_gateway.rules.language.ruleset import Rule
 
 
@@ -58,12 +58,12 @@ def _successor(rule: Rule, new: Sequence[Rule], number: int) -> Successor:
     if other.on_change == "reset" and other != rule:
         return Successor(number, Fate.DROPPED, keeps_absence=False)
     watched = [each.no_data and (each.no_data.metric, each.no_data.state) for each in (rule, other)]
-    fate = Fate.KEPT if rule.expr == other.expr else Fate.RESTARTED
+    fate = Fate.KEPT if _evaluates_as(rule, other) else Fate.RESTARTED
     return Successor(
         number,
         fate,
         keeps_absence=watched[0] == watched[1],
-        keeps_clear=rule.clear_expr == other.clear_expr,
+        keeps_clear=_clears_as(rule, other),
         keys=_renamed(rule, other),
     )
 
@@ -73,6 +73,19 @@ def _renamed(rule: Rule, other: Rule) -> tuple[tuple[int, int], ...]:
     before, after = ([LEVELS.index(level.level) for level in each.levels] for each in (rule, other))
     lost, new = sorted(set(before) - set(after)), sorted(set(after) - set(before))
     return tuple(zip(lost, new, strict=False))
+
+
+def _evaluates_as(rule: Rule, other: Rule) -> bool:
+    """Whether both have the same expression at every level that both have."""
+    before = {level.level: level.expr for level in rule.levels}
+    own = ((level.expr, before.get(level.level, level.expr)) for level in other.levels)
+    return rule.expr == other.expr and all(one == another for one, another in own)
+
+
+def _clears_as(rule: Rule, other: Rule) -> bool:
+    """Whether both have the same clear condition at every level that both have."""
+    before = {level.level: level.clear_expr for level in rule.levels}
+    return all(level.clear_expr == before.get(level.level, level.clear_expr) for level in other.levels)
 
 
 def carried_over(saved: SavedCells, following: Sequence[Successor]) -> SavedCells:
@@ -92,15 +105,13 @@ def carried_over(saved: SavedCells, following: Sequence[Successor]) -> SavedCell
         up=np.where(restarted, NO_TIME, saved.up),
         down=np.where(restarted | ~(keeps[:, 1] | absent), NO_TIME, saved.down),
         value=np.where(restarted, np.nan, saved.value),
+        stamps=np.where(restarted, 0, saved.stamps),
     )
     return SavedCells(**{name: column[kept] for name, column in saved._asdict().items()})
 
 
 def kept_ranges(old: Sequence[Rule], new: Sequence[Rule]) -> set[Range]:
-    """Ranges whose history is kept: those of rules whose expression did not change."""
-    before = {rule.name: rule.expr for rule in old}
-    same = [rule for rule in new if before.get(rule.name) == rule.expr]
-    analyses = [
-        analysis for rule in same for analysis in (rule.analysis, rule.clear_analysis) if analysis is not None
-    ]
-    return {each for analysis in analyses for each in analysis.ranges}
+    """Ranges whose history is kept: those of expressions that a rule had before, too."""
+    before = {rule.name: rule.expressions for rule in old}
+    same = [text for rule in new for text in rule.expressions if text in before.get(rule.name, ())]
+    return {each for text in same for each in analyse(text).ranges}

@@ -17,6 +17,9 @@ from edge_gateway.rules.alerts.transition_builder import Reading
 from edge_gateway.rules.columns.frame_columns import Histories
 from edge_gateway.rules.columns.inputs import Inputs, lookbacks
 from edge_gateway.rules.columns.program import Program
+from edge_gateway.rules.columns.schedules import ALWAYS, Schedules
+from edge_gateway.rules.language.ruleset import DEFAULT_LOOKBACK
+from edge_gateway.rules.language.zones import UTC_EVERYWHERE, Zones
 
 if TYPE_CHECKING:
     from edge_gateway.columns.frame import BoolColumn, Frame, IntColumn
@@ -94,7 +97,7 @@ class Ages(NamedTuple):
     newest, to cause a notice or a command when time makes an alert fire.
     """
 
-    lookback: int = 300_000
+    lookback: int = DEFAULT_LOOKBACK
     max_reading_age: int = NO_LIMIT
 
 
@@ -106,6 +109,7 @@ class RuleState:
     registry: RegistryView
     program: Program
     cells: LatchCells
+    schedules: Schedules
     inputs: Inputs
     histories: Histories
     newest: NewestReadings
@@ -115,14 +119,17 @@ class RuleState:
     evaluated: Evaluated
 
     @classmethod
-    def initial(cls, rules: tuple[Rule, ...], registry: RegistryView, ages: Ages) -> RuleState:
+    def initial(
+        cls, rules: tuple[Rule, ...], registry: RegistryView, ages: Ages, zones: Zones = UTC_EVERYWHERE
+    ) -> RuleState:
         """The state before the first reading."""
         program = Program(rules, registry.strings)
         lookback = lookbacks(program.inputs, rules, ages.lookback)
         inputs = Inputs(program.inputs, registry, lookback)
         histories = Histories(program.symbols)
         newest, expected = NewestReadings.empty(), Expected(tuple(program.least_absence))
-        parts = LatchCells(program), inputs, histories, newest, expected
+        schedules = Schedules(program.schedules, zones)
+        parts = LatchCells(program), schedules, inputs, histories, newest, expected
         evaluated = Evaluated(len(program.inputs))
         return cls(rules, registry, program, *parts, {}, ages.max_reading_age, evaluated)
 
@@ -172,14 +179,26 @@ class RuleState:
                 bool(cells.on[cell]),
                 int(cells.up[cell]),
                 int(cells.down[cell]),
+                int(cells.stamps[cell]),
+                int(cells.seen[cell]),
             )
             for cell, latch in cells.cells_of(device, rule)
         )
 
-    def limit(self, device: int, rule: int, rank: int) -> float | None:
-        """The limit of a rule's level on a device; None for a condition or a level that it does not have."""
-        latch = self.cells.latch_of(device, rule, rank)
-        return None if latch < 0 else self.program.latches[latch].limit
+    def limit(self, device: int, rule: int, rank: int, at: int) -> float | None:
+        """The limit of a rule's level on a device at a time (ms); None for a condition or a level it does not have."""
+        number = self.cells.latch_of(device, rule, rank)
+        if number < 0:
+            return None
+        latch = self.program.latches[number]
+        if latch.timed == ALWAYS:
+            return latch.limit
+        limits = self.program.timed[latch.timed]
+        for schedule, threshold in limits.by_time:
+            begin, _ = self.schedules.spans_at(np.array([schedule]), np.array([device]), np.array([at]))
+            if begin[0]:
+                return threshold * latch.sign
+        return latch.limit
 
     def store(self, alert: SingleAlert, first_cell: int) -> None:
         """Store the levels and the state of an alert that was stepped; `first_cell` is its first cell."""
@@ -190,6 +209,7 @@ class RuleState:
                 level.up,
                 level.down,
             )
+            cells.stamps[level.cell] = level.stamps
             cells.busy[level.cell] = level.on or level.up > 0
             raised += level.on and level.latch.raises
         cells.raised[first_cell] = raised

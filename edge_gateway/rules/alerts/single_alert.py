@@ -19,7 +19,7 @@ from edge_gateway.rules.alerts.state_machine import (
 from edge_gateway.rules.columns.program import ABSENT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from edge_gateway.rules.columns.program import Latch
     from edge_gateway.rules.language.ruleset import NoDataState
@@ -29,8 +29,9 @@ if TYPE_CHECKING:
 class LatchReading(NamedTuple):
     """One reading as one latch sees it, and the latch before the frame.
 
-    `alert` is the first cell of the alert. `at` is the rule's now, and `expired` when the value before the reading was
-    too old (0: it was not), in ms. `seen` is False if the reading has no value for the latch.
+    `alert` is the first cell of the alert. In ms: `at` is the rule's now; `expired`, when the value before the reading
+    was too old, and `closed`, when the latch's times ended (0: it was not, they did not). `seen` is False if the
+    reading has no value for the latch.
     """
 
     alert: int
@@ -39,19 +40,26 @@ class LatchReading(NamedTuple):
     latch: int
     at: int
     expired: int
+    closed: int
     seen: bool
     is_up: bool
     is_down: bool
     on: bool
     up: int
     down: int
+    stamps: int
+    last_at: int
 
 
 class Missing(NamedTuple):
-    """Since when a rule's metric counts as missing, and since when its value is too old; ms, None if it is not."""
+    """Since when a rule's metric counts as missing, and since when its value is too old; ms, None if it is not.
+
+    `closed`: (cell, since when) of the levels whose times ended.
+    """
 
     absent_at: int | None = None
     expired: int | None = None
+    closed: tuple[tuple[int, int], ...] = ()
 
 
 class AlertEvent(NamedTuple):
@@ -98,9 +106,7 @@ def single_alerts(
     for alert, group in groupby(readings, key=lambda reading: reading.alert):
         own = list(group)
         levels = {
-            reading.cell: LevelState(
-                reading.cell, latches[reading.latch], reading.on, reading.up, reading.down
-            )
+            reading.cell: LevelState(reading.cell, latches[reading.latch], *reading[-5:])
             for reading in sorted(own, key=lambda reading: reading.cell)
         }
         device, rule = device_of[alert], latches[own[0].latch].rule
@@ -118,14 +124,35 @@ def apply_readings(alert: SingleAlert, readings: Iterable[LatchReading]) -> None
         ]
         if not seen:
             continue
-        waits = [level for level, reading in seen if reading.expired and level.up and not level.on]
-        if waits:
-            end_waits(alert, waits, max(reading.expired for _, reading in seen), row)
+        _end_before(alert, seen, row)
         at = seen[0][1].at
         for level, reading in seen:
             level.read(at, is_up=reading.is_up, is_down=reading.is_down)
         switch_off_cleared(alert.levels, at, [level for level, _ in seen])
         alert.step(at, row, "reading")
+
+
+def _end_before(alert: SingleAlert, seen: Sequence[tuple[LevelState, LatchReading]], row: int) -> None:
+    """End what had ended before a reading: waits on a value that became too old, and levels whose times ended."""
+    expired = max(reading.expired for _, reading in seen)
+    closed = {level.cell: reading.closed for level, reading in seen if reading.closed}
+    first = min(closed.values(), default=expired)
+    if first < expired:
+        close(alert, closed, row)
+    waits = [level for level, reading in seen if reading.expired and level.up and not level.on]
+    if waits:
+        end_waits(alert, waits, expired, row)
+    if first >= expired:
+        close(alert, closed, row)
+
+
+def close(alert: SingleAlert, closed: Mapping[int, int], row: int) -> None:
+    """End the levels whose times ended, by cell: since when (ms)."""
+    for at in sorted(set(closed.values())):
+        for level in alert.levels:
+            if closed.get(level.cell) == at:
+                level.on, level.up, level.down = False, 0, 0
+        alert.step(at, row, "schedule")
 
 
 def end_waits(alert: SingleAlert, waits: Iterable[LevelState], at: int, row: int) -> None:
@@ -142,13 +169,16 @@ def pass_time(
 
     `absence` is the rule's no_data state; `commands`: the rule commands when its metric is missing.
     """
-    absent_at, expired = missing
+    absent_at, expired, closes = missing
     while True:
-        due = next_due(alert.levels, now)
-        first = min((at for at in (due, expired, absent_at) if at is not None), default=None)
+        due, closed = next_due(alert.levels, now), min((at for _, at in closes), default=None)
+        first = min((at for at in (due, expired, absent_at, closed) if at is not None), default=None)
         if first is None:
             return
-        if first == due:
+        if first == closed:
+            close(alert, {cell: at for cell, at in closes if at == closed}, NOTHING)
+            closes = tuple(each for each in closes if each[1] != closed)
+        elif first == due:
             switch_due(alert.levels, due)
             alert.step(due, NOTHING, "time")
         elif first == expired:

@@ -23,18 +23,26 @@ NOTHING = -1
 
 @dataclass(slots=True)
 class LevelState:
-    """A latch on one device. `up`, `down`: since when it is beyond its threshold or clear (ms; 0: it is not)."""
+    """A latch on one device. `up`, `down`: since when it is beyond its threshold or clear (ms; 0: it is not).
+
+    `stamps`: at how many time stamps in a row it is beyond; `last_at`: the time of its last reading, ms.
+    """
 
     cell: int
     latch: Latch
     on: bool
     up: int
     down: int
+    stamps: int
+    last_at: int
 
     def read(self, at: int, *, is_up: bool, is_down: bool) -> None:
+        goes_on = self.up > 0
         self.up = (self.up or at) if is_up else 0
+        self.stamps = (self.stamps + (at != self.last_at) if goes_on else 1) if is_up else 0
         self.down = (self.down or at) if is_down else 0
-        if is_up and at - self.up >= self.latch.for_ms:
+        self.last_at = at
+        if is_up and (at - self.up >= self.latch.for_ms or self.stamps >= self.latch.for_count):
             self.on = True
 
 

@@ -11,9 +11,12 @@ from edge_gateway.rules.alerts.single_alert import AlertEvent, LatchReading, app
 from edge_gateway.rules.columns.frame_columns import ColumnTable, FrameColumns, column_table
 from edge_gateway.rules.columns.latch_scan import Carry, Course, LatchInputs, scan_latches
 from edge_gateway.rules.columns.program import ABSENT, NO_COLUMN
+from edge_gateway.rules.columns.schedules import ALWAYS
 
 if TYPE_CHECKING:
-    from edge_gateway.columns.frame import BoolColumn, Frame, IntColumn
+    from collections.abc import Collection
+
+    from edge_gateway.columns.frame import BoolColumn, FloatColumn, Frame, IntColumn
     from edge_gateway.rules.alerts.rule_state import RuleState
     from edge_gateway.rules.columns.rows import Rows
 
@@ -33,12 +36,14 @@ class BusyPairs(NamedTuple):
 class PairInputs(NamedTuple):
     """What each pair's row means to its latch; `seen` is False if the row has none of the rule's metrics.
 
-    `at` is the rule's now at the row, and `expired` when the value before it became too old (0: it did not), in ms.
+    In ms: `at` is the rule's now at the row; `expired`, when the value before it became too old, and `closed`, when the
+    latch's times ended before it (0: it did not, they did not).
     `carry` is the latch before the frame.
     """
 
     at: IntColumn
     expired: IntColumn
+    closed: IntColumn
     seen: BoolColumn
     is_up: BoolColumn
     is_down: BoolColumn
@@ -54,8 +59,13 @@ class FrameResult:
     events: list[AlertEvent]
 
 
-def evaluate_frame(state: RuleState, frame: Frame, listening_ms: int) -> FrameResult:
-    """Evaluate a frame of at least one row and remember its values."""
+def evaluate_frame(
+    state: RuleState, frame: Frame, listening_ms: int, owing: Collection[int] = ()
+) -> FrameResult:
+    """Evaluate a frame of at least one row and remember its values.
+
+    `owing`: numbers of the rules whose now at each row is asked afterwards, beside those that have events.
+    """
     rows = state.inputs.rows_of(frame)
     state.inputs.note_first_seen(rows)
     columns = FrameColumns(rows, state.inputs, state.histories)
@@ -64,6 +74,8 @@ def evaluate_frame(state: RuleState, frame: Frame, listening_ms: int) -> FrameRe
     pairs = _pairs(state, rows)
     events = _scan_busy(state, columns, table, pairs) if len(pairs.row) else []
     _release(state, rows, pairs)
+    for number in {*owing, *(event.rule for event in events)}:
+        columns.now(state.program.clocks[number])  # it follows from the inputs as they were before the frame
     state.inputs.remember(rows)
     state.evaluated.note(state.cells.class_of[rows.device[rows.values.row]], rows.values.number)
     state.newest.take(rows, frame, listening_ms)
@@ -97,17 +109,18 @@ def _scan_busy(
 ) -> list[AlertEvent]:
     """Scan the busy latches, then step the alerts in which one switched."""
     cells, rows = state.cells, columns.rows
-    carry = Carry(cells.on[pairs.cell], cells.up[pairs.cell], cells.down[pairs.cell])
+    carry = cells.carry(pairs.cell)
     inputs = _pair_inputs(state, columns, table, pairs, carry)
     kept = np.flatnonzero(inputs.seen)
     if not len(kept):
         return []
     latch_inputs = _latch_inputs(state, pairs, inputs, kept)
-    course = scan_latches(latch_inputs, Carry(carry.on[kept], carry.up[kept], carry.down[kept]))
+    course = scan_latches(latch_inputs, carry.of(kept))
     _store_course(state, table, pairs, kept, course)
     cells.seen[pairs.cell[kept]] = latch_inputs.at
     switched = (course.on != course.was_on) | (((course.up > 0) & ~course.on) != course.was_waiting)
     switched |= course.was_waiting & latch_inputs.anew
+    switched |= (course.was_waiting | course.was_on) & latch_inputs.closed
     changed = pairs.alert[kept[switched]]
     if not len(changed):
         return []
@@ -131,17 +144,17 @@ def _pair_inputs(
         seen = seen & (age >= latches.warmup_ms[latch])
     if not rows.in_order:
         seen &= _ends_silence(state, rows, pairs)
+    threshold, clear_threshold = thresholds(state, latch, rows.device[pairs.row], at)
     clear = latches.clear_sign[latch] * table.values(latches.clear_column[latch], pairs.row)
-    is_down = seen & (clear <= latches.clear_threshold[latch])
+    is_down = seen & (clear <= clear_threshold)
     value = latches.sign[latch] * table.values(latches.column[latch], pairs.row)
-    return PairInputs(
-        at,
-        _expired(state, rows, pairs, seen, at),
-        seen,
-        seen & (value > latches.threshold[latch]) & ~is_down,
-        is_down,
-        carry,
-    )
+    is_up = seen & (value > threshold) & ~is_down
+    before = _seen_before(state, pairs, seen, at)
+    closed = np.zeros_like(at)
+    if state.program.schedules:
+        closed, active = _closed(state, rows, pairs, before, at)
+        is_up, is_down = is_up & active, is_down & active
+    return PairInputs(at, _expired(state, rows, pairs, before), closed, seen, is_up, is_down, carry)
 
 
 def _nows(state: RuleState, columns: FrameColumns, pairs: BusyPairs) -> IntColumn:
@@ -158,13 +171,47 @@ def _nows(state: RuleState, columns: FrameColumns, pairs: BusyPairs) -> IntColum
     return at
 
 
-def _expired(state: RuleState, rows: Rows, pairs: BusyPairs, seen: BoolColumn, at: IntColumn) -> IntColumn:
-    """When the latch's value before the pair became too old, ms; 0 if it did not by the time of the pair."""
+def thresholds(
+    state: RuleState, latch: IntColumn, device: IntColumn, at: IntColumn
+) -> tuple[FloatColumn, FloatColumn]:
+    """(threshold, clear threshold) of each latch on a device at a moment."""
+    latches = state.program.table
+    threshold, clear = latches.threshold[latch], latches.clear_threshold[latch]
+    for number in np.unique(latches.timed[latch]).tolist() if state.program.timed else ():
+        if number == ALWAYS:
+            continue
+        own, limits = np.flatnonzero(latches.timed[latch] == number), state.program.timed[number]
+        found = np.full(len(own), limits.default)
+        for schedule, other in reversed(limits.by_time):
+            begin, _ = state.schedules.spans_at(np.full(len(own), schedule), device[own], at[own])
+            found = np.where(begin > 0, other, found)
+        threshold[own], clear[own] = found, found - limits.deadband
+    return threshold, clear
+
+
+def _seen_before(state: RuleState, pairs: BusyPairs, seen: BoolColumn, at: IntColumn) -> IntColumn:
+    """When each pair's latch was read before, ms; 0 for pairs that are not seen."""
     before, kept = np.zeros(len(at), np.int64), np.flatnonzero(seen)
     own = state.cells.seen[pairs.cell[kept]]
     same = pairs.cell[kept[1:]] == pairs.cell[kept[:-1]]
     own[1:][same] = at[kept[:-1]][same]
     before[kept] = own
+    return before
+
+
+def _closed(
+    state: RuleState, rows: Rows, pairs: BusyPairs, before: IntColumn, at: IntColumn
+) -> tuple[IntColumn, BoolColumn]:
+    """When a latch's times ended since it was read `before`, ms (0: not), and whether they hold at the pair."""
+    schedule, device = state.program.table.schedule[pairs.latch], rows.device[pairs.row]
+    begin, _ = state.schedules.spans_at(schedule, device, at)
+    _, end = state.schedules.spans_at(schedule, device, before)
+    ended = (schedule != ALWAYS) & (before > 0) & (end <= at)
+    return np.where(ended, np.maximum(end, before), 0), begin > 0
+
+
+def _expired(state: RuleState, rows: Rows, pairs: BusyPairs, before: IntColumn) -> IntColumn:
+    """When the value of a latch, read `before` the pair, became too old, ms; 0 if it did not by then."""
     rule = state.program.table.rule[pairs.latch]
     until = before + state.inputs.lookback[state.program.read].max(axis=1, initial=0)[rule]
     return np.where((before > 0) & (rows.now[pairs.row] > until), until, 0)
@@ -184,9 +231,11 @@ def _latch_inputs(state: RuleState, pairs: BusyPairs, inputs: PairInputs, kept: 
         pairs.cell[kept],
         inputs.at[kept],
         inputs.expired[kept] > 0,
+        inputs.closed[kept] > 0,
         inputs.is_up[kept],
         inputs.is_down[kept],
         latches.for_ms[latch],
+        latches.for_count[latch],
         keep_times(state, latch, pairs.alert[kept], inputs.carry.on[kept]),
     )
 
@@ -203,11 +252,8 @@ def _store_course(
 ) -> None:
     cells, last = state.cells, np.flatnonzero(course.last)
     target, row = pairs.cell[kept[last]], pairs.row[kept[last]]
-    cells.on[target], cells.up[target], cells.down[target] = (
-        course.on[last],
-        course.up[last],
-        course.down[last],
-    )
+    for name in ("on", "up", "down", "stamps"):
+        getattr(cells, name)[target] = getattr(course, name)[last]
     shown = state.program.table.value_column[pairs.latch[kept[last]]]
     cells.value[target] = np.where(shown == NO_COLUMN, np.nan, table.values(np.maximum(shown, 0), row))
 

@@ -16,7 +16,6 @@ from edge_gateway.rules.alerts.single_alert import (
     single_alerts,
 )
 from edge_gateway.rules.alerts.step import BusyPairs, PairInputs, keep_times, latch_readings
-from edge_gateway.rules.columns.latch_scan import Carry
 from edge_gateway.rules.columns.program import ABSENT
 
 if TYPE_CHECKING:
@@ -34,13 +33,14 @@ def advance_time(state: RuleState, at: Instant) -> list[AlertEvent]:
     """Let time pass up to this moment; the changes of alerts, in order of time, device and rule."""
     now = state.now(at.listening)
     _end_unexpected(state, now)
-    absent, expired = _absent(state, at, now), _expired(state, now)
-    readings, device_of = _due_readings(state, now, absent.keys() | expired.keys())
+    absent, expired, closed = _absent(state, at, now), _expired(state, now), _closed(state, now)
+    readings, device_of = _due_readings(state, now, absent.keys() | expired.keys() | closed.keys())
     events: list[AlertEvent] = []
     for alert, own in single_alerts(readings, device_of, state.program.latches, state.active):
         rule = state.rules[alert.rule]
         absence = None if rule.no_data is None else rule.no_data.state
-        missing = Missing(_first(absent, own), _first(expired, own))
+        closes = tuple((each.cell, closed[each.cell]) for each in own if each.cell in closed)
+        missing = Missing(_first(absent, own), _first(expired, own), closes)
         pass_time(alert, int(now[alert.device]), missing, absence, commands=rule.commands_silence)
         state.store(alert, own[0].alert)
         events += alert.events
@@ -52,7 +52,7 @@ def advance_time(state: RuleState, at: Instant) -> list[AlertEvent]:
 def _absent(state: RuleState, at: Instant, now: IntColumn) -> dict[int, int]:
     """The absence latches to raise now: cell to the time (ms) since which the metric counts as missing.
 
-    A latch that is on and about to clear is raised again.
+    A latch that is on and about to clear is raised again; one whose times do not hold waits for them.
     """
     cells, latches, inputs = state.cells, state.program.table, state.inputs
     if not state.program.least_absence:
@@ -70,8 +70,11 @@ def _absent(state: RuleState, at: Instant, now: IntColumn) -> dict[int, int]:
     heard = inputs.first_seen[device] > 0
     due = np.where(heard, np.maximum(due, inputs.first_seen[device] + latches.warmup_ms[latch]), due)
     until = np.where(heard, now[device], at.wall or 0)
-    open_ = ~cells.on[cell] | (cells.down[cell] > 0)
+    begin, _ = state.schedules.spans_at(latches.schedule[latch], device, until)
+    due = np.maximum(due, begin)
+    open_ = (begin > 0) & (~cells.on[cell] | (cells.down[cell] > 0))
     found = np.flatnonzero((since > 0) & (due <= until) & open_)
+    cells.seen[cell[found]] = due[found]
     cells.busy[cell[found]] = True
     cells.device_busy[device[found]] = True
     return dict(zip(cell[found].tolist(), due[found].tolist(), strict=True))
@@ -135,6 +138,21 @@ def _expired(state: RuleState, now: IntColumn) -> dict[int, int]:
     return dict(zip(cell[found].tolist(), until[found].tolist(), strict=True))
 
 
+def _closed(state: RuleState, now: IntColumn) -> dict[int, int]:
+    """The latches whose times ended: cell to the time (ms)."""
+    cells = state.cells
+    if not state.program.schedules:
+        return {}
+    cell = cells.all_busy()
+    cell = cell[cells.on[cell] | (cells.up[cell] > 0)]
+    device = cells.device_at(cell)
+    latch, _ = cells.latch_at(cell, device)
+    seen = cells.seen[cell]
+    _, end = state.schedules.spans_at(state.program.table.schedule[latch], device, seen)
+    found = np.flatnonzero(end <= now[device])
+    return dict(zip(cell[found].tolist(), np.maximum(end, seen)[found].tolist(), strict=True))
+
+
 def _first(due: Mapping[int, int], readings: list[LatchReading]) -> int | None:
     return next((due[reading.cell] for reading in readings if reading.cell in due), None)
 
@@ -147,7 +165,7 @@ def _due_readings(
     cell = cells.all_busy()
     device = cells.device_at(cell)
     latch, alert = cells.latch_at(cell, device)
-    carry = Carry(cells.on[cell], cells.up[cell], cells.down[cell])
+    carry = cells.carry(cell)
     fires = ~carry.on & (carry.up > 0) & (carry.up + latches.for_ms[latch] <= now[device])
     keep = keep_times(state, latch, alert, carry.on)
     clears = carry.on & (carry.down > 0) & (carry.down + keep <= now[device])
@@ -157,7 +175,9 @@ def _due_readings(
         return [], {}
     none, never = np.zeros(len(cell), np.bool_), np.zeros(len(cell), np.int64)
     pairs = BusyPairs(np.full(len(cell), -1), cell, latch, alert)
-    readings = latch_readings(state, pairs, changed, PairInputs(now[device], never, none, none, none, carry))
+    readings = latch_readings(
+        state, pairs, changed, PairInputs(now[device], never, never, none, none, none, carry)
+    )
     return readings, dict(zip(alert.tolist(), device.tolist(), strict=True))
 
 

@@ -115,9 +115,10 @@ def _transition(
     *,
     read_at: int | None = None,
 ) -> Transition:
-    if event.change.cause not in BY_READINGS:
+    ends_by_reading = event.change.cause == "schedule" and event.row != NOTHING
+    if event.change.cause not in BY_READINGS and not ends_by_reading:
         reading = reading._replace(backlog=False)
-    if event.change.cause in ("no_data", "expired"):
+    if event.change.cause in ("no_data", "expired", "schedule"):
         value = None
     details = _details(state, event, reading, value)._replace(read_at=read_at)
     return builder.transition(state.rules[event.rule], event.device, event.change, event.alert, details)
@@ -125,7 +126,7 @@ def _transition(
 
 def _details(state: RuleState, event: AlertEvent, reading: Reading, value: float | None) -> Details:
     rule, change = event.rule, event.change
-    limit = None if value is None else state.limit(event.device, rule, change.rank)
+    limit = None if value is None else state.limit(event.device, rule, change.rank, change.at)
     silent = change.state == "firing" and {level.latch.key for level in event.levels if level.on} == {ABSENT}
     return Details(state.program.main_metric[rule], reading, value, limit, silent)
 

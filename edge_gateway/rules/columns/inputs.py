@@ -14,9 +14,10 @@ from edge_gateway.columns.growing import room_for, with_room
 from edge_gateway.rules.columns.lateness import TimesRead, boots_since, newest_so_far
 from edge_gateway.rules.columns.rows import InputValues, Rows, columns_of
 from edge_gateway.rules.columns.runs import run_start_mask
+from edge_gateway.rules.language.ruleset import ONLINE, lookbacks_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from edge_gateway.columns.frame import BoolColumn, FloatColumn, Frame, IntColumn
     from edge_gateway.rules.columns.registry_view import RegistryView
@@ -31,21 +32,24 @@ _NO_SEQ: Final = -1
 """Below any seq: of an input not read yet, or read last in an earlier boot."""
 _NONE: Final = np.zeros(0, np.int64)
 _NO_VALUES: Final = InputValues(_NONE, _NONE, np.zeros(0))
-_BY_DEVICE: Final = ("cursor", "boot", "first_seen")
-_BY_INPUT: Final = ("last", "last_at", "last_seq")
+_BY_DEVICE: Final = ("cursor", "boot", "first_seen", "born")
+_BY_INPUT: Final = ("last", "last_at", "last_seq", "lost")
 
 
 class Inputs:
     """The state of all inputs; `lookback`: how long the last value of each counts, ms.
 
-    By device: `cursor`, the newest time (ms), `boot` of the newest reading, and `first_seen` (ms). By device and input:
-    the `last` value, its time `last_at` (ms, 0: none), and its seq `last_seq` within `boot`.
+    By device: `cursor`, the newest time (ms), `boot` of the newest reading, `first_seen` (ms), and `born`, the boot of
+    the newest birth plus 1 (0: none). By device and input: the `last` value, its time `last_at` (ms, 0: none), its seq
+    `last_seq` within `boot`, and whether it was `lost`: unknown since. `online`: the inputs whose values count while
+    their devices are online.
     """
 
     def __init__(self, wanted: Sequence[Input], registry: RegistryView, lookback: IntColumn) -> None:
         self.wanted = tuple(wanted)
         self._registry = registry
         self.lookback = lookback
+        self.online = np.flatnonzero(lookback == ONLINE)
         self._number_of = np.full(0, -1, np.int64)
         self._text_of = np.full(0, -1, np.int64)
         for number, (name, is_text) in enumerate(self.wanted):
@@ -57,9 +61,11 @@ class Inputs:
         self.cursor = np.zeros(0, np.int64)
         self.boot = np.zeros(0, np.int64)
         self.first_seen = np.zeros(0, np.int64)
+        self.born = np.zeros(0, np.int64)
         self.last = np.zeros((0, len(self.wanted)))
         self.last_at = np.zeros((0, len(self.wanted)), np.int64)
         self.last_seq = np.zeros((0, len(self.wanted)), np.int64)
+        self.lost = np.zeros((0, len(self.wanted)), np.bool_)
 
     def _learn(self, metric: int, number: int, *, is_text: bool) -> None:
         self._number_of = with_room(self._number_of, metric + 1, -1)
@@ -78,6 +84,7 @@ class Inputs:
         self.last = np.concatenate([self.last, np.full(more, np.nan)])
         self.last_at = np.concatenate([self.last_at, np.zeros(more, np.int64)])
         self.last_seq = np.concatenate([self.last_seq, np.full(more, _NO_SEQ)])
+        self.lost = np.concatenate([self.lost, np.zeros(more, np.bool_)])
 
     # --- reading a frame
 
@@ -88,7 +95,8 @@ class Inputs:
         first = run_start_mask(device)
         before = self._newest_time_before(device, at, first)
         boot = frame.boot[order]
-        if not ((at > before).all() and (boot == self.boot[device]).all()):
+        same = (boot == self.boot[device]).all() and self._are_of_birth(device, boot).all()
+        if not ((at > before).all() and same):
             return self._rows_out_of_order(frame, order[at >= 0])
         several = not first.all()
         start = _starts(first) if several else np.arange(len(device))
@@ -104,11 +112,22 @@ class Inputs:
         stamps = TimesRead(at, boots_since(device, boot, self.boot[device]), frame.seq[order])
         now, values = np.maximum(at, before), self._values(frame, order)
         newest = self._are_newest(values, device, stamps, at <= before)
+        if len(self.online):
+            of_birth = self._are_of_birth(device, boot)[values.row]
+            newest &= of_birth | ~np.isin(values.number, self.online)
         known = newest & (now[values.row] - at[values.row] <= self.lookback[values.number])
         x, place = columns_of(values.only(known), len(order), len(self.wanted))
         values, late = values.only(newest), values.only(~newest)
         several = not first.all()
         return Rows(order, device, boot, stamps, now, False, _starts(first), several, values, late, x, place)
+
+    def _are_of_birth(self, device: IntColumn, boot: IntColumn) -> BoolColumn:
+        """Whether rows are of the boot of their device's newest birth, if it matters and there was one."""
+        if not len(self.online):
+            return np.ones(len(device), np.bool_)
+        born = self.born[device]
+        found: BoolColumn = (born == 0) | (boot + 1 == born)
+        return found
 
     def _are_newest(
         self, values: InputValues, device: IntColumn, stamps: TimesRead, behind: BoolColumn
@@ -195,7 +214,8 @@ class Inputs:
         if not np.isnan(column).any():
             return column
         inside, source = _last_within(rows, column)
-        value = np.where(inside, column[source], self.last[rows.device, number])
+        last = np.where(self.lost[rows.device, number], np.nan, self.last[rows.device, number])
+        value = np.where(inside, column[source], last)
         at = np.where(inside, rows.at[source], self.last_at[rows.device, number])
         return np.where((at > 0) & (rows.now - at <= self.lookback[number]), value, np.nan)
 
@@ -229,6 +249,7 @@ class Inputs:
         self.last.ravel()[cell] = value
         self.last_at.ravel()[cell] = rows.at[row]
         self.last_seq.ravel()[cell] = seq
+        self.lost.ravel()[cell] = False
 
     def _of_last_boot(self, rows: Rows, seq: IntColumn) -> IntColumn:
         """The seqs of the values, none where the device has had another boot since; forgets those of earlier frames."""
@@ -244,7 +265,20 @@ class Inputs:
         devices = devices[devices < len(self.cursor)]
         for name in (*_BY_DEVICE, "last_at"):
             getattr(self, name)[devices] = 0
-        self.last_seq[devices] = _NO_SEQ
+        self.last_seq[devices], self.lost[devices] = _NO_SEQ, False
+
+    def start(self, device: int, boot: int) -> bool:
+        """Take in the boot of a birth; whether that lost values, because it is another boot."""
+        known = self.born[device] - 1 if self.born[device] else self.boot[device]
+        self.born[device] = boot + 1
+        return known != boot and self.lose(device)
+
+    def lose(self, device: int, numbers: Iterable[int] | None = None) -> bool:
+        """Lose the values of a device that count while it is online, of all inputs or some; whether there were any."""
+        lost = [each for each in self.online.tolist() if numbers is None or each in numbers]
+        held = bool((self.last_at[device, lost] > 0).any())
+        self.lost[device, lost] = True
+        return held
 
     def shift(self, devices: IntColumn, by: IntColumn) -> None:
         """Follow clocks that were set by so many ms: all times keep their distance from now, any next time is in order.
@@ -289,10 +323,7 @@ class Inputs:
 
 def lookbacks(wanted: Sequence[Input], rules: Sequence[Rule], default: int) -> IntColumn:
     """How long the last value of each input counts, ms: the longest that any rule says, else `default`."""
-    said: dict[str, int] = {}
-    for rule in rules:
-        for name, ms in rule.lookbacks.items():
-            said[name] = max(ms, said.get(name, 0))
+    said = lookbacks_of(rules)
     return np.array([said.get(name, default) for name, _ in wanted], np.int64)
 
 

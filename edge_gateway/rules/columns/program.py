@@ -7,16 +7,19 @@ a latch too: only ticks raise it, and any reading of its metric clears it.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
 from edge_gateway.records.alerts import LEVELS
 from edge_gateway.rules.columns.compile import Operation, Symbols, compile_analysis
+from edge_gateway.rules.columns.schedules import ALWAYS
 from edge_gateway.rules.language.analysis import Analysis, analyse
 from edge_gateway.rules.language.ruleset import Level, NoData, Rule, levels_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from edge_gateway.columns.frame import BoolColumn, FloatColumn, IntColumn
     from edge_gateway.rules.columns.registry_view import Strings
     from edge_gateway.rules.language.matching import Variant
@@ -25,6 +28,8 @@ ABSENT: Final = len(LEVELS)
 """Key of a rule's absence latch; the keys of the others are the ranks of their levels."""
 
 NO_COLUMN: Final = -1
+NEVER: Final = 1 << 60
+"""Longer than any wait in ms, and more than any number of readings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +46,26 @@ class ExpressionColumn:
     beside: tuple[int, ...] = ()
 
 
+class RuleColumns(NamedTuple):
+    """(column, clear column) of each level of a rule, and the column whose value its transitions show."""
+
+    levels: tuple[tuple[int, int], ...]
+    value: int
+
+    def all(self) -> Iterator[int]:
+        yield from (column for pair in self.levels for column in pair)
+        yield self.value
+
+
 @dataclass(frozen=True, slots=True)
 class Latch:
     """One level, or the absence, of a rule variant.
 
     `key` is the rank of the level, or ABSENT. `raises`: the alert fires while it is on. `coupled`: `keep_ms` counts
     only while no other raising latch of the alert is on. `watched`: the inputs whose silence an absence latch tells, as
-    number and as text. Times in ms.
+    number and as text. Times in ms. It switches on `for_ms` after it was first up, or at `for_count` readings in a row,
+    of which one is NEVER. `schedule`: the number of its times in the program, or ALWAYS.
+    `timed`: the number of its limits by time in the program, or ALWAYS; `threshold` is then the one reached first.
     """
 
     rule: int
@@ -61,12 +79,26 @@ class Latch:
     clear_sign: float
     value_column: int
     for_ms: int
+    for_count: int
     keep_ms: int
     warmup_ms: int
     limit: float | None
     raises: bool
     coupled: bool
+    schedule: int
+    timed: int
     watched: tuple[int, int]
+
+
+class TimedThreshold(NamedTuple):
+    """A threshold that is another one at times: (schedule, threshold), the first that holds.
+
+    `deadband`: as in `Level`.
+    """
+
+    default: float
+    by_time: tuple[tuple[int, float], ...]
+    deadband: float
 
 
 @dataclass(slots=True)
@@ -83,10 +115,13 @@ class LatchTable:
     clear_sign: FloatColumn
     value_column: IntColumn
     for_ms: IntColumn
+    for_count: IntColumn
     keep_ms: IntColumn
     warmup_ms: IntColumn
     raises: BoolColumn
     coupled: BoolColumn
+    schedule: IntColumn
+    timed: IntColumn
     watched: IntColumn
 
 
@@ -101,13 +136,14 @@ class Program:
 
     By rule: `main_metric`, the metric its transitions name; `clocks`, the inputs whose newest time is its now.
     `read`, the inputs of its expressions, [rules, most of any], filled up with the first. `least_absence`:
-    watched metrics to their shortest `no_data` time. `number_of`: rules by name.
+    watched metrics to their shortest `no_data` time. `number_of`: rules by name. `schedules`: all that rules have.
     """
 
     def __init__(self, rules: tuple[Rule, ...], strings: Strings) -> None:
         self.rules = rules
         self.symbols = Symbols(strings)
         self.latches: list[Latch] = []
+        self.timed: list[TimedThreshold] = []
         self._variants: dict[Variant, tuple[int, ...]] = {}
         self._columns: dict[tuple[object, ...], int] = {}
         for rule in rules:
@@ -124,6 +160,7 @@ class Program:
         self.any_unit = any(rule.unit for rule in rules)
         self.any_warmup = any(rule.warmup_ms for rule in rules)
         self.any_repeat = any(rule.repeat_ms for rule in rules)
+        self.schedules = tuple(dict.fromkeys(each for rule in rules for each in rule.schedules))
         self.least_absence = self._least_absence()
 
     def _least_absence(self) -> dict[str, int]:
@@ -158,36 +195,36 @@ class Program:
 
     # --- columns
 
-    def _rule_columns(self, rule: Rule) -> tuple[int, int, int]:
-        """(column, clear column, value column) of a rule; NO_COLUMN if it has none."""
-        analysis, clear = rule.analysis, rule.clear_analysis
-        if analysis is None:
+    def _rule_columns(self, rule: Rule) -> RuleColumns:
+        if not rule.levels:
             assert rule.no_data is not None
-            return NO_COLUMN, NO_COLUMN, self.watched(rule.no_data.metric)[0]
+            return RuleColumns((), self.watched(rule.no_data.metric)[0])
         clock = self._clock(rule)
         triggers = tuple(self.symbols.input(name, is_text=is_text) for name, is_text in rule.metrics)
-        value = NO_COLUMN
-        if analysis.is_condition:
-            value = self._value_column(analysis, rule.value_expr, triggers, clock)
-        clear_column = (
-            NO_COLUMN if clear is None else self._expression(rule.clear_expr or "", clear, triggers, clock)
-        )
-        beside = tuple(column for column in (value, clear_column) if column >= self.first_expression)
-        if rule.expr in analysis.numbers:
-            column = triggers[0]
-        else:
-            column = self._expression(rule.expr or "", analysis, triggers, clock, beside)
-        return column, clear_column, value if analysis.is_condition else column
+        value = self._value_column(rule, triggers, clock) if rule.is_condition else NO_COLUMN
+        levels = tuple(self._level_columns(rule, level, triggers, clock, value) for level in rule.levels)
+        return RuleColumns(levels, value if rule.is_condition else levels[0][0])
 
-    def _value_column(
-        self, analysis: Analysis, formula: str, triggers: tuple[int, ...], clock: tuple[int, ...]
-    ) -> int:
+    def _level_columns(
+        self, rule: Rule, level: Level, triggers: tuple[int, ...], clock: tuple[int, ...], value: int
+    ) -> tuple[int, int]:
+        """(column, clear column) of a level; the latter is NO_COLUMN if it clears by its own."""
+        text, clear = level.expr or rule.expr or "", NO_COLUMN
+        analysis = analyse(text)
+        if text in analysis.numbers:
+            return triggers[0], clear
+        if level.clear_expr is not None:
+            clear = self._expression(level.clear_expr, analyse(level.clear_expr), triggers, clock)
+        beside = tuple(column for column in (value, clear) if column >= self.first_expression)
+        return self._expression(text, analysis, triggers, clock, beside), clear
+
+    def _value_column(self, rule: Rule, triggers: tuple[int, ...], clock: tuple[int, ...]) -> int:
         """The column whose value a condition's transitions show: its first number, or the formula of that."""
-        if formula:
-            return self._expression(formula, analyse(formula), triggers, clock)
-        if not analysis.numbers:
+        if rule.value_expr:
+            return self._expression(rule.value_expr, analyse(rule.value_expr), triggers, clock)
+        name = next((name for name, is_text in rule.metrics if not is_text), None)
+        if name is None:
             return NO_COLUMN
-        name = analysis.numbers[0]
         if len(triggers) == 1:
             return self.symbols.input(name, is_text=False)
         return self._expression(name, analyse(name), triggers, clock)
@@ -223,7 +260,7 @@ class Program:
 
     def rings_of(self, variants: tuple[Variant, ...]) -> tuple[int, ...]:
         """The range histories that these variants read, ascending."""
-        columns = [column for rule, _ in variants for column in self._columns_of[rule]]
+        columns = [column for rule, _ in variants for column in self._columns_of[rule].all()]
         expressions = [
             self.expressions[c - self.first_expression] for c in columns if c >= self.first_expression
         ]
@@ -232,13 +269,7 @@ class Program:
     @property
     def tags(self) -> set[str]:
         """The tags named in expressions."""
-        analyses = [
-            analysis
-            for rule in self.rules
-            for analysis in (rule.analysis, rule.clear_analysis)
-            if analysis is not None
-        ]
-        return {tag for analysis in analyses for tag in analysis.tags}
+        return {tag for rule in self.rules for analysis in rule.analyses for tag in analysis.tags}
 
     # --- latches
 
@@ -261,16 +292,20 @@ class Program:
         levels = levels_of(rule, override)
         raising = len(levels) + (rule.no_data is not None and rule.no_data.state == "alerting")
         coupled = keep > 0 and raising > 1
-        found = [self._level_latch(rule_number, level, keep, coupled=coupled) for level in levels]
+        found = [
+            self._level_latch(rule_number, place, level, keep, coupled=coupled)
+            for place, level in enumerate(levels)
+        ]
         if rule.no_data is not None and rule.watches_silence:
             found.append(self._absence_latch(rule_number, rule.no_data, keep, coupled=coupled))
         return found
 
-    def _level_latch(self, number: int, level: Level, keep_ms: int, *, coupled: bool) -> Latch:
-        column, clear_column, value_column = self._columns_of[number]
+    def _level_latch(self, number: int, place: int, level: Level, keep_ms: int, *, coupled: bool) -> Latch:
+        column, clear_column = self._columns_of[number].levels[place]
         sign = 1.0 if level.above else -1.0
         limit = 0.5 if level.limit is None else level.limit
-        clear = limit if level.clear is None else level.clear
+        clear = limit - sign * level.deadband if level.clear is None else level.clear
+        least = min(sign * each for each in (limit, *(limit for _, limit in level.limits)))
         has_clear = clear_column != NO_COLUMN
         rank = LEVELS.index(level.level)
         return Latch(
@@ -278,18 +313,21 @@ class Program:
             key=rank,
             rank=rank,
             column=column,
-            threshold=sign * limit,
+            threshold=least,
             sign=sign,
             clear_column=clear_column if has_clear else column,
             clear_threshold=-0.5 if has_clear else sign * clear,
             clear_sign=-1.0 if has_clear else sign,
-            value_column=value_column,
-            for_ms=level.for_ms,
+            value_column=self._columns_of[number].value,
+            for_ms=NEVER if level.for_readings else level.for_ms,
+            for_count=level.for_readings or NEVER,
             keep_ms=keep_ms,
             warmup_ms=self.rules[number].warmup_ms,
             limit=level.limit,
             raises=True,
             coupled=coupled,
+            schedule=self._schedule(level.at or self.rules[number].at),
+            timed=self._timed_limits(level, sign),
             watched=(0, 0),
         )
 
@@ -307,15 +345,28 @@ class Program:
             clear_column=column,
             clear_threshold=np.inf,
             clear_sign=1.0,
-            value_column=self._columns_of[number][2],
+            value_column=self._columns_of[number].value,
             for_ms=no_data.after_ms,
+            for_count=NEVER,
             keep_ms=keep_ms if raises else 0,
             warmup_ms=self.rules[number].warmup_ms,
             limit=None,
             raises=raises,
             coupled=coupled and raises,
+            schedule=self._schedule(self.rules[number].at),
+            timed=ALWAYS,
             watched=watched,
         )
+
+    def _schedule(self, times: tuple[str, ...]) -> int:
+        return self.schedules.index(times) if times else ALWAYS
+
+    def _timed_limits(self, level: Level, sign: float) -> int:
+        if not level.limits or level.limit is None:
+            return ALWAYS
+        by_time = tuple((self._schedule((time,)), sign * limit) for time, limit in level.limits)
+        self.timed.append(TimedThreshold(sign * level.limit, by_time, level.deadband))
+        return len(self.timed) - 1
 
     @property
     def table(self) -> LatchTable:

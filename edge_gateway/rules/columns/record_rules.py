@@ -15,6 +15,8 @@ from edge_gateway.rules.columns.inputs import Inputs, lookbacks
 from edge_gateway.rules.language.matching import RuleMatcher
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from edge_gateway.columns.frame import BoolColumn, FloatColumn, Frame, IntColumn
     from edge_gateway.rules.columns.registry_view import RegistryView
     from edge_gateway.rules.language.analysis import Range
@@ -147,6 +149,18 @@ class Records:
         numbers = {number for number, _ in chosen} if registry.is_live(device) else set()
         for number, record in enumerate(self._records):
             record.applies[device] = number in numbers
+
+    def start(self, device: int, boot: int) -> None:
+        """Take in the boot of a device's birth; see `Inputs.start`."""
+        self.inputs.make_room(self._registry.devices)
+        self.inputs.start(device, boot)
+
+    def lose(self, device: int, metrics: Iterable[str] | None = None) -> None:
+        """Lose the values of a device that count while it is online, of all metrics or of some."""
+        self.inputs.make_room(self._registry.devices)
+        named = None if metrics is None else frozenset(metrics)
+        wanted = enumerate(self.inputs.wanted)
+        self.inputs.lose(device, {n for n, (name, _) in wanted if named is None or name in named})
 
     def forget(self, devices: IntColumn) -> None:
         """Forget what these devices sent."""

@@ -11,7 +11,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edge_gateway.rules.language import truth
+from edge_gateway.rules.language.analysis import analyse
 from edge_gateway.rules.language.expression import Compare, MetricRef, TagRef, walk
+from edge_gateway.rules.language.ruleset import DEFAULT_LOOKBACK, lookbacks_of
+from fleet_config.durations import format_duration
 from fleet_config.match import PROPERTIES, Match
 from fleet_config.problems import suggest
 
@@ -22,7 +25,7 @@ if TYPE_CHECKING:
     from edge_gateway.rules.files.places import Place
     from edge_gateway.rules.language.analysis import Analysis
     from edge_gateway.rules.language.expression import Node
-    from edge_gateway.rules.language.ruleset import Rule
+    from edge_gateway.rules.language.ruleset import Level, Rule
     from fleet_config.problems import Problem
 
 _FITS_NONE = "no known device fits"
@@ -42,12 +45,14 @@ class KnownDevice:
 class KnownNames:
     """What devices and metrics there are. `judges` says whether that is enough to judge the names of a rule file.
 
-    Without a fleet only the tests of a file say what it is about.
+    Without a fleet only the tests of a file say what it is about. `lookback`: how long last values count by default,
+    ms.
     """
 
     devices: Collection[KnownDevice]
     metrics: frozenset[str]
     judges: Callable[[str], bool]
+    lookback: int = DEFAULT_LOOKBACK
 
     @property
     def tags(self) -> frozenset[str]:
@@ -58,7 +63,8 @@ def warnings_of(rules: Sequence[PlacedRule], known: KnownNames) -> tuple[Problem
     """What cannot work, in the order of the files, each once."""
     records = {rule.name for rule, _ in rules if rule.record}
     read = Counter(name for rule, _ in rules for name, _ in rule.metrics)
-    check = _Check(known, known.metrics | records, known.tags, read)
+    lookbacks = lookbacks_of([rule for rule, _ in rules])
+    check = _Check(known, known.metrics | records, known.tags, read, lookbacks)
     found = [problem for placed in rules for problem in check.rule(placed)]
     return tuple(sorted(set(found)))
 
@@ -70,20 +76,34 @@ class _Check:
     tags: frozenset[str]
     read: Mapping[str, int]
     """How many expressions name each metric."""
+    lookbacks: Mapping[str, int]
+    """How long last values count, ms, of metrics with a time of their own."""
 
     def rule(self, placed: PlacedRule) -> Iterator[Problem]:
         rule, place = placed
         yield from _conditions(rule, place)
         yield from _commands(rule, place)
+        yield from self._waits(rule, place)
         unmatched = [*self._matches(rule, place)]
         yield from unmatched
         if any(problem.message.endswith(_FITS_NONE) for problem in unmatched):
             return  # a rule for other devices has other names
-        for key, analysis in (("expr", rule.analysis), ("clear", rule.clear_analysis)):
-            if analysis is not None:
-                yield from self._names(analysis, place.at(key))
+        for text, where in _expressions(rule, place):
+            yield from self._names(analyse(text), where)
         if rule.no_data is not None and place.at("no_data", "metric").exists:
             yield from self._metric(rule.no_data.metric, place.at("no_data", "metric"))
+
+    def _waits(self, rule: Rule, place: Place) -> Iterator[Problem]:
+        """Waits that a value outlasts only if it is read again: `for` reaches the lookback of what it watches."""
+        least = {name: self.lookbacks.get(name, self.known.lookback) for name, _ in rule.metrics}
+        if not least:
+            return
+        name = min(least, key=lambda each: least[each])
+        for level, here in _levels(rule, place):
+            if level.for_ms >= least[name] and here.at("for").exists:
+                counts = f"{name} counts for {format_duration(least[name])}, its lookback"
+                told = "if it comes more seldom this never fires; set a longer one in 'metrics' of the group"
+                yield here.at("for").problem(f"for: {counts}; {told}")
 
     def _judges(self, place: Place) -> bool:
         return self.known.judges(place.source.document.name)
@@ -160,23 +180,40 @@ def _globs(place: Place) -> dict[str, list[str]]:
     return {key: [each] if isinstance(each, str) else list(each) for key, each in globs.items()}
 
 
+def _expressions(rule: Rule, place: Place) -> Iterator[tuple[str, Place]]:
+    """Each expression of a rule with its place."""
+    if rule.expr is not None:
+        yield rule.expr, place.at("expr")
+    for level, here in _levels(rule, place):
+        for key, text in (("expr", level.expr), ("clear", level.clear_expr)):
+            if text is not None:
+                yield text, here.at(key)
+
+
+def _levels(rule: Rule, place: Place) -> Iterator[tuple[Level, Place]]:
+    """Each level with the place of its keys: in the rule, or in its `levels`."""
+    for level in rule.levels:
+        own = place.at("levels", level.level)
+        yield level, own if own.exists else place
+
+
 def _conditions(rule: Rule, place: Place) -> Iterator[Problem]:
     """Conditions that never or always hold, and clears that do."""
-    condition = rule.analysis.tree if rule.analysis is not None and rule.is_condition else None
-    if condition is None:
-        return
-    if truth.never(condition):
-        yield place.at("expr").problem("expr: this condition never holds")
-    elif truth.always(condition):
-        yield place.at("expr").problem("expr: this condition always holds")
-    elif rule.clear_analysis is not None:
-        clear = rule.clear_analysis.tree
-        if truth.never(clear):
-            yield place.at("clear").problem("clear: this condition never holds, so that the alert never ends")
-        elif truth.implies(condition, clear):
-            yield place.at("clear").problem(
-                "clear: it holds whenever 'expr' does, so that the alert ends at once"
-            )
+    for level, here in _levels(rule, place) if rule.is_condition else ():
+        condition = analyse(level.expr or rule.expr or "").tree
+        if truth.never(condition):
+            yield here.at("expr").problem("expr: this condition never holds")
+        elif truth.always(condition):
+            yield here.at("expr").problem("expr: this condition always holds")
+        elif level.clear_expr is not None:
+            yield from _clear(condition, analyse(level.clear_expr).tree, here.at("clear"))
+
+
+def _clear(condition: Node, clear: Node, place: Place) -> Iterator[Problem]:
+    if truth.never(clear):
+        yield place.problem("clear: this condition never holds, so that the alert never ends")
+    elif truth.implies(condition, clear):
+        yield place.problem("clear: it holds whenever 'expr' does, so that the alert ends at once")
 
 
 def _commands(rule: Rule, place: Place) -> Iterator[Problem]:

@@ -8,9 +8,10 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from edge_gateway.rules.files.levels import check_expression
 from edge_gateway.rules.files.model import AlertSpec, GroupSpec, RecordSpec, RuleFile
 from edge_gateway.rules.files.places import Place, RuleSource
-from edge_gateway.rules.files.resolve import alert_rule, check_expression, record_rule
+from edge_gateway.rules.files.resolve import alert_rule, record_rule
 from edge_gateway.rules.language.ruleset import Rule, RuleSet, cycle_of
 from fleet_config.bounded_file import UnreadableFile, read_file, why_unreadable
 from fleet_config.counting import counted
@@ -191,10 +192,19 @@ class _Loader:
         try:
             spec = validate(model, document, at=place.path)
         except ProblemsFound:
-            if isinstance(raw, dict) and raw.get("expr") and isinstance(raw["expr"], str):
-                check_expression(raw["expr"], place.at("expr"))
+            self._check_expressions(raw, place)
             return
         self._rule(GroupSpec.model_construct(name="", match=None, rules=()), spec, place)
+
+    def _check_expressions(self, raw: Any, place: Place) -> None:
+        """Check the expressions of a rule, or of a level, that is invalid otherwise."""
+        if not isinstance(raw, dict):
+            return
+        if raw.get("expr") and isinstance(raw["expr"], str):
+            check_expression(raw["expr"], place.at("expr"))
+        levels = raw.get("levels")
+        for name, level in levels.items() if isinstance(levels, dict) else ():
+            self._check_expressions(level, place.at("levels", name))
 
     def _rule(self, group: Any, spec: Any, place: Place) -> None:
         if isinstance(spec, AlertSpec):

@@ -7,8 +7,10 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, FiniteFloat, Tag, TypeAdapter
 
+from edge_gateway.rules.files.wait import Wait, WaitSpec
 from edge_gateway.rules.language.functions import RESERVED
 from edge_gateway.rules.language.ruleset import NoDataState
+from edge_gateway.rules.language.schedule import PATTERN, covers_the_week, parse_span
 from fleet_config import spelling
 from fleet_config.durations import DURATION_PATTERN, Duration, format_duration
 from fleet_config.explain import refused_key
@@ -67,7 +69,22 @@ def _sendable(args: dict[str, Any]) -> dict[str, Any]:
     return args
 
 
+def _time_of_week(text: str) -> str:
+    parse_span(text)
+    return text
+
+
+def _part_of_the_week(texts: tuple[str, ...]) -> tuple[str, ...]:
+    if covers_the_week(map(parse_span, texts)):
+        raise ValueError("these times are the whole week; leave 'at' out")
+    return texts
+
+
 Expression = Annotated[str, Field(min_length=1)]
+
+
+TimeOfWeek = Annotated[str, AfterValidator(_time_of_week), Field(json_schema_extra={"pattern": PATTERN})]
+ActiveTimes = Annotated[tuple[TimeOfWeek, ...], Field(max_length=64), AfterValidator(_part_of_the_week)]
 
 
 class NoDataSpec(Strict):
@@ -83,17 +100,44 @@ class NoDataSpec(Strict):
     """The metric to watch; required unless the expression names exactly one."""
 
 
-class LimitSpec(Strict):
-    """One level of an alert: a limit, and how it ends."""
+class TimedLimit(Strict):
+    """A limit that is another one at times of the week."""
 
-    above: FiniteFloat | None = None
+    default: FiniteFloat
+    """The limit at all other times."""
+    at: Annotated[dict[TimeOfWeek, FiniteFloat], Field(min_length=1, max_length=64)]
+    """Limits at times such as "mon-fri 08:00-18:00", in the time zone of the site; the first that fits applies."""
+
+
+def _limit_kind(value: Any) -> str:
+    return TimedLimit.__name__ if isinstance(value, dict | TimedLimit) else FIXED
+
+
+FIXED: Final = "number"
+Limit = Annotated[
+    Annotated[FiniteFloat, Tag(FIXED)] | Annotated[TimedLimit, Tag("TimedLimit")], Discriminator(_limit_kind)
+]
+Deadband = Annotated[FiniteFloat, Field(gt=0)]
+
+
+class LimitSpec(Strict):
+    """One level of an alert: a limit or a condition, and how it ends."""
+
+    expr: Expression | None = None
+    """A condition of this level, such as flow < 0.2; then the alert has no `expr` above its levels."""
+
+    above: Limit | None = None
     """Fires above this value."""
-    below: FiniteFloat | None = None
+    below: Limit | None = None
     """Fires below this value."""
-    clear: FiniteFloat | None = None
-    """While firing, only a value at or past this clears it; the limit itself by default."""
-    for_: Annotated[Duration, Field(alias="for")] = 0
-    """How long the value must stay beyond the limit."""
+    clear: FiniteFloat | str | None = None
+    """What ends the level: with a limit a value, by default the limit itself; with a condition a condition."""
+    deadband: Deadband | None = None
+    """With a limit by time, in place of `clear`: how far on the other side of it a value must be to clear it."""
+    for_: Annotated[WaitSpec, Field(alias="for", json_schema_extra={"default": "0s"})] = Wait()
+    """How long the value must stay beyond the limit, or at how many readings in a row: 30s, 3 readings."""
+    at: ActiveTimes = ()
+    """The times of the week at which the level is active, such as "mon-fri 22:00-06:00"; always by default."""
 
 
 class LimitChange(Strict):
@@ -105,8 +149,8 @@ class LimitChange(Strict):
     """Another limit, if the rule has one below."""
     clear: FiniteFloat | None = None
     """Another value that clears it."""
-    for_: Annotated[Duration | None, Field(alias="for")] = None
-    """Another time that the value must stay beyond the limit."""
+    for_: Annotated[WaitSpec | None, Field(alias="for")] = None
+    """Another time, or number of readings, that the value must stay beyond the limit."""
 
 
 class OverrideSpec(LimitChange):
@@ -156,21 +200,24 @@ class AlertSpec(Strict):
     alert: RuleName
     """The alert's name, which no other rule of any file has."""
     expr: Expression | None = None
-    """A number, such as avg_over_time(temperature, 1m), or a condition, such as flow < 0.2 and pump == "on"."""
+    """A number, such as avg_over_time(temperature, 1m), or a condition, such as flow < 0.2 and pump == "on"; none if
+    each of the `levels` has a condition."""
     match: MatchSpec | None = None
     """The devices: site, device, type or any birth tag; globs; a list means one of. The group's must fit, too."""
-    above: FiniteFloat | None = None
+    above: Limit | None = None
     """Fires above this value of `expr`."""
-    below: FiniteFloat | None = None
+    below: Limit | None = None
     """Fires below this value of `expr`."""
     clear: FiniteFloat | str | None = None
     """What ends the alert: with a limit a number, by default the limit itself; with a condition a condition."""
-    for_: Annotated[Duration, Field(alias="for")] = 0
-    """How long it must hold before the alert fires."""
+    deadband: Deadband | None = None
+    """With a limit by time, in place of `clear`: how far on the other side of it a value must be to clear it."""
+    for_: Annotated[WaitSpec, Field(alias="for", json_schema_extra={"default": "0s"})] = Wait()
+    """How long it must hold before the alert fires, or at how many readings in a row: 30s, 3 readings."""
     severity: LevelName | None = None
     """Level of an alert with one limit or a condition; warning by default."""
     levels: Annotated[dict[LevelName, LimitSpec] | None, Field(min_length=1)] = None
-    """Several limits, instead of one: the alert escalates and de-escalates."""
+    """Several limits, or several conditions, instead of one: the alert escalates and de-escalates."""
     keep_firing_for: Duration = 0
     """How long the alert must be clear before it resolves."""
     no_data: NoDataSpec | None = None
@@ -183,6 +230,9 @@ class AlertSpec(Strict):
     """Texts for people, such as summary; they may use {{ device }}, {{ value | round(1) }} and the like."""
     commands: tuple[CommandSpec, ...] = ()
     """Commands to the device, sent in this order."""
+    at: ActiveTimes = ()
+    """The times of the week at which the rule is active, such as "mon-fri 22:00-06:00", in the time zone of the site,
+    else of the gateway; always by default."""
     warmup: Duration = 0
     """No evaluation until the device has been sending for this long."""
     repeat: Annotated[Duration | None, Field(gt=0)] = None
@@ -224,8 +274,9 @@ RuleSpec = Annotated[
 class MetricSpec(Strict):
     """What the rules of a group may expect of a metric."""
 
-    lookback: Annotated[Duration, Field(gt=0)]
-    """How long the metric's last value counts; `rules.lookback` in gateway.yaml by default."""
+    lookback: Annotated[Duration, Field(gt=0)] | Literal["online"]
+    """How long the metric's last value counts; `rules.lookback` in gateway.yaml by default. `online`: until the device
+    goes offline, starts anew or a rule misses the metric, for devices that send it when it changes."""
 
 
 class GroupSpec(Strict):

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 Change = Literal["added", "removed", "changed", "unchanged"]
 
 _KEYS: Final = {
-    "clear_expr": "clear",
     "keep_ms": "keep_firing_for",
     "warmup_ms": "warmup",
     "repeat_ms": "repeat",
@@ -143,9 +142,8 @@ def _overrides(rule: Rule, _: Any) -> str:
 _SAID: Final[dict[str, Callable[[Rule, Any], str]]] = {
     "match": lambda _, value: devices_of(value),
     "expr": _expression,
-    "clear_expr": _expression,
-    "levels": lambda rule, _: limits_of(replace(rule, no_data=None)) or "none",
-    "no_data": lambda rule, _: limits_of(replace(rule, levels=())) or "none",
+    "levels": lambda rule, _: limits_of(replace(rule, no_data=None, at=())) or "none",
+    "no_data": lambda rule, _: limits_of(replace(rule, levels=(), at=())) or "none",
     "overrides": _overrides,
     "lookbacks": _lookbacks,
     **dict.fromkeys(("keep_ms", "warmup_ms", "repeat_ms"), _duration),

@@ -57,8 +57,7 @@ class RuleCost(NamedTuple):
 
 def cost_of(rule: Rule, registry: Registry) -> RuleCost:
     """The cost of one rule by itself; ranges that rules share are counted at each."""
-    analyses = [analysis for analysis in (rule.analysis, rule.clear_analysis) if analysis is not None]
-    nodes = sum(1 for analysis in analyses for _ in walk(analysis.tree))
+    nodes = sum(1 for analysis in rule.analyses for _ in walk(analysis.tree))
     columns = 1 if rule.record else len(Program((rule,), registry.strings).expressions)
     return RuleCost(nodes, columns, sum(map(range_bytes, ranges_of([rule]))))
 
@@ -67,9 +66,8 @@ def ranges_of(rules: Sequence[Rule]) -> list[Range]:
     """The ranges that rules read, each once: alerts share them, and so do records, but not with each other."""
     found: dict[tuple[bool, Range], None] = {}
     for rule in rules:
-        for analysis in (rule.analysis, rule.clear_analysis):
-            if analysis is not None:
-                found.update(dict.fromkeys((rule.record, each) for each in analysis.ranges))
+        for analysis in rule.analyses:
+            found.update(dict.fromkeys((rule.record, each) for each in analysis.ranges))
     return [each for _, each in found]
 
 

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from edge_gateway.records.alerts import LEVELS
-from edge_gateway.rules.columns.program import ABSENT
+from edge_gateway.rules.columns.program import ABSENT, NEVER
 from edge_gateway.rules.inspection.in_force import kind_of
 from edge_gateway.rules.inspection.last_evaluation import LastEvaluation, as_plain
 from edge_gateway.rules.inspection.reasons import RuleOnDevice, not_run, reasons
+from edge_gateway.rules.language.analysis import analyse
 from edge_gateway.rules.language.printing import readable
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
 
     from edge_gateway.rules.alerts.evaluator import Evaluator
     from edge_gateway.rules.alerts.state_machine import LevelState
-    from edge_gateway.rules.inspection.last_evaluation import Value
+    from edge_gateway.rules.language.expression import Node
     from edge_gateway.rules.language.ruleset import Rule
 
 
@@ -48,10 +51,10 @@ def explain(evaluator: Evaluator, rule: Rule, device: int, sent: Collection[str]
         "inputs": [as_plain(reading) for reading in last.readings()],
         "expr": None if rule.expr is None else readable(rule.expr),
         "value": facts.value,
-        "parts": [] if rule.analysis is None else [part._asdict() for part in last.parts(rule.analysis.tree)],
-        "clear": None if rule.clear_expr is None else readable(rule.clear_expr),
+        "parts": [part._asdict() for tree in _trees(rule) for part in last.parts(tree)],
+        "clear": None if (text := _clear_text(rule)) is None else readable(text),
         "cleared": facts.cleared,
-        "levels": [level_row(rule, level, facts.value) for level in facts.levels],
+        "levels": [level_row(facts, level) for level in facts.levels],
     }
 
 
@@ -59,18 +62,63 @@ def _facts(evaluator: Evaluator, rule: Rule, device: int, sent: Collection[str])
     state, last = evaluator.state, LastEvaluation.of(evaluator, rule, device)
     number = None if rule.record else state.program.number_of[rule.name]
     heard = device < len(state.inputs.cursor) and int(state.inputs.first_seen[device]) > 0
+    levels = [] if number is None else _highest_first(state.levels(device, number))
     return RuleOnDevice(
         rule=rule,
         last=last,
         value=None if rule.analysis is None else last.evaluate(rule.analysis.tree),
-        cleared=None if rule.clear_analysis is None else last.evaluate(rule.clear_analysis.tree),
+        cleared=None if (text := _clear_text(rule)) is None else last.evaluate(analyse(text).tree),
         active=None if number is None else state.active.get((device, number)),
-        levels=[] if number is None else _highest_first(state.levels(device, number)),
+        levels=levels,
+        conditions={
+            each.level: last.evaluate(analyse(each.expr).tree)
+            for each in rule.levels
+            if each.expr is not None
+        },
+        limits=_limits(evaluator, levels, device),
+        closed=_closed(evaluator, levels, device),
         now=int(state.now(evaluator.listening)[device]) if heard else None,
         first_seen=int(state.inputs.first_seen[device]) if heard else 0,
         silent_since=_silent_since(evaluator, rule, device),
         sent=frozenset(sent),
     )
+
+
+def _trees(rule: Rule) -> list[Node]:
+    """The expressions by which levels are reached, the highest level first."""
+    texts = [rule.expr, *(level.expr for level in reversed(rule.levels))]
+    return [analyse(text).tree for text in texts if text is not None]
+
+
+def _clear_text(rule: Rule) -> str | None:
+    """The `clear` condition beside a condition that is the whole rule's."""
+    return rule.levels[0].clear_expr if rule.expr is not None and rule.levels else None
+
+
+def _limits(evaluator: Evaluator, levels: Sequence[LevelState], device: int) -> dict[str, float]:
+    state, now = evaluator.state, _now(evaluator, device)
+    found = {
+        LEVELS[each.latch.rank]: state.limit(device, each.latch.rule, each.latch.rank, now)
+        for each in levels
+        if each.latch.key != ABSENT
+    }
+    return {name: limit for name, limit in found.items() if limit is not None}
+
+
+def _closed(evaluator: Evaluator, levels: Sequence[LevelState], device: int) -> frozenset[str]:
+    """The levels whose times do not hold at the device's now."""
+    if not levels or not evaluator.state.program.schedules:
+        return frozenset()
+    schedule = np.array([each.latch.schedule for each in levels])
+    own, now = np.full(len(levels), device), np.full(len(levels), _now(evaluator, device))
+    begin, _ = evaluator.state.schedules.spans_at(schedule, own, now)
+    return frozenset(
+        LEVELS[each.latch.rank] for each, at in zip(levels, begin.tolist(), strict=True) if not at
+    )
+
+
+def _now(evaluator: Evaluator, device: int) -> int:
+    return int(evaluator.state.now(evaluator.listening)[device])
 
 
 def _highest_first(levels: tuple[LevelState, ...]) -> list[LevelState]:
@@ -85,20 +133,27 @@ def _silent_since(evaluator: Evaluator, rule: Rule, device: int) -> int:
     return int(state.inputs.last_at[device, list(state.program.watched(rule.no_data.metric))].max())
 
 
-def level_row(rule: Rule, level: LevelState, value: Value) -> dict[str, Any]:
-    """One level of an alert: its limit, whether the value is beyond it, and since when it is or is clear again."""
-    latch = level.latch
-    silence = latch.key == ABSENT
-    fixed = latch.limit is not None and rule.clear_expr is None
+def level_row(facts: RuleOnDevice, level: LevelState) -> dict[str, Any]:
+    """One level of an alert: its limit now, whether the value is beyond it, and since when it is or is clear again."""
+    latch, said, value = level.latch, facts.definition(level), facts.value_of(level)
+    name, silence, limit = LEVELS[latch.rank], said is None, None
+    threshold = latch.threshold
+    if not silence and name in facts.limits:
+        limit = facts.limits[name]
+        threshold = latch.sign * limit
+    counts = latch.for_count != NEVER
     return {
-        "level": LEVELS[latch.rank],
+        "level": name,
         "silence": silence,
+        "expr": None if said is None or said.expr is None else readable(said.expr),
         "above": latch.sign > 0,
-        "limit": latch.limit,
-        "clear": latch.sign * latch.clear_threshold if fixed else None,
-        "for": latch.for_ms,
+        "limit": limit,
+        "clear": facts.clear_limit(level),
+        "for": None if counts else latch.for_ms,
+        "for_readings": latch.for_count if counts else None,
         "keep": latch.keep_ms,
-        "reached": None if silence or value is None else bool(latch.sign * float(value) > latch.threshold),
+        "active": name not in facts.closed,
+        "reached": None if silence or value is None else bool(latch.sign * float(value) > threshold),
         "on": level.on,
         "since": level.up or None,
         "clear_since": level.down or None,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from edge_gateway.records.alerts import LEVELS
-from edge_gateway.rules.columns.program import ABSENT
+from edge_gateway.rules.columns.program import ABSENT, NEVER
 from edge_gateway.rules.inspection.wording import alternatives
 from edge_gateway.rules.language.printing import number_text, readable
 from fleet_config.durations import format_duration, rounded_duration
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from edge_gateway.rules.alerts.evaluator import Evaluator
     from edge_gateway.rules.alerts.state_machine import ActiveAlert, LevelState
     from edge_gateway.rules.inspection.last_evaluation import InputReading, LastEvaluation, Value
-    from edge_gateway.rules.language.ruleset import Rule
+    from edge_gateway.rules.language.ruleset import Level, Rule
 
 _PROPERTIES: Final = {"site": "site", "device": "name", "type": "type"}
 
@@ -32,6 +32,9 @@ class RuleOnDevice:
         value: of the expression at the last evaluation.
         cleared: of the `clear` condition then.
         levels: the latches, highest first.
+        conditions: of the levels that have a condition of their own, by name, at the last evaluation.
+        limits: of the levels now, by name; those that have none are missing.
+        closed: the levels whose times do not hold now.
         now: the device's now, ms; None if it has sent nothing.
         first_seen: when it sent its first reading, ms; 0: never.
         silent_since: when the metric whose silence the rule watches came last, ms; 0: never, or it watches none.
@@ -44,6 +47,9 @@ class RuleOnDevice:
     cleared: Value
     active: ActiveAlert | None
     levels: Sequence[LevelState]
+    conditions: Mapping[str, Value]
+    limits: Mapping[str, float]
+    closed: frozenset[str]
     now: int | None
     first_seen: int
     silent_since: int
@@ -59,6 +65,24 @@ class RuleOnDevice:
     def since(self) -> int | None:
         """Since when the alert has been pending, or firing at its level, ms."""
         return None if self.active is None else self.active.at
+
+    def value_of(self, level: LevelState) -> Value:
+        """The value that a level judges."""
+        return self.conditions.get(LEVELS[level.latch.rank], self.value)
+
+    def definition(self, level: LevelState) -> Level | None:
+        """What the rule says of a level; None of its silence."""
+        if level.latch.key == ABSENT:
+            return None
+        return next((each for each in self.rule.levels if each.level == LEVELS[level.latch.rank]), None)
+
+    def clear_limit(self, level: LevelState) -> float | None:
+        """The value at which a level with a limit is clear, now."""
+        latch, said = level.latch, self.definition(level)
+        limit = self.limits.get(LEVELS[latch.rank])
+        if said is None or limit is None:
+            return None
+        return limit - latch.sign * said.deadband if said.limits else latch.sign * latch.clear_threshold
 
     def ago(self, at: int) -> int:
         """How long before the device's now, ms."""
@@ -111,31 +135,46 @@ def _why_firing(facts: RuleOnDevice, active: ActiveAlert) -> Iterator[str]:
         clear, keep = facts.ago(highest.down), highest.latch.keep_ms
         yield f"it has been clear for {rounded_duration(clear)} of {format_duration(keep)}, then it ends"
     else:
-        yield f"it ends {_end(facts.rule, highest)}"
+        yield f"it ends {_end(facts, highest)}"
     yield from _doubts(facts)
 
 
-def _end(rule: Rule, level: LevelState) -> str:
-    latch = level.latch
-    if rule.clear_expr is not None:
-        return f"when {readable(rule.clear_expr)}"
-    if latch.limit is None:
+def _end(facts: RuleOnDevice, level: LevelState) -> str:
+    said, clear = facts.definition(level), facts.clear_limit(level)
+    if said is not None and said.clear_expr is not None:
+        return f"when {readable(said.clear_expr)}"
+    if clear is None:
         return "when the condition does not hold"
-    limit = number_text(latch.sign * latch.clear_threshold)
-    return f"when the value is {limit} or {'less' if latch.sign > 0 else 'more'}"
+    return f"when the value is {number_text(clear)} or {'less' if level.latch.sign > 0 else 'more'}"
 
 
 def _why_pending(facts: RuleOnDevice) -> Iterator[str]:
     for level in facts.levels:
         if level.up and not level.on:
-            waited, needed = facts.ago(level.up), level.latch.for_ms
-            told = f"{rounded_duration(waited)} of {format_duration(needed)}"
-            yield f"it waits at {LEVELS[level.latch.rank]} for {told}, then it fires unless a reading ends it"
+            yield (
+                f"it waits at {LEVELS[level.latch.rank]} for {_waited(facts, level)},"
+                " then it fires unless a reading ends it"
+            )
     yield from _doubts(facts)
+
+
+def _waited(facts: RuleOnDevice, level: LevelState) -> str:
+    latch = level.latch
+    if latch.for_count != NEVER:
+        return f"{level.stamps} of {latch.for_count} readings"
+    return f"{rounded_duration(facts.ago(level.up))} of {format_duration(latch.for_ms)}"
 
 
 def _why_not(facts: RuleOnDevice) -> Iterator[str]:
     rule, doubts = facts.rule, [*_doubts(facts)]
+    for level in sorted(facts.closed, key=LEVELS.index, reverse=True):
+        yield f"{level} is not active now: its times do not hold"
+    if facts.conditions:
+        yield from (
+            _condition(name, facts.conditions[name]) for name in reversed(LEVELS) if name in facts.conditions
+        )
+        yield from doubts
+        return
     if rule.expr is None:
         if facts.now is None:
             yield "the device has sent nothing yet"
@@ -146,27 +185,30 @@ def _why_not(facts: RuleOnDevice) -> Iterator[str]:
     if rule.record:
         yield "it has a value"
     elif rule.is_condition:
-        yield (
-            "the condition holds, but no reading has evaluated it yet"
-            if facts.value
-            else "the condition does not hold"
-        )
+        yield _condition("", facts.value)
     else:
         yield from _within_limits(facts)
     yield from doubts
 
 
+def _condition(level: str, value: Value) -> str:
+    what = f"the condition of {level}" if level else "the condition"
+    if value is None:
+        return f"{what} is unknown"
+    return f"{what} holds, but no reading has evaluated it yet" if value else f"{what} does not hold"
+
+
 def _within_limits(facts: RuleOnDevice) -> Iterator[str]:
     value = float(facts.value or 0)
     for level in facts.levels:
-        latch = level.latch
-        if latch.limit is None:
+        name, latch = LEVELS[level.latch.rank], level.latch
+        if latch.key == ABSENT or name not in facts.limits or name in facts.closed:
             continue
-        side, limit = "above" if latch.sign > 0 else "below", number_text(latch.limit)
-        if latch.sign * value > latch.threshold:
-            yield f"{value:.6g} is {side} {limit} ({LEVELS[latch.rank]}), but no reading has evaluated that yet"
+        side, limit = "above" if latch.sign > 0 else "below", facts.limits[name]
+        if latch.sign * value > latch.sign * limit:
+            yield f"{value:.6g} is {side} {number_text(limit)} ({name}), but no reading has evaluated that yet"
         else:
-            yield f"{value:.6g} is not {side} {limit} ({LEVELS[latch.rank]})"
+            yield f"{value:.6g} is not {side} {number_text(limit)} ({name})"
 
 
 def _doubts(facts: RuleOnDevice) -> Iterator[str]:

@@ -36,31 +36,44 @@ def limits_of(rule: Rule, override: Override | None = None) -> str:
     """When a rule fires and when it ends, the highest level first; of a record its unit; of an override its levels."""
     if rule.record:
         return f"in {rule.unit}" if rule.unit else ""
-    levels = [level_of(rule, level) for level in reversed(levels_of(rule, override))]
+    levels = [level_of(level) for level in reversed(levels_of(rule, override))]
     if override is None:
-        return "; ".join([*levels, *_silence(rule)])
+        return "; ".join([*levels, *_silence(rule), *_times(rule.at)])
     keep = [] if override.keep_ms is None else [f"keep firing for {format_duration(override.keep_ms)}"]
     return "; ".join([*(levels if override.levels else ()), *keep])
 
 
-def level_of(rule: Rule, level: Level) -> str:
+def level_of(level: Level) -> str:
     """One level: `critical above -10, clear at -12, for 10s`."""
-    return ", ".join([f"{level.level} {_reached(level)}", *_ends(rule, level)])
+    return ", ".join([f"{level.level} {_reached(level)}", *_ends(level)])
 
 
 def _reached(level: Level) -> str:
+    if level.expr is not None:
+        return f"when {readable(level.expr)}"
     if level.limit is None:
         return "when it holds"
-    return f"{'above' if level.above else 'below'} {number_text(level.limit)}"
+    limits = [number_text(level.limit), *(f"{number_text(limit)} {time}" for time, limit in level.limits)]
+    return f"{'above' if level.above else 'below'} {', '.join(limits)}"
 
 
-def _ends(rule: Rule, level: Level) -> Iterator[str]:
-    if rule.clear_expr is not None:
-        yield f"clear when {readable(rule.clear_expr)}"
+def _ends(level: Level) -> Iterator[str]:
+    if level.clear_expr is not None:
+        yield f"clear when {readable(level.clear_expr)}"
+    elif level.deadband:
+        yield f"deadband {number_text(level.deadband)}"
     elif level.clear is not None and level.clear != level.limit:
         yield f"clear at {number_text(level.clear)}"
-    if level.for_ms:
+    if level.for_readings:
+        yield f"for {level.for_readings} readings"
+    elif level.for_ms:
         yield f"for {format_duration(level.for_ms)}"
+    yield from _times(level.at)
+
+
+def _times(at: Sequence[str]) -> Iterator[str]:
+    if at:
+        yield f"only {alternatives(at)}"
 
 
 def _silence(rule: Rule) -> Iterator[str]:

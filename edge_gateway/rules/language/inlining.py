@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from edge_gateway.rules.language.expression import Node
-    from edge_gateway.rules.language.ruleset import Rule
+    from edge_gateway.rules.language.ruleset import Level, Rule
 
 
 def with_formulas(alert: Rule, records: Mapping[str, Rule]) -> Rule:
@@ -29,12 +29,10 @@ def with_formulas(alert: Rule, records: Mapping[str, Rule]) -> Rule:
     own = {record.name: record for record in used if all(match in alert.match for match in record.match)}
     formulas = {name: record.expr or "" for name, record in own.items()}
     try:
-        expr, clear_expr = (
-            None if text is None else _replaced(text, formulas) for text in (alert.expr, alert.clear_expr)
-        )
+        expr, levels = _replaced(alert.expr, formulas), tuple(_level(each, formulas) for each in alert.levels)
     except ExpressionError:
         return alert
-    if (expr, clear_expr) == (alert.expr, alert.clear_expr):
+    if (expr, levels) == (alert.expr, alert.levels):
         return alert
     shown, silence = alert.metric, alert.no_data
     if silence is not None and silence.metric == shown and shown in own:
@@ -43,7 +41,7 @@ def with_formulas(alert: Rule, records: Mapping[str, Rule]) -> Rule:
     return replace(
         alert,
         expr=expr,
-        clear_expr=clear_expr,
+        levels=levels,
         no_data=silence,
         shown=shown,
         value_expr=formulas.get(shown, ""),
@@ -59,8 +57,16 @@ def formulas_of(records: tuple[Rule, ...]) -> dict[str, Rule]:
     return found
 
 
-def _replaced(text: str, formulas: Mapping[str, str]) -> str:
+def _level(level: Level, formulas: Mapping[str, str]) -> Level:
+    return replace(
+        level, expr=_replaced(level.expr, formulas), clear_expr=_replaced(level.clear_expr, formulas)
+    )
+
+
+def _replaced(text: str | None, formulas: Mapping[str, str]) -> str | None:
     """An expression with formulas for names, in the normal form. ExpressionError: it is too long."""
+    if text is None:
+        return None
     pieces, end = [], 0
     for name in _names(parse(text)):
         if name.name in formulas:

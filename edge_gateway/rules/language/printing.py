@@ -81,7 +81,7 @@ def _within(node: Node, least: int) -> str:
 
 def number_text(value: float) -> str:
     """The shortest text of a number: 14 rather than 14.0."""
-    return f"{value:.0f}" if value.is_integer() and abs(value) < _WHOLE else repr(value)
+    return f"{value:.0f}" if float(value).is_integer() and abs(value) < _WHOLE else repr(value)
 
 
 def _quoted(text: str) -> str:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import blake2b
 from typing import Any, Final, Literal
@@ -13,6 +13,7 @@ import msgspec
 from edge_gateway.rules.language.analysis import Analysis, analyse
 from edge_gateway.rules.language.inlining import formulas_of, with_formulas
 from edge_gateway.rules.language.template import parts_of
+from edge_gateway.rules.language.zones import UTC_EVERYWHERE, Zones
 
 Match = dict[str, list[str]]
 """Key (site, device, type or a tag) to globs, one of which must fit."""
@@ -24,13 +25,21 @@ NoDataState = Literal["alerting", "no_data", "ok", "keep_last"]
 """alerting raises the alert, ok resolves it, no_data only reports, keep_last changes nothing."""
 
 FORMAT: Final = 2
+ONLINE: Final = 1 << 60
+"""A lookback longer than any time: the last value counts while its device is online."""
+DEFAULT_LOOKBACK: Final = 300_000
+"""How long the last value of a metric counts, ms, where neither rules nor gateway.yaml say."""
 
 
 @dataclass(frozen=True, slots=True)
 class Level:
     """One level of an alert rule. It is reached strictly above or below `limit`, which is None for a condition.
 
-    `clear` None means the limit itself. Times in ms.
+    `expr`: the level's own condition, None if the rule has one expression for all; `clear_expr` ends a condition.
+    `clear` None means the limit itself. Times in ms. `for_readings`, if it is not 0, stands for `for_ms`: at so many
+    time stamps in a row. `at`: the times of the week at which the level is active, all if empty.
+    `limits`: other limits at times of the week, of which the first that fits stands for `limit`; beside them `deadband`
+    says how far on the other side of the limit the level is clear.
     """
 
     level: str
@@ -38,16 +47,23 @@ class Level:
     limit: float | None = None
     clear: float | None = None
     for_ms: int = 0
+    for_readings: int = 0
+    expr: str | None = None
+    clear_expr: str | None = None
+    at: tuple[str, ...] = ()
+    limits: tuple[tuple[str, float], ...] = ()
+    deadband: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class LevelChange:
-    """What an override changes in a level; None: nothing."""
+    """What an override changes in a level; None: nothing. `for_ms` and `for_readings` change together."""
 
     level: str
     limit: float | None = None
     clear: float | None = None
     for_ms: int | None = None
+    for_readings: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +100,10 @@ class Rule:
     """One alert or record rule. Times in ms.
 
     `match`: those of group and rule, which must all fit. `expr` is normalised; it is None for a rule with only
-    `no_data`. `levels` is lowest first. `lookbacks`: how long last values count, of metrics with a time of their own.
-    With the formula of a record in `expr`, `shown` is the metric that transitions name, and `value_expr` its formula.
+    `no_data`, and where each level has a condition of its own. `levels` is lowest first. `lookbacks`: how long last
+    values count, of metrics with a time of their own. `at`: the times of the week at which the rule is active.
+    With the formula of a record in the expressions, `shown` is the metric that transitions name, and `value_expr` its
+    formula.
     """
 
     name: str
@@ -93,7 +111,6 @@ class Rule:
     record: bool = False
     match: tuple[Match, ...] = ()
     expr: str | None = None
-    clear_expr: str | None = None
     levels: tuple[Level, ...] = ()
     keep_ms: int = 0
     no_data: NoData | None = None
@@ -109,20 +126,33 @@ class Rule:
     lookbacks: dict[str, int] = field(default_factory=dict)
     shown: str = ""
     value_expr: str = ""
+    at: tuple[str, ...] = ()
+
+    @property
+    def schedules(self) -> tuple[tuple[str, ...], ...]:
+        """The times at which the rule or its levels are active, if not always, or have other limits."""
+        of_levels = [level.at for level in self.levels]
+        of_limits = [(time,) for level in self.levels for time, _ in level.limits]
+        return tuple(dict.fromkeys(each for each in (self.at, *of_levels, *of_limits) if each))
 
     @property
     def analysis(self) -> Analysis | None:
         return None if self.expr is None else analyse(self.expr)
 
     @property
-    def clear_analysis(self) -> Analysis | None:
-        return None if self.clear_expr is None else analyse(self.clear_expr)
+    def expressions(self) -> tuple[str, ...]:
+        """The rule's expression, those of its levels, and those that clear them."""
+        of_levels = (text for level in self.levels for text in (level.expr, level.clear_expr))
+        return tuple(dict.fromkeys(text for text in (self.expr, *of_levels) if text is not None))
+
+    @property
+    def analyses(self) -> tuple[Analysis, ...]:
+        return tuple(map(analyse, self.expressions))
 
     @property
     def metrics(self) -> tuple[tuple[str, bool], ...]:
         """(name, whether read as text) of every metric whose readings evaluate the rule, in order of mention."""
-        analyses = [analysis for analysis in (self.analysis, self.clear_analysis) if analysis is not None]
-        named = [(name, state) for analysis in analyses for name, state in _metrics_of(analysis)]
+        named = [(name, state) for analysis in self.analyses for name, state in _metrics_of(analysis)]
         return tuple(dict.fromkeys(named))
 
     @property
@@ -146,18 +176,24 @@ class Rule:
 
     @property
     def is_condition(self) -> bool:
-        return self.analysis is not None and self.analysis.is_condition
+        analysis = self.analysis
+        return any(level.expr for level in self.levels) or (analysis is not None and analysis.is_condition)
 
 
 @dataclass(frozen=True)
 class RuleSet:
-    """All rules in force, in the order of the files."""
+    """All rules in force, in the order of the files; `zones`: time zones of sites, if a rule asks for the time."""
 
     rules: tuple[Rule, ...] = ()
+    zones: Zones = UTC_EVERYWHERE
 
     @classmethod
     def empty(cls) -> RuleSet:
         return cls()
+
+    def within(self, zones: Zones) -> RuleSet:
+        """The same rules for sites in these time zones."""
+        return replace(self, zones=zones) if any(rule.schedules for rule in self.rules) else self
 
     @cached_property
     def hash(self) -> str:
@@ -188,7 +224,8 @@ class RuleSet:
 
     def to_plain(self) -> dict[str, Any]:
         """Nested dicts, lists and scalars, from which `from_plain` restores the set without the files."""
-        return {"format": FORMAT, "rules": [msgspec.to_builtins(rule) for rule in self.rules]}
+        rules = [msgspec.to_builtins(rule) for rule in self.rules]
+        return {"format": FORMAT, "rules": rules, "zones": msgspec.to_builtins(self.zones)}
 
     def to_brief(self) -> dict[str, Any]:
         """As `to_plain`, without what a rule leaves at its default: 2,000 rules fit into one request."""
@@ -204,20 +241,30 @@ class RuleSet:
         """Restore a set. ValueError for another format."""
         if plain["format"] != FORMAT:
             raise ValueError(f"rule set of format {plain['format']}; this version reads format {FORMAT}")
-        return cls(tuple(msgspec.convert(plain["rules"], list[Rule])))
+        rules = msgspec.convert(plain["rules"], list[Rule])
+        return cls(tuple(rules), msgspec.convert(plain["zones"], Zones))
 
 
 def _tags(rule: Rule) -> Iterator[str]:
     for match in (*rule.match, *(override.match for override in rule.overrides)):
         yield from match
-    for analysis in (rule.analysis, rule.clear_analysis):
-        yield from () if analysis is None else analysis.tags
+    for analysis in rule.analyses:
+        yield from analysis.tags
     for text in (*rule.labels.values(), *rule.annotations.values()):
         yield from (name for kind, name, _ in parts_of(text) if kind == "tags")
 
 
 def _metrics_of(analysis: Analysis) -> list[tuple[str, bool]]:
     return [(name, False) for name in analysis.numbers] + [(name, True) for name in analysis.states]
+
+
+def lookbacks_of(rules: Iterable[Rule]) -> dict[str, int]:
+    """How long last values count, ms, of metrics with a time of their own: the longest that any rule says."""
+    said: dict[str, int] = {}
+    for rule in rules:
+        for name, ms in rule.lookbacks.items():
+            said[name] = max(ms, said.get(name, 0))
+    return said
 
 
 def levels_of(rule: Rule, override: Override | None) -> tuple[Level, ...]:
@@ -231,13 +278,9 @@ def levels_of(rule: Rule, override: Override | None) -> tuple[Level, ...]:
 def _changed(level: Level, change: LevelChange | None) -> Level:
     if change is None:
         return level
-    return Level(
-        level.level,
-        level.above,
-        level.limit if change.limit is None else change.limit,
-        level.clear if change.clear is None else change.clear,
-        level.for_ms if change.for_ms is None else change.for_ms,
-    )
+    given = {name: getattr(change, name) for name in ("limit", "clear", "for_ms", "for_readings")}
+    found = replace(level, **{name: value for name, value in given.items() if value is not None})
+    return found if change.limit is None else replace(found, limits=())
 
 
 def cycle_of(records: tuple[Rule, ...]) -> tuple[str, ...]:

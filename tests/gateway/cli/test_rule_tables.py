@@ -142,7 +142,7 @@ def test_an_explanation_shows_inputs_parts_and_levels() -> None:
 
 
 def test_an_explanation_of_a_condition_shows_its_clear() -> None:
-    rule = replace(FULL, expr="t > 1", clear_expr="t < 0", levels=(Level("info"),), overrides=(), warmup_ms=0)
+    rule = replace(FULL, expr="t > 1", levels=(Level("info", clear_expr="t < 0"),), overrides=(), warmup_ms=0)
     stage = Stage(rule)
     stage.fleet.born("d")
     stage.read(1, "d", t=0.5)

@@ -64,6 +64,8 @@ def test_every_fault_is_told_at_once_at_its_place(tmp_path: Path) -> None:
         (MINIMAL + "gateway: {id: a/b}", "a gateway id is 1 to 64"),
         (MINIMAL + "gateway: {tags: [site]}", "'site' cannot be a forwarded tag"),
         (MINIMAL + "gateway: {sites: ['a b']}", "a site is 1 to 64"),
+        (MINIMAL + "gateway: {zone: Berlin}", "no zone of this name; write one like Europe/Berlin"),
+        (MINIMAL + "gateway: {zones: {lyon: Europe/Lyon}}", "no zone of this name"),
         (MINIMAL + "spool: {max_bytes: 0B}", "max_bytes: must be at least 16MiB, not 0B"),
         (MINIMAL + "spool: {max_bytes: 8 MiB}", "max_bytes: must be at least 16MiB, not 8 MiB"),
         (MINIMAL + "spool: {max_bytes: 0}", "max_bytes: '0' is not a size; write one like 512KiB"),

@@ -11,6 +11,7 @@ import numpy as np
 from edge_gateway.columns.frame import Frame
 from edge_gateway.fleet.limits import Refusal
 from edge_gateway.fleet.registry import Registry
+from edge_gateway.records import codec
 from edge_gateway.records.alerts import Transition
 from edge_gateway.rules.alerts.evaluator import Evaluator
 from edge_gateway.rules.alerts.rule_state import RuleState
@@ -123,9 +124,19 @@ class Stage:
         """Hear every device, without knowing yet what it says."""
         self.evaluator.hear(np.arange(self.fleet.registry.devices), int(second * 1000))
 
+    def restart(self) -> None:
+        """Go on from a snapshot, in the form in which a checkpoint holds it."""
+        saved = codec.decode(codec.encode(self.evaluator.snapshot()))
+        self.evaluator = Evaluator(RuleSet.empty(), self.fleet.registry)
+        self.evaluator.restore(saved)
+
     def tick(self, second: float) -> list[Transition]:
         self.begin()
         return self.evaluator.tick(int(second * 1000))
+
+
+def happened(transitions: list[Transition]) -> list[str]:
+    return [f"{each.event} {each.cause}" for each in transitions]
 
 
 def events(transitions: list[Transition]) -> list[str]:

@@ -1,9 +1,10 @@
 """Golden cases in `tests/cases/rules`: rules and readings in, transitions out.
 
 A line of `readings.txt` is `SECOND DEVICE metric=value …`, with `site/` before the device if it is not berlin and
-`backlog` before it for an old reading; `SECOND tick`; `SECOND born DEVICE tag=… type=… unit.METRIC=…`; or
-`SECOND reload FILE`. A line of `transitions.txt` is `SECOND DEVICE RULE#N EVENT CAUSE STATE LEVEL COMMAND-ID …`, where
-N counts the alerts by their ids; a line for each text of the alert follows.
+`backlog` before it for an old reading; `SECOND tick`; `SECOND restart`; `SECOND reload FILE`; `SECOND gone DEVICE`;
+`SECOND boot DEVICE BOOT`, a birth; or `SECOND born DEVICE tag=… type=… unit.METRIC=…`. A line of `transitions.txt` is
+`SECOND DEVICE RULE#N EVENT CAUSE STATE LEVEL COMMAND-ID …`, where N counts the alerts by their ids; a line for each
+text of the alert follows.
 `python -m tests.gateway.rules.test_golden NAME` prints what a case leads to.
 """
 
@@ -18,7 +19,9 @@ import pytest
 from edge_gateway.records.alerts import Transition
 from edge_gateway.rules.files.load import load_rules
 from edge_gateway.rules.files.model import rules_schema
+from edge_gateway.rules.files.zone_data import read_zones
 from edge_gateway.rules.language.functions import FUNCTIONS, KEYWORDS
+from edge_gateway.rules.language.ruleset import RuleSet
 from tests.gateway.rules.fleet import T0, Row, Stage
 
 CASES = sorted((Path(__file__).parents[2] / "cases" / "rules").iterdir())
@@ -38,13 +41,14 @@ def test_every_construct_has_a_case() -> None:
     keys = {key for each in (schema, *schema["$defs"].values()) for key in each["properties"]}
     assert keys | FUNCTIONS.keys() | KEYWORDS - {"false"} <= used
     expressions = " ".join(
-        rule.expr or "" for case in CASES for rule in load_rules(case / "rules.yaml").rules
+        text for case in CASES for rule in load_rules(case / "rules.yaml").rules for text in rule.expressions
     )
     assert {"+", "-", "*", "/", "(", ",", "<", "<=", ">", ">=", "==", "!="} <= set(expressions.split())
 
 
 def played(case: Path) -> list[str]:
-    stage = Stage(*load_rules(case / "rules.yaml").rules)
+    stage = Stage()
+    stage.evaluator.reload(rules_of(case / "rules.yaml"))
     found: list[str] = []
     ids: dict[str, int] = {}
     for line in (case / "readings.txt").read_text().splitlines():
@@ -57,13 +61,26 @@ def played(case: Path) -> list[str]:
     return found
 
 
+def rules_of(file: Path) -> RuleSet:
+    """The rules of a file, for sites in the time zones that `zones.txt` beside it names: a line for each."""
+    zones = file.with_name("zones.txt")
+    named = dict(line.split() for line in zones.read_text().splitlines()) if zones.exists() else {}
+    return load_rules(file).within(read_zones(named.pop("default", None), named))
+
+
 def performed(stage: Stage, second: int, words: list[str], case: Path) -> list[Transition]:
     stage.begin()
     match words:
         case ["tick"]:
             return stage.tick(second)
         case ["reload", name]:
-            return stage.evaluator.reload(load_rules(case / name))
+            return stage.evaluator.reload(rules_of(case / name))
+        case ["restart"]:
+            stage.restart()
+            return []
+        case ["gone" | "boot", device, *boot]:
+            online(stage, second * 1000, stage.fleet.device(device), *map(int, boot))
+            return []
         case ["born", device, *about]:
             born(stage, device, dict(word.split("=") for word in about))
             return []
@@ -73,6 +90,14 @@ def performed(stage: Stage, second: int, words: list[str], case: Path) -> list[T
     row = Row(name, T0 + 1000 * second, dict(map(parsed, values)), backlog=backlog, site=site or "berlin")
     frame = stage.evaluator.add_records(stage.fleet.frame([row]))
     return stage.evaluator.evaluate(frame, 1000 * second)
+
+
+def online(stage: Stage, listening: int, device: int, boot: int | None = None) -> None:
+    """Let a device be born with this boot, or go offline."""
+    if boot is None:
+        stage.evaluator.gone(device, listening)
+    else:
+        stage.evaluator.birth(device, (), boot, listening)
 
 
 def born(stage: Stage, device: str, about: dict[str, str]) -> None:

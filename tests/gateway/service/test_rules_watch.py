@@ -11,6 +11,7 @@ import pytest
 
 from edge_gateway.configuration.model import RulesSection
 from edge_gateway.rules.language.ruleset import RuleSet
+from edge_gateway.rules.language.zones import UTC_EVERYWHERE
 from edge_gateway.service.rules_watch import RulesWatch, fingerprint
 from edge_gateway.status.counters import Counters
 from edge_gateway.status.problems import Problems
@@ -29,7 +30,12 @@ class Watched:
         self.problems = Problems(lambda: 0)
         self.counters = Counters()
         self.watch = RulesWatch(
-            RulesSection(path=self.path), lambda: bool(self.taken), self._take, self.counters, self.problems
+            RulesSection(path=self.path),
+            UTC_EVERYWHERE,
+            lambda: bool(self.taken),
+            self._take,
+            self.counters,
+            self.problems,
         )
 
     def _take(self, rules: RuleSet) -> None:

@@ -83,7 +83,7 @@ def test_unknown_is_neither_true_nor_false() -> None:
 
 
 def test_a_clear_condition_ends_what_a_condition_began() -> None:
-    rule = replace(HOT, expr='pump == "on" and flow < 1', clear_expr="flow > 3", levels=(Level("critical"),))
+    rule = replace(HOT, expr='pump == "on" and flow < 1', levels=(Level("critical", clear_expr="flow > 3"),))
     stage = Stage(rule)
     stage.read(0, pump="on")
     assert events(stage.read(1, flow=0.5)) == ["firing"]

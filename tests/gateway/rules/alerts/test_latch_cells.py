@@ -36,7 +36,7 @@ def saved(
 ) -> SavedCells:
     return SavedCells(
         np.array([device]), np.array([rule]), np.array([key]), np.array([on]), np.array([up]), np.array([down]),
-        np.array([value]), np.array([up]),
+        np.array([0]), np.array([value]), np.array([up]),
     )  # fmt: skip
 
 

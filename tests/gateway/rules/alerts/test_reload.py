@@ -54,6 +54,16 @@ def test_other_limits_keep_what_fires_and_what_waits() -> None:
     assert stage.read(51, t=13.0) == [("Hot", "reading", "resolved", "warning")]
 
 
+def test_another_condition_of_a_level_drops_what_waits_and_a_new_level_drops_nothing() -> None:
+    waits = Level("warning", expr="t > 10", for_ms=60_000)
+    stage = Stage(replace(HOT, expr=None, levels=(waits,)))
+    stage.read(0, t=15)
+    both = (waits, Level("critical", expr="t > 20"))
+    assert stage.reload(replace(HOT, expr=None, levels=both)) == []
+    other = (replace(waits, expr="t > 11"), both[1])
+    assert stage.reload(replace(HOT, expr=None, levels=other)) == [("Hot", "reload", "inactive", "warning")]
+
+
 def test_another_expression_drops_what_waits_and_keeps_what_fires_until_it_is_evaluated() -> None:
     stage = Stage(HOT, SLOW)
     stage.read(0, t=15, u=15)
@@ -174,11 +184,11 @@ def test_what_is_held_is_judged_by_the_limits_in_force() -> None:
 
 
 def test_another_condition_to_clear_is_waited_for_anew() -> None:
-    held = replace(HOT, expr="t > 10", clear_expr="t < 9", levels=(Level("warning"),), keep_ms=30_000)
+    held = replace(HOT, expr="t > 10", levels=(Level("warning", clear_expr="t < 9"),), keep_ms=30_000)
     stage = Stage(held)
     stage.read(0, t=15)
     stage.read(10, t=8)
-    assert stage.reload(replace(held, clear_expr="t < 5")) == []
+    assert stage.reload(replace(held, levels=(Level("warning", clear_expr="t < 5"),))) == []
     assert stage.evaluator.tick(60_000) == []
 
 

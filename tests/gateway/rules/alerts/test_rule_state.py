@@ -32,7 +32,11 @@ def test_the_levels_and_limits_of_a_rule_on_a_device() -> None:
     stage.read(0, t=15)
     levels = stage.state.levels(0, 0)
     assert [(each.latch.limit, each.on, each.up) for each in levels] == [(10.0, True, T0), (20.0, False, 0)]
-    assert (stage.state.limit(0, 0, 2), stage.state.limit(0, 0, 0), stage.state.limit(0, 1, 0)) == (
+    assert (
+        stage.state.limit(0, 0, 2, T0),
+        stage.state.limit(0, 0, 0, T0),
+        stage.state.limit(0, 1, 0, T0),
+    ) == (
         20.0,
         None,
         None,

@@ -26,7 +26,10 @@ MISSING = replace(LATCH, key=ABSENT, rank=2, for_ms=30, keep_ms=0)
 
 
 def alert(*latches: Latch, active: ActiveAlert | None = None) -> SingleAlert:
-    levels = [LevelState(cell, latch, on=False, up=0, down=0) for cell, latch in enumerate(latches)]
+    levels = [
+        LevelState(cell, latch, on=False, up=0, down=0, stamps=0, last_at=0)
+        for cell, latch in enumerate(latches)
+    ]
     return SingleAlert(7, 3, levels, active)
 
 
@@ -39,9 +42,19 @@ def waiting(at: int) -> ActiveAlert:
 
 
 def reading(
-    row: int, cell: int, at: int, *, up: bool = False, down: bool = False, seen: bool = True, expired: int = 0
+    row: int,
+    cell: int,
+    at: int,
+    *,
+    up: bool = False,
+    down: bool = False,
+    seen: bool = True,
+    expired: int = 0,
+    closed: int = 0,
 ) -> LatchReading:
-    return LatchReading(0, row, cell, cell, at, expired, seen, up, down, on=False, up=0, down=0)
+    return LatchReading(
+        0, row, cell, cell, at, expired, closed, seen, up, down, on=False, up=0, down=0, stamps=0, last_at=0
+    )
 
 
 def summary(one: SingleAlert) -> list[tuple[int, str, int, int]]:
@@ -50,10 +63,10 @@ def summary(one: SingleAlert) -> list[tuple[int, str, int, int]]:
 
 def test_readings_are_grouped_by_alert_with_the_state_before_the_frame() -> None:
     readings = [
-        LatchReading(0, 5, 1, 1, 95, 0, True, True, False, on=False, up=90, down=0),
-        LatchReading(0, 5, 0, 0, 95, 0, True, True, False, on=True, up=80, down=0),
-        LatchReading(0, 6, 0, 0, 96, 0, True, False, False, on=True, up=80, down=0),
-        LatchReading(8, 7, 8, 0, 97, 0, True, True, False, on=False, up=0, down=0),
+        LatchReading(0, 5, 1, 1, 95, 0, 0, True, True, False, on=False, up=90, down=0, stamps=1, last_at=90),
+        LatchReading(0, 5, 0, 0, 95, 0, 0, True, True, False, on=True, up=80, down=0, stamps=2, last_at=90),
+        LatchReading(0, 6, 0, 0, 96, 0, 0, True, False, False, on=True, up=80, down=0, stamps=2, last_at=90),
+        LatchReading(8, 7, 8, 0, 97, 0, 0, True, True, False, on=False, up=0, down=0, stamps=0, last_at=0),
     ]
     (first, own), (second, other) = single_alerts(
         readings, {0: 7, 8: 9}, [WARNING, CRITICAL], {(7, 0): firing()}
@@ -62,6 +75,26 @@ def test_readings_are_grouped_by_alert_with_the_state_before_the_frame() -> None
     assert [(each.cell, each.on, each.up) for each in first.levels] == [(0, True, 80), (1, False, 90)]
     assert first.active is not None
     assert (second.device, second.active) == (9, None)
+
+
+def test_times_that_ended_before_a_reading_end_levels_then_and_there() -> None:
+    one = alert(WARNING, CRITICAL)
+    apply_readings(one, [reading(0, 0, 100, up=True), reading(0, 1, 100, up=True)])
+    apply_readings(one, [reading(1, 1, 130, closed=120), reading(1, 0, 130, up=True)])
+    assert summary(one) == [
+        (0, "firing", 2, 100),
+        (1, "resolved", 2, 120),
+        (1, "pending", 1, 120),
+        (1, "firing", 1, 130),
+    ]
+
+
+def test_times_end_before_what_is_due_at_the_same_ms() -> None:
+    one = alert(WARNING)
+    apply_readings(one, [reading(0, 0, 100, up=True)])
+    pass_time(one, 200, Missing(closed=((0, 110),)), None)
+    assert summary(one) == [(0, "pending", 1, 100), (NOTHING, "resolved", 1, 110)]
+    assert one.events[-1].change.cause == "schedule"
 
 
 def test_readings_switch_levels_row_by_row() -> None:

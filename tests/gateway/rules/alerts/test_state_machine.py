@@ -16,17 +16,19 @@ from edge_gateway.rules.alerts.state_machine import (
     switch_due,
     switch_off_cleared,
 )
-from edge_gateway.rules.columns.program import Latch
+from edge_gateway.rules.columns.program import NEVER, Latch
+from edge_gateway.rules.columns.schedules import ALWAYS
 
 LATCH = Latch(
     rule=0, key=1, rank=1, column=0, threshold=1.0, sign=1.0, clear_column=0, clear_threshold=1.0, clear_sign=1.0,
-    value_column=0, for_ms=10, keep_ms=20, warmup_ms=0, limit=1.0, raises=True, coupled=True,
-    watched=(0, 0),
+    value_column=0, for_ms=10, for_count=NEVER, keep_ms=20, warmup_ms=0, limit=1.0, raises=True, coupled=True,
+    schedule=ALWAYS, timed=ALWAYS, watched=(0, 0),
 )  # fmt: skip
 
 
 def level(rank: int = 1, *, on: bool = False, up: int = 0, down: int = 0, raises: bool = True) -> LevelState:
-    return LevelState(0, replace(LATCH, key=rank, rank=rank, raises=raises), on, up, down)
+    latch = replace(LATCH, key=rank, rank=rank, raises=raises)
+    return LevelState(0, latch, on, up, down, stamps=int(up > 0), last_at=up)
 
 
 def firing(rank: int, at: int = 100) -> ActiveAlert:
@@ -45,6 +47,16 @@ def test_a_level_is_on_once_it_was_beyond_its_threshold_for_so_long() -> None:
     assert not one.on
     one.read(110, is_up=True, is_down=False)
     assert one.on
+
+
+def test_a_level_is_on_at_so_many_readings_in_a_row() -> None:
+    one = level()
+    one.latch = replace(LATCH, for_ms=NEVER, for_count=3)
+    for at, is_up in ((100, True), (101, True), (101, True), (102, False), (103, True), (104, True)):
+        one.read(at, is_up=is_up, is_down=False)
+        assert not one.on
+    one.read(105, is_up=True, is_down=False)
+    assert (one.on, one.stamps) == (True, 3)
 
 
 def test_a_break_starts_the_wait_over() -> None:

@@ -58,7 +58,7 @@ def test_a_condition_shows_its_first_number() -> None:
 
 
 def test_a_clear_condition_is_computed_beside_the_condition() -> None:
-    compiled = program(replace(HOT, expr="t > 5", clear_expr="u < 1", levels=(Level("info"),)))
+    compiled = program(replace(HOT, expr="t > 5", levels=(Level("info", clear_expr="u < 1"),)))
     latch = compiled.latches[compiled.latches_of((0, -1))[0]]
     expression = compiled.expressions[latch.column - compiled.first_expression]
     assert latch.clear_column in expression.beside

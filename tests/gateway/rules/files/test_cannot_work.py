@@ -18,6 +18,10 @@ FLEET = KnownNames(
     metrics=frozenset({"temperature", "humidity", "door"}),
     judges=lambda _: True,
 )
+SELDOM = (
+    "for: humidity counts for 5m, its lookback; if it comes more seldom this never fires; "
+    "set a longer one in 'metrics' of the group"
+)
 NOBODY = KnownNames(devices=[], metrics=frozenset(), judges=lambda _: False)
 
 
@@ -42,6 +46,22 @@ def warnings(tmp_path: Path, text: str, known: KnownNames, head: str = HEAD) -> 
         (
             "{alert: A, expr: humidity > 1, clear: humdity < 1}",
             "5:43: clear: no device, test or record has a metric 'humdity'; did you mean 'humidity'?",
+        ),
+        (
+            "{alert: A, expr: humidity, above: 1, for: 5m}",
+            f"5:47: {SELDOM}",
+        ),
+        (
+            "{alert: A, levels: {info: {expr: humidity < 1, for: 299s}, critical: {expr: humidity < 0, for: 10m}}}",
+            f"5:100: {SELDOM}",
+        ),
+        (
+            "{alert: A, levels: {info: {expr: humidty > 1, clear: humidity < 1}}}",
+            "5:38: expr: no device, test or record has a metric 'humidty'; did you mean 'humidity'?",
+        ),
+        (
+            "{alert: A, levels: {info: {expr: humidity > 1, clear: humidity > 0}}}",
+            "5:59: clear: it holds whenever 'expr' does, so that the alert ends at once",
         ),
         (
             "{alert: A, no_data: {after: 1m, metric: dor}}",

@@ -34,7 +34,7 @@ def test_every_key_of_the_schema_is_described() -> None:
 
 def test_what_is_refused_by_name_is_not_offered_for_another(tmp_path: Path) -> None:
     found = problem_of_rule(tmp_path, "{alert: A, expr: x, bu: [site]}")
-    assert "unknown key 'bu'; allowed here: above, alert, annotations, below, clear," in found
+    assert "unknown key 'bu'; allowed here: above, alert, annotations, at, below, clear," in found
 
 
 def test_only_the_invalid_entry_of_a_list_is_an_error(tmp_path: Path) -> None:

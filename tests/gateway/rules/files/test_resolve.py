@@ -53,22 +53,21 @@ def test_an_alert_with_levels(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "levels", "clear"),
+    ("text", "levels"),
     [
         (
             "{alert: A, expr: x, above: 1, clear: 0.5, for: 5s}",
             (Level("warning", True, 1.0, 0.5, 5000),),
-            None,
         ),
-        ("{alert: A, expr: x, below: 1, severity: info}", (Level("info", False, 1.0),), None),
-        ("{alert: A, expr: x > 1, for: 5s}", (Level("warning", for_ms=5000),), None),
-        ("{alert: A, expr: x > 1, clear: x<0, severity: critical}", (Level("critical"),), "x < 0"),
-        ("{alert: A, no_data: {after: 5s, metric: x}}", (), None),
+        ("{alert: A, expr: x, below: 1, severity: info}", (Level("info", False, 1.0),)),
+        ("{alert: A, expr: x > 1, for: 5s}", (Level("warning", for_ms=5000),)),
+        ("{alert: A, expr: x > 1, clear: x<0, severity: critical}", (Level("critical", clear_expr="x < 0"),)),
+        ("{alert: A, no_data: {after: 5s, metric: x}}", ()),
     ],
 )
-def test_one_level(tmp_path: Path, text: str, levels: tuple[Level, ...], clear: str | None) -> None:
+def test_one_level(tmp_path: Path, text: str, levels: tuple[Level, ...]) -> None:
     rule = loaded(tmp_path, text)
-    assert (rule.levels, rule.clear_expr) == (levels, clear)
+    assert rule.levels == levels
 
 
 @pytest.mark.parametrize(
@@ -100,7 +99,7 @@ def test_overrides(tmp_path: Path) -> None:
     - {match: {site: b}, levels: {warning: {above: 3}}, keep_firing_for: 1m}""",
     )
     assert rule.overrides == (
-        Override({"site": ["a"]}, (LevelChange("warning", 2.0, 1.5, 5000),)),
+        Override({"site": ["a"]}, (LevelChange("warning", 2.0, 1.5, 5000, 0),)),
         Override({"site": ["b"]}, (LevelChange("warning", 3.0),), 60_000),
     )
 

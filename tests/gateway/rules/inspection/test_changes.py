@@ -105,9 +105,11 @@ def test_commands_are_told_as_they_are() -> None:
 
 
 def test_a_clear_condition_is_readable() -> None:
-    condition = replace(HOT, expr="t > 5", clear_expr="t < ( 3 )", levels=(Level("info"),), no_data=None)
-    found = change(replace(condition, clear_expr="t < ( 2 )"), condition)
-    assert Difference("clear", "t < 3", "t < 2") in found.differences
+    before, after = ((Level("info", clear_expr=f"t < ( {limit} )"),) for limit in (3, 2))
+    condition = replace(HOT, expr="t > 5", levels=before, no_data=None)
+    found = change(replace(condition, levels=after), condition)
+    said = [f"info when it holds, clear when t < {limit}" for limit in (3, 2)]
+    assert Difference("levels", *said) in found.differences
 
 
 def test_a_record_keeps_its_history_while_its_expression_stays() -> None:

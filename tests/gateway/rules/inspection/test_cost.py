@@ -38,7 +38,7 @@ def test_expressions_and_ranges_are_counted() -> None:
     cost = cost_of(rule, Registry())
     assert (cost.nodes, cost.columns) == (5, 1)
     assert cost.range_bytes == range_bytes(Range("t", 60_000, FAMILY["avg_over_time"]))
-    condition = replace(HOT, expr="t > 5", clear_expr="t < 3", levels=(Level("info"),))
+    condition = replace(HOT, expr="t > 5", levels=(Level("info", clear_expr="t < 3"),))
     assert cost_of(condition, Registry()).nodes == 6
     record = Rule(name="r", group="g", record=True, expr="t * 2")
     assert cost_of(record, Registry())[1:] == (1, 0)

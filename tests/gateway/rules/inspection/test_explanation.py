@@ -50,10 +50,13 @@ def test_what_fires_is_told_with_since_when_and_how_it_ends() -> None:
     assert critical == {
         "level": "critical",
         "silence": False,
+        "expr": None,
         "above": True,
         "limit": 20.0,
         "clear": 20.0,
         "for": 0,
+        "for_readings": None,
+        "active": True,
         "keep": 0,
         "reached": True,
         "on": True,
@@ -187,13 +190,13 @@ def test_silence_is_told_with_the_time_that_is_left() -> None:
 
 
 def test_a_condition_is_told_with_its_clear() -> None:
-    rule = replace(HOT, expr="t > 10", clear_expr="t < 5", levels=(Level("critical"),))
+    rule = replace(HOT, expr="t > 10", levels=(Level("critical", clear_expr="t < 5"),))
     stage = stage_of(rule)
     stage.read(1, t=15)
     found = told(stage, rule)
     assert found["why"][1] == "it ends when t < 5"
     assert (found["value"], found["clear"], found["cleared"]) == (True, "t < 5", False)
-    plain = stage_of(replace(rule, clear_expr=None))
+    plain = stage_of(replace(rule, levels=(Level("critical"),)))
     plain.read(1, t=15)
     assert told(plain, rule)["why"][1] == "it ends when the condition does not hold"
 

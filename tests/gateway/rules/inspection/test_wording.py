@@ -22,8 +22,20 @@ def test_levels_are_told_highest_first() -> None:
 def test_a_condition_has_no_limit() -> None:
     rule = Rule(name="Dry", group="g", expr="flow < 0.2", levels=(Level("critical", for_ms=15_000),))
     assert limits_of(rule) == "critical when it holds, for 15s"
-    clears = replace(rule, clear_expr="flow > 0.5")
+    clears = replace(rule, levels=(replace(rule.levels[0], clear_expr="flow > 0.5"),))
     assert limits_of(clears) == "critical when it holds, clear when flow > 0.5, for 15s"
+
+
+def test_levels_with_conditions_times_and_counts_are_told() -> None:
+    levels = (
+        Level("warning", expr="flow < 1", for_readings=3, at=("08:00-18:00", "sat")),
+        Level("critical", limit=-14, limits=(("mon-fri 08:00-18:00", -12),), deadband=1),
+    )
+    rule = Rule(name="Odd", group="g", levels=levels, at=("mon",))
+    assert limits_of(rule) == (
+        "critical above -14, -12 mon-fri 08:00-18:00, deadband 1;"
+        " warning when flow < 1, for 3 readings, only 08:00-18:00 or sat; only mon"
+    )
 
 
 def test_silence_is_told_with_what_it_does() -> None:

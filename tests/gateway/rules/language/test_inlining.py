@@ -36,9 +36,18 @@ def test_a_rule_that_reads_no_last_value_of_a_record_stays(expr: str) -> None:
 
 
 def test_the_condition_to_clear_is_replaced_too() -> None:
-    rule = replace(HOT, expr="v > 5", clear_expr="gap < 2", levels=(Level("warning"),))
+    rule = replace(HOT, expr="v > 5", levels=(Level("warning", clear_expr="gap < 2"),))
     found = with_formulas(rule, {"gap": GAP})
-    assert (found.expr, found.clear_expr, found.metric) == ("v > 5", "( t - u ) < 2", "v")
+    assert (found.expr, found.levels[0].clear_expr, found.metric) == ("v > 5", "( t - u ) < 2", "v")
+
+
+def test_the_conditions_of_levels_are_replaced() -> None:
+    levels = (Level("warning", expr="gap > 5"), Level("critical", expr="v > 9", clear_expr="gap < 1"))
+    found = with_formulas(replace(HOT, expr=None, levels=levels), {"gap": GAP})
+    assert [(each.expr, each.clear_expr) for each in found.levels] == [
+        ("( t - u ) > 5", None),
+        ("v > 9", "( t - u ) < 1"),
+    ]
 
 
 def test_a_record_of_other_devices_stays_by_name() -> None:

@@ -37,9 +37,24 @@ def record(name: str, expr: str) -> Rule:
         (HOT, (("t", False), ("u", False)), "t", False),
         (replace(HOT, expr='door == "open" and t > 1'), (("t", False), ("door", True)), "t", True),
         (replace(HOT, expr='door == "open"'), (("door", True),), "door", True),
-        (replace(HOT, expr="t > 1", clear_expr="u < 1"), (("t", False), ("u", False)), "t", True),
+        (
+            replace(HOT, expr="t > 1", levels=(Level("info", clear_expr="u < 1"),)),
+            (("t", False), ("u", False)),
+            "t",
+            True,
+        ),
         (replace(HOT, expr=None, no_data=NoData(1, "m", "ok", "info")), (), "m", False),
         (replace(HOT, expr=None), (), "", False),
+        (
+            replace(
+                HOT,
+                expr=None,
+                levels=(Level("info", expr="mode == 1"), Level("critical", expr='door == "open"')),
+            ),
+            (("mode", False), ("door", True)),
+            "mode",
+            True,
+        ),
     ],
 )
 def test_metrics(rule: Rule, metrics: tuple[tuple[str, bool], ...], metric: str, is_condition: bool) -> None:

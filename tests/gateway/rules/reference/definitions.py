@@ -8,17 +8,28 @@ from typing import Any
 
 from tests.gateway.rules.reference.expressions import Expression
 
+FOREVER = 1 << 60
 RANKS = ("info", "warning", "critical")
 
 
 @dataclass(frozen=True)
 class Level:
-    """`limit` None: of a condition. Times in ms."""
+    """`limit` None: of a condition, its own or the rule's, that `ends` ends. Times in ms.
+
+    `readings`, if not 0, stand for `for_ms`.
+    """
 
     name: str
     limit: float | None = None
     clear: float | None = None
     for_ms: int = 0
+    readings: int = 0
+    own: Expression | None = None
+    ends: Expression | None = None
+
+    @property
+    def wait(self) -> str:
+        return f"{self.readings} readings" if self.readings else f"{self.for_ms}ms"
 
 
 @dataclass(frozen=True)
@@ -70,10 +81,17 @@ class Definition:
     def commands_silence(self) -> bool:
         return any("no_data" in command.on for command in self.commands)
 
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """The metrics of all expressions."""
+        of_levels = [each for level in self.levels for each in (level.own, level.ends)]
+        expressions = [each for each in (self.expression, *of_levels) if each is not None]
+        return tuple(dict.fromkeys(metric for each in expressions for metric in each.metrics))
+
     def for_ms(self, level: Level, site: str) -> int:
         change = self.override
         if change is None or change.site != site or change.level != level.name or change.for_ms is None:
-            return level.for_ms
+            return FOREVER if level.readings else level.for_ms
         return change.for_ms
 
     def keep_ms(self, site: str) -> int:
@@ -109,15 +127,17 @@ class Definition:
         return found
 
     def _levels(self) -> dict[str, Any]:
-        if self.expression is None:
+        if not self.levels:
             return {}
+        if self.expression is None:
+            return {"levels": {level.name: _condition(level) for level in self.levels}}
         if self.levels[0].limit is None:
             (level,) = self.levels
-            return {"expr": self.expression.text, "for": f"{level.for_ms}ms", "severity": level.name}
+            return {"expr": self.expression.text, "severity": level.name, **_condition(level)}
         side = "above" if self.above else "below"
         levels = {}
         for level in self.levels:
-            levels[level.name] = {side: level.limit, "for": f"{level.for_ms}ms"}
+            levels[level.name] = {side: level.limit, "for": level.wait}
             if level.clear is not None:
                 levels[level.name]["clear"] = level.clear
         return {"expr": self.expression.text, "levels": levels}
@@ -129,6 +149,11 @@ class Definition:
         if change.keep is not None:
             found["keep_firing_for"] = f"{change.keep}ms"
         return found
+
+
+def _condition(level: Level) -> dict[str, Any]:
+    texts = {"expr": level.own, "clear": level.ends}
+    return {"for": level.wait, **{key: each.text for key, each in texts.items() if each is not None}}
 
 
 def rule_file(rules: tuple[Definition, ...], lookbacks: dict[str, int]) -> str:

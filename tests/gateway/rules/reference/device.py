@@ -45,16 +45,16 @@ class Seen(NamedTuple):
 
 @dataclass
 class Device:
-    """`newest`: its clock. `now_read`: the newest time rules have taken; `heard`: the listening clock then.
-
-    `announced`: the highest number that a birth says was given; what fills a gap below it is no step of the clock.
+    """`following`: above every seq that it is known to have given, by its messages and births: what fills a gap below
+    is no step of its clock. `newest`: its clock. `now_read`: the newest time rules have taken; `heard`: the listening
+    clock then.
     """
 
     name: str
     site: str
     lookbacks: dict[str, int]
     seqs: set[int] = field(default_factory=set)
-    announced: int = -1
+    following: int = 0
     newest: int = 0
     now_read: int = 0
     heard: int = 0
@@ -70,7 +70,8 @@ class Device:
 
     def time_of(self, message: Message) -> int:
         """At which time rules take a new message: a small step back of the clock forgets nothing."""
-        highest = message.seq > max(self.seqs, default=-1) and message.seq > self.announced
+        highest = message.seq >= self.following
+        self.following = max(self.following, message.seq + 1)
         if message.ts > self.newest or (message.ts == self.newest and highest):
             self.newest = message.ts
         elif highest and self.newest - message.ts <= SMALL_STEP:

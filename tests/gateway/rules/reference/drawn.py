@@ -15,13 +15,14 @@ from tests.gateway.rules.reference.definitions import (
     Silence,
 )
 from tests.gateway.rules.reference.device import Birth, Message
-from tests.gateway.rules.reference.expressions import CONDITIONS, NUMBERS
+from tests.gateway.rules.reference.expressions import CONDITIONS, NUMBERS, Expression
 
 SITES = {"d0": "berlin", "d1": "berlin", "d2": "lyon", "d3": "oslo"}
 START = 1_767_225_600_000
 STEP = 250
 """Readings are taken at multiples of this, so that each has a pane of its own in the ranges that are drawn."""
 MAX_READING_AGE = 60_000
+_READINGS = (0, 0, 0, 2, 3)
 _TIMES = (0, 0, 5_000, 10_000, 23_000, 60_000, 400_000)
 
 
@@ -44,15 +45,17 @@ def drawn_lookbacks(random: Random) -> dict[str, int]:
 
 def _rule(random: Random, number: int) -> Definition:
     kind, above = random.random(), random.random() < 0.5
-    expression = random.choice(NUMBERS if kind < 0.7 else CONDITIONS)
-    levels = _levels(random, above=above) if kind < 0.7 else (_condition(random),)
+    expression: Expression | None = random.choice(NUMBERS if kind < 0.7 else CONDITIONS)
+    levels = _levels(random, above=above) if kind < 0.7 else _conditions(random)
+    if levels[0].own is not None or kind > 0.92:
+        expression = None
     silence = _silence(random) if kind > 0.92 or random.random() < 0.4 else None
     override = Override(
         "lyon", levels[0].name, random.choice((None, *_TIMES)), random.choice((11_000, 7_000))
     )
     return Definition(
         name=f"R{number}",
-        expression=None if kind > 0.92 else expression,
+        expression=expression,
         above=above,
         levels=() if kind > 0.92 else levels,
         sites=random.choice(((), (), ("berlin", "lyon"), ("oslo",))),
@@ -65,8 +68,20 @@ def _rule(random: Random, number: int) -> Definition:
     )
 
 
-def _condition(random: Random) -> Level:
-    return Level(random.choice(RANKS), for_ms=random.choice(_TIMES))
+def _conditions(random: Random) -> tuple[Level, ...]:
+    """One level of the rule's condition, or several with conditions of their own."""
+    names = random.sample(RANKS, random.randint(1, 3))
+    is_one = random.random() < 0.5
+    return tuple(
+        Level(
+            name,
+            for_ms=random.choice(_TIMES),
+            readings=random.choice(_READINGS),
+            own=None if is_one else random.choice(CONDITIONS),
+            ends=random.choice((None, None, *CONDITIONS)),
+        )
+        for name in sorted(names[: 1 if is_one else 3], key=RANKS.index)
+    )
 
 
 def _levels(random: Random, *, above: bool) -> tuple[Level, ...]:
@@ -79,6 +94,7 @@ def _levels(random: Random, *, above: bool) -> tuple[Level, ...]:
             float(limit),
             random.choice((None, float(limit - sign * random.randint(0, 3)))),
             random.choice(_TIMES),
+            random.choice(_READINGS),
         )
         for name, limit in zip(names, limits, strict=True)
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from tests.gateway.rules.reference.definitions import RANKS, Definition, Level
+from tests.gateway.rules.reference.definitions import FOREVER, RANKS, Definition, Level
 from tests.gateway.rules.reference.device import Birth, Device, Message
 from tests.gateway.rules.reference.telling import Change, Deeds, Telling
 
@@ -18,11 +18,14 @@ ABSENT = "absent"
 
 @dataclass
 class State:
-    """One rule on one device. By level: `on`; `up` and `down`, since when; `judged`: its now the last time."""
+    """One rule on one device. By level: `on`; `up` and `down`, since when; `count`, at how many times in a
+    row. `judged`: its now the last time.
+    """
 
     on: dict[str, bool] = field(default_factory=lambda: dict.fromkeys(RANKS, False))
     up: dict[str, int] = field(default_factory=dict)
     down: dict[str, int] = field(default_factory=dict)
+    count: dict[str, int] = field(default_factory=dict)
     absent: bool = False
     back: int = 0
     judged: int = 0
@@ -54,7 +57,7 @@ class Interpreter:
     def born(self, birth: Birth) -> None:
         device = self.device(birth.device, birth.site)
         device.born = birth.listening if device.born is None else device.born
-        device.announced = max(device.announced, birth.next_seq - 1)
+        device.following = max(device.following, birth.next_seq)
         for metric in birth.metrics:
             device.named.setdefault(metric, birth.listening)
 
@@ -95,25 +98,38 @@ class Interpreter:
             return []
         touched: list[str] = []
         found: list[Change] = []
-        silence, expression = rule.silence, rule.expression
+        silence = rule.silence
         ends_silence = silence and silence.metric in fresh and device.now_read - at < silence.after
         if ends_silence and one.absent:
             one.back = one.back or now
             touched.append(ABSENT)
-        if expression and fresh & set(expression.metrics):
-            known_until = one.judged + max(map(device.lookback, expression.metrics))
+        if fresh & set(rule.reads):
+            known_until = one.judged + max(map(device.lookback, rule.reads))
             if one.waits() and device.now_read > known_until:
                 found += self._expire(rule, one, known_until)
-            one.judged = now
-            value = expression.of(device.known, lambda metric, ms: self._samples(device, rule, metric, ms))
+            is_next, one.judged = now != one.judged, now
             for level in rule.levels:
+                value, ends = self._values(device, rule, level)
+                is_up, is_down = _sides(level, value, ends, above=rule.above)
                 for_ms = rule.for_ms(level, device.site)
-                _judge(one, level, value, now, above=rule.above, for_ms=for_ms)
+                _judge(one, level, now, for_ms, is_up=is_up, is_down=is_down, is_next=is_next)
             touched += RANKS
         if touched:
             self._switch_off(rule, one, device, now, touched)
             found += self._outcome(rule, one, now, "reading")
         return found
+
+    def _values(
+        self, device: Device, rule: Definition, level: Level
+    ) -> tuple[float | bool | None, float | bool | None]:
+        """The value of a level's expression, and of the condition that ends it."""
+        found = [
+            None
+            if each is None
+            else each.of(device.known, lambda metric, ms: self._samples(device, rule, metric, ms))
+            for each in (level.own or rule.expression, level.ends)
+        ]
+        return found[0], found[1]
 
     def _samples(self, device: Device, rule: Definition, metric: str, ms: int) -> list[tuple[int, float]]:
         now = device.newest_of(_inputs(rule))
@@ -262,9 +278,9 @@ class Interpreter:
 
     def _expires(self, rule: Definition, one: State, device: Device) -> int | None:
         """Until when the value that a wait is for is known: one of its inputs is too old then."""
-        if rule.expression is None or not one.waits():
+        if not one.waits():
             return None
-        read = {metric: device.seen[metric].at for metric in rule.expression.metrics if metric in device.seen}
+        read = {metric: device.seen[metric].at for metric in rule.reads if metric in device.seen}
         newest = max(read.values())
         return min(
             at + device.lookback(metric)
@@ -317,25 +333,33 @@ class Interpreter:
 
 
 def _inputs(rule: Definition) -> tuple[str, ...]:
-    read = rule.expression.metrics if rule.expression else ()
-    return (*read, rule.silence.metric) if rule.silence else read
+    return (*rule.reads, rule.silence.metric) if rule.silence else rule.reads
+
+
+def _sides(
+    level: Level, value: float | bool | None, ends: float | bool | None, *, above: bool
+) -> tuple[bool, bool]:
+    """Whether a level is beyond its limit, and whether it is clear."""
+    if level.ends is not None:
+        return value is True and ends is not True, ends is True
+    if value is None:
+        return False, False
+    if level.limit is None:
+        return value is True, value is False
+    clear = level.limit if level.clear is None else level.clear
+    return (value > level.limit, value <= clear) if above else (value < level.limit, value >= clear)
 
 
 def _judge(
-    one: State, level: Level, value: float | bool | None, now: int, *, above: bool, for_ms: int
+    one: State, level: Level, now: int, for_ms: int, *, is_up: bool, is_down: bool, is_next: bool
 ) -> None:
-    if value is None:
-        is_up = is_down = False
-    elif level.limit is None:
-        is_up, is_down = value is True, value is False
-    else:
-        clear = level.limit if level.clear is None else level.clear
-        is_up = value > level.limit if above else value < level.limit
-        is_down = value <= clear if above else value >= clear
+    counted = one.count.get(level.name, 0) + is_next if level.name in one.up else 1
+    one.count[level.name] = counted if is_up else 0
     for holds, since in ((is_up, one.up), (is_down, one.down)):
         if holds:
             since.setdefault(level.name, now)
         else:
             since.pop(level.name, None)
-    if is_up and now - one.up[level.name] >= for_ms:
+    by_count = for_ms == FOREVER and one.count[level.name] >= level.readings
+    if is_up and (by_count or now - one.up[level.name] >= for_ms):
         one.on[level.name] = True

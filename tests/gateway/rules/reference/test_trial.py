@@ -51,3 +51,19 @@ def test_a_long_burst_of_one_device(seed: int) -> None:
     expected = by_reference(rules, {}, together)
     for most in (1, 7, 500):
         assert by_gateway(as_reload(rules, {}), together, most) == expected
+
+
+@pytest.mark.parametrize("seed", [4, 6, 7, 13])
+def test_rules_that_are_active_at_times_do_the_same_whatever_the_batches(seed: int) -> None:
+    """The reference knows no times of the week; one reading at a time stands in for it."""
+    random = Random(seed)
+    rules, stream = drawn_rules(random, 5), Stream(random, 60).items
+    reload = as_reload(rules, {})
+    times = [f"00:{minute:02}-00:{minute + 1:02}" for minute in range(59)]
+    for rule in reload.rules["rules"]:
+        for owner in random.choice(([rule], rule["levels"][:1], rule["levels"])):
+            owner["at"] = random.sample(times, 40)
+    expected = by_gateway(reload, stream, 1)
+    assert any(deed.cause == "schedule" for deed in expected)
+    for most, restart_every in ((1, 3), (3, 0), (100, 0)):
+        assert by_gateway(reload, stream, most, restart_every=restart_every) == expected
