@@ -197,10 +197,10 @@ def _explained(rows: Iterator[Row], unknown: Callable[[], BadInput | None], *, f
 
 
 def _unknown(device: str | None, metric: str | None, history: History) -> BadInput | None:
-    """Return what to say of a device or metric that was never stored, though others were: it is misspelt."""
+    """Return what to say of a device or metric of which nothing is stored, though of others: misspelt, or too old."""
     devices = history.devices() if device is not None else []
     if device is not None and devices and device not in devices:
-        return _unknown_device(device, devices)
+        return _not_stored(device, devices)
     metrics = history.metrics() if metric is not None else []
     if metric is not None and metrics and metric not in metrics:
         return _unknown_metric(metric, metrics)
@@ -209,11 +209,19 @@ def _unknown(device: str | None, metric: str | None, history: History) -> BadInp
 
 def _unknown_device(device: str, known: list[str]) -> BadInput:
     """Return what to say of a device that is not `known`: the name it resembles, or some that are."""
+    return BadInput(f"no device '{device}' is known here{_others(device, known)}")
+
+
+def _not_stored(device: str, stored: list[str]) -> BadInput:
+    """Return what to say of a device of which the history has nothing: it may have given up what there was."""
+    return BadInput(f"the history has nothing of a device '{device}'{_others(device, stored)}")
+
+
+def _others(device: str, known: list[str]) -> str:
     from edge_gateway.status.problems import named
     from fleet_config.problems import suggest
 
-    hint = suggest(device, known) or (f"; known: {named(sorted(known, key=natural))}" if known else "")
-    return BadInput(f"no device '{device}' is known here{hint}")
+    return suggest(device, known) or (f"; known: {named(sorted(known, key=natural))}" if known else "")
 
 
 def _unknown_metric(metric: str, known: list[str]) -> BadInput:

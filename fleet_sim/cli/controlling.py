@@ -123,6 +123,11 @@ def _its_end(started: Mapping[str, Any], run_dir: Path) -> str:
     )
 
 
+def _p99(times: Mapping[str, Any]) -> str:
+    """Return a percentile in ms; of nothing there is none."""
+    return f"{max(0.0, times['p99']) / 1000:.1f}ms" if times["count"] else "none"
+
+
 def status_rows(found: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return the rows of the table of a run's state; rates and times are those of the last second."""
     return [
@@ -130,8 +135,8 @@ def status_rows(found: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("devices", f"{found['up']} of {found['devices']} connected, {counted(found['reconnects'], 'reconnect')}"),
         ("messages", f"{found['published']} published, {found['acked']} acked, {found['rate']:.1f}/s"),
         ("under way", f"{found['unacked']} without PUBACK, {found['waiting']} in buffers, {found['lost']} lost"),
-        ("ack", f"p99 {found['ack_now']['p99'] / 1000:.1f}ms"),
-        ("lag", f"p99 {max(0.0, found['lag_now']['p99']) / 1000:.1f}ms, {counted(found['overruns'], 'overrun')}"),
+        ("ack", f"p99 {_p99(found['ack_now'])} in the last second"),
+        ("lag", f"p99 {_p99(found['lag_now'])} in the last second, {counted(found['overruns'], 'overrun')}"),
         ("receipts", f"{found['receipts']}, {counted(found['resent'], 'message')} sent again"),
         ("commands", f"{found['commands']} received, {counted(found['notices'], 'notice')}"),
         ("alerts seen", str(found["alerts"])),

@@ -52,6 +52,10 @@ def _literal_password(document: Document) -> Iterator[Problem]:
 def check(scenario: Scenario, document: Document) -> list[Problem]:
     """Return every dangling reference and every contradiction, at its place."""
     problems = [*_phases(scenario, document), *_faults(scenario, document)]
+    if not any(group.count for group in scenario.fleet.values()):
+        problems.append(
+            document.problem(("fleet",), "fleet: no group has a device; give one a count above 0")
+        )
     for name, group in scenario.fleet.items():
         problems += _metrics(name, group, document)
         for command, spec in group.commands.items():

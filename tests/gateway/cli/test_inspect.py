@@ -208,10 +208,10 @@ def test_a_device_of_which_nothing_is_stored_is_told_with_a_hint(
     capsys.readouterr()
     assert run(file, "query", subject, "--device", "dev-6") == 0, "it is known, and there is nothing of it"
     assert run(file, "query", subject, "--device", "dve-0") == status
-    assert capsys.readouterr().err == "no device 'dve-0' is known here; did you mean 'dev-0'?\n"
+    assert capsys.readouterr().err == "the history has nothing of a device 'dve-0'; did you mean 'dev-0'?\n"
     assert run(file, "query", subject, "--device", "freezer") == status
     known = "dev-0, dev-1, dev-2, dev-3, dev-4 and 2 more"
-    assert capsys.readouterr().err == f"no device 'freezer' is known here; known: {known}\n"
+    assert capsys.readouterr().err == f"the history has nothing of a device 'freezer'; known: {known}\n"
 
 
 def test_an_unknown_device_of_a_gateway_gets_a_hint_too(

@@ -12,6 +12,7 @@ import pytest
 
 from fleet_sim.cli import controlling, main
 from fleet_sim.cli.outcome import show_result
+from fleet_sim.devices.pacing import Percentiles
 from fleet_sim.runtime.requests import socket_of
 from fleet_wire import local_socket
 from tests.sim.results import result, snapshot
@@ -193,3 +194,9 @@ def test_a_setting_without_a_value_is_a_usage_error(
 ) -> None:
     assert ctl("fault", str(tmp_path), "stuck", "--set", "metric") == 2
     assert "'metric' is not of the form NAME=VALUE" in capsys.readouterr().err
+
+
+def test_what_was_not_measured_in_the_last_second_is_none() -> None:
+    nothing = Percentiles(0, 0.0, 0.0, 0.0, 0.0, 0.0)
+    rows = dict(controlling.status_rows(snapshot(ack_now=nothing).as_dict()))
+    assert rows["ack"] == "p99 none in the last second"

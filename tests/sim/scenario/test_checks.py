@@ -11,6 +11,7 @@ from tests.sim.scenario.small import complaints, with_line
 
 @pytest.mark.parametrize(("old", "new", "expected"), [
     ("count: 10", "cuont: 10", ["5:3: freezer: the key 'count' is missing", "6:5: unknown key 'cuont'; did you mean 'count'? Allowed here: commands, count, id, interval, metrics, offline, position, site, tags, type"]),
+    ("count: 10", "count: 0", ["5:3: fleet: no group has a device; give one a count above 0"]),
     ("interval: 10s", "interval: 10", ["11:15: interval: a duration needs a unit; write 10s, 10m or 10ms"]),
     ("interval: 10s", "interval: {evry: 10s}", ["11:5: interval: the key 'every' is missing", "11:16: unknown key 'evry'; did you mean 'every'? Allowed here: every, jitter, start"]),
     ("model: thermal", "model: termal", ["13:28: model: 'termal' is not allowed; did you mean 'thermal'? One of ar1, constant, cycle, dew_point, dissolved_oxygen, drain, linear, ou, pump, ramp, random_walk, sine, states, step, tank, thermal, wear, weather"]),
