@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from edge_gateway.cli.options import ConfigOption, JsonOption, ask, find_config, load, show
 from edge_gateway.errors import BadInput
 from fleet_config.counting import counted
+
+if TYPE_CHECKING:
+    from edge_gateway.rules.language.ruleset import RuleSet
 
 app = typer.Typer(
     help="Rules: check and test files, show those in force, explain an alert.", no_args_is_help=True
@@ -52,7 +55,6 @@ def check(
     compiled rules run over generated readings: what each takes of time and memory, and all of them for so many devices.
     """
     from edge_gateway.cli.known_names import known_names
-    from edge_gateway.cli.rule_costs import costs_of, costs_view
     from edge_gateway.rules.files.cannot_work import warnings_of
     from edge_gateway.rules.files.load import load_placed
     from edge_gateway.rules.language.ruleset import RuleSet
@@ -69,7 +71,7 @@ def check(
         raise typer.Exit(2) from found
     rules = RuleSet(tuple(each.rule for each in placed))
     warnings = warnings_of(placed, known_names(place, config))
-    costs = costs_of(rules, devices) if cost else None
+    costs = _costs(rules, devices) if cost else None
     if as_json:
         listed = [problem.as_dict() for problem in warnings]
         told = {"ok": True, "rules": len(rules.rules), "hash": rules.hash, "problems": [], "warnings": listed}
@@ -84,7 +86,15 @@ def check(
     verdict = counted(len(warnings), "warning") if warnings else "good"
     say(f"{place}: {counted(len(rules.rules), 'rule')}, {verdict}")
     if costs is not None:
+        from edge_gateway.cli.rule_costs import costs_view
+
         say(*costs_view(costs))
+
+
+def _costs(rules: RuleSet, devices: int) -> dict[str, Any]:
+    from edge_gateway.cli.rule_costs import costs_of
+
+    return costs_of(rules, devices)
 
 
 @app.command("test")

@@ -38,6 +38,7 @@ PURE_SHARED: Final = (
     "fleet_config.spelling",
     "fleet_wire.control_messages",
     "fleet_wire.payload",
+    "fleet_wire.plain_reasons",
     "fleet_wire.printable",
     "fleet_wire.telemetry",
     "fleet_wire.topics",

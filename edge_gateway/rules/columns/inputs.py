@@ -39,10 +39,10 @@ _BY_INPUT: Final = ("last", "last_at", "last_seq", "lost")
 class Inputs:
     """The state of all inputs; `lookback`: how long the last value of each counts, ms.
 
-    By device: `cursor`, the newest time (ms), `boot` of the newest reading, `first_seen` (ms), and `born`, the boot of
-    the newest birth plus 1 (0: none). By device and input: the `last` value, its time `last_at` (ms, 0: none), its seq
-    `last_seq` within `boot`, and whether it was `lost`: unknown since. `online`: the inputs whose values count while
-    their devices are online.
+    By device: `cursor`, the newest time (ms), `boot` of the newest reading, `first_seen` (ms), and `born`, the
+    complement of the newest birth's boot (0: none). By device and input: the `last` value, its time `last_at` (ms, 0:
+    none), its seq `last_seq` within `boot`, and whether it was `lost`: unknown since. `online`: the inputs whose values
+    count while their devices are online.
     """
 
     def __init__(self, wanted: Sequence[Input], registry: RegistryView, lookback: IntColumn) -> None:
@@ -126,7 +126,7 @@ class Inputs:
         if not len(self.online):
             return np.ones(len(device), np.bool_)
         born = self.born[device]
-        found: BoolColumn = (born == 0) | (boot + 1 == born)
+        found: BoolColumn = (born == 0) | (~boot == born)
         return found
 
     def _are_newest(
@@ -269,8 +269,8 @@ class Inputs:
 
     def start(self, device: int, boot: int) -> bool:
         """Take in the boot of a birth; whether that lost values, because it is another boot."""
-        known = self.born[device] - 1 if self.born[device] else self.boot[device]
-        self.born[device] = boot + 1
+        known = ~self.born[device] if self.born[device] else self.boot[device]
+        self.born[device] = ~boot
         return known != boot and self.lose(device)
 
     def lose(self, device: int, numbers: Iterable[int] | None = None) -> bool:

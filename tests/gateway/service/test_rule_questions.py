@@ -69,7 +69,13 @@ def test_other_rules_are_tried_on_the_alerts_that_stand() -> None:
 def test_what_is_tried_changes_nothing() -> None:
     questions = running()
     before = codec.encode(questions.pipeline.snapshot())
-    questions.try_rules({"rules": RuleSet((Rule(name="New", group="g", expr="fresh + 1"),)).to_brief()})
+    questions.try_rules(
+        {
+            "rules": RuleSet(
+                (Rule(name="New", group="g", expr="fresh + 1", levels=(Level("info", limit=1.0),)),)
+            ).to_brief()
+        }
+    )
     assert codec.encode(questions.pipeline.snapshot()) == before
 
 
