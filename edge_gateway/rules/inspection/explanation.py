@@ -27,7 +27,8 @@ def explain(evaluator: Evaluator, rule: Rule, device: int, sent: Collection[str]
     """Explain what a rule in force does on a device, by number; `sent` are the metrics that the device has sent.
 
     All times are device times in ms, ages and durations ms. `state` is firing, pending, inactive, recorded (a record
-    has a value), or not_run. `why` says it in sentences, the most telling first.
+    has a value), or not_run. `why` says it in sentences, the most telling first. `expr` is that of the file; `parts`
+    are of what is evaluated, with the formulas of records in the place of their names.
     """
     registry = evaluator.state.registry
     found: dict[str, Any] = {
@@ -39,6 +40,8 @@ def explain(evaluator: Evaluator, rule: Rule, device: int, sent: Collection[str]
     }
     if why := not_run(evaluator, rule, device):
         return {**found, "state": "not_run", "why": why}
+    expr = None if rule.expr is None else readable(rule.expr)
+    rule = _evaluated(evaluator, rule)
     facts = _facts(evaluator, rule, device, sent)
     last = facts.last
     return {
@@ -49,13 +52,18 @@ def explain(evaluator: Evaluator, rule: Rule, device: int, sent: Collection[str]
         "now": facts.now,
         "evaluated": last.at or None,
         "inputs": [as_plain(reading) for reading in last.readings()],
-        "expr": None if rule.expr is None else readable(rule.expr),
+        "expr": expr,
         "value": facts.value,
         "parts": [part._asdict() for tree in _trees(rule) for part in last.parts(tree)],
         "clear": None if (text := _clear_text(rule)) is None else readable(text),
         "cleared": facts.cleared,
         "levels": [level_row(facts, level) for level in facts.levels],
     }
+
+
+def _evaluated(evaluator: Evaluator, rule: Rule) -> Rule:
+    """A rule as it is evaluated: an alert's with the formulas of records for their names."""
+    return rule if rule.record else evaluator.state.rules[evaluator.state.program.number_of[rule.name]]
 
 
 def _facts(evaluator: Evaluator, rule: Rule, device: int, sent: Collection[str]) -> RuleOnDevice:

@@ -13,6 +13,7 @@ import pytest
 from edge_gateway.records import codec
 from edge_gateway.rules.inspection.explanation import explain
 from edge_gateway.rules.language.ruleset import Level, NoData, Override, Rule, RuleSet
+from edge_gateway.rules.language.schedule import DAYS
 from tests.gateway.rules.fleet import T0, Stage
 
 HOT = Rule(
@@ -258,3 +259,65 @@ def test_the_answer_changes_nothing_and_what_follows_does_not_depend_on_it(seed:
             told(asked, rule)
     assert codec.encode(asked.evaluator.snapshot()) == codec.encode(left.evaluator.snapshot())
     assert asked.fleet.registry.numbering == left.fleet.registry.numbering
+
+
+def test_an_alert_over_a_record_is_told_by_the_record_s_formula() -> None:
+    record = Rule(name="sat", group="g", record=True, expr="o * t")
+    rule = Rule(name="Low", group="g", expr="sat", levels=(Level("warning", above=False, limit=15.0),))
+    stage = Stage(record, rule)
+    stage.read(1, o=10, t=5)
+    stage.read(2, t=1)
+    found = told(stage, rule)
+    assert (found["state"], found["expr"], found["value"]) == ("firing", "sat", 10.0)
+    assert [each["metric"] for each in found["inputs"]] == ["o", "t"]
+    assert [(part["text"], part["value"]) for part in found["parts"]] == [("o * t", 10.0)]
+
+
+def test_each_level_is_told_by_its_own_condition() -> None:
+    levels = (
+        Level("warning", expr="t < 5"),
+        Level("critical", expr="t < 1 and u > 2", clear_expr="t > 2", for_readings=3),
+    )
+    rule = Rule(name="Low", group="g", levels=levels)
+    stage = Stage(rule)
+    stage.read(1, t=0.5, u=3)
+    found = told(stage, rule)
+    assert (found["state"], found["expr"], found["value"]) == ("firing", None, None)
+    assert found["why"] == [
+        "it fires at warning, for 0s",
+        "it ends when the condition does not hold",
+    ]
+    assert [
+        (each["level"], each["expr"], each["reached"], each["for_readings"]) for each in found["levels"]
+    ] == [
+        ("critical", "t < 1 and u > 2", True, 3),
+        ("warning", "t < 5", True, None),
+    ]
+    stage.read(2, t=9)
+    assert told(stage, rule)["why"] == [
+        "the condition of critical does not hold",
+        "the condition of warning does not hold",
+    ]
+
+
+def test_a_level_outside_its_times_and_a_limit_of_its_time_are_told() -> None:
+    always, never = "mon-sun 00:00-24:00", f"{DAYS[(T0 // 86_400_000 + 5) % 7]} 00:00-24:00"
+    levels = (
+        Level("warning", limit=10.0, limits=((always, 20.0),), deadband=2.0),
+        Level("critical", limit=30.0, at=(never,)),
+    )
+    rule = Rule(name="Hot", group="g", expr="t", levels=levels)
+    stage = Stage(rule)
+    stage.read(1, t=15)
+    found = told(stage, rule)
+    assert found["why"] == [
+        "critical is not active now: its times do not hold",
+        "15 is not above 20 (warning)",
+    ]
+    critical, warning = found["levels"]
+    assert (critical["active"], warning["active"], warning["limit"], warning["clear"]) == (
+        False,
+        True,
+        20.0,
+        18.0,
+    )
