@@ -40,9 +40,8 @@ def spans(ledger: Ledger, limits: TimeLimits) -> dict[str, Span]:
     first = np.full(len(ledger.devices), NO_SPAN.first, dtype=np.int64)
     last = np.full(len(ledger.devices), NO_SPAN.last, dtype=np.int64)
     for group in ledger.groups:
-        ts, sent = group.table["ts"], group.table["sent"]
-        ahead = (sent > 0) & (ts > sent // 1000 + limits.max_future_skew_ms)
-        believed = (ts >= limits.earliest_ms) & ~ahead
+        ts = group.table["ts"]
+        believed = limits.believe(ts, group.table["sent"])
         device = group.table["device"][believed]
         np.minimum.at(first, device, ts[believed])
         np.maximum.at(last, device, ts[believed])
@@ -83,11 +82,12 @@ def _has_others(key: WindowKey, span: Span, found: Facts, own: Facts) -> bool:
 
 
 def is_pending(key: WindowKey, inside: Readouts, terms: Terms, grace_ms: int) -> bool:
-    """Return whether an offline gateway may not have stored a window of these readings before it stopped."""
-    closes = key.start + key.every + terms.time.allowed_lateness_ms + grace_ms
-    return closes >= terms.at or bool(
-        ((inside.sent == 0) | (inside.sent // 1000 + grace_ms >= terms.at)).any()
-    )
+    """Return whether an offline gateway may not have stored a window of these readings before it stopped.
+
+    The time of a device passes the end of a window not before as much time has gone by as its last reading is from it.
+    """
+    left = key.start + key.every - int(inside.ts.max()) + terms.time.allowed_lateness_ms + grace_ms
+    return bool((inside.sent == 0).any()) or int(inside.sent.max()) // 1000 + left >= terms.at
 
 
 def went_on(key: WindowKey, found: Facts | None, inside: Readouts, terms: Terms) -> bool:

@@ -32,6 +32,10 @@ class TimeLimits:
     allowed_lateness_ms: int = 0
     idle_close_ms: int = 0
 
+    def believe(self, ts: Any, sent: Any) -> Any:
+        """Return bool[rows]: whether the gateway takes device times `ts` (ms), `sent` in µs (0: not known)."""
+        return (ts >= self.earliest_ms) & ~((sent > 0) & (ts > sent // 1000 + self.max_future_skew_ms))
+
 
 @dataclass(frozen=True, slots=True)
 class Terms:

@@ -134,3 +134,13 @@ def test_before_the_floor_too_many_are_double_nevertheless(tmp_path: Path) -> No
     rows = steady()
     result = judged_by(tmp_path, rows, both_tiers([*rows, rows[7]]), store={"floor": BASE + 60_000})
     assert result.double == 1
+
+
+def test_of_an_offline_gateway_a_long_window_of_a_simulated_time_is_not_lost(tmp_path: Path) -> None:
+    """The device fell silent long before the gateway stopped, but its minute was not over then."""
+    rows, day = steady(10), 86_400_000
+    ledger = ledger_of(tmp_path, rows)
+    ledger.groups[0].table["sent"][:] += day * 1000
+    status = STATUS | {"time": {"idle_close": 2_000}, "state": "offline", "at": BASE + day + 18_000}
+    result = compare(ledger, gateway_terms(status), naive(rows, 5000), "test")
+    assert (result.wrong, result.not_judged) == (0, {OFFLINE: 1})
