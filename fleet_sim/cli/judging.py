@@ -17,6 +17,7 @@ from fleet_sim.cli.options import JsonOption, span
 from fleet_sim.devices.pacing import Percentiles
 from fleet_sim.judging.grade import Alert, Grade, grade
 from fleet_sim.judging.moments import at_second
+from fleet_sim.judging.not_proven import taken_over
 from fleet_sim.judging.report import Check, check_rows, judged, rows_table
 from fleet_sim.judging.stored import (
     InfluxPlace,
@@ -37,6 +38,7 @@ LOOK_AGAIN = 1.0
 """Seconds between two comparisons with `--wait`."""
 MOST_SHOWN = 3
 """Wrong windows that the table names."""
+_TAKEN_OVER = "another client used the id, so no window of theirs proves that a reading was counted twice"
 
 RunDirectory = Annotated[Path, typer.Argument(metavar="RUN_DIR", help="What `run --report` wrote.")]
 
@@ -81,7 +83,8 @@ def verify(
     results = [compared(ledger, terms, name, read, patience) for name, read in sources.items()]
     checks = [check for result in results for check in _checks(ledger, result)]
     if as_json:
-        say_json({"gateway": terms.gateway, "complete": ledger.end is not None, "too_late": terms.too_late,
+        say_json({"gateway": terms.gateway, "complete": ledger.end is not None,
+                  "taken_over": sorted(taken_over(ledger)), "too_late": terms.too_late,
                   "not_known": terms.not_known, "results": [result.as_dict() for result in results]})  # fmt: skip
     else:
         for result in results:
@@ -223,6 +226,8 @@ def _rows(result: Comparison, ledger: Ledger, terms: Terms) -> list[tuple[str, s
         rows.append(("too late", f"{counted(terms.too_late, 'reading')}, by the gateway's own count"))
     if terms.not_known:
         rows.append(("not known", f"{counted(terms.not_known, 'message')}, by the gateway's own count"))
+    if others := taken_over(ledger):
+        rows.append(("taken over", f"{counted(len(others), 'device')}: {_TAKEN_OVER}"))
     if ledger.end is None:
         rows.append(("ledger", "the run was killed: its last second is not judged"))
     if terms.offline:

@@ -56,6 +56,7 @@ def recorded(
     statuses: dict[str, Any] | None = None,
     killed: bool = False,
     count: int = 5,
+    taken_over: bool = False,
     **header: Any,
 ) -> Ledger:
     """Write the ledger of a run of one device that sent `t` = 1 each second."""
@@ -73,6 +74,8 @@ def recorded(
         for gateway, status in ({"gw": STATUS} if statuses is None else statuses).items():
             ledger.note("status", gateway=gateway, status=status)
         ledger.note("fault", **FAULT)
+        if taken_over:
+            ledger.note("taken_over", device=0, at=BASE * 1000)
         if not killed:
             ledger.end("finished", {"at": (BASE + 60_000) * 1000})
     return read_ledger(directory)
@@ -145,6 +148,17 @@ def test_of_a_gateway_that_is_offline_nothing_is_judged(cli: Cli, tmp_path: Path
     assert ": the gateway is offline" in out
     assert "the gateway 'gw' was offline since 2023-11-14 22:12:40Z" in err
     assert "start it, and verify again" in err
+
+
+def test_verify_says_which_devices_were_taken_over(cli: Cli, tmp_path: Path) -> None:
+    recorded(tmp_path / "run", taken_over=True)
+    file = str(history(tmp_path / "windows.jsonl", count=7))
+    status, out, _ = cli("verify", str(tmp_path / "run"), "--history", file)
+    assert status == 4, "the only window proves nothing"
+    assert "taken over     1 device: another client used the id" in out
+    assert json.loads(cli("verify", str(tmp_path / "run"), "--history", file, "--json")[1])["taken_over"] == [
+        "d"
+    ]
 
 
 def test_wrong_windows_are_named_in_few_lines(cli: Cli, tmp_path: Path) -> None:
