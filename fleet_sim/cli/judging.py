@@ -29,7 +29,7 @@ from fleet_sim.judging.stored import (
     influx_windows,
     window_rows,
 )
-from fleet_sim.judging.terms import Terms, gateway_terms, wait_for_windows
+from fleet_sim.judging.terms import NotCounted, Terms, gateway_terms, not_counted, wait_for_windows
 from fleet_sim.judging.verify import MOST_EXAMPLES, NOT_CLOSED, Comparison, compare
 from fleet_sim.ledger.expected import Facts
 from fleet_sim.ledger.reading import Ledger, StillRunning, read_ledger
@@ -38,6 +38,7 @@ LOOK_AGAIN = 1.0
 """Seconds between two comparisons with `--wait`."""
 MOST_SHOWN = 3
 """Wrong windows that the table names."""
+_OWN_COUNT = "during the run, by the gateway's own count"
 _TAKEN_OVER = "another client used the id, so no window of theirs proves that a reading was counted twice"
 
 RunDirectory = Annotated[Path, typer.Argument(metavar="RUN_DIR", help="What `run --report` wrote.")]
@@ -75,7 +76,8 @@ def verify(
     goes on, or where no window could be judged.
     """
     ledger = ended_ledger(run_dir)
-    terms = gateway_terms(newest_status(ledger, gateway))
+    statuses = statuses_of(ledger, gateway)
+    terms, lacking = gateway_terms(statuses[-1]), not_counted(statuses)
     sources = _sources(ledger, terms, command=history_cmd, file=history, url=influx_url, org=influx_org)
     if not sources:
         raise typer.BadParameter("nothing to compare with: give --history-cmd, --history or --influx-url")
@@ -84,11 +86,13 @@ def verify(
     checks = [check for result in results for check in _checks(ledger, result)]
     if as_json:
         say_json({"gateway": terms.gateway, "complete": ledger.end is not None,
-                  "taken_over": sorted(taken_over(ledger)), "too_late": terms.too_late,
-                  "not_known": terms.not_known, "results": [result.as_dict() for result in results]})  # fmt: skip
+                  "taken_over": sorted(taken_over(ledger)), **lacking._asdict(),
+                  "results": [result.as_dict() for result in results]})  # fmt: skip
     else:
         for result in results:
-            say(rows_table(f"verify {run_dir} against {result.source}", _rows(result, ledger, terms)))
+            say(
+                rows_table(f"verify {run_dir} against {result.source}", _rows(result, ledger, terms, lacking))
+            )
         say(*check_rows(checks))
     open_questions = [_why_inconclusive(result, terms) for result in results if result.inconclusive]
     complain(*open_questions)
@@ -131,7 +135,17 @@ def ended_ledger(run_dir: Path) -> Ledger:
 
 def newest_status(ledger: Ledger, gateway: str | None) -> Mapping[str, Any]:
     """Return the last status of a gateway (None: of the only one) that the run received."""
-    heard = {row["gateway"]: row["status"] for row in ledger.of_kind("status")}
+    return statuses_of(ledger, gateway)[-1]
+
+
+def statuses_of(ledger: Ledger, gateway: str | None) -> list[Mapping[str, Any]]:
+    """Return the first and the last status of a gateway (None: of the only one) that the run received.
+
+    It is one alone where the run was killed.
+    """
+    heard: dict[str, list[Mapping[str, Any]]] = {}
+    for row in ledger.of_kind("status"):
+        heard.setdefault(row["gateway"], []).append(row["status"])
     names = ", ".join(sorted(heard))
     if not heard:
         raise StoredUnreadable(
@@ -142,7 +156,7 @@ def newest_status(ledger: Ledger, gateway: str | None) -> Mapping[str, Any]:
         raise typer.BadParameter(f"--gateway: the run heard several; choose one of {names}")
     if gateway is not None and gateway not in heard:
         raise typer.BadParameter(f"--gateway: the run did not hear '{gateway}'; it heard {names}")
-    return dict(heard[gateway] if gateway is not None else next(iter(heard.values())))
+    return heard[gateway] if gateway is not None else next(iter(heard.values()))
 
 
 def _sources(
@@ -207,7 +221,7 @@ def compared(
         time.sleep(LOOK_AGAIN)
 
 
-def _rows(result: Comparison, ledger: Ledger, terms: Terms) -> list[tuple[str, str]]:
+def _rows(result: Comparison, ledger: Ledger, terms: Terms, lacking: NotCounted) -> list[tuple[str, str]]:
     rows = [
         (
             "readings",
@@ -222,10 +236,10 @@ def _rows(result: Comparison, ledger: Ledger, terms: Terms) -> list[tuple[str, s
     ]
     if result.closing_ms is not None and (ahead := result.closing_ms / 1000 - time.time()) > 0:
         rows.append(("", f"no open window closes in the next {ahead:.0f} s"))
-    if terms.too_late:
-        rows.append(("too late", f"{counted(terms.too_late, 'reading')}, by the gateway's own count"))
-    if terms.not_known:
-        rows.append(("not known", f"{counted(terms.not_known, 'message')}, by the gateway's own count"))
+    if lacking.too_late:
+        rows.append(("too late", f"{counted(lacking.too_late, 'reading')} {_OWN_COUNT}"))
+    if lacking.not_known:
+        rows.append(("not known", f"{counted(lacking.not_known, 'message')} {_OWN_COUNT}"))
     if others := taken_over(ledger):
         rows.append(("taken over", f"{counted(len(others), 'device')}: {_TAKEN_OVER}"))
     if ledger.end is None:

@@ -1,14 +1,16 @@
 """How a gateway counts, as its retained status says: its windows, its limits of time, and what it lacks."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from fleet_config.durations import format_duration
 from fleet_sim.judging.stored import StoredUnreadable
 from fleet_sim.ledger.expected import Policy
 
-__all__ = ["Terms", "Tier", "TimeLimits", "gateway_terms", "wait_for_windows"]
+__all__ = [
+    "NotCounted", "Terms", "Tier", "TimeLimits", "gateway_terms", "not_counted", "wait_for_windows",
+]  # fmt: skip
 
 _STORED_WITHIN_MS = 2_000
 _STEP_MS = 10_000
@@ -45,8 +47,6 @@ class Terms:
     tiers: tuple[Tier, ...]
     time: TimeLimits
     policies: Mapping[str, Policy]
-    too_late: int
-    not_known: int
     floor: int = 0
     offline: bool = False
     at: int = 0
@@ -87,12 +87,36 @@ def _terms(name: str, status: Mapping[str, Any]) -> Terms:
             idle_close_ms=int(limits.get("idle_close") or 0),
         ),
         policies={name: Policy.of(row) for name, row in (status.get("metrics") or {}).items()},
-        too_late=int((status.get("values") or {}).get("too_late") or 0),
-        not_known=int((status.get("messages") or {}).get("not_known") or 0),
         floor=int((status.get("store") or {}).get("floor") or 0),
         offline=status.get("state") == "offline",
         at=int(status.get("at") or 0),
     )
+
+
+class NotCounted(NamedTuple):
+    """What a gateway received during a run and put into no window, by its own count; None: not known."""
+
+    too_late: int | None
+    not_known: int | None
+
+
+def not_counted(statuses: Sequence[Mapping[str, Any]]) -> NotCounted:
+    """Return how far a gateway's counters rose between the first and the last status that a run heard of it.
+
+    They count since the spool began. One that is lower at the end began anew, and says nothing of the run.
+    """
+    first, last = statuses[0], statuses[-1]
+    return NotCounted(
+        _rise(first, last, "values", "too_late", heard=len(statuses)),
+        _rise(first, last, "messages", "not_known", heard=len(statuses)),
+    )
+
+
+def _rise(
+    first: Mapping[str, Any], last: Mapping[str, Any], section: str, name: str, *, heard: int
+) -> int | None:
+    before, after = (int((status.get(section) or {}).get(name) or 0) for status in (first, last))
+    return after - before if heard > 1 and after >= before else None
 
 
 def wait_for_windows(time: TimeLimits) -> str:

@@ -57,6 +57,7 @@ def recorded(
     killed: bool = False,
     count: int = 5,
     taken_over: bool = False,
+    at_end: dict[str, Any] | None = None,
     **header: Any,
 ) -> Ledger:
     """Write the ledger of a run of one device that sent `t` = 1 each second."""
@@ -76,6 +77,8 @@ def recorded(
         ledger.note("fault", **FAULT)
         if taken_over:
             ledger.note("taken_over", device=0, at=BASE * 1000)
+        if at_end is not None:
+            ledger.note("status", gateway="gw", status=at_end)
         if not killed:
             ledger.end("finished", {"at": (BASE + 60_000) * 1000})
     return read_ledger(directory)
@@ -104,16 +107,13 @@ def test_what_is_stored_right_passes_from_a_file_and_from_a_command(cli: Cli, tm
 
 
 def test_what_is_wrong_is_shown_by_an_example_and_ends_in_1(cli: Cli, tmp_path: Path) -> None:
-    status = STATUS | {"values": {"too_late": 1}, "messages": {"not_known": 2}}
-    recorded(tmp_path / "run", killed=True, statuses={"gw": status}, count=6)
+    recorded(tmp_path / "run", killed=True, count=6)
     file = history(tmp_path / "windows.jsonl", count=4)
     code, out, _ = cli("verify", str(tmp_path / "run"), "--history", str(file))
     assert code == 1
     assert "lost           1" in out
     assert "boot 9 seq 0-4" in out
     assert "not judged     1 window: after the end of the killed run's ledger" in out
-    assert "too late       1 reading, by the gateway's own count" in out
-    assert "not known      2 messages, by the gateway's own count" in out
     assert "the run was killed: its last second is not judged" in out
 
 
@@ -148,6 +148,25 @@ def test_of_a_gateway_that_is_offline_nothing_is_judged(cli: Cli, tmp_path: Path
     assert ": the gateway is offline" in out
     assert "the gateway 'gw' was offline since 2023-11-14 22:12:40Z" in err
     assert "start it, and verify again" in err
+
+
+def test_what_the_gateway_did_not_count_is_of_this_run_alone(cli: Cli, tmp_path: Path) -> None:
+    """Its counters began with its spool; what it took of earlier runs is not this run's."""
+    first, last = (
+        STATUS | {"values": {"too_late": late}, "messages": {"not_known": odd}}
+        for late, odd in ((7, 40), (8, 42))
+    )
+    file = str(history(tmp_path / "windows.jsonl"))
+    recorded(tmp_path / "run", statuses={"gw": first}, at_end=last)
+    out = cli("verify", str(tmp_path / "run"), "--history", file)[1]
+    assert re.search("too late +1 reading during the run, by the gateway's own count", out)
+    assert re.search("not known +2 messages during the run, by the gateway's own count", out)
+    found = json.loads(cli("verify", str(tmp_path / "run"), "--history", file, "--json")[1])
+    assert (found["too_late"], found["not_known"]) == (1, 2)
+    recorded(tmp_path / "same", statuses={"gw": last}, at_end=last)
+    out = cli("verify", str(tmp_path / "same"), "--history", file)[1]
+    assert "too late" not in out
+    assert "not known" not in out
 
 
 def test_verify_says_which_devices_were_taken_over(cli: Cli, tmp_path: Path) -> None:
