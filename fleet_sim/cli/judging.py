@@ -278,7 +278,8 @@ def grade_run(
     if as_json:
         say_json(result.measures() | {
             "rules": {name: asdict(rule) for name, rule in result.rules.items()},
-            "commands": asdict(result.commands), "open": result.open, "examples": result.examples,
+            "commands": asdict(result.commands), "open": result.open, "not_begun": result.not_begun,
+            "examples": result.examples,
         })  # fmt: skip
     else:
         say(rows_table(f"grade {run_dir}", grade_rows(result)), *check_rows(checks))
@@ -302,7 +303,7 @@ def grade_rows(result: Grade) -> list[tuple[str, str]]:
     commands = result.commands
     rows += [
         ("repeated alerts", str(result.repeated)),
-        ("open", f"{counted(result.open, 'label')} whose time was not over"),
+        ("open", _open_labels(result)),
         ("alert latency", _spread(result.latency)),
         (
             "commands",
@@ -313,6 +314,11 @@ def grade_rows(result: Grade) -> list[tuple[str, str]]:
         ("command to ack", _spread(commands.ack)),
     ]
     return rows + [("", example) for example in result.examples]
+
+
+def _open_labels(result: Grade) -> str:
+    not_begun = f", {result.not_begun:,} of them not begun" if result.not_begun else ""
+    return f"{counted(result.open, 'label')} whose time was not over{not_begun}"
 
 
 def _spread(times: Percentiles) -> str:

@@ -133,6 +133,7 @@ class Observer:
             level=alert.level,
             state=alert.state,
             subject=alert.subject,
+            metric=alert.metric,
             raised=alert.at,
             boot=alert.boot,
             seq=alert.seq,
