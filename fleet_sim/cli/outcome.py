@@ -8,7 +8,7 @@ from fleet_config.counting import counted
 from fleet_console.drawing import Table
 from fleet_console.terminal import complain, say, say_json
 from fleet_sim.judging.grade import grade
-from fleet_sim.judging.report import USUAL_WAIT, Check, check_rows, checks_of, rows_table
+from fleet_sim.judging.report import USUAL_WAIT, Check, check_rows, checks_of, rows_table, unmet
 from fleet_sim.judging.stored import StoredUnreadable
 from fleet_sim.judging.terms import gateway_terms, wait_for_windows
 from fleet_sim.ledger.reading import read_ledger
@@ -17,7 +17,6 @@ from fleet_sim.scenario.expectations import REQUIRED, Expectation
 
 __all__ = [
     "INTERRUPTED", "TERMINATED", "exit_status", "failures", "judge", "result_rows", "result_table", "show_result",
-    "unmet",
 ]  # fmt: skip
 
 INTERRUPTED: Final = "interrupted"
@@ -28,13 +27,7 @@ def judge(result: RunResult, expect: Mapping[str, Expectation]) -> list[Check]:
     """Judge what a scenario expects of its run, by what the run itself can measure."""
     graded, wait = _heard(result) if expect else ({}, USUAL_WAIT)
     measures = {**graded, **result.measures}
-    return [*checks_of(expect, measures, result.directory, wait), *unmet(result, expect)]
-
-
-def unmet(result: RunResult, expect: Mapping[str, Expectation]) -> list[Check]:
-    """Return what is required of every run, does not hold of this one, and is not left to the scenario."""
-    required = {name: each for name, each in REQUIRED.items() if name not in expect}
-    return [check for check in checks_of(required, result.measures) if not check.passed]
+    return [*checks_of(expect, measures, result.directory, wait), *unmet(REQUIRED, expect, result.measures)]
 
 
 def _heard(result: RunResult) -> tuple[dict[str, float], str]:

@@ -1,7 +1,7 @@
 """The result of a run: tables for people."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -9,7 +9,7 @@ from typing import Any, Final
 from fleet_console.drawing import Styled, Table
 from fleet_sim.scenario.expectations import Expectation
 
-__all__ = ["USUAL_WAIT", "Check", "check_rows", "checks_of", "judged", "rows_table"]
+__all__ = ["USUAL_WAIT", "Check", "check_rows", "checks_of", "judged", "rows_table", "unmet"]
 
 RUN_DIRECTORY: Final = Path("RUN_DIR")
 USUAL_WAIT: Final = "40s"
@@ -44,6 +44,14 @@ def checks_of(
         )
         for name, expectation in expect.items()
     ]
+
+
+def unmet(
+    required: Mapping[str, Expectation], expect: Collection[str], measures: Mapping[str, float]
+) -> list[Check]:
+    """Return what is required, does not hold, and is not left to a scenario that expects something of it itself."""
+    own = {name: each for name, each in required.items() if name not in expect}
+    return [check for check in checks_of(own, measures) if not check.passed]
 
 
 def _in_words(value: float) -> str:

@@ -58,6 +58,7 @@ def recorded(
     count: int = 5,
     taken_over: bool = False,
     at_end: dict[str, Any] | None = None,
+    done_twice: bool = False,
     **header: Any,
 ) -> Ledger:
     """Write the ledger of a run of one device that sent `t` = 1 each second."""
@@ -75,6 +76,8 @@ def recorded(
         for gateway, status in ({"gw": STATUS} if statuses is None else statuses).items():
             ledger.note("status", gateway=gateway, status=status)
         ledger.note("fault", **FAULT)
+        for _ in range(2 * done_twice):
+            ledger.note("executed", device=0, id="c", outcome="done", at=BASE * 1000)
         if taken_over:
             ledger.note("taken_over", device=0, at=BASE * 1000)
         if at_end is not None:
@@ -310,6 +313,44 @@ def test_a_scenario_that_expects_alerts_to_be_missed_decides_itself(
 ) -> None:
     recorded(tmp_path / "run", expect={"alerts.missed": ["<=", most, f"<= {most:g}"]})
     assert cli("grade", str(tmp_path / "run"))[0] == status
+
+
+@pytest.mark.parametrize(
+    ("expect", "status", "told"),
+    [
+        ({}, 1, "FAILED  expected == 0, found 1"),
+        ({"alerts.missed": ["==", 0.0, "== 0"]}, 1, "FAILED  expected == 0, found 1"),
+        ({"alerts.precision": [">", 0.1, "> 10%"]}, 1, "FAILED  expected == 0, found 1"),
+        (
+            {"alerts.false": ["<=", 1.0, "<= 1"]},
+            0,
+            "alerts.false is 1, which the scenario allows: it expects <= 1",
+        ),
+        ({"alerts.false": ["<=", 0.0, "<= 0"]}, 1, "FAILED  expected <= 0, found 1"),
+    ],
+)
+def test_a_false_alert_ends_in_1_unless_the_scenario_expects_it(
+    cli: Cli, tmp_path: Path, expect: dict[str, Any], status: int, told: str
+) -> None:
+    recorded(tmp_path / "run", expect=expect)
+    file = tmp_path / "alerts.jsonl"
+    stray = ALERT | {"id": "b", "subject": "e"}
+    file.write_text(json.dumps(ALERT) + "\n" + json.dumps(stray))
+    code, out, _ = cli("grade", str(tmp_path / "run"), "--alerts", str(file))
+    assert (code, told in out) == (status, True), out
+    found = json.loads(cli("grade", str(tmp_path / "run"), "--alerts", str(file), "--json")[1])
+    assert {check["name"] for check in found["expectations"]} == {*expect, "alerts.false"}
+
+
+def test_a_command_that_was_done_twice_ends_in_1_unless_the_scenario_expects_it(
+    cli: Cli, tmp_path: Path
+) -> None:
+    file = tmp_path / "alerts.jsonl"
+    file.write_text(json.dumps(ALERT))
+    for name, limit, status in (("none", 0.0, 1), ("one", 1.0, 0)):
+        ledger = tmp_path / name
+        recorded(ledger, expect={"commands.repeated": ["<=", limit, f"<= {limit:g}"]}, done_twice=True)
+        assert cli("grade", str(ledger), "--alerts", str(file))[0] == status
 
 
 def test_the_table_of_a_grade() -> None:

@@ -18,10 +18,10 @@ from fleet_sim.cli.outcome import result_rows
 from fleet_sim.devices.counters import Counters
 from fleet_sim.devices.pacing import Percentiles
 from fleet_sim.judging.grade import CommandGrade, Grade, RuleGrade
-from fleet_sim.judging.report import Check, check_rows, checks_of, judged, rows_table
+from fleet_sim.judging.report import Check, check_rows, checks_of, judged, rows_table, unmet
 from fleet_sim.judging.verify import Comparison
 from fleet_sim.runtime.measures import measures_of
-from fleet_sim.scenario.expectations import EXPECTABLE, Expectation
+from fleet_sim.scenario.expectations import EXPECTABLE, REQUIRED, REQUIRED_OF_ALERTS, Expectation
 from tests.sim.results import result
 
 UNSEEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
@@ -74,6 +74,12 @@ def test_a_ledger_is_judged_by_what_there_is_a_measure_for() -> None:
     ]
 
 
+def test_what_is_required_is_left_to_a_scenario_that_expects_something_of_it() -> None:
+    none = Expectation("==", 0.0, "== 0")
+    required, measures = {"a.b": none, "c.d": none, "e.f": none}, {"a.b": 1.0, "c.d": 1.0, "e.f": 0.0}
+    assert unmet(required, {"c.d"}, measures) == [Check("a.b", "== 0", "1", passed=False)]
+
+
 def test_somebody_measures_whatever_a_scenario_may_expect() -> None:
     times = Percentiles(1, 1.0, 1.0, 1.0, 1.0, 1.0)
     counters = Counters()
@@ -86,6 +92,7 @@ def test_somebody_measures_whatever_a_scenario_may_expect() -> None:
         *measures_of(counters, 1, 1.0),
     }
     assert measured == EXPECTABLE
+    assert REQUIRED.keys() | REQUIRED_OF_ALERTS.keys() <= measured
 
 
 @pytest.mark.parametrize("terminal", [False, True])
