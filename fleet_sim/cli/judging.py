@@ -29,8 +29,8 @@ from fleet_sim.judging.stored import (
     influx_windows,
     window_rows,
 )
-from fleet_sim.judging.terms import NotCounted, Terms, gateway_terms, not_counted, wait_for_windows
-from fleet_sim.judging.verify import MOST_EXAMPLES, NOT_CLOSED, Comparison, compare
+from fleet_sim.judging.terms import NotCounted, Terms, gateway_terms, not_counted, rounded_wait
+from fleet_sim.judging.verify import MOST_EXAMPLES, Comparison, compare
 from fleet_sim.ledger.expected import Facts
 from fleet_sim.ledger.reading import Ledger, StillRunning, read_ledger
 from fleet_sim.scenario.expectations import REQUIRED_OF_ALERTS
@@ -114,8 +114,15 @@ def _why_inconclusive(result: Comparison, terms: Terms) -> str:
     if terms.offline:
         return f"{text}: {_offline(terms)}; start it, and verify again"
     reasons = ", ".join(f"{count:,} {reason}" for reason, count in result.not_judged.items())
-    again = f"; verify again later, or with --wait {wait_for_windows(terms.time)}"
-    return f"{text}: of the windows, {reasons}{again if NOT_CLOSED in result.not_judged else ''}"
+    return f"{text}: of the windows, {reasons}{_again(result)}"
+
+
+def _again(result: Comparison) -> str:
+    """Say when to verify again, where the gateway may still hold windows open; it depends on when they close."""
+    if result.closed_ms is None:
+        return ""
+    left = result.closed_ms - time.time() * 1000
+    return "; verify again" + (f" later, or with --wait {rounded_wait(left)}" if left > 0 else "")
 
 
 def _offline(terms: Terms) -> str:
@@ -282,7 +289,7 @@ def grade_run(
         say_json(measures | {
             "rules": {name: asdict(rule) for name, rule in result.rules.items()},
             "commands": asdict(result.commands), "open": result.open, "not_begun": result.not_begun,
-            "examples": result.examples, "expectations": [asdict(check) for check in checks],
+            "examples": result.examples, "expectations": [check.as_dict() for check in checks],
         })  # fmt: skip
     else:
         say(rows_table(f"grade {run_dir}", grade_rows(result)), *check_rows(checks))

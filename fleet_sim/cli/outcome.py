@@ -1,7 +1,6 @@
 """The result of `run`, `replay` and `ctl stop` as they print it, and the exit status of a run."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from typing import Any, Final
 
 from fleet_config.counting import counted
@@ -63,7 +62,7 @@ def exit_status(result: RunResult, checks: list[Check]) -> int:
 def show_result(result: RunResult, checks: list[Check], *, as_json: bool) -> None:
     """Print the end table, or one JSON object."""
     if as_json:
-        say_json(result.summary() | {"expectations": [asdict(check) for check in checks]})
+        say_json(result.summary() | {"expectations": [check.as_dict() for check in checks]})
         return
     say(result_table(result.summary()), *check_rows(checks))
     complain(*failures(result.summary()))

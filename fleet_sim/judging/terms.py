@@ -1,5 +1,6 @@
 """How a gateway counts, as its retained status says: its windows, its limits of time, and what it lacks."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -9,7 +10,8 @@ from fleet_sim.judging.stored import StoredUnreadable
 from fleet_sim.ledger.expected import Policy
 
 __all__ = [
-    "NotCounted", "Terms", "Tier", "TimeLimits", "gateway_terms", "not_counted", "wait_for_windows",
+    "NotCounted", "Terms", "Tier", "TimeLimits", "gateway_terms", "not_counted", "rounded_wait",
+    "wait_for_windows",
 ]  # fmt: skip
 
 _STORED_WITHIN_MS = 2_000
@@ -121,8 +123,12 @@ def _rise(
 
 def wait_for_windows(time: TimeLimits) -> str:
     """Return for how long `verify --wait` must wait after a run until a gateway has closed and stored every window."""
-    needed = time.idle_close_ms + time.allowed_lateness_ms + _STORED_WITHIN_MS
-    return format_duration(-(-needed // _STEP_MS) * _STEP_MS)
+    return rounded_wait(time.idle_close_ms + time.allowed_lateness_ms + _STORED_WITHIN_MS)
+
+
+def rounded_wait(ms: float) -> str:
+    """Return a time to wait for what takes so long, as `--wait` reads it: rounded up to ten seconds."""
+    return format_duration(math.ceil(ms / _STEP_MS) * _STEP_MS)
 
 
 def _or_none(value: Any) -> int | None:

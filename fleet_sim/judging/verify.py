@@ -21,7 +21,7 @@ from fleet_sim.judging.terms import Terms, Tier
 from fleet_sim.ledger.expected import Facts, Policy, Readouts, possible, readouts, windows
 from fleet_sim.ledger.reading import Ledger
 
-__all__ = ["MOST_EXAMPLES", "NOT_CLOSED", "Comparison", "Wrong", "compare", "ranges"]
+__all__ = ["MOST_EXAMPLES", "Comparison", "Wrong", "compare", "ranges"]
 
 MOST_EXAMPLES = 10
 ASTRAY_MS = 60_000

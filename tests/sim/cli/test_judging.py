@@ -1,4 +1,4 @@
-"""`fleet-sim verify` and `grade`: what they compare, what they print, and how failures read."""
+"""`fleet-sim verify`, and what `grade` shares with it: what they compare and print, and how failures read."""
 
 from __future__ import annotations
 
@@ -7,90 +7,25 @@ import re
 import shlex
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from fleet_sim.cli import main
-from fleet_sim.cli.judging import LOOK_AGAIN, compared, grade_rows, influx_of_run, newest_status
-from fleet_sim.devices.pacing import Percentiles
-from fleet_sim.judging.grade import CommandGrade, Grade, RuleGrade
+from fleet_sim.cli.judging import LOOK_AGAIN, compared, influx_of_run, newest_status
 from fleet_sim.judging.stored import InfluxPlace, StoredUnreadable, WindowKey
 from fleet_sim.judging.terms import gateway_terms
 from fleet_sim.ledger.expected import Facts
-from fleet_sim.ledger.reading import Ledger, read_ledger
 from fleet_sim.ledger.writing import LedgerWriter
 from tests.servers.process import free_port
+from tests.sim.cli.recorded_run import BASE, STATUS, Cli, command_line, history, recorded
 from tests.sim.judging.answering_server import answering
 from tests.sim.judging.small_runs import both_tiers, ledger_of, row_of, steady
-
-Cli = Callable[..., tuple[int, str, str]]
-BASE = 1_700_000_000_000
-STATUS: dict[str, Any] = {"gateway": "gw", "windows": [{"every": 5000, "bucket": "b5s"}]}
-ALERT = {"id": "a", "rule": "Hot", "level": "critical", "state": "firing", "subject": "d", "at": BASE + 2_000}
-FAULT = {
-    "number": 0, "kind": "heat_up", "devices": ["d"], "from": BASE, "until": BASE + 9_000,
-    "expect": {"rule": "Hot", "within": 5_000, "level": None},
-}  # fmt: skip
 
 
 @pytest.fixture
 def cli(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Cli:
-    monkeypatch.setenv("COLUMNS", "250")
-    monkeypatch.delenv("INFLUX_URL", raising=False)
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as ended:
-            main(arguments)
-        said = capsys.readouterr()
-        return int(ended.value.code or 0), said.out, said.err
-
-    return run
-
-
-def recorded(
-    directory: Path,
-    *,
-    statuses: dict[str, Any] | None = None,
-    killed: bool = False,
-    count: int = 5,
-    taken_over: bool = False,
-    at_end: dict[str, Any] | None = None,
-    done_twice: bool = False,
-    **header: Any,
-) -> Ledger:
-    """Write the ledger of a run of one device that sent `t` = 1 each second."""
-    with LedgerWriter(directory) as ledger:
-        ledger.header({"start_ms": BASE, "started_us": BASE * 1000, "speed": 1.0, **header})
-        columns = ledger.group("probe", ["t"])
-        ledger.devices(0, 0, [{"id": "d", "site": "s", "type": "probe", "tags": {}}])
-        for seq in range(count):
-            at = BASE + 1000 * seq
-            row = {"device": 0, "boot": 9, "seq": seq, "ts": at, "sent": at * 1000, "flags": 0, "present": 1}
-            for name, value in row.items():
-                getattr(columns, name).append(value)
-            columns.values[0].append(1.0)
-            ledger.table("acks").extend((0, 9, seq, at * 1000 + 1, 0))
-        for gateway, status in ({"gw": STATUS} if statuses is None else statuses).items():
-            ledger.note("status", gateway=gateway, status=status)
-        ledger.note("fault", **FAULT)
-        for _ in range(2 * done_twice):
-            ledger.note("executed", device=0, id="c", outcome="done", at=BASE * 1000)
-        if taken_over:
-            ledger.note("taken_over", device=0, at=BASE * 1000)
-        if at_end is not None:
-            ledger.note("status", gateway="gw", status=at_end)
-        if not killed:
-            ledger.end("finished", {"at": (BASE + 60_000) * 1000})
-    return read_ledger(directory)
-
-
-def history(path: Path, *, count: int = 5) -> Path:
-    row = {"device": "d", "metric": "t", "every": 5000, "start": BASE, "count": count, "sum": float(count)}
-    path.write_text(json.dumps(row | dict.fromkeys(("min", "max", "first", "last"), 1.0)))
-    return path
+    return command_line(capsys, monkeypatch)
 
 
 def test_what_is_stored_right_passes_from_a_file_and_from_a_command(cli: Cli, tmp_path: Path) -> None:
@@ -139,6 +74,32 @@ def test_windows_that_are_open_are_counted_and_their_close_is_said(
         "though 5 numbers are acknowledged: of the windows, 1 not closed yet; verify again later, or with --wait 40s"
         in err
     )
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        (60_000, 6.0, "60s", "1m10s"),
+        (3_600_000, 40.0, "60s", "46m40s"),
+        (None, 35.0, "0s", "10s"),
+    ],
+)
+def test_the_wait_that_is_advised_is_as_long_as_windows_may_be_open(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, case: tuple[int | None, float, str, str]
+) -> None:
+    """Not as long as silence takes to close base windows, which may be shorter than the wait that was used."""
+    longer, after, wait, hint = case
+    naps = [BASE / 1000 + after]
+    monkeypatch.setattr(time, "time", lambda: sum(naps))
+    monkeypatch.setattr(time, "sleep", naps.append)
+    tiers = [*STATUS["windows"], *([{"every": longer, "bucket": "b"}] if longer else [])]
+    status = STATUS | {"windows": tiers, "time": {"idle_close": 30_000}}
+    recorded(tmp_path / "run", statuses={"gw": status}, taken_over=True)
+    file = history(tmp_path / "windows.jsonl", count=7)
+    if longer is None:
+        file.write_text("")
+    code, _, err = cli("verify", str(tmp_path / "run"), "--history", str(file), "--wait", wait)
+    assert (code, err.strip().rpartition("; ")[2]) == (4, f"verify again later, or with --wait {hint}")
 
 
 def test_of_a_gateway_that_is_offline_nothing_is_judged(cli: Cli, tmp_path: Path) -> None:
@@ -288,81 +249,6 @@ def test_it_is_compared_again_until_it_is_right(tmp_path: Path, monkeypatch: pyt
     assert naps == [LOOK_AGAIN] * 2
     assert not compared(ledger, gateway_terms(STATUS), "test", dict, 0.0).ok
     assert naps == [LOOK_AGAIN] * 2, "without patience there is one look"
-
-
-def test_alerts_of_a_history_are_graded(cli: Cli, tmp_path: Path) -> None:
-    recorded(tmp_path / "run")
-    file = tmp_path / "alerts.jsonl"
-    file.write_text(json.dumps(ALERT))
-    for source in (("--alerts", str(file)), ("--alerts-cmd", f"cat {file}")):
-        status, out, _ = cli("grade", str(tmp_path / "run"), *source, "--json")
-        found = json.loads(out)
-        assert (status, found["alerts.missed"], found["rules"]["Hot"]["fired"]) == (0, 0, 1)
-    status, out, _ = cli("grade", str(tmp_path / "run"))
-    assert status == 1, "the run itself heard no alert"
-    assert "expected 1, missed 1, fired 0, false 0" in out
-    assert "missed: Hot on d within 5s of heat_up" in out
-    file.write_text(json.dumps(ALERT | {"level": "severe"}))
-    status, _, err = cli("grade", str(tmp_path / "run"), "--alerts", str(file))
-    assert (status, f"{file}: row 1 is not an alert row: 'level' is \"severe\"" in err) == (2, True)
-
-
-@pytest.mark.parametrize(("most", "status"), [(1.0, 0), (0.0, 1)])
-def test_a_scenario_that_expects_alerts_to_be_missed_decides_itself(
-    cli: Cli, tmp_path: Path, most: float, status: int
-) -> None:
-    recorded(tmp_path / "run", expect={"alerts.missed": ["<=", most, f"<= {most:g}"]})
-    assert cli("grade", str(tmp_path / "run"))[0] == status
-
-
-@pytest.mark.parametrize(
-    ("expect", "status", "told"),
-    [
-        ({}, 1, "FAILED  expected == 0, found 1"),
-        ({"alerts.missed": ["==", 0.0, "== 0"]}, 1, "FAILED  expected == 0, found 1"),
-        ({"alerts.precision": [">", 0.1, "> 10%"]}, 1, "FAILED  expected == 0, found 1"),
-        (
-            {"alerts.false": ["<=", 1.0, "<= 1"]},
-            0,
-            "alerts.false is 1, which the scenario allows: it expects <= 1",
-        ),
-        ({"alerts.false": ["<=", 0.0, "<= 0"]}, 1, "FAILED  expected <= 0, found 1"),
-    ],
-)
-def test_a_false_alert_ends_in_1_unless_the_scenario_expects_it(
-    cli: Cli, tmp_path: Path, expect: dict[str, Any], status: int, told: str
-) -> None:
-    recorded(tmp_path / "run", expect=expect)
-    file = tmp_path / "alerts.jsonl"
-    stray = ALERT | {"id": "b", "subject": "e"}
-    file.write_text(json.dumps(ALERT) + "\n" + json.dumps(stray))
-    code, out, _ = cli("grade", str(tmp_path / "run"), "--alerts", str(file))
-    assert (code, told in out) == (status, True), out
-    found = json.loads(cli("grade", str(tmp_path / "run"), "--alerts", str(file), "--json")[1])
-    assert {check["name"] for check in found["expectations"]} == {*expect, "alerts.false"}
-
-
-def test_a_command_that_was_done_twice_ends_in_1_unless_the_scenario_expects_it(
-    cli: Cli, tmp_path: Path
-) -> None:
-    file = tmp_path / "alerts.jsonl"
-    file.write_text(json.dumps(ALERT))
-    for name, limit, status in (("none", 0.0, 1), ("one", 1.0, 0)):
-        ledger = tmp_path / name
-        recorded(ledger, expect={"commands.repeated": ["<=", limit, f"<= {limit:g}"]}, done_twice=True)
-        assert cli("grade", str(ledger), "--alerts", str(file))[0] == status
-
-
-def test_the_table_of_a_grade() -> None:
-    spread = Percentiles(3, 1000.0, 2000.0, 3000.0, 4000.0, 5000.0)
-    commands = CommandGrade(received=2, executed=1, rejected=1, latency=spread)
-    rows = dict(grade_rows(Grade(rules={"Hot": RuleGrade(expected=2, fired=1)}, open=1, commands=commands)))
-    assert rows["Hot"] == "expected 2, missed 0, fired 1, false 0"
-    assert rows["open"] == "1 label whose time was not over"
-    unbegun = dict(grade_rows(Grade(open=3, not_begun=2)))
-    assert unbegun["open"] == "3 labels whose time was not over, 2 of them not begun"
-    assert rows["alert latency"] == "none"
-    assert rows["command latency"] == "p50 1.0ms  p95 3.0ms  p99 4.0ms  max 5.0ms  (3)"
 
 
 @pytest.mark.parametrize(

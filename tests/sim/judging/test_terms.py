@@ -3,7 +3,7 @@
 import pytest
 
 from fleet_sim.judging.stored import StoredUnreadable
-from fleet_sim.judging.terms import TimeLimits, gateway_terms, not_counted, wait_for_windows
+from fleet_sim.judging.terms import TimeLimits, gateway_terms, not_counted, rounded_wait, wait_for_windows
 from tests.sim.judging.small_runs import BASE, STATUS
 
 
@@ -38,3 +38,8 @@ def test_what_was_not_counted_is_what_the_counters_rose_by() -> None:
     assert not_counted([{}, last]) == (8, 16)
     assert not_counted([first, anew]) == (None, None), "its spool is another one"
     assert not_counted([last]) == (None, None), "a run that was killed has heard it once"
+
+
+@pytest.mark.parametrize(("ms", "wait"), [(1, "10s"), (10_000, "10s"), (10_000.5, "20s"), (425_000, "7m10s")])
+def test_a_wait_is_rounded_up(ms: float, wait: str) -> None:
+    assert rounded_wait(ms) == wait
