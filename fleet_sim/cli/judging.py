@@ -40,8 +40,10 @@ LOOK_AGAIN = 1.0
 MOST_SHOWN = 3
 """Wrong windows that the table names."""
 _OWN_COUNT = "during the run, by the gateway's own count"
-_TAKEN_OVER = "another client used the id, so no window of theirs proves that a reading was counted twice"
-
+_TAKEN_OVER = (
+    "another client used the id; no window of these, or of others that lost their connection, proves that a reading "
+    "was counted twice"
+)
 RunDirectory = Annotated[Path, typer.Argument(metavar="RUN_DIR", help="What `run --report` wrote.")]
 
 

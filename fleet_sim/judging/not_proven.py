@@ -2,7 +2,7 @@
 
 It may be stored later, or as partial, or hold readings of another run of the same devices. A window that is not wholly
 inside the time in which a device sent in this run cannot prove that a reading was counted twice, and no window of a
-device can that another client took over: both sent at the same time.
+device can that another client took over, or may have: both sent at the same time.
 """
 
 from collections.abc import Mapping, Sequence
@@ -43,8 +43,21 @@ def taken_over(ledger: Ledger) -> set[str]:
     return {ledger.devices[row["device"]].id for row in ledger.of_kind("taken_over")}
 
 
+def _maybe_shared(ledger: Ledger) -> set[str]:
+    """Return the ids that another client may have used during the run.
+
+    Where one took over devices of the fleet, it may have had any other that lost its connection and won it back.
+    """
+    known = taken_over(ledger)
+    if not known:
+        return known
+    links = ledger.tables["links"]
+    comings = np.bincount(links["device"][links["up"] == 1], minlength=len(ledger.devices))
+    return known | {ledger.devices[index].id for index in np.flatnonzero(comings > 1).tolist()}
+
+
 def spans(ledger: Ledger, limits: TimeLimits) -> dict[str, Span]:
-    """Return the span of each device that sent anything, and was not taken over.
+    """Return the span of each device that sent anything as the only one of its id.
 
     Times that a gateway replaces are left out.
     """
@@ -57,11 +70,11 @@ def spans(ledger: Ledger, limits: TimeLimits) -> dict[str, Span]:
         device = group.table["device"][known]
         np.minimum.at(first, device, ts[known])
         np.maximum.at(last, device, ts[known])
-    others = taken_over(ledger)
+    shared = _maybe_shared(ledger)
     return {
         entry.id: Span(a, b)
         for entry, a, b in zip(ledger.devices, first.tolist(), last.tolist(), strict=True)
-        if a <= b and entry.id not in others
+        if a <= b and entry.id not in shared
     }
 
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from fleet_sim.judging.not_proven import taken_over
@@ -12,6 +13,7 @@ from fleet_sim.judging.stored import WindowKey
 from fleet_sim.judging.terms import gateway_terms
 from fleet_sim.judging.verify import Comparison, compare
 from fleet_sim.ledger.expected import Facts
+from fleet_sim.ledger.reading import Table
 from tests.sim.judging.small_runs import BASE, STATUS, Row, both_tiers, judged, ledger_of, naive, steady
 
 OFFLINE = "the gateway is offline"
@@ -129,6 +131,22 @@ def test_of_a_device_that_was_taken_over_no_window_proves_what_is_double(tmp_pat
     result = compare(ledger, gateway_terms(STATUS), stored, "test")
     assert (result.double, result.lost, result.wrong) == (0, 5, 1), "what is not stored is lost nevertheless"
     assert result.not_judged == {EDGE: 2}
+
+
+@pytest.mark.parametrize(("others", "comings", "double"), [(True, 2, 0), (True, 1, 1), (False, 2, 1)])
+def test_a_device_that_won_its_connection_back_from_another_client_proves_nothing_either(
+    tmp_path: Path, others: bool, comings: int, double: int
+) -> None:
+    """A bad network alone excuses nothing."""
+    rows = steady()
+    ledger = ledger_of(tmp_path, rows)
+    came = ([0] * comings, range(comings), [1] * comings)
+    ledger.tables["links"] = Table(
+        {name: np.array(column) for name, column in zip(("device", "at", "up"), came, strict=True)}
+    )
+    ledger.notes["taken_over"] = [{"k": "taken_over", "device": 1, "at": BASE * 1000}] * others
+    found = compare(ledger, gateway_terms(STATUS), both_tiers([*rows, Row(60, BASE + 20_500, 3.0)]), "test")
+    assert found.double == double
 
 
 def test_too_few_are_lost_at_the_edge_as_well(tmp_path: Path) -> None:
