@@ -337,7 +337,7 @@ def grade_rows(result: Grade) -> list[tuple[str, str]]:
 
 
 def _open_labels(result: Grade) -> str:
-    not_begun = f", {result.not_begun:,} of them not begun" if result.not_begun else ""
+    not_begun = f", {result.not_begun:,} not begun" if result.not_begun else ""
     return f"{counted(result.open, 'label')} whose time was not over{not_begun}"
 
 

@@ -89,6 +89,6 @@ def test_the_table_of_a_grade() -> None:
     assert rows["Hot"] == "expected 2, missed 0, fired 1, false 0"
     assert rows["open"] == "1 label whose time was not over"
     unbegun = dict(grade_rows(Grade(open=3, not_begun=2)))
-    assert unbegun["open"] == "3 labels whose time was not over, 2 of them not begun"
+    assert unbegun["open"] == "3 labels whose time was not over, 2 not begun"
     assert rows["alert latency"] == "none"
     assert rows["command latency"] == "p50 1.0ms  p95 3.0ms  p99 4.0ms  max 5.0ms  (3)"
