@@ -37,10 +37,11 @@ class Styled(NamedTuple):
 
 @dataclass(slots=True)
 class Line:
-    """A paragraph between tables."""
+    """A paragraph between tables; one to copy, such as a command, is kept `whole` on a line however wide it is."""
 
     text: object
     style: str = ""
+    whole: bool = False
 
 
 @dataclass(slots=True)
@@ -70,7 +71,8 @@ def draw(console: Console, *blocks: Table | Line) -> None:
         if not console.is_terminal:
             console.file.write("".join(f"{line}\n" for line in _plain(block)))
         elif isinstance(block, Line):
-            console.print(Text(printable(block.text, None), style=block.style), highlight=False)
+            text = Text(printable(block.text, None), style=block.style)
+            console.print(text, soft_wrap=block.whole, highlight=False)
         else:
             for text in _drawn(block, console):
                 console.print(text, soft_wrap=True, highlight=False)

@@ -1,14 +1,13 @@
 """The result of `run`, `replay` and `ctl stop` as they print it, and the exit status of a run."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from typing import Any, Final
 
 from fleet_config.counting import counted
 from fleet_console.drawing import Table
 from fleet_console.terminal import complain, say, say_json
 from fleet_sim.judging.grade import grade
-from fleet_sim.judging.report import USUAL_WAIT, Check, check_rows, checks_of, rows_table
+from fleet_sim.judging.report import USUAL_WAIT, Check, check_rows, checks_of, rows_table, unmet
 from fleet_sim.judging.stored import StoredUnreadable
 from fleet_sim.judging.terms import gateway_terms, wait_for_windows
 from fleet_sim.ledger.reading import read_ledger
@@ -17,7 +16,6 @@ from fleet_sim.scenario.expectations import REQUIRED, Expectation
 
 __all__ = [
     "INTERRUPTED", "TERMINATED", "exit_status", "failures", "judge", "result_rows", "result_table", "show_result",
-    "unmet",
 ]  # fmt: skip
 
 INTERRUPTED: Final = "interrupted"
@@ -28,13 +26,7 @@ def judge(result: RunResult, expect: Mapping[str, Expectation]) -> list[Check]:
     """Judge what a scenario expects of its run, by what the run itself can measure."""
     graded, wait = _heard(result) if expect else ({}, USUAL_WAIT)
     measures = {**graded, **result.measures}
-    return [*checks_of(expect, measures, result.directory, wait), *unmet(result, expect)]
-
-
-def unmet(result: RunResult, expect: Mapping[str, Expectation]) -> list[Check]:
-    """Return what is required of every run, does not hold of this one, and is not left to the scenario."""
-    required = {name: each for name, each in REQUIRED.items() if name not in expect}
-    return [check for check in checks_of(required, result.measures) if not check.passed]
+    return [*checks_of(expect, measures, result.directory, wait), *unmet(REQUIRED, expect, result.measures)]
 
 
 def _heard(result: RunResult) -> tuple[dict[str, float], str]:
@@ -70,7 +62,7 @@ def exit_status(result: RunResult, checks: list[Check]) -> int:
 def show_result(result: RunResult, checks: list[Check], *, as_json: bool) -> None:
     """Print the end table, or one JSON object."""
     if as_json:
-        say_json(result.summary() | {"expectations": [asdict(check) for check in checks]})
+        say_json(result.summary() | {"expectations": [check.as_dict() for check in checks]})
         return
     say(result_table(result.summary()), *check_rows(checks))
     complain(*failures(result.summary()))

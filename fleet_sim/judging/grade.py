@@ -1,5 +1,8 @@
 """Grades alerts by the labels of faults, and commands by what devices executed.
 
+Alerts count up to the end of the run. Later ones tell that the fleet fell silent, or are of another run; so a grade is
+the same whenever it is asked for.
+
 Latency is arrival at the device minus the send time of the reading that caused the alert or command.
 """
 
@@ -35,7 +38,8 @@ MOST_EXAMPLES = 10
 class Label(NamedTuple):
     """A span (ms since 1970) in which something is wrong with a device, and the alert that this must raise.
 
-    The alert is of `rule`, of at least `level`, and fires at most `within` ms after `start`.
+    The alert is of `rule`, of at least `level`, and fires at most `within` ms after `start`. `metric` is the only one
+    that is disturbed; None: a fault of the device or its link, by which every rule may fire.
     """
 
     device: str
@@ -45,10 +49,20 @@ class Label(NamedTuple):
     rule: str | None = None
     within: int = 0
     level: str | None = None
+    metric: str | None = None
+
+    def explains(self, firing: "Firing", rule: str) -> bool:
+        """Return whether an alert of `rule` on this device is due to what was wrong."""
+        if not self.start <= firing.start <= self.until + self.within:
+            return False
+        return rule == self.rule or self.metric is None or firing.metric in (None, self.metric)
 
 
 class Alert(NamedTuple):
-    """One transition as a gateway published it; `at` is its device time (ms since 1970)."""
+    """One transition as a gateway published it.
+
+    `at` is the time of the reading that caused it (ms since 1970), `metric` the one that the rule is about.
+    """
 
     id: str
     rule: str
@@ -57,6 +71,7 @@ class Alert(NamedTuple):
     subject: str
     at: int
     event: str
+    metric: str | None = None
 
 
 @dataclass(slots=True)
@@ -96,13 +111,15 @@ class CommandGrade:
 class Grade:
     """The grade of a run: alerts by rule, and commands.
 
-    `repeated` counts transitions published twice, `open` labels whose alert still had time at the end. `latency` is
-    in microseconds, from the sending of the cause to the arrival at the device.
+    `repeated` counts transitions published twice, `open` labels whose alert still had time at the end; `not_begun` of
+    them were due to begin later. `latency` is in microseconds, from the sending of the cause to the arrival at the
+    device.
     """
 
     rules: dict[str, RuleGrade] = field(default_factory=dict)
     repeated: int = 0
     open: int = 0
+    not_begun: int = 0
     latency: Percentiles = field(default_factory=lambda: Percentiles.of(()))
     commands: CommandGrade = field(default_factory=CommandGrade)
     examples: list[str] = field(default_factory=list)
@@ -154,14 +171,17 @@ def labels_of(ledger: Ledger) -> list[Label]:
         labels += [
             Label(
                 device, fault["from"], fault["until"], fault["kind"],
-                expect.get("rule"), int(expect.get("within") or 0), expect.get("level"),
+                expect.get("rule"), int(expect.get("within") or 0), expect.get("level"), fault.get("metric"),
             )
             for device in fault["devices"]
         ]  # fmt: skip
     firsts = _first_devices(ledger)
     for episode in ledger.of_kind("episode"):
         device = ledger.devices[firsts[episode["group"]] + episode["row"]].id
-        labels.append(Label(device, episode["from_ms"], episode["until_ms"], f"episode {episode['metric']}"))
+        metric = episode["metric"]
+        labels.append(
+            Label(device, episode["from_ms"], episode["until_ms"], f"episode {metric}", metric=metric)
+        )
     return labels
 
 
@@ -175,7 +195,16 @@ def _first_devices(ledger: Ledger) -> dict[str, int]:
 def alerts_of(ledger: Ledger) -> list[Alert]:
     """Return the alert transitions that the run received, without those that were only retained."""
     return [
-        Alert(row["id"], row["rule"], row["level"], row["state"], row["subject"], row["raised"], row["event"])
+        Alert(
+            row["id"],
+            row["rule"],
+            row["level"],
+            row["state"],
+            row["subject"],
+            row["raised"],
+            row["event"],
+            row.get("metric"),
+        )
         for row in ledger.of_kind("alert")
         if not row["retained"]
     ]
@@ -185,11 +214,20 @@ def grade(ledger: Ledger, alerts: Sequence[Alert] | None = None) -> Grade:
     """Grade a run by the alerts that it received, or by those of `alerts`, a gateway's history, since it began."""
     begun = ledger.header["start_ms"]
     heard = alerts_of(ledger) if alerts is None else [alert for alert in alerts if alert.at >= begun]
-    end = ledger.end["at"] // 1000 if ledger.end else max((alert.at for alert in heard), default=0)
-    result = grade_alerts(labels_of(ledger), heard, end_ms=_simulated(ledger, end))
+    result = grade_alerts(labels_of(ledger), heard, end_ms=_end_ms(ledger))
     result.latency = Percentiles.of(_latencies(ledger, _first_arrivals(ledger)))
     result.commands = grade_commands(ledger)
     return result
+
+
+def _end_ms(ledger: Ledger) -> int:
+    """Return the simulated time (ms since 1970) up to which the fleet measured; of a killed run, when it last sent."""
+    for row in ledger.of_kind("over"):
+        return int(row["at"])
+    if ledger.end:
+        return _simulated(ledger, ledger.end["at"] // 1000)
+    sent = [int(group.table["sent"].max()) // 1000 for group in ledger.groups if len(group.table)]
+    return max(_simulated(ledger, max(sent, default=0)), int(ledger.header["start_ms"]))
 
 
 def _simulated(ledger: Ledger, wall_ms: int) -> int:
@@ -199,12 +237,12 @@ def _simulated(ledger: Ledger, wall_ms: int) -> int:
 
 
 def grade_alerts(labels: Sequence[Label], alerts: Sequence[Alert], *, end_ms: int) -> Grade:
-    """Compare alerts with labels; a label whose alert may still come after `end_ms` is open.
+    """Compare alerts up to `end_ms` with labels; a label whose alert may still come later is open.
 
     What only tells again that an alert fires or has ended does not count.
     """
     result = Grade()
-    alerts = [alert for alert in alerts if alert.event not in NO_CHANGE]
+    alerts = [alert for alert in alerts if alert.at <= end_ms and alert.event not in NO_CHANGE]
     graded = {label.rule for label in labels if label.rule}
     firings = _firings(alerts)
     for label in labels:
@@ -229,6 +267,7 @@ class Firing(NamedTuple):
     start: int
     end: int | None
     level: str
+    metric: str | None
 
 
 def _firings(alerts: Iterable[Alert]) -> dict[tuple[str, str], list[Firing]]:
@@ -239,16 +278,22 @@ def _firings(alerts: Iterable[Alert]) -> dict[tuple[str, str], list[Firing]]:
         if alert.state == "firing":
             start = min(alert.at, before.start) if before else alert.at
             level = max(alert.level, before.level if before else "info", key=lambda each: LEVELS.get(each, 0))
-            spans[alert.id] = Firing(start, before.end if before else None, level)
+            spans[alert.id] = Firing(start, before.end if before else None, level, alert.metric)
         elif alert.state == "resolved" and before:
             spans[alert.id] = before._replace(end=alert.at)
-    return {key: sorted(spans.values()) for key, spans in found.items() if spans}
+    return {
+        key: sorted(spans.values(), key=lambda firing: firing.start) for key, spans in found.items() if spans
+    }
 
 
 def _grade_label(
     label: Label, firings: Mapping[tuple[str, str], list[Firing]], end_ms: int, result: Grade
 ) -> None:
     assert label.rule is not None
+    if label.start > end_ms:
+        result.open += 1
+        result.not_begun += 1
+        return
     deadline = label.start + label.within
     hit = any(
         firing.start <= deadline
@@ -271,9 +316,12 @@ def _grade_firings(rule: str, subject: str, spans: list[Firing], labels: list[La
     graded = result.rules.setdefault(rule, RuleGrade())
     for firing in spans:
         graded.fired += 1
-        if not any(label.start <= firing.start <= label.until + label.within for label in labels):
+        if not any(label.explains(firing, rule) for label in labels):
             graded.false += 1
-            _example(result, f"false: {rule} on {subject} at {at_second(firing.start)}: nothing was wrong")
+            _example(
+                result,
+                f"false: {rule} on {subject} at {at_second(firing.start)}: nothing was wrong that explains it",
+            )
 
 
 def _example(result: Grade, text: str) -> None:

@@ -26,5 +26,6 @@ def junit(path: Path, suite: str, checks: Sequence[Check], seconds: float) -> No
         if check.passed is False:
             ET.SubElement(case, "failure", message=f"found {check.found}")
         elif check.passed is None:
-            ET.SubElement(case, "skipped", message=check.found)
+            why = f"{check.found}: {check.command}" if check.command else check.found
+            ET.SubElement(case, "skipped", message=why)
     ET.ElementTree(root).write(path, encoding="utf-8", xml_declaration=True)

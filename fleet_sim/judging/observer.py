@@ -135,6 +135,7 @@ class Observer:
             event=alert.event,
             cause=alert.cause,
             subject=alert.subject,
+            metric=alert.metric,
             raised=alert.at,
             boot=alert.boot,
             seq=alert.seq,

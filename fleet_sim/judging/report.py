@@ -1,15 +1,16 @@
 """The result of a run: tables for people."""
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import shlex
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from fleet_console.drawing import Styled, Table
+from fleet_console.drawing import Line, Styled, Table
 from fleet_sim.scenario.expectations import Expectation
 
-__all__ = ["USUAL_WAIT", "Check", "check_rows", "checks_of", "judged", "rows_table"]
+__all__ = ["USUAL_WAIT", "Check", "check_rows", "checks_of", "judged", "rows_table", "unmet"]
 
 RUN_DIRECTORY: Final = Path("RUN_DIR")
 USUAL_WAIT: Final = "40s"
@@ -18,12 +19,20 @@ USUAL_WAIT: Final = "40s"
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One expectation and what was found; `passed` is None where it was not measured, and `found` says why."""
+    """One expectation and what was found; `passed` is None where it was not measured, and `found` says why.
+
+    `command` is what measures it then, if a command does.
+    """
 
     name: str
     expected: str
     found: str
     passed: bool | None
+    command: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as JSON can hold it; without a command, where none is needed."""
+        return {name: value for name, value in asdict(self).items() if name != "command" or value}
 
 
 def checks_of(
@@ -37,26 +46,38 @@ def checks_of(
     `wait`: how long `verify` must wait for the gateway to close its windows.
     """
     return [
-        Check(name, expectation.text, _in_words(measures[name]), expectation.holds(measures[name]))
+        Check(name, each.text, _in_words(measures[name]), each.holds(measures[name]))
         if name in measures
-        else Check(
-            name, expectation.text, f"not measured: {_why_not_measured(name, measures, run_dir, wait)}", None
-        )
-        for name, expectation in expect.items()
+        else _not_measured(name, each.text, measures, _verify_command(run_dir, wait))
+        for name, each in expect.items()
     ]
+
+
+def _verify_command(run_dir: Path, wait: str) -> str:
+    history = "edge-gateway query windows --json"
+    return f'fleet-sim verify {shlex.quote(str(run_dir))} --history-cmd "{history}" --wait {wait}'
+
+
+def unmet(
+    required: Mapping[str, Expectation], expect: Collection[str], measures: Mapping[str, float]
+) -> list[Check]:
+    """Return what is required, does not hold, and is not left to a scenario that expects something of it itself."""
+    own = {name: each for name, each in required.items() if name not in expect}
+    return [check for check in checks_of(own, measures) if not check.passed]
 
 
 def _in_words(value: float) -> str:
     return f"{value:g}" if math.isfinite(value) else "messages without PUBACK"
 
 
-def _why_not_measured(name: str, measures: Mapping[str, float], run_dir: Path, wait: str) -> str:
-    """Say what is missing for a measure, and how to get it."""
+def _not_measured(name: str, expected: str, measures: Mapping[str, float], verify: str) -> Check:
+    """Return an expectation that stays open, with what is missing for its measure, and how to get it."""
     if name.startswith(("delivery.", "windows.")):
-        return (
-            "compare with what a gateway stored: "
-            f'`fleet-sim verify {run_dir} --history-cmd "edge-gateway query windows --json" --wait {wait}`'
-        )
+        return Check(name, expected, "not measured: compare with what a gateway stored", None, command=verify)
+    return Check(name, expected, f"not measured: {_why_not_measured(name, measures)}", None)
+
+
+def _why_not_measured(name: str, measures: Mapping[str, float]) -> str:
     if name.startswith("publish."):
         return "the broker acknowledged no message"
     if name.startswith("pacing."):
@@ -89,10 +110,17 @@ def rows_table(title: str, rows: Sequence[tuple[str, str]]) -> Table:
     return table
 
 
-def check_rows(checks: Sequence[Check]) -> list[Table]:
-    """Return a table of the expectations and what was found; no table where nothing is expected."""
+def check_rows(checks: Sequence[Check]) -> list[Table | Line]:
+    """Return a table of the expectations and what was found, and the commands that measure those that are open.
+
+    Nothing is returned where nothing is expected. Each command is a line of its own, to be copied.
+    """
     rows = [(check.name, _outcome(check)) for check in checks]
-    return [rows_table("expectations", rows)] if rows else []
+    commands = dict.fromkeys(check.command for check in checks if check.command)
+    blocks: list[Table | Line] = [rows_table("expectations", rows)] if rows else []
+    if commands:
+        blocks.append(Line("To measure what is open:"))
+    return [*blocks, *(Line(command, whole=True) for command in commands)]
 
 
 def _outcome(check: Check) -> str:

@@ -199,7 +199,13 @@ def window_rows(rows: Iterable[Mapping[str, Any]], source: str = "the history") 
 
 def alert_rows(rows: Iterable[Mapping[str, Any]], source: str = "the history") -> list[Alert]:
     """Read the rows of `query alerts --json`."""
-    return [Alert(*_values(row, _ALERT, "alert", source, number)) for number, row in enumerate(rows, start=1)]
+    found = []
+    for number, row in enumerate(rows, start=1):
+        values, metric = _values(row, _ALERT, "alert", source, number), row.get("metric")
+        if metric is not None and not isinstance(metric, str):
+            raise _misfit(row, "metric", "alert", source, number)
+        found.append(Alert(*values)._replace(metric=metric))
+    return found
 
 
 def _values(

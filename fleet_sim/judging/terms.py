@@ -1,14 +1,18 @@
 """How a gateway counts, as its retained status says: its windows, its limits of time, and what it lacks."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from fleet_config.durations import format_duration
 from fleet_sim.judging.stored import StoredUnreadable
 from fleet_sim.ledger.expected import Policy
 
-__all__ = ["Terms", "Tier", "TimeLimits", "gateway_terms", "wait_for_windows"]
+__all__ = [
+    "NotCounted", "Terms", "Tier", "TimeLimits", "gateway_terms", "not_counted", "rounded_wait",
+    "wait_for_windows",
+]  # fmt: skip
 
 _STORED_WITHIN_MS = 2_000
 _STEP_MS = 10_000
@@ -32,6 +36,10 @@ class TimeLimits:
     allowed_lateness_ms: int = 0
     idle_close_ms: int = 0
 
+    def believe(self, ts: Any, sent: Any) -> Any:
+        """Return bool[rows]: whether the gateway takes device times `ts` (ms), `sent` in µs (0: not known)."""
+        return (ts >= self.earliest_ms) & ~((sent > 0) & (ts > sent // 1000 + self.max_future_skew_ms))
+
 
 @dataclass(frozen=True, slots=True)
 class Terms:
@@ -41,8 +49,6 @@ class Terms:
     tiers: tuple[Tier, ...]
     time: TimeLimits
     policies: Mapping[str, Policy]
-    too_late: int
-    not_known: int
     floor: int = 0
     offline: bool = False
     at: int = 0
@@ -83,18 +89,46 @@ def _terms(name: str, status: Mapping[str, Any]) -> Terms:
             idle_close_ms=int(limits.get("idle_close") or 0),
         ),
         policies={name: Policy.of(row) for name, row in (status.get("metrics") or {}).items()},
-        too_late=int((status.get("values") or {}).get("too_late") or 0),
-        not_known=int((status.get("messages") or {}).get("not_known") or 0),
         floor=int((status.get("store") or {}).get("floor") or 0),
         offline=status.get("state") == "offline",
         at=int(status.get("at") or 0),
     )
 
 
+class NotCounted(NamedTuple):
+    """What a gateway received during a run and put into no window, by its own count; None: not known."""
+
+    too_late: int | None
+    not_known: int | None
+
+
+def not_counted(statuses: Sequence[Mapping[str, Any]]) -> NotCounted:
+    """Return how far a gateway's counters rose between the first and the last status that a run heard of it.
+
+    They count since the spool began. One that is lower at the end began anew, and says nothing of the run.
+    """
+    first, last = statuses[0], statuses[-1]
+    return NotCounted(
+        _rise(first, last, "values", "too_late", heard=len(statuses)),
+        _rise(first, last, "messages", "not_known", heard=len(statuses)),
+    )
+
+
+def _rise(
+    first: Mapping[str, Any], last: Mapping[str, Any], section: str, name: str, *, heard: int
+) -> int | None:
+    before, after = (int((status.get(section) or {}).get(name) or 0) for status in (first, last))
+    return after - before if heard > 1 and after >= before else None
+
+
 def wait_for_windows(time: TimeLimits) -> str:
     """Return for how long `verify --wait` must wait after a run until a gateway has closed and stored every window."""
-    needed = time.idle_close_ms + time.allowed_lateness_ms + _STORED_WITHIN_MS
-    return format_duration(-(-needed // _STEP_MS) * _STEP_MS)
+    return rounded_wait(time.idle_close_ms + time.allowed_lateness_ms + _STORED_WITHIN_MS)
+
+
+def rounded_wait(ms: float) -> str:
+    """Return a time to wait for what takes so long, as `--wait` reads it: rounded up to ten seconds."""
+    return format_duration(math.ceil(ms / _STEP_MS) * _STEP_MS)
 
 
 def _or_none(value: Any) -> int | None:

@@ -13,18 +13,17 @@ import numpy as np
 
 from fleet_config.counting import counted
 from fleet_config.durations import format_duration
+from fleet_sim.judging.closing import CLOSING_TAKES_MS, Closing
 from fleet_sim.judging.moments import at_second
 from fleet_sim.judging.not_proven import OFFLINE, Span, excuse, is_pending, lacks, spans, went_on
 from fleet_sim.judging.stored import WindowKey
-from fleet_sim.judging.terms import Terms, Tier, TimeLimits
+from fleet_sim.judging.terms import Terms, Tier
 from fleet_sim.ledger.expected import Facts, Policy, Readouts, possible, readouts, windows
 from fleet_sim.ledger.reading import Ledger
 
-__all__ = ["MOST_EXAMPLES", "NOT_CLOSED", "Comparison", "Wrong", "compare", "ranges"]
+__all__ = ["MOST_EXAMPLES", "Comparison", "Wrong", "compare", "ranges"]
 
 MOST_EXAMPLES = 10
-CLOSING_TAKES_MS = 2_000
-"""From the time at which a window is due to close until it is stored, at most."""
 ASTRAY_MS = 60_000
 """How long after its sending a reading may arrive and be stamped by the gateway."""
 NOT_CLOSED = "not closed yet"
@@ -66,6 +65,8 @@ class Comparison:
     examples: list[Wrong] = field(default_factory=list)
     closing_ms: float | None = None
     """No open window closes before this time (ms since 1970); None: no window is open."""
+    closed_ms: float | None = None
+    """The first of the open windows must be stored by this time (ms since 1970)."""
 
     @property
     def ok(self) -> bool:
@@ -129,11 +130,8 @@ def compare(
         stored,
         Comparison(source=source),
         known_until=_known_until(ledger),
-        open_from=_open_from(ledger, terms.time, time.time() * 1000 if now_ms is None else now_ms),
-        silent_from=_last_arrival_ms(ledger) + terms.time.idle_close_ms,
-        newest_ms=max(
-            (float(group.table["ts"].max()) for group in ledger.groups if len(group.table)), default=0.0
-        ),
+        now_ms=time.time() * 1000 if now_ms is None else now_ms,
+        closing=Closing.of(ledger, terms),
         spans=spans(ledger, terms.time),
     )
     metrics = dict.fromkeys(metric for group in ledger.groups for metric in group.numbers)
@@ -158,10 +156,9 @@ class _Window(NamedTuple):
 class _Comparing:
     """A comparison in progress; times in ms.
 
-    The ledger knows all readings before `known_until`, and `seen` are their windows. Windows that end after
-    `open_from` may still be open. The devices count as silent from `silent_from` on; `newest_ms` is the last device
-    time. Of a gateway that said it is offline, windows that lack readings are `pending` until it is known whether it
-    `resumed`.
+    The ledger knows all readings before `known_until`, and `seen` are their windows. What is stored was read at
+    `now_ms`. Of a gateway that said it is offline, windows that lack readings are `pending` until it is known whether
+    it `resumed`.
     """
 
     ledger: Ledger
@@ -169,9 +166,8 @@ class _Comparing:
     stored: Mapping[WindowKey, Facts]
     result: Comparison
     known_until: float
-    open_from: float
-    silent_from: float
-    newest_ms: float
+    now_ms: float
+    closing: Closing
     spans: Mapping[str, Span]
     seen: set[WindowKey] = field(default_factory=set)
     pending: list[_Window] = field(default_factory=list)
@@ -181,7 +177,7 @@ class _Comparing:
         policy = self.terms.policies.get(metric, Policy())
         readings = readouts(self.ledger, metric, policy)
         self.result.readings += int(readings.sure.sum())
-        believed = _believed(readings, self.terms.time)
+        believed = self.terms.time.believe(readings.ts, readings.sent)
         astray = _astray(self.ledger, metric, readings.rows(~believed), self.terms.tiers)
         for tier in self.terms.tiers:
             self._tier(metric, readings.rows(believed), tier, astray, rated=policy.rated)
@@ -203,13 +199,14 @@ class _Comparing:
             else:
                 self._judge(_Window(key, self.stored.get(key), allowed, sum(sure[rows]), inside))
 
-    def _closes(self, key: WindowKey) -> None:
-        """Note the earliest time at which the window can close, given that its device is silent.
-
-        Silence closes base windows; for longer ones the device's time advances from its last reading.
-        """
-        left = 0.0 if self._is_base(key) else max(0.0, key.start + key.every - self.newest_ms)
-        self.result.closing_ms = min(self.silent_from + left, self.result.closing_ms or math.inf)
+    def _may_be_open(self, key: WindowKey) -> bool:
+        """Return whether the gateway may still hold a window open; note then when the first of them closes."""
+        closed = self.closing.latest_ms(key)
+        if closed <= self.now_ms:
+            return False
+        self.result.closing_ms = min(self.closing.earliest_ms(key), self.result.closing_ms or math.inf)
+        self.result.closed_ms = min(closed, self.result.closed_ms or math.inf)
+        return True
 
     def _judge(self, window: _Window) -> None:
         """Compare one window, unless an offline gateway may still store it."""
@@ -231,9 +228,8 @@ class _Comparing:
 
     def _settle(self, window: _Window) -> None:
         key, found, allowed, must, inside = window
-        if found is None and key.start + key.every > self.open_from:
+        if found is None and self._may_be_open(key):
             self.result.set_aside(NOT_CLOSED)
-            self._closes(key)
             return
         right = found in allowed or (found is None and not must)
         if not right and (reason := excuse(key, found, allowed, self.terms, self.spans)):
@@ -277,25 +273,6 @@ def _known_until(ledger: Ledger) -> float:
     if ledger.end is not None:
         return math.inf
     return max((float(group.table["ts"].max()) for group in ledger.groups if len(group.table)), default=0.0)
-
-
-def _last_arrival_ms(ledger: Ledger) -> float:
-    arrivals = ledger.tables["acks"]["at"]
-    return float(arrivals.max()) / 1000 if arrivals.size else -math.inf
-
-
-def _open_from(ledger: Ledger, limits: TimeLimits, now_ms: float) -> float:
-    """Return the end after which a window may still be open at `now_ms` (all ms)."""
-    grace = limits.idle_close_ms + CLOSING_TAKES_MS
-    if now_ms < _last_arrival_ms(ledger) + grace:
-        return -math.inf
-    return now_ms - limits.allowed_lateness_ms - grace
-
-
-def _believed(readings: Readouts, limits: TimeLimits) -> Any:
-    """Say for each row whether the gateway accepts its device time; the window of any other cannot be predicted."""
-    ahead = readings.ts > readings.sent // 1000 + limits.max_future_skew_ms
-    return (readings.ts >= limits.earliest_ms) & ~(ahead & (readings.sent > 0))
 
 
 def _astray(ledger: Ledger, metric: str, stamped: Readouts, tiers: Sequence[Tier]) -> set[WindowKey]:

@@ -165,7 +165,7 @@ class LedgerWriter:
         return code
 
     def note(self, kind: str, /, **facts: Any) -> None:
-        """Record a rarer event (command, notice, alert, fault, episode, status, phase)."""
+        """Record a rarer event (command, notice, alert, fault, episode, status, phase, taken_over, over)."""
         self._notes.append({"k": kind, **facts})
 
     @property

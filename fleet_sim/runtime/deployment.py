@@ -155,7 +155,7 @@ class Deployment:
         self.rate = 0.0
         self._published_before = 0
         self.settling = Settling(self)
-        self._shared_ids = SharedIds(self.connector.usurped)
+        self._shared_ids = SharedIds(self._taken_over)
         self.observer.on_device_status = self._shared_ids.heard
 
     def deploy(self, devices: Sequence[Device]) -> None:
@@ -238,6 +238,10 @@ class Deployment:
         self.losses.lost(device, time.monotonic() - self.started, str(why))
         self.connector.lost(device, why)
         self._shared_ids.lost(device, why)
+
+    def _taken_over(self, device: Device, why: str) -> None:
+        self.ledger.note("taken_over", device=device.index, at=self.world.now_us())
+        self.connector.usurped(device, why)
 
     def _seen(self, device: Device, up: bool, again: bool) -> None:  # noqa: FBT001 - the state itself
         self.up += 1 if up else -1

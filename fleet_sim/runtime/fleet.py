@@ -161,6 +161,7 @@ class FleetRun:
                     services = self.deployment.serve(tasks)
                     services.append(tasks.create_task(self._follow_phases(), name="phases"))
                     await self._drive()
+                    ledger.note("over", at=round(min(self._now_ms(), self._end_ms)))
                     self._injection.end()
                     self._emission.finish()
                     self.deployment.connector.hurry()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["EXPECTABLE", "REQUIRED", "Expectation"]
+__all__ = ["EXPECTABLE", "REQUIRED", "REQUIRED_OF_ALERTS", "Expectation"]
 
 
 class Expectation(NamedTuple):
@@ -39,6 +39,11 @@ REQUIRED: Final[Mapping[str, Expectation]] = {
     for name in ("connect.failed", "publish.refused", "delivery.unacknowledged")
 }
 """What holds of every run unless its scenario expects another value."""
+REQUIRED_OF_ALERTS: Final[Mapping[str, Expectation]] = {
+    name: Expectation("==", 0.0, "== 0")
+    for name in ("alerts.missed", "alerts.false", "alerts.repeated", "commands.repeated")
+}
+"""What holds of every grade unless the scenario expects another value."""
 
 _PERCENTILES: Final = ("p50", "p90", "p95", "p99", "max")
 EXPECTABLE: Final = frozenset(

@@ -87,6 +87,12 @@ def test_a_table_without_headings_or_rows() -> None:
     ]
 
 
+def test_a_command_is_one_line_however_wide_it_is() -> None:
+    command = 'fleet-sim verify runs/a --history-cmd "edge-gateway query windows --json" --wait 40s'
+    for terminal in (True, False):
+        assert drawn(Line(command, whole=True), width=40, terminal=terminal) == [command]
+
+
 @pytest.mark.parametrize("width", [20, 80])
 @given(rows=st.lists(st.tuples(cells, cells, cells, cells), max_size=4))
 def test_no_line_is_wider_than_the_terminal_and_nothing_is_lost(

@@ -13,8 +13,9 @@ import aiomqtt
 import numpy as np
 import pytest
 
-from fleet_sim.cli.outcome import exit_status, failures, unmet
+from fleet_sim.cli.outcome import exit_status, failures, judge
 from fleet_sim.devices.endpoint import CannotReach
+from fleet_sim.judging.not_proven import taken_over
 from fleet_sim.ledger.reading import read_ledger
 from fleet_sim.runtime.shared_ids import OTHER_CLIENT
 from fleet_wire.control_messages import (
@@ -94,7 +95,8 @@ async def test_two_runs_with_the_same_ids_on_one_broker_say_so_and_fail(
     assert failed
     for result in failed:
         assert set(result.gave_up) == {OTHER_CLIENT}
-        assert exit_status(result, unmet(result, {})) == 1
+        assert len(taken_over(read_ledger(result.directory))) == sum(result.gave_up.values())
+        assert exit_status(result, judge(result, {})) == 1
     assert any("gave up: another client" in text for text in failures(failed[0].summary()))
 
 

@@ -1,4 +1,4 @@
-"""`fleet-sim verify` and `grade`: what they compare, what they print, and how failures read."""
+"""`fleet-sim verify`, and what `grade` shares with it: what they compare and print, and how failures read."""
 
 from __future__ import annotations
 
@@ -7,84 +7,25 @@ import re
 import shlex
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from fleet_sim.cli import main
-from fleet_sim.cli.judging import LOOK_AGAIN, compared, grade_rows, influx_of_run, newest_status
-from fleet_sim.devices.pacing import Percentiles
-from fleet_sim.judging.grade import CommandGrade, Grade, RuleGrade
+from fleet_sim.cli.judging import LOOK_AGAIN, compared, influx_of_run, newest_status
 from fleet_sim.judging.stored import InfluxPlace, StoredUnreadable, WindowKey
 from fleet_sim.judging.terms import gateway_terms
 from fleet_sim.ledger.expected import Facts
-from fleet_sim.ledger.reading import Ledger, read_ledger
 from fleet_sim.ledger.writing import LedgerWriter
 from tests.servers.process import free_port
+from tests.sim.cli.recorded_run import BASE, STATUS, Cli, command_line, history, recorded
 from tests.sim.judging.answering_server import answering
 from tests.sim.judging.small_runs import both_tiers, ledger_of, row_of, steady
-
-Cli = Callable[..., tuple[int, str, str]]
-BASE = 1_700_000_000_000
-STATUS: dict[str, Any] = {"gateway": "gw", "windows": [{"every": 5000, "bucket": "b5s"}]}
-ALERT = {
-    "id": "a", "rule": "Hot", "level": "critical", "state": "firing", "event": "firing",
-    "subject": "d", "at": BASE + 2_000,
-}  # fmt: skip
-FAULT = {
-    "number": 0, "kind": "heat_up", "devices": ["d"], "from": BASE, "until": BASE + 9_000,
-    "expect": {"rule": "Hot", "within": 5_000, "level": None},
-}  # fmt: skip
 
 
 @pytest.fixture
 def cli(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Cli:
-    monkeypatch.setenv("COLUMNS", "250")
-    monkeypatch.delenv("INFLUX_URL", raising=False)
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as ended:
-            main(arguments)
-        said = capsys.readouterr()
-        return int(ended.value.code or 0), said.out, said.err
-
-    return run
-
-
-def recorded(
-    directory: Path,
-    *,
-    statuses: dict[str, Any] | None = None,
-    killed: bool = False,
-    count: int = 5,
-    **header: Any,
-) -> Ledger:
-    """Write the ledger of a run of one device that sent `t` = 1 each second."""
-    with LedgerWriter(directory) as ledger:
-        ledger.header({"start_ms": BASE, "started_us": BASE * 1000, "speed": 1.0, **header})
-        columns = ledger.group("probe", ["t"])
-        ledger.devices(0, 0, [{"id": "d", "site": "s", "type": "probe", "tags": {}}])
-        for seq in range(count):
-            at = BASE + 1000 * seq
-            row = {"device": 0, "boot": 9, "seq": seq, "ts": at, "sent": at * 1000, "flags": 0, "present": 1}
-            for name, value in row.items():
-                getattr(columns, name).append(value)
-            columns.values[0].append(1.0)
-            ledger.table("acks").extend((0, 9, seq, at * 1000 + 1, 0))
-        for gateway, status in ({"gw": STATUS} if statuses is None else statuses).items():
-            ledger.note("status", gateway=gateway, status=status)
-        ledger.note("fault", **FAULT)
-        if not killed:
-            ledger.end("finished", {"at": (BASE + 60_000) * 1000})
-    return read_ledger(directory)
-
-
-def history(path: Path, *, count: int = 5) -> Path:
-    row = {"device": "d", "metric": "t", "every": 5000, "start": BASE, "count": count, "sum": float(count)}
-    path.write_text(json.dumps(row | dict.fromkeys(("min", "max", "first", "last"), 1.0)))
-    return path
+    return command_line(capsys, monkeypatch)
 
 
 def test_what_is_stored_right_passes_from_a_file_and_from_a_command(cli: Cli, tmp_path: Path) -> None:
@@ -104,16 +45,13 @@ def test_what_is_stored_right_passes_from_a_file_and_from_a_command(cli: Cli, tm
 
 
 def test_what_is_wrong_is_shown_by_an_example_and_ends_in_1(cli: Cli, tmp_path: Path) -> None:
-    status = STATUS | {"values": {"too_late": 1}, "messages": {"not_known": 2}}
-    recorded(tmp_path / "run", killed=True, statuses={"gw": status}, count=6)
+    recorded(tmp_path / "run", killed=True, count=6)
     file = history(tmp_path / "windows.jsonl", count=4)
     code, out, _ = cli("verify", str(tmp_path / "run"), "--history", str(file))
     assert code == 1
     assert "lost           1" in out
     assert "boot 9 seq 0-4" in out
     assert "not judged     1 window: after the end of the killed run's ledger" in out
-    assert "too late       1 reading, by the gateway's own count" in out
-    assert "not known      2 messages, by the gateway's own count" in out
     assert "the run was killed: its last second is not judged" in out
 
 
@@ -138,6 +76,32 @@ def test_windows_that_are_open_are_counted_and_their_close_is_said(
     )
 
 
+@pytest.mark.parametrize(
+    "case",
+    [
+        (60_000, 6.0, "60s", "1m10s"),
+        (3_600_000, 40.0, "60s", "46m40s"),
+        (None, 35.0, "0s", "10s"),
+    ],
+)
+def test_the_wait_that_is_advised_is_as_long_as_windows_may_be_open(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, case: tuple[int | None, float, str, str]
+) -> None:
+    """Not as long as silence takes to close base windows, which may be shorter than the wait that was used."""
+    longer, after, wait, hint = case
+    naps = [BASE / 1000 + after]
+    monkeypatch.setattr(time, "time", lambda: sum(naps))
+    monkeypatch.setattr(time, "sleep", naps.append)
+    tiers = [*STATUS["windows"], *([{"every": longer, "bucket": "b"}] if longer else [])]
+    status = STATUS | {"windows": tiers, "time": {"idle_close": 30_000}}
+    recorded(tmp_path / "run", statuses={"gw": status}, taken_over=True)
+    file = history(tmp_path / "windows.jsonl", count=7)
+    if longer is None:
+        file.write_text("")
+    code, _, err = cli("verify", str(tmp_path / "run"), "--history", str(file), "--wait", wait)
+    assert (code, err.strip().rpartition("; ")[2]) == (4, f"verify again later, or with --wait {hint}")
+
+
 def test_of_a_gateway_that_is_offline_nothing_is_judged(cli: Cli, tmp_path: Path) -> None:
     status = STATUS | {"state": "offline", "at": BASE - 40_000}
     recorded(tmp_path / "run", statuses={"gw": status})
@@ -148,6 +112,36 @@ def test_of_a_gateway_that_is_offline_nothing_is_judged(cli: Cli, tmp_path: Path
     assert ": the gateway is offline" in out
     assert "the gateway 'gw' was offline since 2023-11-14 22:12:40Z" in err
     assert "start it, and verify again" in err
+
+
+def test_what_the_gateway_did_not_count_is_of_this_run_alone(cli: Cli, tmp_path: Path) -> None:
+    """Its counters began with its spool; what it took of earlier runs is not this run's."""
+    first, last = (
+        STATUS | {"values": {"too_late": late}, "messages": {"not_known": odd}}
+        for late, odd in ((7, 40), (8, 42))
+    )
+    file = str(history(tmp_path / "windows.jsonl"))
+    recorded(tmp_path / "run", statuses={"gw": first}, at_end=last)
+    out = cli("verify", str(tmp_path / "run"), "--history", file)[1]
+    assert re.search("too late +1 reading during the run, by the gateway's own count", out)
+    assert re.search("not known +2 messages during the run, by the gateway's own count", out)
+    found = json.loads(cli("verify", str(tmp_path / "run"), "--history", file, "--json")[1])
+    assert (found["too_late"], found["not_known"]) == (1, 2)
+    recorded(tmp_path / "same", statuses={"gw": last}, at_end=last)
+    out = cli("verify", str(tmp_path / "same"), "--history", file)[1]
+    assert "too late" not in out
+    assert "not known" not in out
+
+
+def test_verify_says_which_devices_were_taken_over(cli: Cli, tmp_path: Path) -> None:
+    recorded(tmp_path / "run", taken_over=True)
+    file = str(history(tmp_path / "windows.jsonl", count=7))
+    status, out, _ = cli("verify", str(tmp_path / "run"), "--history", file)
+    assert status == 4, "the only window proves nothing"
+    assert "taken over     1 device: another client used the id" in out
+    assert json.loads(cli("verify", str(tmp_path / "run"), "--history", file, "--json")[1])["taken_over"] == [
+        "d"
+    ]
 
 
 def test_wrong_windows_are_named_in_few_lines(cli: Cli, tmp_path: Path) -> None:
@@ -255,41 +249,6 @@ def test_it_is_compared_again_until_it_is_right(tmp_path: Path, monkeypatch: pyt
     assert naps == [LOOK_AGAIN] * 2
     assert not compared(ledger, gateway_terms(STATUS), "test", dict, 0.0).ok
     assert naps == [LOOK_AGAIN] * 2, "without patience there is one look"
-
-
-def test_alerts_of_a_history_are_graded(cli: Cli, tmp_path: Path) -> None:
-    recorded(tmp_path / "run")
-    file = tmp_path / "alerts.jsonl"
-    file.write_text(json.dumps(ALERT))
-    for source in (("--alerts", str(file)), ("--alerts-cmd", f"cat {file}")):
-        status, out, _ = cli("grade", str(tmp_path / "run"), *source, "--json")
-        found = json.loads(out)
-        assert (status, found["alerts.missed"], found["rules"]["Hot"]["fired"]) == (0, 0, 1)
-    status, out, _ = cli("grade", str(tmp_path / "run"))
-    assert status == 1, "the run itself heard no alert"
-    assert "expected 1, missed 1, fired 0, false 0" in out
-    assert "missed: Hot on d within 5s of heat_up" in out
-    file.write_text(json.dumps(ALERT | {"level": "severe"}))
-    status, _, err = cli("grade", str(tmp_path / "run"), "--alerts", str(file))
-    assert (status, f"{file}: row 1 is not an alert row: 'level' is \"severe\"" in err) == (2, True)
-
-
-@pytest.mark.parametrize(("most", "status"), [(1.0, 0), (0.0, 1)])
-def test_a_scenario_that_expects_alerts_to_be_missed_decides_itself(
-    cli: Cli, tmp_path: Path, most: float, status: int
-) -> None:
-    recorded(tmp_path / "run", expect={"alerts.missed": ["<=", most, f"<= {most:g}"]})
-    assert cli("grade", str(tmp_path / "run"))[0] == status
-
-
-def test_the_table_of_a_grade() -> None:
-    spread = Percentiles(3, 1000.0, 2000.0, 3000.0, 4000.0, 5000.0)
-    commands = CommandGrade(received=2, executed=1, rejected=1, latency=spread)
-    rows = dict(grade_rows(Grade(rules={"Hot": RuleGrade(expected=2, fired=1)}, open=1, commands=commands)))
-    assert rows["Hot"] == "expected 2, missed 0, fired 1, false 0"
-    assert rows["open"] == "1 label whose time was not over"
-    assert rows["alert latency"] == "none"
-    assert rows["command latency"] == "p50 1.0ms  p95 3.0ms  p99 4.0ms  max 5.0ms  (3)"
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from fleet_sim.cli.outcome import exit_status, judge, result_rows, show_result, unmet
-from fleet_sim.judging.report import checks_of
-from fleet_sim.scenario.expectations import Expectation
+from fleet_sim.cli.outcome import exit_status, judge, result_rows, show_result
+from fleet_sim.judging.report import checks_of, unmet
+from fleet_sim.scenario.expectations import REQUIRED, Expectation
 from tests.sim.results import result
 
 
@@ -68,8 +68,8 @@ def test_a_run_in_which_nothing_failed_is_judged_by_its_scenario_alone() -> None
 def test_a_scenario_may_expect_devices_that_never_connect() -> None:
     ended = result(refused=3)
     expect = {"connect.failed": Expectation("<=", 3.0, "<= 3")}
-    assert unmet(ended, expect) == []
-    assert [check.name for check in unmet(ended, {})] == ["connect.failed"]
+    assert unmet(REQUIRED, expect, ended.measures) == []
+    assert [check.name for check in judge(ended, {})] == ["connect.failed"]
 
 
 def test_the_table_names_what_is_odd_only_where_there_is_something() -> None:

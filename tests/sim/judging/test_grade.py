@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from fleet_sim.judging.grade import Alert, Label, grade, grade_alerts, grade_commands, send_times
+from fleet_sim.judging.grade import Alert, Label, grade, grade_alerts, grade_commands, labels_of, send_times
 from fleet_sim.judging.moments import at_second
 from fleet_sim.ledger.reading import Ledger, read_ledger
 from fleet_sim.ledger.writing import LedgerWriter
@@ -84,7 +84,9 @@ def test_an_alert_of_a_graded_rule_without_any_cause_is_false() -> None:
     result = grade_alerts([HOT], alerts, end_ms=T + 100_000)
     assert result.false == 1
     assert result.rules["TooWarm"].precision == 0.5
-    assert result.examples == [f"false: TooWarm on frz-9 at {at_second(T + 25_000)}: nothing was wrong"]
+    assert result.examples == [
+        f"false: TooWarm on frz-9 at {at_second(T + 25_000)}: nothing was wrong that explains it"
+    ]
 
 
 def test_an_episode_or_another_fault_on_the_device_is_a_cause() -> None:
@@ -95,6 +97,52 @@ def test_an_episode_or_another_fault_on_the_device_is_a_cause() -> None:
         ).false
         == 0
     )
+
+
+def test_alerts_after_the_end_are_neither_false_nor_a_detection() -> None:
+    """The fleet is over: what its devices are silent about says nothing of what was wrong with them."""
+    silent = [fired(40_000 + 120_000, alert="a5"), fired(160_000, subject="frz-2", alert="a6")]
+    late = HOT._replace(within=360_000)
+    for alerts in ([], silent, silent * 2):
+        result = grade_alerts([late], alerts, end_ms=T + 40_000)
+        assert (result.missed, result.false, result.open, result.repeated) == (0, 0, 1, 0)
+        assert result.measures() == grade_alerts([late], [], end_ms=T + 40_000).measures()
+    escalated = [fired(20_000, level="warning"), fired(160_000)]
+    assert grade_alerts([HOT], escalated, end_ms=T + 40_000).missed == 1
+
+
+def test_what_an_alert_did_after_the_end_does_not_change_what_it_was() -> None:
+    resolved = Alert("a1", "TooWarm", "critical", "resolved", "frz-1", T + 500_000, "resolved")
+    assert grade_alerts([HOT], [fired(25_000), resolved], end_ms=T + 100_000).ok
+
+
+def test_a_fault_that_was_due_after_the_end_is_open_whatever_fired() -> None:
+    for alerts in ([], [fired(2_000)]):
+        result = grade_alerts([HOT], alerts, end_ms=T + 9_999)
+        assert (result.open, result.not_begun, result.missed) == (1, 1, 0)
+        assert sum(rule.expected for rule in result.rules.values()) == 0
+    assert grade_alerts([HOT], [], end_ms=T + 10_000).not_begun == 0
+
+
+@pytest.mark.parametrize(
+    ("cause", "metric", "false"),
+    [
+        ({"metric": "temperature"}, "temperature", 0),
+        ({"metric": "temperature"}, "door", 1),
+        ({"metric": "temperature"}, None, 0),
+        ({"metric": "door", "rule": "TooWarm"}, "temperature", 0),
+        ({"metric": "door", "rule": "DoorOpen"}, "temperature", 1),
+        ({}, "door", 0),
+        ({"rule": "Silent"}, "door", 0),
+    ],
+)
+def test_a_fault_of_a_metric_is_the_cause_of_alerts_of_its_rule_and_metric_alone(
+    cause: dict[str, Any], metric: str | None, false: int
+) -> None:
+    """A fault of a device or of its link, which has no metric, may cause any."""
+    labels = [HOT, Label("frz-9", T + 24_000, T + 26_000, "fault", **cause)]
+    alerts = [fired(25_000), fired(25_000, subject="frz-9", alert="a2")._replace(metric=metric)]
+    assert grade_alerts(labels, alerts, end_ms=T + 100_000).false == false
 
 
 def test_the_same_transition_told_twice_is_repeated() -> None:
@@ -128,6 +176,41 @@ def test_alerts_of_an_earlier_run_in_the_history_are_not_graded(tmp_path: Path) 
     ledger = graded_ledger(tmp_path, [("fault", fault)])
     assert grade(ledger, [fired(-50_000, alert="old"), fired(15_000)]).ok
     assert grade(ledger, [fired(500, alert="early"), fired(15_000)]).false == 1
+
+
+HEAT: dict[str, Any] = {
+    "number": 0, "kind": "heat_up", "metric": "temperature", "devices": ["frz-1"], "from": T + 10_000,
+    "until": 1 << 62, "expect": {"rule": "TooWarm", "within": 360_000, "level": None},
+}  # fmt: skip
+
+
+def test_a_run_is_graded_alike_at_once_and_minutes_later(tmp_path: Path) -> None:
+    """Settling takes as long as the broker likes, and at speed 60 each second of it is a simulated minute."""
+    ledger = graded_ledger(tmp_path, [("fault", HEAT), ("over", {"at": T + 30_000})])
+    silence = fired(80_000, alert="a7", level="warning")
+    at_once, later = grade(ledger, []), grade(ledger, [silence])
+    assert at_once == later
+    assert (later.open, later.false, later.missed) == (1, 0, 0)
+
+
+def test_a_killed_run_ends_with_what_it_sent_last(tmp_path: Path) -> None:
+    ledger = graded_ledger(tmp_path, [("fault", HEAT)])
+    ledger.end = None
+    result = grade(ledger, [fired(80_000)])
+    assert (result.open, result.not_begun) == (1, 1)
+
+
+def test_labels_name_the_metric_that_is_disturbed(tmp_path: Path) -> None:
+    episode = {
+        "group": "freezer",
+        "row": 0,
+        "metric": "t",
+        "from_ms": T,
+        "until_ms": T + 1,
+        "level": "warning",
+    }
+    labels = labels_of(graded_ledger(tmp_path, [("fault", HEAT), ("episode", episode)]))
+    assert [label.metric for label in labels] == ["temperature", "t"]
 
 
 def test_send_times_are_of_the_first_sending_from_wherever_it_was_sent(tmp_path: Path) -> None:

@@ -21,3 +21,10 @@ def test_junit_holds_one_case_an_expectation(tmp_path: Path) -> None:
     suite = ET.parse(tmp_path / "j.xml").getroot()
     assert (suite.get("tests"), suite.get("failures"), suite.get("skipped")) == ("3", "1", "1")
     assert [case[0].tag if len(case) else "ok" for case in suite] == ["ok", "failure", "skipped"]
+
+
+def test_what_was_not_measured_names_the_command_that_measures_it(tmp_path: Path) -> None:
+    checks = checks_of({"delivery.lost": Expectation("==", 0.0, "== 0")}, {}, Path("runs/a"))
+    junit(tmp_path / "j.xml", "cold-chain", checks, 2.5)
+    [skipped] = ET.parse(tmp_path / "j.xml").getroot().iter("skipped")
+    assert "what a gateway stored: fleet-sim verify runs/a --history-cmd" in (skipped.get("message") or "")

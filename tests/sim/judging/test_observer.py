@@ -32,7 +32,7 @@ class Post:
     def alert(self, name: str, state: str = "firing", at: int = 5) -> None:
         alert = Alert(
             id=name, group="g", rule="TooWarm", level="critical", state=state, subject="d", at=at, boot=1, seq=2,  # type: ignore[arg-type]
-            event=state, cause="reading", site="berlin",  # type: ignore[arg-type]
+            event=state, cause="reading", site="berlin", metric="heat",  # type: ignore[arg-type]
         )  # fmt: skip
         self.packet("edge/v1/gw/alerts/berlin/d/TooWarm", encode_alert(alert))
 
@@ -78,6 +78,11 @@ def test_a_transition_that_is_told_twice_is_written_twice(post: Post) -> None:
     post.alert("a")
     post.alert("a", "resolved", at=9)
     assert post.alerts() == [("a", False)] * 3
+    rows = read_ledger(post.directory).of_kind("alert")
+    assert [(row["rule"], row["metric"], row["raised"]) for row in rows[1:]] == [
+        ("TooWarm", "heat", 5),
+        ("TooWarm", "heat", 9),
+    ]
 
 
 def test_the_newest_status_of_each_gateway_is_kept(post: Post) -> None:

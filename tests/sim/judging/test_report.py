@@ -2,6 +2,7 @@
 
 import math
 import re
+import shlex
 import unicodedata
 from dataclasses import replace
 from io import StringIO
@@ -11,17 +12,17 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from fleet_console.drawing import Table, draw
+from fleet_console.drawing import Line, Table, draw
 from fleet_sim.cli import judging
 from fleet_sim.cli.looking import chart_rows
 from fleet_sim.cli.outcome import result_rows
 from fleet_sim.devices.counters import Counters
 from fleet_sim.devices.pacing import Percentiles
 from fleet_sim.judging.grade import CommandGrade, Grade, RuleGrade
-from fleet_sim.judging.report import Check, check_rows, checks_of, judged, rows_table
+from fleet_sim.judging.report import Check, check_rows, checks_of, judged, rows_table, unmet
 from fleet_sim.judging.verify import Comparison
 from fleet_sim.runtime.measures import measures_of
-from fleet_sim.scenario.expectations import EXPECTABLE, Expectation
+from fleet_sim.scenario.expectations import EXPECTABLE, REQUIRED, REQUIRED_OF_ALERTS, Expectation
 from tests.sim.results import result
 
 UNSEEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
@@ -35,11 +36,6 @@ VERIFY = 'fleet-sim verify runs/a --history-cmd "edge-gateway query windows --js
 @pytest.mark.parametrize(
     ("name", "measures", "why"),
     [
-        (
-            "delivery.lost",
-            GATEWAY,
-            f"compare with what a gateway stored: `{VERIFY}`",
-        ),
         ("publish.ack.p99", {}, "the broker acknowledged no message"),
         ("pacing.lag.max", {}, "no message was sent"),
         ("alerts.missed", {}, "no gateway was heard; run one on the same broker"),
@@ -52,12 +48,29 @@ def test_what_was_not_measured_says_what_is_missing(name: str, measures: dict[st
     [check] = checks_of({name: Expectation("==", 0.0, "== 0")}, measures, Path("runs/a"))
     assert check == Check(name, "== 0", f"not measured: {why}", None)
     [table] = check_rows([check])
+    assert isinstance(table, Table)
     assert table.rows[0][1].text == f"open  expected == 0; not measured: {why}"
+
+
+@pytest.mark.parametrize("name", ["delivery.lost", "windows.wrong"])
+@pytest.mark.parametrize(("directory", "quoted"), [("runs/a", "runs/a"), ("my runs/a", "'my runs/a'")])
+def test_the_command_that_measures_delivery_can_be_pasted(name: str, directory: str, quoted: str) -> None:
+    expect = {each: Expectation("==", 0.0, "== 0") for each in (name, "delivery.duplicate")}
+    checks = checks_of(expect, GATEWAY, Path(directory))
+    command = VERIFY.replace("runs/a", quoted)
+    found = "not measured: compare with what a gateway stored"
+    assert checks[0] == Check(name, "== 0", found, None, command=command)
+    for terminal in (True, False):
+        lines = shown(*check_rows(checks), terminal=terminal)
+        assert lines[-2:] == ["To measure what is open:", command], "once, and on a line of its own"
+        assert len(shlex.split(lines[-1])) == 7
+    assert check_rows([Check("a", "== 0", "1", passed=False)])[1:] == []
 
 
 def test_an_expectation_is_met_or_not() -> None:
     limit = Expectation("<", 1.0, "< 1")
     [table] = check_rows(checks_of({"a.b": limit, "c.d": limit}, {"a.b": 0.5, "c.d": 1.5}))
+    assert isinstance(table, Table)
     assert [row[1].text for row in table.rows] == [
         "ok  expected < 1, found 0.5",
         "FAILED  expected < 1, found 1.5",
@@ -74,6 +87,12 @@ def test_a_ledger_is_judged_by_what_there_is_a_measure_for() -> None:
     ]
 
 
+def test_what_is_required_is_left_to_a_scenario_that_expects_something_of_it() -> None:
+    none = Expectation("==", 0.0, "== 0")
+    required, measures = {"a.b": none, "c.d": none, "e.f": none}, {"a.b": 1.0, "c.d": 1.0, "e.f": 0.0}
+    assert unmet(required, {"c.d"}, measures) == [Check("a.b", "== 0", "1", passed=False)]
+
+
 def test_somebody_measures_whatever_a_scenario_may_expect() -> None:
     times = Percentiles(1, 1.0, 1.0, 1.0, 1.0, 1.0)
     counters = Counters()
@@ -86,6 +105,7 @@ def test_somebody_measures_whatever_a_scenario_may_expect() -> None:
         *measures_of(counters, 1, 1.0),
     }
     assert measured == EXPECTABLE
+    assert REQUIRED.keys() | REQUIRED_OF_ALERTS.keys() <= measured
 
 
 @pytest.mark.parametrize("terminal", [False, True])
@@ -97,7 +117,7 @@ def test_every_table_shows_any_text_and_obeys_none(terminal: bool) -> None:
     check = Check(HOSTILE, HOSTILE, HOSTILE, passed=None)
     odd = {f"publish.ack.{each}": spread.most for each in ("p50", "p95", "p99", "max")}
     told = replace(result(), directory=Path(HOSTILE.replace("\ud800", "")), measures=odd)
-    tables = [
+    tables: list[Table | Line] = [
         rows_table(HOSTILE, [(HOSTILE, HOSTILE), ("", "")]),
         rows_table("grade", judging.grade_rows(grade)),
         rows_table("run", result_rows(told.summary())),
@@ -114,7 +134,7 @@ def test_every_table_shows_any_text_and_obeys_none(terminal: bool) -> None:
     if terminal:
         assert max(map(cell_len, lines)) <= 80
     else:
-        assert len(lines) == sum(1 + len(table.rows) for table in tables)
+        assert len(lines) == sum(1 + len(table.rows) for table in tables if isinstance(table, Table))
 
 
 @pytest.mark.parametrize("terminal", [False, True])
@@ -129,7 +149,7 @@ def test_tables_of_two_columns_are_aligned_under_their_title(terminal: bool) -> 
     ]
 
 
-def shown(*blocks: Table, terminal: bool) -> list[str]:
+def shown(*blocks: Table | Line, terminal: bool) -> list[str]:
     written = StringIO()
     draw(Console(file=written, force_terminal=terminal, width=80, color_system=None), *blocks)
     return re.sub(r"\x1b\[\d*m", "", written.getvalue()).removesuffix("\n").split("\n")

@@ -160,10 +160,19 @@ def test_a_key_that_is_missing_is_said_to_be() -> None:
 
 def test_alerts_are_read() -> None:
     assert alert_rows([ALERT | {"more": 1}]) == [Alert("a", "Hot", "critical", "firing", "d", 5, "firing")]
+    assert [alert.metric for alert in alert_rows([ALERT | {"metric": each} for each in ("t", None)])] == [
+        "t",
+        None,
+    ]
 
 
 @pytest.mark.parametrize(
-    ("changed", "why"), [({"level": "severe"}, "'level' is \"severe\""), ({"at": None}, "'at' is null")]
+    ("changed", "why"),
+    [
+        ({"level": "severe"}, "'level' is \"severe\""),
+        ({"at": None}, "'at' is null"),
+        ({"metric": 7}, "'metric' is 7"),
+    ],
 )
 def test_a_row_that_is_no_alert_is_named_with_the_key_at_fault(changed: dict[str, Any], why: str) -> None:
     with pytest.raises(StoredUnreadable) as failed:

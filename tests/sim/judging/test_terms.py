@@ -3,7 +3,7 @@
 import pytest
 
 from fleet_sim.judging.stored import StoredUnreadable
-from fleet_sim.judging.terms import TimeLimits, gateway_terms, wait_for_windows
+from fleet_sim.judging.terms import TimeLimits, gateway_terms, not_counted, rounded_wait, wait_for_windows
 from tests.sim.judging.small_runs import BASE, STATUS
 
 
@@ -30,3 +30,16 @@ def test_what_it_lacks_is_read() -> None:
 )
 def test_a_wait_lasts_until_silence_has_closed_every_window(idle: int, late: int, wait: str) -> None:
     assert wait_for_windows(TimeLimits(0, 0, allowed_lateness_ms=late, idle_close_ms=idle)) == wait
+
+
+def test_what_was_not_counted_is_what_the_counters_rose_by() -> None:
+    first, last, anew = ({"values": {"too_late": n}, "messages": {"not_known": 2 * n}} for n in (5, 8, 1))
+    assert not_counted([first, last]) == (3, 6)
+    assert not_counted([{}, last]) == (8, 16)
+    assert not_counted([first, anew]) == (None, None), "its spool is another one"
+    assert not_counted([last]) == (None, None), "a run that was killed has heard it once"
+
+
+@pytest.mark.parametrize(("ms", "wait"), [(1, "10s"), (10_000, "10s"), (10_000.5, "20s"), (425_000, "7m10s")])
+def test_a_wait_is_rounded_up(ms: float, wait: str) -> None:
+    assert rounded_wait(ms) == wait

@@ -128,6 +128,7 @@ async def test_a_run_ends_when_its_scenario_does(tmp_path: Path, broker: Broker)
     assert ledger.header["name"] == "trial"
     assert (ledger.header["boot"], ledger.header["devices"]) == (7, 4)
     assert [row["name"] for row in ledger.of_kind("phase")] == ["warm", "hot"]
+    assert [row["at"] for row in ledger.of_kind("over")] == [ledger.header["start_ms"] + 1_000]
     [group] = ledger.groups
     assert acked_rows(ledger, group).all()
     assert len(group.table) == found.counters["acked"] > 0
