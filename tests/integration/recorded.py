@@ -183,7 +183,7 @@ def over(readings: Iterable[Reading], base: int, every: int) -> set[Key]:
 def episodes(readings: Iterable[Reading], limits: Mapping[str, float]) -> list[Episode]:
     """Each time a metric of a device rose above its limit, until it was seen at or below it again.
 
-    Values of one time count in the order of the file.
+    Values of one time count in the order of the file; a change at the time of the last one is told 1 ms after it.
     """
     series: dict[tuple[str, str], list[Reading]] = defaultdict(list)
     for reading in readings:
@@ -199,12 +199,14 @@ def episodes(readings: Iterable[Reading], limits: Mapping[str, float]) -> list[E
 def _episodes(inside: Sequence[Reading], limit: float) -> list[Episode]:
     found: list[Episode] = []
     begun: Reading | None = None
+    last = 0
     for reading in inside:
+        told = reading._replace(at=max(reading.at, last + 1))
         if begun is None and reading.value > limit:
-            begun = reading
+            begun, last = told, told.at
         elif begun is not None and reading.value <= limit:
-            found.append(Episode(begun.device, begun.metric, begun.value, begun.at, reading.at))
-            begun = None
+            found.append(Episode(begun.device, begun.metric, begun.value, begun.at, told.at))
+            begun, last = None, told.at
     if begun is not None:
         found.append(Episode(begun.device, begun.metric, begun.value, begun.at, None))
     return found

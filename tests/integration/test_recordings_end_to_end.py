@@ -245,9 +245,9 @@ def assert_alerts(
 ) -> None:
     """The history has every episode; the database those of its transitions that are not too old for the bucket."""
     rows = gateway.query("alerts")
-    assert {row["state"] for row in rows} <= {"firing", "resolved"}
-    ended = {row["id"]: row["at"] for row in rows if row["state"] == "resolved"}
-    fired = [row for row in rows if row["state"] == "firing"]
+    assert {row["event"] for row in rows} <= {"firing", "resolved", "released"}
+    ended = {row["id"]: row["at"] for row in rows if row["event"] == "resolved"}
+    fired = [row for row in rows if row["event"] == "firing"]
     assert sorted(
         Episode(row["subject"], METRIC_OF[row["rule"]], row["value"], row["at"], ended.get(row["id"]))
         for row in fired
