@@ -221,3 +221,12 @@ def test_a_life_in_any_batches_with_any_crashes_ends_as_the_oracle_says(tmp_path
     chance = random.Random(seed)
     trial = Trial(tmp_path / "spool", chance, Findings())
     assert trial.run(life(chance, "dev-0", window=BASE, steps=12)) == []
+
+
+def test_what_an_erased_device_kept_back_under_numbers_that_it_used_again_is_told(tmp_path: Path) -> None:
+    """It says nothing of the erasure; the newer ones, which came first, count."""
+    kept_back = [message(seq, seq * 900, seq, boot=7) for seq in range(3)]
+    live = [message(3, 4_000, 0, boot=7), message(4, 6_000, 0, boot=7)]
+    anew = [message(seq, 10_000 + seq * BASE, 0, boot=7) for seq in range(3)]
+    trial = Trial(tmp_path / "spool", random.Random(0), Findings())
+    assert trial.run([*live, *anew, *kept_back]) == []

@@ -14,6 +14,7 @@ BELOW, HIGHEST, FIRST = 0, 1, 2
 NO_BOOT = -1
 
 HOLES_KEPT = 64
+CONTESTED_KEPT = 64
 MOST_MISSING = 1_000_000
 """A larger hole does not count as missing: the device numbers oddly, or it lived before this gateway did.
 
@@ -42,6 +43,9 @@ class BootMark:
         untimed: a message without a time has arrived.
         born: digest of the last birth, NO_BIRTH or BIRTH_FORGOTTEN.
         denied: a birth contradicts the mark: its device may have been erased and count anew. The next message tells.
+        contested: device times (ms) of messages, by seq, that came below others and were newer than they: the clock was
+            set back since, or the device counts anew, and another message has the same number.
+        contested_to: the highest of these seqs so far.
     """
 
     boot: int
@@ -52,23 +56,29 @@ class BootMark:
     unsure_to: int = NO_TIME
     untimed: bool = False
     born: int = NO_BIRTH
-
     denied: bool = False
+    contested: dict[int, int] = field(default_factory=dict)
+    contested_to: int = -1
 
     def accept(self, seq: int, time: int) -> int:
         """Accept one message; return NEW, DUPLICATE, CONFLICT or NOT_KNOWN.
 
         A repeated message cannot be newer than the newest one so far. If it is, the device restarted its sequence
         under the same boot: CONFLICT. A message that may be older than the mark takes a number that another one may
-        come under: of repeats up to there, nothing is known.
+        come under: of repeats up to there, nothing is known. One that fills a hole and is newer than those above it may
+        be of a device that counts anew: another time under its number is no repeat.
         """
         unsure = NO_TIME < time <= self.unsure_to
+        overtaken = self._is_overtaken(seq)
         if seq > self.top:
             self._raise_to(seq, unsure=unsure)
         elif not self._fill(seq):
             if time > self.newest:
                 return CONFLICT
-            return DUPLICATE if seq >= self.judged_from and not (self.denied or unsure) else NOT_KNOWN
+            sure = seq >= self.judged_from and self.contested.get(seq, time) == time
+            return DUPLICATE if sure and not (self.denied or unsure) else NOT_KNOWN
+        elif overtaken and time > self.newest:
+            self._contest(seq, time)
         self.newest = max(self.newest, time)
         self.untimed |= time == NO_TIME
         if unsure:
@@ -83,6 +93,15 @@ class BootMark:
     def doubt(self, seq: int) -> None:
         """Note that no repeat of a message up to `seq` is known to be one."""
         self.judged_from = max(self.judged_from, min(seq + 1, _LARGEST))
+
+    def _contest(self, seq: int, time: int) -> None:
+        """Note that another message may have the number of this one; of more than CONTESTED_KEPT nothing is known."""
+        self.contested[seq] = time
+        self.contested_to = max(self.contested_to, seq)
+        if len(self.contested) > CONTESTED_KEPT:
+            lowest = min(self.contested)
+            del self.contested[lowest]
+            self.doubt(lowest)
 
     def standing(self, seq: int) -> int:
         """Return where a message that has not been accepted yet stands: BELOW, HIGHEST or FIRST."""
@@ -111,6 +130,7 @@ class BootMark:
         lost = sum(missing(*hole) for hole in self.holes)
         self.unsure_to = max(self.unsure_to, self.newest)
         self.top, self.newest, self.holes, self.judged_from, self.denied = -1, NO_TIME, [], 0, False
+        self.contested, self.contested_to = {}, -1
         return lost
 
     def _raise_to(self, seq: int, *, unsure: bool) -> None:
@@ -137,14 +157,27 @@ class BootMark:
         else:
             self.holes.append([first, last])
 
+    def _is_overtaken(self, seq: int) -> bool:
+        """Return whether a message is missing and one with a plausible, higher seq has come."""
+        at = self._hole_of(seq)
+        if at < 0:
+            return False
+        first, last = self.holes[at]
+        return last < self.top and missing(first, last) > 0
+
     def _fill(self, seq: int) -> bool:
-        at = bisect_right(self.holes, seq, key=_first) - 1
-        if at < 0 or self.holes[at][1] < seq:
+        at = self._hole_of(seq)
+        if at < 0:
             return False
         first, last = self.holes[at]
         rest = [[first, seq - 1], [seq + 1, last]]
         self.holes[at : at + 1] = [hole for hole in rest if hole[0] <= hole[1]]
         return True
+
+    def _hole_of(self, seq: int) -> int:
+        """Return the index of the hole that a message lies in; -1 if none."""
+        at = bisect_right(self.holes, seq, key=_first) - 1
+        return at if at >= 0 and seq <= self.holes[at][1] else -1
 
     def is_plausible(self, seq: int) -> bool:
         """Whether a seq is plausible: no device sends more than MOST_MISSING messages unseen."""

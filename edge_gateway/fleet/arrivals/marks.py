@@ -13,7 +13,7 @@ from edge_gateway.fleet.arrivals.contents import Contents
 from edge_gateway.fleet.arrivals.forgotten import Forgotten
 
 BOOTS_KEPT = 8
-_MARK = ("boot", "top", "newest", "judged_from", "unsure_to", "untimed", "born", "denied")
+_MARK = ("boot", "top", "newest", "judged_from", "unsure_to", "untimed", "born", "denied", "contested_to")
 """Columns of the current boot's mark, by their names in `BootMark`."""
 _EMPTY = BootMark(NO_BOOT)
 _COUNTS = ("opened", "lost", "given_up", "claimed")
@@ -51,6 +51,8 @@ class Marks:
         self.untimed = np.empty(0, np.bool_)
         self.born = np.empty(0, np.int64)
         self.denied = np.empty(0, np.bool_)
+        self.contested_to = np.empty(0, np.int64)
+        self._contested: dict[int, dict[int, int]] = {}
         self.opened = np.empty(0, np.int64)
         """Holes ever opened over all boots, by device."""
         self.lost = np.empty(0, np.int64)
@@ -105,12 +107,15 @@ class Marks:
 
     def _current(self, device: int) -> BootMark:
         columns = {name: getattr(self, name)[device].item() for name in _MARK}
-        return BootMark(**columns, holes=self._holes.get(device, []))
+        return BootMark(
+            **columns, holes=self._holes.get(device, []), contested=self._contested.get(device, {})
+        )
 
     def _retire_current(self, device: int) -> None:
         """Move the current boot to the older ones, to make way for a new current boot."""
         mark = self._current(device)
         self._holes.pop(device, None)
+        self._contested.pop(device, None)
         self.claimed[device] = 0
         if mark.boot == NO_BOOT:
             return
@@ -138,10 +143,12 @@ class Marks:
         for name in _MARK:
             getattr(self, name)[device] = getattr(mark, name)
         self.holed[device] = bool(mark.holes)
+        self._holes.pop(device, None)
+        self._contested.pop(device, None)
         if mark.holes:
             self._holes[device] = mark.holes
-        else:
-            self._holes.pop(device, None)
+        if mark.contested:
+            self._contested[device] = mark.contested
 
     # --- what is known
 
@@ -221,6 +228,7 @@ class Marks:
             getattr(self, name)[known] = 0
         for device in known.tolist():
             self._holes.pop(device, None)
+            self._contested.pop(device, None)
             self._older.pop(device, None)
 
     # --- state
@@ -242,6 +250,14 @@ class Marks:
             "older_holes": _table(
                 [(number, *hole) for number, (_, mark) in enumerate(older) for hole in mark.holes], 3
             ),
+            "contested": _table(
+                [(device, *one) for device, held in sorted(self._contested.items()) for one in held.items()],
+                3,
+            ),
+            "older_contested": _table(
+                [(number, *one) for number, (_, mark) in enumerate(older) for one in mark.contested.items()],
+                3,
+            ),
             "gone": dict(self._gone),
             "boots_forgotten": self.boots_forgotten,
             "boots_begun_anew": self.boots_begun_anew,
@@ -257,10 +273,12 @@ class Marks:
         self.conflicted = state["conflicted"].copy()
         self._size = len(self.boot)
         self.holed = np.zeros(self._size, np.bool_)
-        self._holes, self._older = {}, {}
+        self._holes, self._contested, self._older = {}, {}, {}
         for device, first, last in state["holes"].tolist():
             self._holes.setdefault(device, []).append([first, last])
             self.holed[device] = True
+        for device, seq, time in state["contested"].tolist():
+            self._contested.setdefault(device, {})[seq] = time
         marks = []
         for device, *values in state["older"].tolist():
             mark = BootMark(**dict(zip(_MARK, values, strict=True)))
@@ -269,6 +287,8 @@ class Marks:
             self._older.setdefault(device, {})[mark.boot] = mark
         for number, first, last in state["older_holes"].tolist():
             marks[number].holes.append([first, last])
+        for number, seq, time in state["older_contested"].tolist():
+            marks[number].contested[seq] = time
         self._gone = dict(state["gone"])
         self.boots_forgotten, self.boots_begun_anew = state["boots_forgotten"], state["boots_begun_anew"]
         self.one_by_one = state["one_by_one"]

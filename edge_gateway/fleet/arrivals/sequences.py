@@ -150,6 +150,7 @@ class Sequences(Marks):
         timed = rows.time != NO_TIME
         sure: BoolColumn = ~timed | (rows.time > self.unsure_to[rows.device])
         sure &= rows.seq >= self.judged_from[rows.device]
+        sure &= rows.seq > self.contested_to[rows.device]
         sure &= timed | self.untimed[rows.device]
         sure &= ~(self.denied | self.conflicted)[rows.device]
         return sure

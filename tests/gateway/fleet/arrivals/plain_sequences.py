@@ -18,7 +18,12 @@ class PlainBoot:
     missing: set[int] = field(default_factory=set)
     newest: float = BEFORE_ALL
     doubtful_to: int = -1
-    """No repeat of a message up to this seq is known to be one."""
+    """No repeat of a message up to this seq is known to be one, and nothing is said of what is below."""
+    contested: dict[int, float] = field(default_factory=dict)
+    """Times of messages, by seq, that were newer than others above them: those of another time are no repeats."""
+
+    def overtaken(self, seq: int) -> bool:
+        return not set(range(seq, self.top + 1)) <= self.missing
 
     def stored(self) -> tuple[int, int, list[tuple[int, int]]]:
         since = self.doubtful_to + 1
@@ -69,11 +74,15 @@ class PlainSequences:
             mark.missing |= set(range(mark.top + 1, seq))
             mark.top = seq
         elif seq in mark.missing:
+            if time > mark.newest and mark.overtaken(seq):
+                mark.contested[seq] = time
             mark.missing.discard(seq)
         else:
             known = self.devices[device]
             known.conflicted |= time > mark.newest
-            repeat = "not known" if known.conflicted or seq <= mark.doubtful_to else "duplicate"
+            doubtful = known.conflicted or seq <= mark.doubtful_to
+            doubtful |= mark.contested.get(seq, time) != time
+            repeat = "not known" if doubtful else "duplicate"
             return ("conflict" if time > mark.newest else repeat), place
         mark.newest = max(mark.newest, time)
         return "new", place

@@ -154,3 +154,48 @@ class TestErased:
         assert found.accept(3, 13) == NEW
         assert found.accept(2, 12) == NOT_KNOWN
         assert found.accept(3, 13) == DUPLICATE
+
+
+class TestContested:
+    """A message below others is newer than they: the clock was set back, or the device counts anew."""
+
+    def test_a_message_that_comes_under_a_number_so_taken_is_not_known(self) -> None:
+        found = BootMark(1)
+        assert found.accept(3, 3) == found.accept(0, 10) == NEW
+        assert found.accept(0, 0) == NOT_KNOWN, "of the same boot, and kept back until now"
+        assert found.accept(0, 10) == DUPLICATE, "the same time: it is the same message"
+        assert found.accept(2, 2) == NEW, "nothing has come under this number"
+        assert found.accept(3, 3) == DUPLICATE, "no other message has come under a number that high"
+        assert (found.judged_from, found.holes) == (0, [[1, 1]]), "receipts go on asking for what is missing"
+
+    def test_of_more_than_are_kept_no_repeat_is_known(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(boot_mark, "CONTESTED_KEPT", 2)
+        found = BootMark(1)
+        assert found.accept(9, 9) == NEW
+        assert [found.accept(seq, 100 + seq) for seq in range(4)] == [NEW] * 4
+        assert (found.contested, found.contested_to, found.judged_from) == ({2: 102, 3: 103}, 3, 2)
+        assert [found.accept(seq, 100 + seq) for seq in range(4)] == [NOT_KNOWN] * 2 + [DUPLICATE] * 2
+
+    def test_what_was_kept_back_and_is_older_is_known(self) -> None:
+        found = mark(3, 0)
+        assert found.accept(0, 0) == DUPLICATE
+
+    def test_so_is_what_a_birth_announced_and_comes_in_order(self) -> None:
+        found = mark(0)
+        found.expect_next(3)
+        assert [found.accept(seq, seq) for seq in (1, 2, 1, 2)] == [NEW, NEW, DUPLICATE, DUPLICATE]
+
+    def test_so_is_what_comes_below_a_number_from_nowhere(self) -> None:
+        found = mark(0)
+        assert [found.accept(seq, time) for seq, time in ((MOST_MISSING + 2, 1), (1, 2), (1, 2))] == [
+            NEW,
+            NEW,
+            DUPLICATE,
+        ]
+
+    def test_a_mark_that_begins_anew_knows_nothing_of_it(self) -> None:
+        found = BootMark(1)
+        assert found.accept(3, 3) == found.accept(0, 10) == NEW
+        found.begin_anew()
+        assert found.accept(0, 11) == NEW
+        assert found.accept(0, 11) == DUPLICATE
