@@ -27,7 +27,8 @@ async def test_every_planned_device_is_built_and_written_to_the_ledger(tmp_path:
 
 
 async def test_a_group_without_devices_is_left_out(tmp_path: Path) -> None:
-    scenario = load_scenario("cold-chain", overrides=("fleet.freezer.count=0",), env={})
+    freezers = SCENARIO.fleet["freezer"].model_copy(update={"count": 0})
+    scenario = SCENARIO.model_copy(update={"fleet": {"freezer": freezers}})
     with LedgerWriter(tmp_path) as ledger:
         world = World.of(ledger, asyncio.get_running_loop(), lambda: 0, lambda: 0)
         fleet = build(scenario, [], [], world, start_ms=0, boot=3, qos=1, apply=lambda *_: None)
