@@ -80,6 +80,14 @@ class Contents:
         said = None if slots is None else _said(slots, seq)
         return said is not None and said != digest
 
+    def never_said(self, boot: Boot, seq: int) -> bool:
+        """Whether it is known that no message without a time had this number: one that has none is no repeat."""
+        if seq > MOST_SEQ:
+            return False
+        slots = self._kept.get(boot)
+        held = _NOTHING if slots is None else int(slots[_place(seq)])
+        return held == _NOTHING or held >> _DIGEST_BITS < seq
+
     def begin_anew(self, boot: Boot) -> None:
         """Start over with a boot whose device was erased."""
         slots = self._kept.pop(boot, None)

@@ -142,8 +142,11 @@ class Sequences(Marks):
         """Return the verdict on a message without a time, by what its boot said before."""
         if verdict == NEW:
             return NOT_KNOWN if self.contents.remember(place, seq, digest) else NEW
-        differs = verdict == DUPLICATE and self.contents.differs(place, seq, digest)
-        return CONFLICT if differs else verdict
+        if verdict != DUPLICATE:
+            return verdict
+        if self.contents.differs(place, seq, digest):
+            return CONFLICT
+        return NOT_KNOWN if self.contents.never_said(place, seq) else DUPLICATE
 
     def _is_sure(self, rows: MessageRows) -> BoolColumn:
         """Return which rows the mark of their device's current boot can judge, as far as it goes."""

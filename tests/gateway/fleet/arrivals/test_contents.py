@@ -84,3 +84,14 @@ def test_a_snapshot_restores_it() -> None:
     assert second.remember(BOOT, 2, 3)
     second.restore(Contents().snapshot())
     assert not second.differs(BOOT, 0, 41)
+
+
+def test_of_numbers_that_others_may_have_taken_in_memory_nothing_is_known() -> None:
+    contents = told(200)
+    assert [seq for seq in range(210) if contents.never_said(BOOT, seq)] == list(range(200, 210))
+    assert contents.never_said((3, 6), 0)
+    assert not contents.never_said(BOOT, MOST_SEQ + 1)
+    gaps = Contents()
+    for seq in (2, 4, 9):
+        gaps.remember(BOOT, seq, 1)
+    assert [seq for seq in range(12) if gaps.never_said(BOOT, seq)] == [0, 1, 3, 5, 6, 7, 8, 10, 11]

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from edge_gateway.fleet.arrivals.boot_mark import DUPLICATE, NEW, NOT_KNOWN
 from edge_gateway.fleet.arrivals.sequences import Sequences
+from edge_gateway.fleet.timestamps import NO_TIME
 from tests.gateway.fleet.arrivals.test_sequences import accept
 
 
@@ -33,3 +34,20 @@ def test_without_a_birth_no_message_that_has_not_come_is_a_repeat(
     accept(sequences, chance.sample([(0, 1, seq, seq) for seq in first], len(first)))
     for row in rows:
         assert accept(sequences, [row])[0] != [DUPLICATE], row
+
+
+def test_what_was_held_for_its_time_is_no_repeat_of_a_message_that_had_one() -> None:
+    """The clock was not believed: messages without a time wait, those with one under the same numbers come first."""
+    sequences = Sequences()
+    accept(sequences, [(0, 1, seq, 50 + seq) for seq in (0, 1, 3)])
+    held = [(0, 1, seq, NO_TIME) for seq in range(6)]
+    said = {place: 7 + place for place in range(6)}
+    assert accept(sequences, held, said)[0] == [NOT_KNOWN, NOT_KNOWN, NEW, NOT_KNOWN, NEW, NEW]
+    assert accept(sequences, held, said)[0] == [
+        NOT_KNOWN,
+        NOT_KNOWN,
+        DUPLICATE,
+        NOT_KNOWN,
+        DUPLICATE,
+        DUPLICATE,
+    ]

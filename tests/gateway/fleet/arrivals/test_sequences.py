@@ -31,13 +31,15 @@ births = st.tuples(st.integers(0, 2), st.integers(0, 4), st.integers(0, 12), st.
 batch = st.tuples(st.lists(messages, max_size=12), st.lists(floors, max_size=2), st.lists(births, max_size=1))
 
 
-def accept(sequences: Sequences, rows: list[Message]) -> tuple[list[int], list[int]]:
-    """The verdict of each message, and where it stands in its boot."""
+def accept(
+    sequences: Sequences, rows: list[Message], said: dict[int, int] | None = None
+) -> tuple[list[int], list[int]]:
+    """The verdict of each message, and where it stands in its boot; `said`: digests of those without a time."""
     columns = [np.array(column, np.int64) for column in zip(*rows, strict=True)] or [
         np.empty(0, np.int64)
     ] * 4
     device, boot, seq, time = columns
-    verdicts = sequences.accept(device, boot, seq, time)
+    verdicts = sequences.accept(device, boot, seq, time, said or {})
     verdict = verdicts.verdict.tolist()
     standing = dict(zip(verdicts.order.tolist(), verdicts.standing.tolist(), strict=True))
     return verdict, [standing[place] for place in range(len(rows))]
