@@ -59,8 +59,8 @@ def _with_looks(
     if not (result.events or builder.told.owed):
         return []
     owing = {(event.device, event.rule) for event in result.events if frame.backlog[rows.source[event.row]]}
-    numbers = state.program.number_of
-    owing |= {(device, numbers[name]) for device, name in builder.told.owed}
+    numbers, here = state.program.number_of, set(rows.device.tolist() if builder.told.owed else ())
+    owing |= {(device, numbers[name]) for device, name in builder.told.owed if device in here}
     if not owing:
         return list(result.events)
     looks = [look for key in owing for look in _looks(state, result, frame, *key)]

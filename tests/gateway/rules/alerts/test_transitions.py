@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
+import pytest
+
+from edge_gateway.columns.frame import Frame
 from edge_gateway.records.alerts import Transition
+from edge_gateway.rules.alerts import transitions
+from edge_gateway.rules.alerts.rule_state import RuleState
+from edge_gateway.rules.alerts.step import FrameResult
 from edge_gateway.rules.language.ruleset import Level, NoData, Rule
+from tests.gateway.rules.alerts.hot import HOT
 from tests.gateway.rules.fleet import Stage
 
 SLOW = Rule(name="Slow", group="g", expr="t", levels=(Level("warning", limit=10.0, for_ms=20_000),))
@@ -59,3 +68,20 @@ def test_an_alert_is_listed_without_notice_and_commands() -> None:
     ]
     assert [each.rule for each in stage.evaluator.firing()] == ["Fast"]
     assert not any(each.notify or each.commands for each in listed)
+
+
+def test_only_devices_that_read_are_looked_at_for_what_they_are_owed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After an outage thousands may be owed something, some of them for as long as they stay away."""
+    stage = Stage(HOT)
+    for number in range(50):
+        stage.read(number, f"d{number}", backlog=True, t=35)
+    looked_at: list[int] = []
+    looks = transitions._looks
+
+    def noted(state: RuleState, result: FrameResult, frame: Frame, device: int, rule: int) -> Iterator[Any]:
+        looked_at.append(device)
+        return looks(state, result, frame, device, rule)
+
+    monkeypatch.setattr(transitions, "_looks", noted)
+    (told,) = stage.read(60, "d7", t=36)
+    assert (told.subject, told.event, len(looked_at)) == ("d7", "released", 1)
