@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edge_gateway.cli.options import find_config
+from edge_gateway.cli.options import config_if_any
 from edge_gateway.errors import BadInput
 from edge_gateway.journal.spool import STORE
 from edge_gateway.rules.files.cannot_work import KnownDevice, KnownNames
@@ -30,7 +30,7 @@ def known_names(place: Path, config: Path | None) -> KnownNames:
     is named and wrong.
     """
     tests = list(_tests(place))
-    settings = _settings(config)
+    settings = config_if_any(config)
     fleet = [] if settings is None else list(_fleet(settings))
     tested = {test.path.absolute() for test in tests}
     metrics = {metric for _, metric in fleet} | {metric for test in tests for _, metric in test.series}
@@ -54,15 +54,6 @@ def _devices_of(test: RuleTest) -> Iterator[KnownDevice]:
     for name, about in test.spec.devices.items():
         tags = {key: value for key, value in about.items() if key not in _NOT_DEVICE_TAGS}
         yield KnownDevice(about.get("site", "site"), name, about.get("type", "unknown"), tags)
-
-
-def _settings(config: Path | None) -> GatewayConfig | None:
-    try:
-        return find_config(config)
-    except (BadInput, ProblemsFound):
-        if config is not None:
-            raise
-        return None
 
 
 def _fleet(settings: GatewayConfig) -> Iterator[tuple[KnownDevice, str]]:

@@ -113,6 +113,18 @@ def find_config(config: Path | None) -> GatewayConfig:
     return load(config, embedded=config is None and _is_embedded(default_file())).config
 
 
+def config_if_any(config: Path | None) -> GatewayConfig | None:
+    """Return what `find_config` does; None where there is no configuration, unless `config` names one that is wrong."""
+    from fleet_config.problems import ProblemsFound
+
+    try:
+        return find_config(config)
+    except (BadInput, ProblemsFound):
+        if config is not None:
+            raise
+        return None
+
+
 def _is_embedded(file: Path | None) -> bool:
     """Tell whether to use this directory's embedded gateway.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from edge_gateway.cli.options import ask, find_config
+from edge_gateway.cli.options import ask, config_if_any, find_config
 from edge_gateway.errors import BadInput, NoGateway
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ def rules_in_force(config: Path | None) -> list[Row]:
     from edge_gateway.rules.inspection.in_force import describe
     from fleet_console.terminal import complain
 
-    settings = _settings(config)
+    settings = config_if_any(config)
     if settings is not None:
         try:
             found: list[Row] = ask(settings, {"do": "rules"}, config)
@@ -30,18 +30,6 @@ def rules_in_force(config: Path | None) -> list[Row]:
         else:
             return found
     return [describe(rule) for rule in _of_files(settings).rules]
-
-
-def _settings(config: Path | None) -> GatewayConfig | None:
-    """Return the configuration; None where there is none. The errors of a file that `config` names propagate."""
-    from fleet_config.problems import ProblemsFound
-
-    try:
-        return find_config(config)
-    except (BadInput, ProblemsFound):
-        if config is not None:
-            raise
-        return None
 
 
 def _of_files(settings: GatewayConfig | None) -> RuleSet:
