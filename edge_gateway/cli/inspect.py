@@ -129,10 +129,12 @@ def query(
     every: Annotated[str | None, typer.Option(help="Only windows of this length, such as 1m.")] = None,
     since: Annotated[str | None, typer.Option(help="From this time on: " + SINCE_HELP)] = None,
     until: Annotated[str | None, typer.Option(help="Before this time: " + SINCE_HELP)] = None,
-    limit: Annotated[int, typer.Option(help="At most this many rows; 0 for all.", min=0, max=MOST_ROWS)] = 0,
+    limit: Annotated[
+        int, typer.Option(help="At most this many rows, the newest; 0 for all.", min=0, max=MOST_ROWS)
+    ] = 0,
     as_json: JsonOption = False,
 ) -> None:
-    """Query the local history, whether the gateway runs or not.
+    """Query the local history, whether the gateway runs or not. With --json each row is one line.
 
     `partial` and `late` are what no window takes: parts of windows that may lack readings, and readings that came too
     late; `why` says the reason. `devices` are those of the last checkpoint: at the last stop, or at most five
@@ -144,11 +146,16 @@ def query(
     settings = find_config(config)
     tier = None if every is None else _tier(every, [window.every for window in settings.windows])
     now = int(time.time() * 1000)
+    first, stop = instant_of(since, now, "--since"), instant_of(until, now, "--until")
+    if first is not None and stop is not None and first >= stop:
+        raise typer.BadParameter(
+            f"nothing is from {since} on and before {until}; --since must be earlier than --until"
+        )
     wanted: dict[str, Any] = {
         "device": device,
         "metric": metric,
-        "since": instant_of(since, now, "--since"),
-        "until": instant_of(until, now, "--until"),
+        "since": first,
+        "until": stop,
         "limit": limit,
     }
     subject = Subject(what)
