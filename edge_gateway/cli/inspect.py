@@ -15,6 +15,7 @@ import typer
 from typer.core import TyperGroup
 
 from edge_gateway.cli.options import ConfigOption, JsonOption, ask, find_config, show
+from edge_gateway.cli.running import running_config
 from edge_gateway.errors import BadInput
 from fleet_config.counting import counted
 
@@ -64,7 +65,7 @@ def status(config: ConfigOption = None, *, as_json: JsonOption = False) -> None:
     """Show what a running gateway is doing, with every reading accounted for."""
     from edge_gateway.cli.status_table import status_view
 
-    show(ask(find_config(config), {"do": "status"}, config), as_json=as_json, table=status_view)
+    show(ask(running_config(config), {"do": "status"}, config), as_json=as_json, table=status_view)
 
 
 class _ShowsUnlessTold(TyperGroup):
@@ -90,7 +91,7 @@ def show_devices(
     """Show the devices a running gateway knows, with gaps in their sequences and what is wrong with them."""
     from edge_gateway.cli.tables import devices_table
 
-    settings = find_config(config)
+    settings = running_config(config)
     found = ask(settings, {"do": "devices", "device": device}, config)
     if device is not None and not found:
         every = ask(settings, {"do": "devices", "device": None}, config)
@@ -109,7 +110,7 @@ def forget_device(
     """Forget a metric, which starts again with its next value; or a whole device, which makes room if it is gone."""
     from fleet_console.drawing import Line
 
-    told = ask(find_config(config), {"do": "forget", "device": device, "metric": metric}, config)
+    told = ask(running_config(config), {"do": "forget", "device": device, "metric": metric}, config)
     show(told, as_json=as_json, table=lambda text: [Line(text)])
 
 
@@ -117,7 +118,7 @@ def alerts(config: ConfigOption = None, *, as_json: JsonOption = False) -> None:
     """Show the alerts that fire now."""
     from edge_gateway.cli.tables import alerts_table
 
-    show(ask(find_config(config), {"do": "alerts"}, config), as_json=as_json, table=alerts_table)
+    show(ask(running_config(config), {"do": "alerts"}, config), as_json=as_json, table=alerts_table)
 
 
 def query(
@@ -129,14 +130,16 @@ def query(
     every: Annotated[str | None, typer.Option(help="Only windows of this length, such as 1m.")] = None,
     since: Annotated[str | None, typer.Option(help="From this time on: " + SINCE_HELP)] = None,
     until: Annotated[str | None, typer.Option(help="Before this time: " + SINCE_HELP)] = None,
-    limit: Annotated[int, typer.Option(help="At most this many rows; 0 for all.", min=0, max=MOST_ROWS)] = 0,
+    limit: Annotated[
+        int, typer.Option(help="At most this many rows, the newest; 0 for all.", min=0, max=MOST_ROWS)
+    ] = 0,
     as_json: JsonOption = False,
 ) -> None:
     """Query the local history, whether the gateway runs or not.
 
     `partial` and `late` are what no window takes: parts of windows that may lack readings, and readings that came too
     late; `why` says the reason. `devices` are those of the last checkpoint: at the last stop, or at most five
-    minutes ago.
+    minutes ago. With --json each row is one line.
     """
     from edge_gateway.cli.tables import devices_table, rows_table
     from fleet_console.terminal import complain
@@ -144,11 +147,16 @@ def query(
     settings = find_config(config)
     tier = None if every is None else _tier(every, [window.every for window in settings.windows])
     now = int(time.time() * 1000)
+    first, stop = instant_of(since, now, "--since"), instant_of(until, now, "--until")
+    if first is not None and stop is not None and first >= stop:
+        raise typer.BadParameter(
+            f"nothing is from {since} on and before {until}; --since must be earlier than --until"
+        )
     wanted: dict[str, Any] = {
         "device": device,
         "metric": metric,
-        "since": instant_of(since, now, "--since"),
-        "until": instant_of(until, now, "--until"),
+        "since": first,
+        "until": stop,
         "limit": limit,
     }
     subject = Subject(what)

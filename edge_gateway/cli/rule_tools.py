@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from edge_gateway.cli.options import ask, config_if_any, find_config
+from edge_gateway.cli.options import ask, config_if_any
+from edge_gateway.cli.running import running_config
 from edge_gateway.errors import BadInput, NoGateway
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def changes(path: Path | None, config: Path | None) -> list[Row]:
     from edge_gateway.service.rule_questions import RuleQuestions
     from fleet_console.terminal import complain
 
-    settings = find_config(config)
+    settings = running_config(config)
     request = {"do": "try_rules", "rules": _new_rules(path, settings).to_brief()}
     try:
         found: list[Row] = ask(settings, request, config)

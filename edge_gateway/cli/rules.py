@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edge_gateway.cli.options import ConfigOption, JsonOption, ask, find_config, load, show
+from edge_gateway.cli.options import ConfigOption, JsonOption, ask, load, show
+from edge_gateway.cli.running import running_config
 from edge_gateway.errors import BadInput
 from fleet_config.counting import counted
 
@@ -171,7 +172,7 @@ def explain_rule(
     """
     from edge_gateway.cli.rule_tables import explanation_view
 
-    found = ask(find_config(config), {"do": "explain", "rule": rule, "device": device}, config)
+    found = ask(running_config(config), {"do": "explain", "rule": rule, "device": device}, config)
     for one in found:
         show(one, as_json=as_json, table=explanation_view)
 

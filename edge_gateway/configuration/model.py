@@ -316,7 +316,7 @@ def _not_yet(_: object) -> object:
     raise ValueError("is not supported by this version; remove it")
 
 
-NotYet = Annotated[None, BeforeValidator(_not_yet)]
+NotYet = Annotated[None, BeforeValidator(_not_yet), Field(exclude=True)]
 
 
 def _default_windows() -> tuple[WindowSection, ...]:

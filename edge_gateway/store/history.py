@@ -8,7 +8,7 @@ import json
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from heapq import merge
 from itertools import chain, islice
@@ -19,8 +19,10 @@ from typing import Any, Final, NamedTuple, Self
 
 from edge_gateway.errors import BadInput
 from edge_gateway.journal.spool import STORE, require_directory
+from edge_gateway.store.newest_windows import newest_of, newest_start, newest_windows
 from edge_gateway.store.row_checksum import checked
 from edge_gateway.store.schema import connect_reader
+from edge_gateway.store.selection import LARGEST, RowSelection
 
 AT_ONCE: Final = 2_000
 """Windows read at a time."""
@@ -37,19 +39,6 @@ Row = dict[str, Any]
 StoredRow = tuple[int, int, int, bytes | None]
 """start (ms), series, revision, row without its checksum, None if that does not match"""
 _KEY: Final = itemgetter(0, 1)
-LARGEST: Final = 1 << 62
-"""Beyond all starts."""
-
-
-@dataclass(frozen=True, slots=True)
-class RowSelection:
-    """Which rows to read: times in [since, until) ms, None for open; None for any name; at most `limit`, 0 for all."""
-
-    device: str | None = None
-    metric: str | None = None
-    since: int | None = None
-    until: int | None = None
-    limit: int = 0
 
 
 class _Sought(NamedTuple):
@@ -112,12 +101,12 @@ class History:
             metric: only this metric.
             since: from this time on, ms.
             until: before this time, ms.
-            limit: at most this many rows, 0 for all: the first windows and states, the newest of the rest.
+            limit: at most this many rows, the newest; 0 for all.
         """
         subjects: dict[str, Callable[[RowSelection], Iterator[Row]]] = {
             "last": partial(self._last, tier or 0),
-            "windows": partial(self._tiers, self.windows, tier),
-            "states": partial(self._tiers, self.states, tier),
+            "windows": partial(self._tiers, "window", self.windows, tier),
+            "states": partial(self._tiers, "state_window", self.states, tier),
             "partial": partial(self.apart, "partial", tier),
             "late": partial(self.apart, "late", None),
             "alerts": self.alerts,
@@ -215,11 +204,24 @@ class History:
                     self._db.execute("COMMIT")
 
     def _tiers(
-        self, one: Callable[[int, RowSelection], Iterator[Row]], tier: int | None, selection: RowSelection
+        self,
+        table: str,
+        one: Callable[[int, RowSelection], Iterator[Row]],
+        tier: int | None,
+        wanted: RowSelection,
     ) -> Iterator[Row]:
+        """Yield the windows of one tier or of all, with a limit the newest of them."""
         tiers = range(len(self._every)) if tier is None else [tier]
-        rows = chain.from_iterable(one(number, selection) for number in tiers)
-        return islice(rows, selection.limit or None)
+        if not wanted.limit:
+            return chain.from_iterable(one(number, wanted) for number in tiers)
+        with self._one_state():
+            newest = [
+                newest_windows(
+                    self._db, table, number, wanted, read=partial(one, number), every=self._every[number]
+                )
+                for number in tiers
+            ]
+        return iter(newest_of(newest, wanted.limit))
 
     def _last(self, tier: int, selection: RowSelection) -> Iterator[Row]:
         """Yield the newest window of each series, by device and metric.
@@ -230,7 +232,11 @@ class History:
         wanted = self._sought(tier, selection)
         stop, reach = LARGEST if selection.until is None else selection.until, LAST_SPAN
         since = -LARGEST if selection.since is None else selection.since
-        while wanted and (newest := self._newest_start(tier, stop)) is not None and newest >= since:
+        while (
+            wanted
+            and (newest := newest_start(self._db, "window", tier, stop)) is not None
+            and newest >= since
+        ):
             first = newest - reach
             part = replace(selection, since=max(first, since), until=stop)
             last |= {(row["device"], row["metric"]): row for row in self._windows_of(tier, part, wanted)}
@@ -263,16 +269,6 @@ class History:
             least = -LARGEST if upto is None or tier or upto >= ends else upto
             sought[number] = _Sought(names, least, LARGEST if upto is None else upto + USE_MARGIN)
         return sought
-
-    def _newest_start(self, tier: int, stop: int) -> int | None:
-        """Return where to look for the newest window that starts before `stop` (ms); None if there is none."""
-        (newest,) = self._db.execute(
-            "SELECT MAX(start) FROM (SELECT MAX(start) AS start FROM window WHERE tier=?1 AND start<?2 UNION ALL"
-            " SELECT MAX(MIN(last_start, ?2-1)) FROM block"
-            " WHERE kind='window' AND tier=?1 AND first_start<=last_start AND first_start<?2)",
-            (tier, stop),
-        ).fetchone()
-        return None if newest is None else int(newest)
 
     def _newest(
         self,

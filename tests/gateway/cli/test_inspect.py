@@ -155,6 +155,14 @@ def test_a_metric_that_was_never_stored_is_told_with_a_hint(
     assert capsys.readouterr().err == told
 
 
+@pytest.mark.parametrize(("since", "until"), [("1h", "2h"), ("2026-01-02", "2026-01-01"), ("5", "5")])
+def test_a_span_that_ends_before_it_begins_is_refused(
+    file: Path, capsys: pytest.CaptureFixture[str], since: str, until: str
+) -> None:
+    assert run(file, "query", "windows", "--since", since, "--until", until) == 2
+    assert "--since must be earlier" in " ".join(capsys.readouterr().err.replace("│", "").split())
+
+
 def test_a_limit_holds_for_devices_too(
     file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

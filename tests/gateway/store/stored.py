@@ -23,6 +23,7 @@ from tests.gateway.store.fleet import (
     MINUTE,
     SETTINGS,
     T0,
+    TIERS,
     closed,
     closed_states,
     late,
@@ -34,6 +35,7 @@ from tests.stored_rows import stored_rows
 
 ALERT = too_warm(subject="dev-1", at=T0)
 COMMAND = CommandChange("c1", 5, "dev-1", "cool", {"to": -20}, "sent", T0)
+EVERY = [tier.every for tier in TIERS]
 
 
 def opened(path: Path, settings: StoreSettings = SETTINGS, **more: Any) -> Store:
@@ -130,3 +132,22 @@ class Registry:
 
     def text_name(self, code: int) -> TextName | None:
         return TextName(code, f"text {code}") if code % 2 == 0 else None
+
+
+def filled(spool: Path, minutes: int = 5, series: int = 3) -> Store:
+    """Series 0… with the value `series + minute` at the start of each minute."""
+    store = opened(spool, SETTINGS)
+    for minute in range(minutes):
+        readings = [(s, T0 + minute * MINUTE, float(s + minute)) for s in range(series)]
+        windows = (closed(0, readings), closed(1, readings))
+        store.apply([(minute + 1, [named(range(series), windows=windows)])])
+    return store
+
+
+def spread(spool: Path, apart: int) -> None:
+    """Two devices with 200 windows each, one every `apart` ms, none of them in a block."""
+    store = opened(spool, SETTINGS)
+    for n in range(200):
+        readings = [(s, T0 + n * apart, 1.0) for s in range(2)]
+        store.apply([(n + 1, [named(range(2), windows=(closed(0, readings),))])])
+    store.close()

@@ -12,14 +12,12 @@ from edge_gateway.records.alerts import CommandChange, alert_row
 from edge_gateway.records.store_effects import Event, Quarantined, StoreEffects
 from edge_gateway.store import compaction
 from edge_gateway.store import history as module
-from edge_gateway.store.database import Store
 from edge_gateway.store.history import History
 from tests.gateway.store.fleet import (
     DAY,
     MINUTE,
     SETTINGS,
     T0,
-    TIERS,
     closed,
     closed_states,
     late,
@@ -27,19 +25,7 @@ from tests.gateway.store.fleet import (
     named,
     texts,
 )
-from tests.gateway.store.stored import ALERT, opened
-
-EVERY = [tier.every for tier in TIERS]
-
-
-def filled(spool: Path, minutes: int = 5, series: int = 3) -> Store:
-    """Series 0… with the value `series + minute` at the start of each minute."""
-    store = opened(spool, SETTINGS)
-    for minute in range(minutes):
-        readings = [(s, T0 + minute * MINUTE, float(s + minute)) for s in range(series)]
-        windows = (closed(0, readings), closed(1, readings))
-        store.apply([(minute + 1, [named(range(series), windows=windows)])])
-    return store
+from tests.gateway.store.stored import ALERT, EVERY, filled, opened, spread
 
 
 def test_windows_of_a_tier_come_by_start_with_their_names(tmp_path: Path) -> None:
@@ -81,15 +67,6 @@ def steps_of(spool: Path, **selection: Any) -> tuple[int, int]:
         history._db.set_progress_handler(count, 1)
         rows = len(list(history.query("windows", tier=0, **selection)))
     return rows, steps
-
-
-def spread(spool: Path, apart: int) -> None:
-    """Two devices with 200 windows each, one every `apart` ms, none of them in a block."""
-    store = opened(spool, SETTINGS)
-    for n in range(200):
-        readings = [(s, T0 + n * apart, 1.0) for s in range(2)]
-        store.apply([(n + 1, [named(range(2), windows=(closed(0, readings),))])])
-    store.close()
 
 
 def test_a_narrow_query_costs_what_is_stored_and_not_the_time_it_spans(tmp_path: Path) -> None:
@@ -391,7 +368,7 @@ def test_windows_that_are_cut_anew_while_they_are_read_are_read_once(
         other = list(history.query("windows", tier=0))
         assert store.compact()
         found += reading
-        assert found == before[: limit or None]
+        assert found == before[-limit:]
         assert list(history.query("windows", tier=0)) == other == before
         abandoned = history.query("windows", tier=0)
         next(abandoned)
