@@ -29,7 +29,7 @@ WITHIN: Final = 120.0
 REQUIRED: Final = (
     "edge_gateway/py.typed",
     "edge_gateway/shipped/broker/limits/limits.conf",
-    "edge_gateway/shipped/influx/dashboard.yml",
+    "edge_gateway/shipped/influx/dashboard-fleet-overview.yml",
     "edge_gateway/shipped/rules/cold-chain.yaml",
     "fleet_config/py.typed",
     "fleet_sim/profiles/cold-chain.yaml",

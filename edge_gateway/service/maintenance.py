@@ -21,6 +21,7 @@ from edge_gateway.mqtt.own_alerts import OwnAlerts
 from edge_gateway.records.inputs import Trim
 from edge_gateway.records.store_effects import Stamp
 from edge_gateway.recovery.state import State
+from edge_gateway.service.described import Described
 from edge_gateway.service.descriptors import shortage
 from edge_gateway.service.disk_guard import DiskGuard
 from edge_gateway.service.engine import Engine
@@ -98,6 +99,7 @@ class Maintenance:
     """Bytes of the journal behind the last checkpoint; None before the first."""
     _devices: DeviceProblems = field(init=False)
     _idle_rules: IdleRules = field(default_factory=IdleRules)
+    _described: Described = field(default_factory=Described)
 
     def __post_init__(self) -> None:
         self._devices = DeviceProblems(self.clock.monotonic)
@@ -217,9 +219,10 @@ class Maintenance:
             await self.store.applied(self.engine.submit())
 
     async def _record_own_point(self) -> None:
-        """Queue the gateway's own counters as a data point for the sinks, unless nobody knows its time."""
+        """Queue the gateway's own counters for the sinks, and what describes metrics, unless nobody knows the time."""
         clock = self.clock.read()
         if self.sinks and clock.trusted:
             at = clock.wall
-            line = render_gateway(self.name, as_plain(self.report()), at)
-            await self.store.call(lambda store: store.enqueue(line, at))
+            described = self._described.due(self.state.pipeline, self.clock.monotonic(), at)
+            lines = render_gateway(self.name, as_plain(self.report()), at) + described
+            await self.store.call(lambda store: store.enqueue(lines, at))

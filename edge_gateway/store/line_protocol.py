@@ -4,8 +4,10 @@ r"""InfluxDB line protocol, rendered in columns. Times are ns, every line ends w
     sensor_state,<tags> last="…",changes=…i <start>
     sensor_partial,<tags>,why=… <fields as of sensor> <time of the first reading>
     sensor_late,<tags>,why=… value=… <time, and a number within its ms>
-    alert,device=…,rule=…,site=… cause="…",event="…",level="…",state="…"[,value=…] <time>
+    alert,device=…,rule=…,site=… cause="…",event="…",level="…",state="…"[,limit=…][,value=…] <time>
     gateway,gateway=… received=…i,… <time>
+    metric,metric=… unit="…" <time>
+    limit,level=…,metric=…,rule=…,side=…,site=… [clear=…,]value=… <time>
 
 Format: https://docs.influxdata.com/influxdb/v2/reference/syntax/line-protocol/. `count` and `changes` are
 integers, all other numbers floats, even when whole. What the format cannot hold is changed before sending: a line
@@ -20,7 +22,7 @@ rendered again it is the same point.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 import numpy as np
@@ -50,6 +52,18 @@ _IN_TEXT: Final = str.maketrans({'"': '\\"', "\\": "\\\\"})
 _encode: Final = msgspec.json.Encoder().encode
 
 
+class Limit(NamedTuple):
+    """A limit that a rule puts on a metric at a site: `side` is "above" or "below", `clear` ends an alert beyond it."""
+
+    rule: str
+    level: str
+    metric: str
+    side: str
+    site: str
+    value: float
+    clear: float | None
+
+
 # --- text
 
 
@@ -71,7 +85,11 @@ def tag_key(name: str) -> str:
 
 def prefix(measurement: str, tags: Mapping[str, str]) -> bytes:
     """Render measurement and tags, sorted by key: a line up to the space before its fields."""
-    named = sorted((tag_key(key), value) for key, value in tags.items() if key and value)
+    return _before(measurement, {tag_key(key): value for key, value in tags.items() if key})
+
+
+def _before(measurement: str, tags: Mapping[str, str]) -> bytes:
+    named = sorted((key, value) for key, value in tags.items() if value)
     text = "".join(f",{tag_text(key)}={tag_text(value)}" for key, value in named)
     return (measurement.translate(_IN_MEASUREMENT) + text).encode("utf-8", "replace")
 
@@ -176,10 +194,25 @@ def render_alert(alert: Transition) -> bytes:
     before = prefix("alert", {"device": alert.subject, "rule": alert.rule, "site": alert.site})
     shown = {name: getattr(alert, name) for name in ("cause", "event", "level", "state")}
     fields = ",".join(f'{name}="{field_text(text)}"' for name, text in shown.items())
-    value = alert.value
-    if value is not None and np.isfinite(value):
-        fields += f",value={_encode(float(value)).decode()}"
+    for name, number in (("limit", alert.limit), ("value", alert.value)):
+        if number is not None and np.isfinite(number):
+            fields += f",{name}={_encode(float(number)).decode()}"
     return b"%b %b %d\n" % (before, fields.encode("utf-8", "replace"), alert.at * _NS)
+
+
+def render_unit(metric: str, unit: str, at: int) -> bytes:
+    """Render the unit of a metric."""
+    text = f'unit="{field_text(unit)}"'.encode("utf-8", "replace")
+    return b"%b %b %d\n" % (prefix("metric", {"metric": metric}), text, at * _NS)
+
+
+def render_limit(limit: Limit, at: int) -> bytes:
+    """Render a limit of a rule, and what clears it."""
+    *tags, value, clear = limit
+    text = b"value=" + _encode(float(value))
+    if clear is not None:
+        text = b"clear=%b," % _encode(float(clear)) + text
+    return b"%b %b %d\n" % (_before("limit", dict(zip(Limit._fields, tags, strict=False))), text, at * _NS)
 
 
 def render_gateway(gateway: str, report: Mapping[str, Any], at: int) -> bytes:

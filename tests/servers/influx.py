@@ -103,13 +103,16 @@ class Influx:
         rows = [row for block in blocks if block for row in csv.DictReader(io.StringIO(block))]
         return [{name: value for name, value in row.items() if name} for row in rows]
 
-    def annotated(self, flux: str) -> list[tuple[list[str], list[list[str]], list[list[str]]]]:
-        """Return the tables of a Flux query as the server writes them: column names, annotations, lines."""
+    def csv(self, flux: str) -> str:
+        """Return the answer to a Flux query as the server's own page asks for it: with annotations."""
         dialect = {"annotations": ["group", "datatype", "default"], "header": True}
         body = json.dumps({"query": flux, "dialect": dialect}).encode()
-        answer = self._request("POST", f"/api/v2/query?org={self.org}", body, "application/json").decode()
+        return self._request("POST", f"/api/v2/query?org={self.org}", body, "application/json").decode()
+
+    def annotated(self, flux: str) -> list[tuple[list[str], list[list[str]], list[list[str]]]]:
+        """Return the tables of a Flux query as the server writes them: column names, annotations, lines."""
         tables = []
-        for block in re.split(r"(?:\r?\n){2,}", answer.strip()):
+        for block in re.split(r"(?:\r?\n){2,}", self.csv(flux).strip()):
             lines = list(csv.reader(io.StringIO(block)))
             notes = [line for line in lines if line and line[0].startswith("#")]
             rest = lines[len(notes) :]

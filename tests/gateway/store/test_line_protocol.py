@@ -10,12 +10,15 @@ from hypothesis import strategies as st
 
 from edge_gateway.records.window_block import STATE_ROW, WindowBlock
 from edge_gateway.store.line_protocol import (
+    Limit,
     field_text,
     prefix,
     render_alert,
     render_gateway,
     render_late,
+    render_limit,
     render_states,
+    render_unit,
     render_windows,
     tag_text,
 )
@@ -162,11 +165,19 @@ def test_a_tag_key_is_escaped_like_a_value() -> None:
 def test_alerts() -> None:
     time, what = T0 * 10**6, b'cause="reading",event="firing",level="critical",state="firing"'
     assert render_alert(too_warm(at=T0)) == (
-        b"alert,device=frz-1,rule=TooWarm,site=berlin %b,value=-9.5 %d\n" % (what, time)
+        b"alert,device=frz-1,rule=TooWarm,site=berlin %b,limit=-12.0,value=-9.5 %d\n" % (what, time)
     )
     for nothing in (None, math.nan):
-        line = render_alert(too_warm(at=T0, value=nothing, site=""))
+        line = render_alert(too_warm(at=T0, value=nothing, limit=nothing, site=""))
         assert line == b"alert,device=frz-1,rule=TooWarm %b %d\n" % (what, time)
+
+
+def test_units_and_limits() -> None:
+    assert render_unit("temp", "\u00b0C", T0) == f'metric,metric=temp unit="\u00b0C" {T0}000000\n'.encode()
+    limit = Limit("Too warm", "critical", "t", "above", "berlin", -10.0, -12.5)
+    tags = rb"limit,level=critical,metric=t,rule=Too\ warm,side=above,site=berlin"
+    assert render_limit(limit, T0) == b"%b clear=-12.5,value=-10.0 %d000000\n" % (tags, T0)
+    assert render_limit(limit._replace(clear=None), T0) == b"%b value=-10.0 %d000000\n" % (tags, T0)
 
 
 def test_a_character_that_no_encoding_has_is_replaced() -> None:

@@ -15,7 +15,7 @@ from edge_gateway.sinks.influx.no_answer import why_no_answer
 from edge_gateway.sinks.influx.setup.documents import STACK, Document, Key, resource_kind
 from fleet_wire.printable import printable
 
-TIMEOUT: Final = 30.0
+TIMEOUT: Final = 120.0
 """Seconds for a whole request."""
 _MOST_TEXT: Final = 64 << 20
 """Bytes read of an answer, and kept of it when unpacked. InfluxDB sends less."""

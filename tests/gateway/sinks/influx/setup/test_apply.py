@@ -11,13 +11,15 @@ from aiohttp import web
 
 from edge_gateway.errors import BadInput, CannotReach
 from edge_gateway.sinks.influx.setup.apply import apply, plan
-from edge_gateway.sinks.influx.setup.documents import WindowBucket
+from edge_gateway.sinks.influx.setup.documents import WindowBucket, documents_for
 from edge_gateway.sinks.influx.setup.plan import Allowed, Change
 from edge_gateway.sinks.influx.setup.server import Target
 from tests.gateway.sinks.influx.setup.place import DAY, MINUTE, WINDOWS, Commands, all_of, org_id, target
 from tests.servers.influx import Influx
 
 FORCE = Allowed(force=True)
+BOARDS = [one["spec"]["name"] for one in documents_for(WINDOWS) if one["kind"] == "Dashboard"]
+RESOURCES = len(documents_for(WINDOWS))
 
 
 def kinds(changes: tuple[Change, ...]) -> dict[str, int]:
@@ -89,7 +91,7 @@ class Board:
 async def test_applying_twice_changes_nothing_the_second_time(clean: Influx) -> None:
     first = await plan(target(clean), WINDOWS)
     assert (first.stack, first.in_step) == ("", False)
-    assert kinds(first.changes) == {"create": 10}
+    assert kinds(first.changes) == {"create": RESOURCES}
     assert buckets(clean) == {}, "a plan changes nothing"
     applied = await apply(target(clean), WINDOWS)
     assert applied.changes == first.changes
@@ -97,9 +99,9 @@ async def test_applying_twice_changes_nothing_the_second_time(clean: Influx) -> 
     assert (await plan(target(clean), WINDOWS)).in_step
     cells = {one["id"] for one in Board(clean).cells().values()}
     again = await apply(target(clean), WINDOWS)
-    assert (kinds(again.changes), again.in_step) == ({"keep": 10}, True)
+    assert (kinds(again.changes), again.in_step) == ({"keep": RESOURCES}, True)
     assert again.stack == applied.stack
-    assert [one["name"] for one in all_of(clean, "dashboards")] == ["Fleet overview"]
+    assert sorted(one["name"] for one in all_of(clean, "dashboards")) == sorted(BOARDS)
     assert {one["id"] for one in Board(clean).cells().values()} == cells, "nothing is written anew"
 
 
@@ -214,15 +216,15 @@ async def test_what_a_person_changed_in_the_dashboard_is_named_and_stays_until_i
     board.change("The site: least, mean and greatest", lambda cell: cell["colors"][0].update(hex="#000000"))
     board.change("Firing now", lambda cell: cell["fieldOptions"].pop())
     board.change("The device: least, mean and greatest", lambda cell: cell["axes"]["y"].update(suffix=" °C"))
-    board.change("Too late", lambda cell: cell["queries"][0].update(text="buckets()"))
-    board.move("Readings", 0, 30)
+    board.change("Not counted", lambda cell: cell["queries"][0].update(text="buckets()"))
+    board.move("Devices", 0, 30)
     board.add("Mine", like="The site: least, mean and greatest")
     changed = board.cells()
     found = await plan(target(clean), WINDOWS)
     differs = " · ".join(differing(found.changes)["Fleet overview"])
     for said in ("greatest': colors", "'Firing now': fieldOptions", "greatest': axes.y.suffix"):
         assert said in differs
-    for said in ("'Too late': queries", "'Readings': x, y", "'Mine' is not in the templates"):
+    for said in ("'Not counted': queries", "'Devices': x, y", "'Mine' is not in the templates"):
         assert said in differs
     with pytest.raises(BadInput, match="clone the dashboard") as refused:
         await apply(target(clean), WINDOWS)
@@ -235,12 +237,12 @@ async def test_what_a_person_changed_in_the_dashboard_is_named_and_stays_until_i
 
 async def test_what_a_person_deleted_is_put_back_and_said(clean: Influx) -> None:
     await apply(target(clean), WINDOWS)
-    Board(clean).remove("Readings")
+    Board(clean).remove("Devices")
     clean.call("DELETE", f"/api/v2/variables/{one_of(clean, 'variables', 'fleet_metric')['id']}")
     clean.call("DELETE", f"/api/v2/checks/{one_of(clean, 'checks', 'Gateway silent')['id']}")
     applied = await apply(target(clean), WINDOWS)
-    assert differing(applied.changes)["Fleet overview"] == ("cell 'Readings' is missing",)
-    assert kinds(applied.changes) == {"create": 2, "update": 1, "keep": 7}
+    assert differing(applied.changes)["Fleet overview"] == ("cell 'Devices' is missing",)
+    assert kinds(applied.changes) == {"create": 2, "update": 1, "keep": RESOURCES - 3}
     assert (await plan(target(clean), WINDOWS)).in_step
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
+from dashboards.__main__ import DIRECTORY, rendered
 from edge_gateway.errors import BadInput
 from edge_gateway.sinks.influx.setup.documents import KeptBucket, WindowBucket, documents_for, resource_name
 from tests.gateway.sinks.influx.setup.page import check_faults, template_faults
@@ -57,10 +58,16 @@ def test_a_bucket_keeps_for_ever_or_no_shorter_than_is_sent(keep: int, rules: li
     assert found["spec"]["retentionRules"] == rules
 
 
-def test_cells_do_not_overlap_and_stay_on_the_grid() -> None:
-    (dashboard,) = [one["spec"] for one in documents_for(WINDOWS) if one["kind"] == "Dashboard"]
+def boards() -> dict[str, dict[str, Any]]:
+    return {
+        one["metadata"]["name"]: one["spec"] for one in documents_for(WINDOWS) if one["kind"] == "Dashboard"
+    }
+
+
+@pytest.mark.parametrize("board", boards())
+def test_cells_do_not_overlap_and_stay_on_the_grid(board: str) -> None:
     taken: set[tuple[int, int]] = set()
-    for chart in dashboard["charts"]:
+    for chart in boards()[board]["charts"]:
         x, y, width, height = (chart[key] for key in ("xPos", "yPos", "width", "height"))
         cells = {(column, row) for column in range(x, x + width) for row in range(y, y + height)}
         assert width > 0
@@ -89,11 +96,16 @@ def test_the_guard_sees_a_text_that_does_not_say_which_level_it_is() -> None:
     assert check_faults({"statusMessageTemplate": "Gateway ${ r.gateway } has sent nothing for five minutes"})
 
 
-def test_cells_have_names_of_their_own() -> None:
+@pytest.mark.parametrize("board", boards())
+def test_cells_have_names_of_their_own(board: str) -> None:
     """A cell that a person changed is known by its name."""
-    (dashboard,) = [one["spec"] for one in documents_for(WINDOWS) if one["kind"] == "Dashboard"]
-    names = [chart["name"] for chart in dashboard["charts"]]
+    names = [chart["name"] for chart in boards()[board]["charts"]]
     assert len(names) == len(set(names))
+
+
+def test_the_files_are_what_the_cells_say() -> None:
+    shipped = {path.name: path.read_text() for path in DIRECTORY.glob("dashboard*.yml")}
+    assert shipped == rendered(), "run `python -m dashboards`"
 
 
 def offered(documents: list[dict[str, object]]) -> dict[str, str]:

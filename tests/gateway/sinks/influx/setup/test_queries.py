@@ -1,50 +1,52 @@
 """Every query of the templates on a real server, over data as the product writes it."""
 
 import re
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from msgspec import structs
 
-from edge_gateway.records.store_effects import SeriesName, StoreEffects, TextName
-from edge_gateway.sinks.influx.setup.apply import apply
 from edge_gateway.sinks.influx.setup.documents import documents_for
-from edge_gateway.sinks.influx.writer import InfluxWriter
-from edge_gateway.store.database import Store
-from edge_gateway.store.line_protocol import render_gateway
-from edge_gateway.store.outbox import SinkBudget
-from edge_gateway.store.settings import StoredTier, StoreSettings
-from tests.gateway.records.transitions import too_warm
+from tests.gateway.sinks.influx.setup.every_domain import FREEZERS, OTHERS, write_every_domain
 from tests.gateway.sinks.influx.setup.page import result_faults
-from tests.gateway.sinks.influx.setup.place import DAY, MINUTE, WINDOWS, target
-from tests.gateway.store.fleet import closed, closed_states
+from tests.gateway.sinks.influx.setup.place import MINUTE, WINDOWS
 from tests.servers.influx import Influx
 
 HERE = Path(__file__).parent
 
 
 def charts() -> dict[str, dict[str, Any]]:
-    """Every cell of the dashboard, by name."""
-    (dashboard,) = [one["spec"] for one in documents_for(WINDOWS) if one["kind"] == "Dashboard"]
-    return {chart["name"]: chart for chart in dashboard["charts"]}
+    """Every cell of the dashboards, by the dashboard's template and its own name."""
+    boards = [one for one in documents_for(WINDOWS) if one["kind"] == "Dashboard"]
+    return {
+        f"{board['metadata']['name']}: {chart['name']}": chart
+        for board in boards
+        for chart in board["spec"]["charts"]
+    }
 
 
-def queries() -> dict[str, str]:
-    """Every Flux query of the templates, by where it stands."""
-    cells = {f"cell {name}": q["query"] for name, c in charts().items() for q in c.get("queries", ())}
-    others = [(one["kind"], one["spec"]) for one in documents_for(WINDOWS) if "query" in one["spec"]]
-    return cells | {f"{kind} {spec['name']}": spec["query"] for kind, spec in others}
+def chart(name: str) -> dict[str, Any]:
+    return charts()[name]
 
 
-def with_choices(query: str) -> str:
+def query_of(name: str) -> str:
+    """The query of a cell, as its dashboard runs it."""
+    return with_choices(chart(name)["queries"][0]["query"], site_of(name))
+
+
+def site_of(name: str) -> str:
+    """The site to choose for a dashboard: cells of machines, and by tags, have nothing of freezers."""
+    tagged = ("section", "machine", "region")
+    return "hall" if name.startswith("fleet-factory") or any(tag in name for tag in tagged) else "berlin"
+
+
+def with_choices(query: str, site: str = "berlin") -> str:
     """The query as the dashboard runs it: imports first, then what is chosen."""
     chosen = {
         "fleet_windows": '"telemetry"',
-        "fleet_site": '"berlin"',
+        "fleet_site": f'"{site}"',
         "fleet_device": '"frz-1"',
         "fleet_metric": '"temperature"',
         "timeRangeStart": "-1h",
@@ -58,98 +60,85 @@ def with_choices(query: str) -> str:
 
 @pytest.fixture
 async def data(clean: Influx, tmp_path: Path) -> Influx:
-    """Three minutes of two freezers and a door, three alerts, and the gateway's counters, as the product writes them.
-
-    One alert has been firing for twenty days, and has no value.
-    """
-    await apply(target(clean), WINDOWS)
-    start = int(time.time() * 1000) // MINUTE * MINUTE - 5 * MINUTE
-    named = tuple(
-        SeriesName(series, 0, device, metric, "berlin", kind, {})
-        for series, (device, metric, kind) in enumerate(
-            [
-                ("frz-1", "temperature", "freezer"),
-                ("frz-2", "temperature", "freezer"),
-                ("door-1", "open", "door"),
-            ]
-        )
-    )
-    readings = [
-        (series, start + minute * MINUTE + second * 1000, -18.0 + series + minute + second / 10)
-        for series in range(2)
-        for minute in range(3)
-        for second in range(0, 60, 10)
-    ]
-    alert = too_warm(id="a", rule="Warm", value=-9.0, at=start)
-    effects = StoreEffects(
-        start,
-        named,
-        (TextName(0, "false"), TextName(1, "true")),
-        windows=(closed(0, readings),),
-        states=(closed_states(0, [(2, start, 0), (2, start + 5, 1)]),),
-        alerts=(
-            structs.replace(alert, at=start - 20 * DAY, rule="Old", level="warning", value=None),
-            structs.replace(alert, at=start - 60_000, rule="Cold"),
-            alert,
-            structs.replace(alert, at=start + 1_000, event="repeat", cause="time"),
-            structs.replace(alert, at=start + 60_000, rule="Cold", state="resolved", event="resolved"),
-            structs.replace(alert, at=start + 60_001, rule="Cold", state="resolved", event="released"),
-        ),
-    )
-    settings = StoreSettings(
-        tuple(StoredTier(window.every, window.bucket, window.keep) for window in WINDOWS),
-        sinks=(SinkBudget("influx", 1 << 30),),
-    )
-    store = Store.open(tmp_path / "store.sqlite", settings, floor=0, at=start)
-    store.apply([(1, [effects])])
-    for step in range(3):
-        report = {
-            "messages": {"received": 60 * step, "new": 60 * step, "duplicate": 0},
-            "values": {"bad": 1, "refused": 0, "too_late": 4},
-        }
-        store.enqueue(render_gateway("gw", report, start + step * MINUTE), start)
-    async with InfluxWriter(clean.url, clean.org, lambda: clean.token) as writer:
-        while (parcel := store.take("influx")) is not None:
-            assert (await writer.write(parcel.bucket, parcel.body)).status == 204
-            store.done(parcel)
-    store.close()
+    await write_every_domain(clean, tmp_path)
     return clean
 
 
-async def test_every_query_of_every_cell_variable_and_check_finds_what_was_written(data: Influx) -> None:
-    rows = {name: data.query(with_choices(query)) for name, query in queries().items()}
-    assert {name for name, found in rows.items() if not found} == set()
+async def test_every_query_of_every_cell_finds_what_was_written(data: Influx) -> None:
+    rows = {name: data.query(query_of(name)) for name, one in charts().items() if one.get("queries")}
+    assert [name for name, found in rows.items() if not found] == []
 
     def values(name: str) -> list[str]:
         return [row["_value"] for row in rows[name]]
 
-    assert values("cell Devices reporting") == ["2"]
-    assert values("cell Readings") == ["36"]
-    assert values("cell Too late") == ["4"]
-    assert values("cell Quality of the site") == ["1"]
-    assert values("Variable fleet_site") == ["berlin"]
-    assert values("Variable fleet_metric") == ["temperature"]
-    assert values("Variable fleet_device") == ["frz-1", "frz-2"]
-    band = {row["result"]: float(row["_value"]) for row in rows["cell The device: least, mean and greatest"]}
+    assert values("fleet-overview: Critical now") == ["1"]
+    assert values("fleet-overview: Warning now") == ["6"]
+    assert values("fleet-overview: Silent now") == ["0"]
+    assert values("fleet-overview: Devices") == [str(len(FREEZERS) + len(OTHERS))]
+    assert 0 < float(*values("fleet-overview: Gateway heard")) < 600
+    assert values("fleet-overview: Not counted") == ["4"], "what was bad before the range began is not of it"
+    band = {
+        row["result"]: float(row["_value"])
+        for row in rows["fleet-overview: The device: least, mean and greatest"]
+    }
     assert band == {"mean": -13.5, "max": -11.0, "min": -16.0}
-    site = rows["cell The site: least, mean and greatest"]
+    site = rows["fleet-overview: The site: least, mean and greatest"]
     assert {row["line"]: float(row["_value"]) for row in site} == {
         "mean": -13.0,
         "greatest": -10.0,
         "least": -16.0,
     }
     assert len(site) == 9
-    assert sorted(values("cell Spread of the site")) == ["-12.5", "-13.5"]
-    states = rows["cell States of the site"]
-    assert [(row["device"], row["_value"]) for row in states] == [("door-1", "true")]
-    assert {(row["_field"], row["_value"]) for row in rows["cell Gateway, messages a second"]} == {
-        ("received", "1"),
-        ("new", "1"),
-        ("duplicate", "0"),
-    }
-    uncounted = {row["_field"] for row in rows["cell Gateway, values not counted"]}
-    assert uncounted == {"bad", "refused", "too_late"}
+    assert sorted(values("fleet-overview: Spread of the site")) == ["-12.5", "-13.5"]
+    states = rows["fleet-overview: States of the site"]
+    assert [(row["device"], row["_value"]) for row in states] == [("frz-1", "open"), ("frz-2", "closed")]
+    assert values("fleet-device: Readings") == ["18"]
+    assert values("fleet-device: Quality") == ["1"]
+    assert (values("fleet-alerts: Began"), values("fleet-alerts: Ended")) == (["7"], ["1"])
+    assert values("fleet-gateway: Messages") == ["120"]
+    assert values("fleet-gateway: Missing now") == ["5"]
+    assert values("fleet-cold-chain: Open doors now") == ["1"]
+    assert values("fleet-cold-chain: Warmest freezer") == ["-12.5"]
+    rates = {(row["_field"], row["_value"]) for row in rows["fleet-gateway: Messages a second"]}
+    assert rates == {("received", "1"), ("new", "1"), ("duplicate", "0")}
+
+
+async def test_every_variable_and_check_finds_what_was_written(data: Influx) -> None:
+    others = [(one["kind"], one["spec"]) for one in documents_for(WINDOWS) if "query" in one["spec"]]
+    rows = {f"{kind} {spec['name']}": data.query(with_choices(spec["query"])) for kind, spec in others}
+    found = {name: [row["_value"] for row in own] for name, own in rows.items()}
+    assert found["Variable fleet_site"] == ["berlin", "hall"]
+    assert found["Variable fleet_metric"] == ["battery", "temperature"]
+    assert found["Variable fleet_device"] == ["frz-1", "frz-2"]
     assert len(rows["CheckDeadman Gateway silent"]) == 3
+
+
+async def test_the_worst_devices_are_shown_with_the_limits_they_must_not_cross(data: Influx) -> None:
+    found = data.query(query_of("fleet-overview: The ten worst devices of the site"))
+    lines = {(row["line"], row["_value"]) for row in found}
+    assert {line for line, _ in lines} == {"frz-1", "frz-2", "limit, critical", "limit, warning"}
+    assert {("limit, critical", "5"), ("limit, warning", "2")} < lines
+    low = query_of("fleet-overview: The ten worst devices of the site").replace('"temperature"', '"battery"')
+    assert {row["line"] for row in data.query(low)} == {"frz-1", "frz-2", "limit, warning"}
+
+
+async def test_what_is_nearest_to_a_limit_comes_first_and_says_how_near(data: Influx) -> None:
+    name = "fleet-factory: Nearest to a limit at the site"
+    rows = as_shown(chart(name), data.query(query_of(name)))
+    assert {row["site"] for row in rows} == {"hall"}
+    assert {(row["value"], row["limit"], row["share"]) for row in rows} == {("10", "20", "50 %")}
+
+
+async def test_sites_are_compared_by_all_of_their_readings(data: Influx) -> None:
+    rows = data.query(query_of("fleet-sites: Sites"))
+    assert [(row["site"], row["devices"], row["critical"], row["warning"]) for row in rows] == [
+        ("berlin", "2", "1", "2"),
+        ("hall", "2", "0", "4"),
+    ]
+    assert [(row["mean"], row["min"], row["max"]) for row in rows] == [
+        ("-14", "-18", "-10"),
+        ("10", "10", "10"),
+    ]
 
 
 def as_shown(chart: dict[str, Any], rows: list[dict[str, str]]) -> list[dict[str, str]]:
@@ -158,44 +147,50 @@ def as_shown(chart: dict[str, Any], rows: list[dict[str, str]]) -> list[dict[str
 
 
 async def test_what_fires_is_shown_however_long_ago_it_began(data: Influx) -> None:
-    found = {
-        name: data.query(with_choices(charts()[name]["queries"][0]["query"]))
-        for name in ("Alerts firing now", "Firing now", "Alerts, newest first")
-    }
-    assert [row["_value"] for row in found["Alerts firing now"]] == ["2"]
-    firing = as_shown(charts()["Firing now"], found["Firing now"])
-    assert [(row["rule"], row["level"], row["value"]) for row in firing] == [
+    name = "fleet-overview: Firing now"
+    firing = as_shown(chart(name), data.query(query_of(name)))
+    assert [(row["rule"], row["level"], row["value"]) for row in (firing[0], firing[-1])] == [
         ("Warm", "critical", "-9"),
         ("Old", "warning", "–"),
     ]
-    transitions = as_shown(charts()["Alerts, newest first"], found["Alerts, newest first"])
-    assert [(row["rule"], row["state"]) for row in transitions] == [
-        ("Cold", "resolved"),
-        ("Warm", "firing"),
-        ("Cold", "firing"),
+    assert firing[-1]["age"] == "20 d"
+    assert len(firing) == 7
+
+
+async def test_transitions_are_shown_with_their_cause_the_newest_first(data: Influx) -> None:
+    name = "fleet-alerts: Alerts, newest first"
+    rows = as_shown(chart(name), data.query(query_of(name)))
+    assert [(row["rule"], row["event"], row["cause"]) for row in (rows[0], rows[-1])] == [
+        ("Cold", "resolved", "reading"),
+        ("Cold", "firing", "reading"),
     ]
+    assert len(rows) == 8
 
 
 async def test_a_window_that_some_devices_may_still_have_open_is_left_out_of_the_sites_lines(
     data: Influx,
 ) -> None:
     waiting = (replace(WINDOWS[0], settled=4 * MINUTE), *WINDOWS[1:])
-    (board,) = [one["spec"]["charts"] for one in documents_for(waiting) if one["kind"] == "Dashboard"]
-    (chart,) = [one for one in board if one["name"] == "The site: least, mean and greatest"]
-    rows = data.query(with_choices(chart["queries"][0]["query"]))
+    boards = {
+        one["metadata"]["name"]: one["spec"]["charts"]
+        for one in documents_for(waiting)
+        if one["kind"] == "Dashboard"
+    }
+    (one,) = [one for one in boards["fleet-overview"] if one["name"] == "The site: least, mean and greatest"]
+    rows = data.query(with_choices(one["queries"][0]["query"]))
     assert len(rows) == len(["greatest", "least", "mean"]) * 2, "of three windows the newest is younger"
 
 
 async def test_the_greatest_of_the_newest_means_comes_first(data: Influx) -> None:
-    chart = charts()["Newest means of the site, greatest first"]
-    rows = as_shown(chart, data.query(with_choices(chart["queries"][0]["query"])))
-    assert [(row["device"], row["_value"]) for row in rows] == [("frz-2", "-12.5"), ("frz-1", "-13.5")]
+    name = "fleet-overview: Newest of the site, greatest first"
+    rows = as_shown(chart(name), data.query(query_of(name)))
+    assert [(row["device"], row["value"]) for row in rows] == [("frz-2", "-12.5 °C"), ("frz-1", "-13.5 °C")]
 
 
 async def test_the_page_draws_what_the_queries_answer(data: Influx) -> None:
-    for name, chart in charts().items():
-        for query in chart.get("queries", ()):
-            assert result_faults(chart, grouped(data, with_choices(query["query"]))) == [], name
+    for name, one in charts().items():
+        if one.get("queries"):
+            assert result_faults(one, grouped(data, query_of(name))) == [], name
 
 
 async def test_the_guard_sees_results_that_the_page_would_draw_wrongly(data: Influx) -> None:
