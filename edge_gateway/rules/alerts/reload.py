@@ -110,7 +110,7 @@ def carried_over(saved: SavedCells, following: Sequence[Successor]) -> SavedCell
         rule=number,
         key=np.array([keys[rule].get(key, key) for rule, key in pairs], np.int64),
         up=np.where(restarted, NO_TIME, saved.up),
-        down=np.where(restarted | ~(keeps[:, 1] | absent), NO_TIME, saved.down),
+        down=np.where(~absent & (restarted | ~keeps[:, 1]), NO_TIME, saved.down),
         value=np.where(restarted, np.nan, saved.value),
         stamps=np.where(restarted, 0, saved.stamps),
     )

@@ -53,8 +53,21 @@ def advance_time(state: RuleState, at: Instant) -> Passed:
         events += alert.events
     if state.program.any_repeat:
         events += _repeats(state, now)
-    events.sort(key=lambda event: (event.change.at, event.device, event.rule))
-    return Passed(events, _missed(state, absent))
+    return Passed(_in_order(events), _missed(state, absent))
+
+
+def _in_order(events: list[AlertEvent]) -> list[AlertEvent]:
+    """Events by time, device and rule; those of one alert as they happened, whatever their times.
+
+    An alert that silence raised by the wall clock may end, and begin again, at earlier times of its device.
+    """
+    latest: dict[tuple[int, int], int] = {}
+    order = []
+    for number, event in enumerate(events):
+        key = (event.device, event.rule)
+        at = latest[key] = max(event.change.at, latest.get(key, 0))
+        order.append((at, *key, number))
+    return [events[number] for *_, number in sorted(order)]
 
 
 def _missed(state: RuleState, absent: Mapping[int, int]) -> set[tuple[int, str]]:
