@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.proofs import backlog, broker, calm, influx, network, soak, storm, watchdog
+from tests.proofs import backlog, broker, calm, influx, network, rules, soak, storm, watchdog
 from tests.proofs.clock import proof as clock
 from tests.proofs.corruption import proof as corruption
 from tests.proofs.disk import proof as disk
@@ -25,6 +25,7 @@ PROOFS: tuple[Proof, ...] = (
     refuse.PROOF,
     order.PROOF,
     forget.PROOF,
+    rules.PROOF,
     clock.PROOF,
     calm.PROOF,
     storm.PROOF,

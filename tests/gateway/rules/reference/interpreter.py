@@ -28,7 +28,7 @@ class Settings(NamedTuple):
 
 
 class _Due(NamedTuple):
-    """A change with time; `order`: of its time, device and rule."""
+    """A change with time; `order`: of its time, or that of the one before it, of device and rule."""
 
     order: tuple[int, int, int]
     rule: Definition
@@ -191,9 +191,10 @@ class Interpreter:
                 changes, metric = pass_time(rule, one, device, Clocks(listening, wall, self._zone(device)))
                 missed |= {(device.name, metric)} if metric else set()
                 number = self.file.rules.index(rule)
+                latest = 0
                 for change in changes:
-                    live = self._is_live(device, change, listening, wall)
-                    found.append(_Due((change.at, place, number), rule, device, change, live))
+                    live, latest = self._is_live(device, change, listening, wall), max(change.at, latest)
+                    found.append(_Due((latest, place, number), rule, device, change, live))
         found = sorted([*found, *self._repeats(listening)], key=lambda due: due.order)
         told = [
             self.telling.tell(rule, device.name, change, live=live) for _, rule, device, change, live in found

@@ -12,7 +12,7 @@ from tests.gateway.rules.reference.drawn_rules import drawn_file
 from tests.gateway.rules.reference.drawn_stream import BEGINNINGS, Item, Stream
 from tests.gateway.rules.reference.trial import as_reload, by_gateway, by_reference, trial
 
-TRIALS = 200
+TRIALS = 120
 TOGETHER = 20
 
 
@@ -25,7 +25,7 @@ def test_the_fold_does_what_the_reference_does(first: int) -> None:
 def test_the_trials_make_enough_happen() -> None:
     happened: Counter[str] = Counter()
     untold = commands = 0
-    for seed in range(200):
+    for seed in range(150):
         random = Random(seed)
         start = random.choice(BEGINNINGS)
         file = drawn_file(random, 5, start)
