@@ -6,6 +6,7 @@ from tests.proofs import backlog, broker, calm, influx, network, rules, soak, st
 from tests.proofs.clock import proof as clock
 from tests.proofs.corruption import proof as corruption
 from tests.proofs.disk import proof as disk
+from tests.proofs.edits import proof as edits
 from tests.proofs.forget import proof as forget
 from tests.proofs.hostile import proof as hostile
 from tests.proofs.kills import proof as kills
@@ -26,6 +27,7 @@ PROOFS: tuple[Proof, ...] = (
     order.PROOF,
     forget.PROOF,
     rules.PROOF,
+    edits.PROOF,
     clock.PROOF,
     calm.PROOF,
     storm.PROOF,
