@@ -57,15 +57,18 @@ def advance_time(state: RuleState, at: Instant) -> Passed:
 
 
 def _in_order(events: list[AlertEvent]) -> list[AlertEvent]:
-    """Events by time, device and rule; those of one alert as they happened, whatever their times.
+    """Events by time, device and rule; none of an alert before a change of it that happened earlier.
 
-    An alert that silence raised by the wall clock may end, and begin again, at earlier times of its device.
+    An alert that silence raised by the wall clock may end, and begin again, at earlier times of its device. A mere
+    report or repeat is no change.
     """
     latest: dict[tuple[int, int], int] = {}
     order = []
     for number, event in enumerate(events):
         key = (event.device, event.rule)
-        at = latest[key] = max(event.change.at, latest.get(key, 0))
+        at = max(event.change.at, latest.get(key, 0))
+        if event.change.event not in ("no_data", "repeat"):
+            latest[key] = at
         order.append((at, *key, number))
     return [events[number] for *_, number in sorted(order)]
 

@@ -108,6 +108,13 @@ def test_a_level_that_is_clear_ends_as_soon_as_another_holds_the_alert() -> None
     assert [(each.event, each.level) for each in stage.tick(22)] == [("deescalated", "warning")]
 
 
+def test_a_repeat_and_a_report_come_in_the_order_of_their_times() -> None:
+    watched = replace(HOT, repeat_ms=20_000, no_data=NoData(30_000, "t", "no_data", "info"))
+    stage = Stage(watched)
+    stage.read(0, t=15)
+    assert ticked(stage, 35) == [("d", "Hot", "repeat", 20), ("d", "Hot", "no_data", 30)]
+
+
 def test_the_changes_of_an_alert_stay_in_order_where_its_device_is_behind_the_wall_clock() -> None:
     stage = Stage(replace(SILENT, keep_ms=5_000))
     device = stage.fleet.device("d")

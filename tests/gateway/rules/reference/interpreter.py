@@ -185,17 +185,20 @@ class Interpreter:
     def tick(self, listening: int, wall: int) -> list[Deeds]:
         self.telling.record = wall
         found: list[_Due] = []
+        latest: dict[tuple[str, str], int] = {}
         missed: set[tuple[str, str]] = set()
         for place, device in enumerate(self.devices.values()):
             for rule, one in self._of(device):
                 changes, metric = pass_time(rule, one, device, Clocks(listening, wall, self._zone(device)))
                 missed |= {(device.name, metric)} if metric else set()
                 number = self.file.rules.index(rule)
-                latest = 0
                 for change in changes:
-                    live, latest = self._is_live(device, change, listening, wall), max(change.at, latest)
-                    found.append(_Due((latest, place, number), rule, device, change, live))
-        found = sorted([*found, *self._repeats(listening)], key=lambda due: due.order)
+                    live = self._is_live(device, change, listening, wall)
+                    at = max(change.at, latest.get((device.name, rule.name), 0))
+                    if change.event != "no_data":
+                        latest[device.name, rule.name] = at
+                    found.append(_Due((at, place, number), rule, device, change, live))
+        found = sorted([*found, *self._repeats(listening, latest)], key=lambda due: due.order)
         told = [
             self.telling.tell(rule, device.name, change, live=live) for _, rule, device, change, live in found
         ]
@@ -205,14 +208,15 @@ class Interpreter:
             told += self._end_lost_waits(device, device.inputs.lose([metric]), listening)
         return told
 
-    def _repeats(self, listening: int) -> Iterator[_Due]:
+    def _repeats(self, listening: int, latest: dict[tuple[str, str], int]) -> Iterator[_Due]:
         for place, device in enumerate(self.devices.values()):
             for rule, one in self._of(device):
                 now = device.now(listening)
                 if rule.repeat and one.state == "firing" and now - one.noticed >= rule.repeat:
                     one.noticed = now - (now - one.noticed) % rule.repeat
                     change = Change(one.noticed, "repeat", "time", "firing", one.level, one.level)
-                    order = one.noticed, place, self.file.rules.index(rule)
+                    at = max(one.noticed, latest.get((device.name, rule.name), 0))
+                    order = at, place, self.file.rules.index(rule)
                     yield _Due(order, rule, device, change, not device.old)
 
     def _is_live(self, device: Device, change: Change, listening: int, wall: int) -> bool:
