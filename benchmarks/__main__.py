@@ -17,6 +17,7 @@ BENCHMARKS = {
     "alerts": "from a reading over its limit to the command at the device",
     "simulator": "what a simulated fleet costs, against the bare system calls",
     "fold": "what decoding, windows, rules and the whole fold cost, without broker and disk",
+    "rules": "what many rules cost: loading, a reading, memory",
     "store": "what the store costs a window: CPU, bytes written and kept",
 }
 

@@ -45,7 +45,10 @@ def frames(count: int, noise: float = 0.02, messages: int = MESSAGES) -> list[Fr
     )
     value = centre + random.normal(0, 1, (METRICS, DEVICES))
     clock = np.full(DEVICES, T0)
-    order = np.concatenate([random.permutation(DEVICES) for _ in range(-(-count * messages // DEVICES))])
+    whole = DEVICES // messages * messages  # no device twice in a batch
+    order = np.concatenate(
+        [random.permutation(DEVICES)[:whole] for _ in range(-(-count * messages // whole))]
+    )
     found = []
     for number in range(count):
         device = order[number * messages : (number + 1) * messages].astype(np.int64)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -94,9 +95,12 @@ class RulesWatch:
         self._seen = self._tried = await asyncio.to_thread(fingerprint, self.section.path)
         rules = await asyncio.to_thread(read_rules, self.section, self.zones, required=self.in_force())
         self.problems.clear(Problem.RULES)
+        begun = time.thread_time()
         self.on_disk = rules.hash
         self.take(rules)
-        return f"{counted(len(rules.rules), 'rule')}, {rules.hash}"
+        said = f"{counted(len(rules.rules), 'rule')}, {rules.hash}"
+        log.info("rules read: %s; taken in %.1f ms", said, 1000 * (time.thread_time() - begun))
+        return said
 
 
 def fingerprint(path: Path | None) -> Fingerprint:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from tests.proofs import backlog, broker, calm, influx, network, soak, storm, watchdog
+from tests.proofs import backlog, broker, calm, influx, network, rules, soak, storm, watchdog
 from tests.proofs.clock import proof as clock
 from tests.proofs.corruption import proof as corruption
 from tests.proofs.disk import proof as disk
+from tests.proofs.edits import proof as edits
 from tests.proofs.forget import proof as forget
 from tests.proofs.hostile import proof as hostile
 from tests.proofs.kills import proof as kills
@@ -25,6 +26,8 @@ PROOFS: tuple[Proof, ...] = (
     refuse.PROOF,
     order.PROOF,
     forget.PROOF,
+    rules.PROOF,
+    edits.PROOF,
     clock.PROOF,
     calm.PROOF,
     storm.PROOF,

@@ -20,7 +20,7 @@ import numpy as np
 from edge_gateway.records.alerts import Transition
 from edge_gateway.rules.alerts.assignment import RuleAssignment, reconcile
 from edge_gateway.rules.alerts.latch_cells import SavedCells
-from edge_gateway.rules.alerts.presence import end_lost_waits, lose_missing
+from edge_gateway.rules.alerts.presence import end_lost_waits
 from edge_gateway.rules.alerts.reload import Fate, Successor, carried_over, kept_ranges, successors
 from edge_gateway.rules.alerts.rule_state import Ages, AlertKey, Instant, RuleState
 from edge_gateway.rules.alerts.single_alert import AlertEvent, SingleAlert
@@ -132,10 +132,11 @@ class Evaluator:
         moved = self._follow_registry()
         self._ticked = max(self._ticked, listening_ms)
         at = Instant(self._ticked, wall_ms, trusted)
-        events = advance_time(self._state, at)
-        for device, metric in sorted(lose_missing(self._state, events)):
+        events, missed = advance_time(self._state, at)
+        for device, metric in sorted(missed):
             self._records.lose(device, [metric])
-            events += end_lost_waits(self._state, device, self._ticked)
+            lost = self._state.inputs.lose(device, self._state.program.watched(metric))
+            events += end_lost_waits(self._state, device, lost, self._ticked)
         return moved + transitions_from_time(self._state, self._builder, events, at=at)
 
     def birth(self, device: int, metrics: Iterable[str], boot: int, listening_ms: int) -> None:
@@ -146,15 +147,15 @@ class Evaluator:
         self._state.make_room()
         self._state.expected.birth(device, metrics, listening_ms)
         self._records.start(device, boot)
-        if self._state.inputs.start(device, boot):
-            self._pending += self._transitions(end_lost_waits(self._state, device, listening_ms))
+        lost = self._state.inputs.start(device, boot)
+        self._pending += self._transitions(end_lost_waits(self._state, device, lost, listening_ms))
 
     def gone(self, device: int, listening_ms: int) -> None:
         """Take in that a device went offline: it loses the values that count while it is online."""
         self._state.make_room()
         self._records.lose(device)
-        if self._state.inputs.lose(device):
-            self._pending += self._transitions(end_lost_waits(self._state, device, listening_ms))
+        lost = self._state.inputs.lose(device)
+        self._pending += self._transitions(end_lost_waits(self._state, device, lost, listening_ms))
 
     def hear(self, devices: IntColumn, listening_ms: int) -> None:
         """Note that devices sent readings whose times are not known yet.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -55,7 +56,7 @@ def _successor(rule: Rule, new: Sequence[Rule], number: int) -> Successor:
     if number < 0:
         return Successor(-1, Fate.DROPPED, keeps_absence=False)
     other = new[number]
-    if other.on_change == "reset" and other != rule:
+    if other.on_change == "reset" and _content(other) != _content(rule):
         return Successor(number, Fate.DROPPED, keeps_absence=False)
     watched = [each.no_data and (each.no_data.metric, each.no_data.state) for each in (rule, other)]
     fate = Fate.KEPT if _evaluates_as(rule, other) else Fate.RESTARTED
@@ -66,6 +67,12 @@ def _successor(rule: Rule, new: Sequence[Rule], number: int) -> Successor:
         keeps_clear=_clears_as(rule, other),
         keys=_renamed(rule, other),
     )
+
+
+def _content(rule: Rule) -> Rule:
+    """The rule without the lookbacks of metrics that its group has and it does not name."""
+    named = {name for name, _ in rule.metrics} | ({rule.no_data.metric} if rule.no_data else set())
+    return replace(rule, lookbacks={name: ms for name, ms in rule.lookbacks.items() if name in named})
 
 
 def _renamed(rule: Rule, other: Rule) -> tuple[tuple[int, int], ...]:
@@ -103,7 +110,7 @@ def carried_over(saved: SavedCells, following: Sequence[Successor]) -> SavedCell
         rule=number,
         key=np.array([keys[rule].get(key, key) for rule, key in pairs], np.int64),
         up=np.where(restarted, NO_TIME, saved.up),
-        down=np.where(restarted | ~(keeps[:, 1] | absent), NO_TIME, saved.down),
+        down=np.where(~absent & (restarted | ~keeps[:, 1]), NO_TIME, saved.down),
         value=np.where(restarted, np.nan, saved.value),
         stamps=np.where(restarted, 0, saved.stamps),
     )

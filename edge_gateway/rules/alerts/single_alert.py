@@ -133,17 +133,15 @@ def apply_readings(alert: SingleAlert, readings: Iterable[LatchReading]) -> None
 
 
 def _end_before(alert: SingleAlert, seen: Sequence[tuple[LevelState, LatchReading]], row: int) -> None:
-    """End what had ended before a reading: waits on a value that became too old, and levels whose times ended."""
-    expired = max(reading.expired for _, reading in seen)
+    """End what had ended before a reading, in order of time: waits on a value too old, levels whose times ended."""
+    waits = [(level, each.expired) for level, each in seen if each.expired and level.up and not level.on]
+    expired = max((at for _, at in waits), default=0)
     closed = {level.cell: reading.closed for level, reading in seen if reading.closed}
-    first = min(closed.values(), default=expired)
-    if first < expired:
-        close(alert, closed, row)
-    waits = [level for level, reading in seen if reading.expired and level.up and not level.on]
-    if waits:
-        end_waits(alert, waits, expired, row)
-    if first >= expired:
-        close(alert, closed, row)
+    close(alert, {cell: at for cell, at in closed.items() if at <= expired}, row)
+    left = [level for level, _ in waits if level.up]
+    if left:
+        end_waits(alert, left, expired, row)
+    close(alert, {cell: at for cell, at in closed.items() if at > expired}, row)
 
 
 def close(alert: SingleAlert, closed: Mapping[int, int], row: int) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
@@ -29,8 +29,15 @@ if TYPE_CHECKING:
 _NEVER: Final = 1 << 62
 
 
-def advance_time(state: RuleState, at: Instant) -> list[AlertEvent]:
-    """Let time pass up to this moment; the changes of alerts, in order of time, device and rule."""
+class Passed(NamedTuple):
+    """What time brought: the changes of alerts, in order of time, device and rule, and (device, metric) missed now."""
+
+    events: list[AlertEvent]
+    missed: set[tuple[int, str]]
+
+
+def advance_time(state: RuleState, at: Instant) -> Passed:
+    """Let time pass up to this moment."""
     now = state.now(at.listening)
     _end_unexpected(state, now)
     absent, expired, closed = _absent(state, at, now), _expired(state, now), _closed(state, now)
@@ -46,7 +53,33 @@ def advance_time(state: RuleState, at: Instant) -> list[AlertEvent]:
         events += alert.events
     if state.program.any_repeat:
         events += _repeats(state, now)
-    return sorted(events, key=lambda event: (event.change.at, event.device, event.rule))
+    return Passed(_in_order(events), _missed(state, absent))
+
+
+def _in_order(events: list[AlertEvent]) -> list[AlertEvent]:
+    """Events by time, device and rule; none of an alert before a change of it that happened earlier.
+
+    An alert that silence raised by the wall clock may end, and begin again, at earlier times of its device. A mere
+    report or repeat is no change.
+    """
+    latest: dict[tuple[int, int], int] = {}
+    order = []
+    for number, event in enumerate(events):
+        key = (event.device, event.rule)
+        at = max(event.change.at, latest.get(key, 0))
+        if event.change.event not in ("no_data", "repeat"):
+            latest[key] = at
+        order.append((at, *key, number))
+    return [events[number] for *_, number in sorted(order)]
+
+
+def _missed(state: RuleState, absent: Mapping[int, int]) -> set[tuple[int, str]]:
+    """(device, metric) of the absence latches that are raised now, whether or not that changes their alerts."""
+    cells = np.fromiter(absent, np.int64, len(absent))
+    device = state.cells.device_at(cells)
+    latch, _ = state.cells.latch_at(cells, device)
+    rules = [state.rules[number].no_data for number in state.program.table.rule[latch].tolist()]
+    return {(of, rule.metric) for of, rule in zip(device.tolist(), rules, strict=True) if rule is not None}
 
 
 def _absent(state: RuleState, at: Instant, now: IntColumn) -> dict[int, int]:

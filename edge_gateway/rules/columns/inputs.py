@@ -267,18 +267,18 @@ class Inputs:
             getattr(self, name)[devices] = 0
         self.last_seq[devices], self.lost[devices] = _NO_SEQ, False
 
-    def start(self, device: int, boot: int) -> bool:
-        """Take in the boot of a birth; whether that lost values, because it is another boot."""
+    def start(self, device: int, boot: int) -> frozenset[int]:
+        """Take in the boot of a birth; the inputs whose values that lost, because it is another boot."""
         known = ~self.born[device] if self.born[device] else self.boot[device]
         self.born[device] = ~boot
-        return known != boot and self.lose(device)
+        return self.lose(device) if known != boot else frozenset()
 
-    def lose(self, device: int, numbers: Iterable[int] | None = None) -> bool:
-        """Lose the values of a device that count while it is online, of all inputs or some; whether there were any."""
+    def lose(self, device: int, numbers: Iterable[int] | None = None) -> frozenset[int]:
+        """Lose the values of a device that count while it is online, of all inputs or some; the inputs that had one."""
         lost = [each for each in self.online.tolist() if numbers is None or each in numbers]
-        held = bool((self.last_at[device, lost] > 0).any())
+        held = (self.last_at[device, lost] > 0) & ~self.lost[device, lost]
         self.lost[device, lost] = True
-        return held
+        return frozenset(each for each, had in zip(lost, held.tolist(), strict=True) if had)
 
     def shift(self, devices: IntColumn, by: IntColumn) -> None:
         """Follow clocks that were set by so many ms: all times keep their distance from now, any next time is in order.

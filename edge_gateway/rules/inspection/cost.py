@@ -29,10 +29,12 @@ STEP: Final = 1_000
 """Milliseconds between two readings of a device."""
 _SLOT_FIELDS: Final = 4
 """Numbers of 8 bytes that a history keeps beside its panes and totals."""
-_LATCH_BYTES: Final = 4 * 8 + 4
-"""Of a latch on a device: times, value and flags."""
-_INPUT_BYTES: Final = 3 * 8
-"""Of an input on a device: its last value, time and seq."""
+_LATCH_BYTES: Final = 5 * 8 + 4
+"""Of a latch on a device: times, stamps, value and flags."""
+_LATCHES: Final = 8
+"""A device's latches take room in whole groups of so many."""
+_INPUT_BYTES: Final = 3 * 8 + 1
+"""Of an input on a device: its last value, time and seq, and whether it was lost."""
 _WARM_UP: Final = 5
 
 
@@ -83,7 +85,7 @@ def state_bytes(rules: Sequence[Rule], registry: Registry) -> int:
     program = Program(tuple(alerts), registry.strings)
     latches = sum(len(program.latches_of((number, -1))) for number in range(len(alerts)))
     inputs = len(program.inputs) + len(Records(tuple(records), registry, 0).inputs.wanted)
-    return latches * _LATCH_BYTES + inputs * _INPUT_BYTES
+    return -(-latches // _LATCHES) * _LATCHES * _LATCH_BYTES + inputs * _INPUT_BYTES
 
 
 # --- time

@@ -25,8 +25,10 @@ def with_formulas(alert: Rule, records: Mapping[str, Rule]) -> Rule:
 
     It stays as it is where a record is not of all its devices, or where the expression would become too long.
     """
-    used = [records[name] for name, _ in alert.metrics if name in records]
+    used = [records[name] for name, _ in alert.metrics if name in records] if records else []
     own = {record.name: record for record in used if all(match in alert.match for match in record.match)}
+    if not own:
+        return alert
     formulas = {name: record.expr or "" for name, record in own.items()}
     try:
         expr, levels = _replaced(alert.expr, formulas), tuple(_level(each, formulas) for each in alert.levels)

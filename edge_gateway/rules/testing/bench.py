@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 START: Final = 1_767_225_600_000
 """Device time of 0s in a test: the start of 2026."""
 
-BOOT: Final = 1
+FIRST_BOOT: Final = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,7 @@ class SentReading:
     """One reading of a device, measured `at` ms from the start of the test."""
 
     device: str
+    boot: int
     at: int
     seq: int
     values: Mapping[str, float | str]
@@ -45,6 +46,7 @@ class Bench:
     transitions: list[Transition] = field(default_factory=list)
     values: dict[tuple[str, str], float] = field(default_factory=dict)
     newest: dict[str, SentReading] = field(default_factory=dict)
+    _boot: dict[str, int] = field(default_factory=dict)
     _seq: dict[str, int] = field(default_factory=dict)
 
     @classmethod
@@ -55,7 +57,7 @@ class Bench:
             device = registry.device(about.get("site", "site"), name)
             assert not isinstance(device, Refusal), device
             tags = {key: value for key, value in about.items() if key not in ("site", "type")}
-            registry.birth(device, Birth(type=about.get("type", "unknown"), boot=BOOT, tags=tags), 0)
+            registry.birth(device, Birth(type=about.get("type", "unknown"), boot=FIRST_BOOT, tags=tags), 0)
         return cls(Evaluator(rules, registry), registry)
 
     def send(
@@ -63,7 +65,8 @@ class Bench:
     ) -> None:
         """Send a new reading at `at`; `measured_at` is its device time if it is late."""
         seq = self._seq[device] = self._seq.get(device, -1) + 1
-        reading = SentReading(device, at if measured_at is None else measured_at, seq, values)
+        taken = at if measured_at is None else measured_at
+        reading = SentReading(device, self._boot.get(device, FIRST_BOOT), taken, seq, values)
         if measured_at is None:
             self.newest[device] = reading
         self._deliver(reading, at)
@@ -73,6 +76,22 @@ class Bench:
         if device in self.newest:
             self._deliver(self.newest[device], at)
 
+    def leave(self, device: str, at: int) -> None:
+        """Let the broker publish a device's will: it is offline until it sends again."""
+        self.evaluator.gone(self._number(device), at)
+
+    def reboot(self, device: str, at: int) -> None:
+        """Let a device send the birth of its next boot. What it kept of the last one is not repeated."""
+        boot = self._boot[device] = self._boot.get(device, FIRST_BOOT) + 1
+        self._seq.pop(device, None)
+        self.newest.pop(device, None)
+        self.evaluator.birth(self._number(device), (), boot, at)
+
+    def _number(self, device: str) -> int:
+        number = self.registry.find(device)
+        assert number is not None
+        return number
+
     def _deliver(self, reading: SentReading, at: int) -> None:
         frame = self.evaluator.add_records(self._frame(reading, at))
         for series, value in zip(frame.series.tolist(), frame.value.tolist(), strict=True):
@@ -81,7 +100,7 @@ class Bench:
         self.transitions += self.evaluator.evaluate(frame, at)
 
     def pass_time(self, at: int) -> None:
-        self.transitions += self.evaluator.tick(at)
+        self.transitions += self.evaluator.tick(at, START + at)
 
     def restart(self) -> None:
         """Restore the evaluator from the bytes of its snapshot, as after a crash."""
@@ -93,15 +112,14 @@ class Bench:
         self.transitions += self.evaluator.reload(rules)
 
     def _frame(self, reading: SentReading, at: int) -> Frame:
-        device = self.registry.find(reading.device)
-        assert device is not None
+        device = self._number(reading.device)
         numbers = {name: value for name, value in reading.values.items() if not isinstance(value, str)}
         texts = {name: value for name, value in reading.values.items() if isinstance(value, str)}
         ts = _ints([START + reading.at])
         return Frame(
             arrival=START + at,
             device=_ints([device]),
-            boot=_ints([BOOT]),
+            boot=_ints([reading.boot]),
             seq=_ints([reading.seq]),
             ts=ts,
             at=ts,

@@ -12,7 +12,9 @@ from pydantic import Field, FiniteFloat
 from edge_gateway.rules.files.load import TEST_ENDINGS, is_test_file, rule_files
 from edge_gateway.rules.files.model import LevelName, RuleName
 from edge_gateway.rules.files.places import Place, RuleSource
+from edge_gateway.rules.files.zone_data import read_zones
 from edge_gateway.rules.language.tokens import ExpressionError
+from edge_gateway.rules.language.zones import UTC_EVERYWHERE, Zones
 from edge_gateway.rules.testing.series_notation import Sample, samples
 from fleet_config.durations import Duration
 from fleet_config.problems import NOWHERE, Problem, ProblemsFound, suggest
@@ -22,12 +24,16 @@ from fleet_wire.telemetry import is_metric_name
 from fleet_wire.topics import is_level
 
 MAX_DEVICES = 1_000
+OF_A_DEVICE = frozenset({"late", "duplicate", "will", "birth"})
+"""Events that happen to a device, all others to the gateway."""
 
 
 class EventSpec(Strict):
     at: Duration
-    do: Literal["restart", "reload", "late", "duplicate"]
-    """Restart the gateway, reload its rules, send a reading `by` too late, or repeat the last reading."""
+    do: Literal["restart", "reload", "late", "duplicate", "will", "birth"]
+    """Restart the gateway, reload its rules, send a reading `by` too late, repeat the last reading, let the broker say
+    that the device is offline, or let the device begin its next boot.
+    """
     device: str | None = None
     by: Duration | None = None
     values: dict[str, FiniteFloat | str] = Field(default_factory=dict)
@@ -56,6 +62,8 @@ class ExpectSpec(Strict):
 class RuleTestSpec(Strict):
     name: str
     interval: Annotated[Duration, Field(gt=0)]
+    zone: str | None = None
+    """The time zone of all sites, such as Europe/Berlin; UTC by default. A test begins on 2026-01-01 at 00:00 UTC."""
     devices: Annotated[dict[str, dict[str, str]], Field(min_length=1, max_length=MAX_DEVICES)]
     """Site, type and tags of each device."""
     input: dict[str, str | float]
@@ -79,6 +87,7 @@ class RuleTest:
     path: Path
     rule_files: tuple[Path, ...]
     series: dict[tuple[str, str], list[Sample]]
+    zones: Zones
 
     @property
     def file(self) -> str:
@@ -159,7 +168,17 @@ def _rule_test(spec: RuleTestSpec, place: Place, path: Path, rules: tuple[Path, 
         _check_event(event, spec, place.at("events", number))
     for number, expected in enumerate(spec.expect):
         _check_expected(expected, spec, place.at("expect", number))
-    return RuleTest(spec, place, path, rules, _series(spec, place.at("input")))
+    return RuleTest(
+        spec, place, path, rules, _series(spec, place.at("input")), _zones(spec, place.at("zone"))
+    )
+
+
+def _zones(spec: RuleTestSpec, place: Place) -> Zones:
+    try:
+        return read_zones(spec.zone, {})
+    except ValueError as error:
+        place.report(f"zone: {error}")
+        return UTC_EVERYWHERE
 
 
 def _series(spec: RuleTestSpec, place: Place) -> dict[tuple[str, str], list[Sample]]:
@@ -207,7 +226,7 @@ def _check_event(event: EventSpec, spec: RuleTestSpec, place: Place) -> None:
     _check_known_device(event.device, spec, place.at("device"))
     for metric in event.values:
         _check_metric(metric, place.at("values", metric))
-    if event.do in ("late", "duplicate") and event.device is None and len(spec.devices) > 1:
+    if event.do in OF_A_DEVICE and event.device is None and len(spec.devices) > 1:
         place.report(f"'{event.do}' needs a 'device' if the test has several")
     if event.do == "late" and not event.by:
         place.report("'late' needs 'by', the age of the reading, as in by: 30s")

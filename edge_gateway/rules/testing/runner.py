@@ -131,7 +131,7 @@ def _covered(paths: Sequence[Path], rules: RuleSets) -> list[Rule]:
 
 
 def _run(test: RuleTest, rules: RuleSets) -> tuple[RuleTestResult, Bench]:
-    bench = Bench.of(rules[test.rule_files], test.spec.devices)
+    bench = Bench.of(rules[test.rule_files].within(test.zones), test.spec.devices)
     failures: list[Problem] = []
     for at in _moments(test):
         if not at % test.spec.interval:
@@ -177,11 +177,15 @@ def _perform(test: RuleTest, bench: Bench, event: EventSpec, rules: RuleSets) ->
         case "restart":
             bench.restart()
         case "reload":
-            bench.reload(rules[test.files_after(event)])
+            bench.reload(rules[test.files_after(event)].within(test.zones))
         case "late":
             measured_at = max(event.at - (event.by or 0), 0)
             values = event.values or _values(test, device, measured_at)
             bench.send(event.at, device, values, measured_at=measured_at)
+        case "will":
+            bench.leave(device, event.at)
+        case "birth":
+            bench.reboot(device, event.at)
         case _:
             bench.repeat_newest(device, event.at)
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from edge_gateway.rules.language.ruleset import ONLINE, Level, NoData, Rule
+from edge_gateway.rules.language.ruleset import ONLINE, Level, NoData, NoDataState, Rule
 from tests.gateway.rules.fleet import Stage, happened
 
 OPEN = Rule(
@@ -72,6 +74,33 @@ def test_a_metric_that_is_missed_is_lost() -> None:
     assert happened(stage.tick(61)) == ["no_data no_data", "resolved expired"]
     assert stage.read(62, t=5) == []
     assert happened(stage.read(63, door="open")) == ["pending reading"]
+
+
+EITHER = replace(OPEN, name="Either", expr='door == "open" or t > 5', no_data=None)
+
+
+@pytest.mark.parametrize("state", ["alerting", "ok"])
+def test_a_metric_is_lost_each_time_it_is_missed_whether_or_not_that_changes_an_alert(
+    state: NoDataState,
+) -> None:
+    silent = Rule(name="Silent", group="g", keep_ms=600_000, no_data=NoData(60_000, "door", state, "info"))
+    stage = Stage(replace(EITHER, lookbacks={"door": ONLINE}), silent)
+    stage.read(0, door="closed")
+    stage.tick(61)
+    assert happened(stage.read(70, door="open"))[0] == "pending reading"
+    assert "resolved expired" in happened(stage.tick(131))
+
+
+def test_a_wait_on_other_values_goes_on_where_a_metric_is_missed_that_had_none() -> None:
+    silent = Rule(name="Silent", group="g", no_data=NoData(60_000, "door", "alerting", "info"))
+    stage = Stage(EITHER, silent)
+    device = stage.fleet.device("d")
+    stage.evaluator.birth(device, ("door",), 1, 0)
+    stage.read(0, t=6)
+    stage.read(50, t=6)
+    assert happened(stage.tick(61)) == ["firing no_data"]
+    stage.evaluator.gone(device, 62_000)
+    assert stage.tick(63) == []
 
 
 @pytest.mark.parametrize("device", ["d", "other"])

@@ -54,6 +54,27 @@ def test_other_limits_keep_what_fires_and_what_waits() -> None:
     assert stage.read(51, t=13.0) == [("Hot", "reading", "resolved", "warning")]
 
 
+@pytest.mark.parametrize(
+    ("metric", "events"), [("other", []), ("t", [("Slow", "reload", "inactive", "warning")])]
+)
+def test_a_lookback_is_content_of_the_rules_that_name_its_metric(metric: str, events: list[Any]) -> None:
+    """Those of a group stand in all of its rules."""
+    rule = replace(SLOW, on_change="reset")
+    stage = Stage(rule)
+    stage.read(0, t=15)
+    assert stage.reload(replace(rule, lookbacks={metric: 20_000})) == events
+
+
+def test_another_expression_does_not_forget_that_a_missed_metric_is_back() -> None:
+    silent = replace(HOT, expr="u", keep_ms=20_000, no_data=NoData(30_000, "t", "alerting", "info"))
+    stage = Stage(silent)
+    stage.read(0, t=5)
+    assert brief(stage.evaluator.tick(31_000)) == [("Hot", "no_data", "firing", "info")]
+    stage.read(40, t=5)
+    assert stage.reload(replace(silent, expr="u + 1")) == []
+    assert brief(stage.evaluator.tick(60_000)) == [("Hot", "time", "resolved", "info")]
+
+
 def test_another_condition_of_a_level_drops_what_waits_and_a_new_level_drops_nothing() -> None:
     waits = Level("warning", expr="t > 10", for_ms=60_000)
     stage = Stage(replace(HOT, expr=None, levels=(waits,)))

@@ -223,3 +223,28 @@ def test_of_what_falls_due_at_one_time_a_wait_ends_before_its_value_is_too_old()
     other.levels[0].up = 100
     pass_time(other, 1000, Missing(expired=109), None)
     assert [each.change[:3] for each in other.events] == [("resolved", "expired", "inactive")]
+
+
+def test_a_wait_ends_when_its_own_value_is_too_old_not_when_silence_was_looked_at_last() -> None:
+    one = alert(WARNING, replace(MISSING, raises=False), active=waiting(100))
+    one.levels[0].up = 100
+    one.levels[1].on = True
+    apply_readings(one, [reading(0, 0, 500, expired=400), reading(0, 1, 500, down=True, expired=450)])
+    assert summary(one)[0] == (0, "resolved", 1, 400)
+
+
+def test_levels_that_close_around_an_expired_wait_do_so_in_order_of_time() -> None:
+    """Times that end with the value end first, as on a tick."""
+    for closed, changes in ((300, [("resolved", "schedule")]), (400, [("resolved", "schedule")])):
+        one = alert(WARNING, active=waiting(100))
+        one.levels[0].up = 100
+        apply_readings(one, [reading(0, 0, 500, expired=400, closed=closed)])
+        assert [(each.change.event, each.change.cause) for each in one.events] == changes
+        assert one.events[0].change.at == closed
+    one = alert(WARNING, CRITICAL, active=waiting(100))
+    one.levels[0].up = 100
+    one.levels[1].up = 100
+    apply_readings(
+        one, [reading(0, 0, 500, expired=400, closed=300), reading(0, 1, 500, expired=400, closed=450)]
+    )
+    assert [(each.change.cause, each.change.at) for each in one.events] == [("expired", 400)]

@@ -106,3 +106,22 @@ def test_a_level_that_is_clear_ends_as_soon_as_another_holds_the_alert() -> None
     assert stage.read(20, u=1) == [], "the last that is on: it waits"
     assert stage.read(21, t=15) == []
     assert [(each.event, each.level) for each in stage.tick(22)] == [("deescalated", "warning")]
+
+
+def test_a_repeat_and_a_report_come_in_the_order_of_their_times() -> None:
+    watched = replace(HOT, repeat_ms=20_000, no_data=NoData(30_000, "t", "no_data", "info"))
+    stage = Stage(watched)
+    stage.read(0, t=15)
+    assert ticked(stage, 35) == [("d", "Hot", "repeat", 20), ("d", "Hot", "no_data", 30)]
+
+
+def test_the_changes_of_an_alert_stay_in_order_where_its_device_is_behind_the_wall_clock() -> None:
+    stage = Stage(replace(SILENT, keep_ms=5_000))
+    device = stage.fleet.device("d")
+    stage.evaluator.birth(device, ("t",), 1, 0)
+    assert [each.event for each in stage.evaluator.tick(40_000, T0 + 40_000)] == ["firing"]
+    stage.read(10, t=1)  # the device's clock is half a minute behind
+    found = stage.evaluator.tick(100_000, T0 + 100_000)
+    assert [each.event for each in found] == ["resolved", "firing"]
+    assert found[0].at < found[1].at
+    assert [each.id for each in stage.evaluator.firing()] == [found[1].id]

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from edge_gateway.fleet.registry import Registry
+from edge_gateway.rules.alerts.evaluator import Evaluator
 from edge_gateway.rules.columns.panes import MAX_CAPACITY
 from edge_gateway.rules.columns.ranges import Ring
 from edge_gateway.rules.files.load import load_rules
@@ -21,7 +22,7 @@ from edge_gateway.rules.inspection.cost import (
 )
 from edge_gateway.rules.language.analysis import MAX_NODES, Range
 from edge_gateway.rules.language.functions import FAMILY
-from edge_gateway.rules.language.ruleset import Level, NoData, Rule
+from edge_gateway.rules.language.ruleset import Level, NoData, Rule, RuleSet
 
 SHIPPED = load_rules(Path(__file__).parents[4] / "rules").rules
 HOT = Rule(name="Hot", group="g", expr="t", levels=(Level("warning", limit=10.0),))
@@ -68,6 +69,20 @@ def test_state_grows_with_rules() -> None:
     one, two = (state_bytes(rules, Registry()) for rules in ([HOT], [HOT, replace(HOT, name="B", expr="u")]))
     assert 0 < one < two
     assert state_bytes([], Registry()) == 0
+
+
+def test_state_takes_no_less_than_is_said() -> None:
+    """Counted over as many devices as columns have room for."""
+    rules = tuple(replace(HOT, name=f"H{number}", expr="t" if number else "u") for number in range(9))
+    work, most = Workload(rules, 64), count()
+    evaluator = Evaluator(RuleSet(rules), work.registry)
+    evaluator.evaluate(work.frame(next(most)), 0)
+    cells, inputs = evaluator.state.cells, evaluator.state.inputs
+    by_latch = ("busy", "on", "raised", "marked", "up", "down", "stamps", "value", "seen")
+    by_input = ("last", "last_at", "last_seq", "lost")
+    taken = sum(getattr(cells, name).nbytes for name in by_latch)
+    taken += sum(getattr(inputs, name).nbytes for name in by_input)
+    assert 64 * state_bytes(rules, work.registry) == taken
 
 
 def test_a_workload_sends_every_metric_that_is_measured() -> None:

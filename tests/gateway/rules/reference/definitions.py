@@ -6,9 +6,12 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.gateway.rules.reference.expressions import Expression
+from tests.gateway.rules.reference.expressions import RECORD_NAMES, RECORDS, Expression
+from tests.gateway.rules.reference.week import Times, holds
 
 FOREVER = 1 << 60
+ONLINE = 1 << 59
+"""The lookback of a metric whose last value counts while its device is online."""
 RANKS = ("info", "warning", "critical")
 
 
@@ -16,7 +19,8 @@ RANKS = ("info", "warning", "critical")
 class Level:
     """`limit` None: of a condition, its own or the rule's, that `ends` ends. Times in ms.
 
-    `readings`, if not 0, stand for `for_ms`.
+    `readings`, if not 0, stand for `for_ms`. `at`: the times at which the level is active, all if empty. `limits`:
+    other limits at times, of which the first that holds applies; `deadband` then stands for `clear`.
     """
 
     name: str
@@ -26,6 +30,13 @@ class Level:
     readings: int = 0
     own: Expression | None = None
     ends: Expression | None = None
+    at: Times = ()
+    limits: tuple[tuple[str, float], ...] = ()
+    deadband: float = 0.0
+
+    def limit_at(self, zone: str, moment: int) -> float:
+        assert self.limit is not None
+        return next((other for time, other in self.limits if holds((time,), zone, moment)), self.limit)
 
     @property
     def wait(self) -> str:
@@ -59,7 +70,7 @@ class Override:
 
 @dataclass(frozen=True)
 class Definition:
-    """A rule. `sites`: only for these, empty for all."""
+    """A rule. `sites`: only for these, empty for all. `at`: the times at which it is active, all if empty."""
 
     name: str
     expression: Expression | None = None
@@ -72,6 +83,8 @@ class Definition:
     override: Override | None = None
     warmup: int = 0
     repeat: int | None = None
+    at: Times = ()
+    resets: bool = False
     level_of: dict[str, Level] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -82,11 +95,29 @@ class Definition:
         return any("no_data" in command.on for command in self.commands)
 
     @property
+    def expressions(self) -> list[Expression]:
+        of_levels = [each for level in self.levels for each in (level.own, level.ends)]
+        return [each for each in (self.expression, *of_levels) if each is not None]
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The metrics of its now: those that it reads, and the one that it misses."""
+        return (*self.reads, self.silence.metric) if self.silence else self.reads
+
+    @property
+    def watches(self) -> bool:
+        """Whether anything happens when its metric stays away."""
+        return self.silence is not None and (self.silence.state != "keep_last" or self.commands_silence)
+
+    def times(self, level: str) -> tuple[Times, ...]:
+        """The times that must all hold for a level to be active; silence has those of the rule."""
+        own = self.level_of[level].at if level in self.level_of else ()
+        return tuple(each for each in (self.at, own) if each)
+
+    @property
     def reads(self) -> tuple[str, ...]:
         """The metrics of all expressions."""
-        of_levels = [each for level in self.levels for each in (level.own, level.ends)]
-        expressions = [each for each in (self.expression, *of_levels) if each is not None]
-        return tuple(dict.fromkeys(metric for each in expressions for metric in each.metrics))
+        return tuple(dict.fromkeys(metric for each in self.expressions for metric in each.metrics))
 
     def for_ms(self, level: Level, site: str) -> int:
         change = self.override
@@ -106,6 +137,10 @@ class Definition:
         found |= self._levels()
         if self.keep:
             found["keep_firing_for"] = f"{self.keep}ms"
+        if self.at:
+            found["at"] = list(self.at)
+        if self.resets:
+            found["on_change"] = "reset"
         if self.warmup:
             found["warmup"] = f"{self.warmup}ms"
         if self.repeat:
@@ -135,11 +170,7 @@ class Definition:
             (level,) = self.levels
             return {"expr": self.expression.text, "severity": level.name, **_condition(level)}
         side = "above" if self.above else "below"
-        levels = {}
-        for level in self.levels:
-            levels[level.name] = {side: level.limit, "for": level.wait}
-            if level.clear is not None:
-                levels[level.name]["clear"] = level.clear
+        levels = {level.name: _limit(level, side) for level in self.levels}
         return {"expr": self.expression.text, "levels": levels}
 
     def _override(self, change: Override) -> dict[str, Any]:
@@ -153,11 +184,46 @@ class Definition:
 
 def _condition(level: Level) -> dict[str, Any]:
     texts = {"expr": level.own, "clear": level.ends}
-    return {"for": level.wait, **{key: each.text for key, each in texts.items() if each is not None}}
+    found = {"for": level.wait, **{key: each.text for key, each in texts.items() if each is not None}}
+    return found | ({"at": list(level.at)} if level.at else {})
 
 
-def rule_file(rules: tuple[Definition, ...], lookbacks: dict[str, int]) -> str:
-    """The rules as a rule file; JSON is YAML."""
-    metrics = {metric: {"lookback": f"{ms}ms"} for metric, ms in lookbacks.items()}
-    group = {"name": "g", "metrics": metrics, "rules": [rule.text() for rule in rules]}
-    return json.dumps({"version": 1, "groups": [group]}, indent=1)
+def _limit(level: Level, side: str) -> dict[str, Any]:
+    found: dict[str, Any] = {side: level.limit, "for": level.wait}
+    if level.limits:
+        found |= {side: {"default": level.limit, "at": dict(level.limits)}, "deadband": level.deadband}
+    elif level.clear is not None:
+        found["clear"] = level.clear
+    return found | ({"at": list(level.at)} if level.at else {})
+
+
+@dataclass(frozen=True)
+class RuleFile:
+    """The rules of a file. `lookbacks`, in ms or ONLINE, of the metrics that have one of their own."""
+
+    rules: tuple[Definition, ...]
+    lookbacks: dict[str, int]
+
+    @property
+    def inputs(self) -> frozenset[str]:
+        """The metrics that its rules know of."""
+        return frozenset(metric for rule in self.rules for metric in rule.inputs)
+
+    @property
+    def watched(self) -> frozenset[str]:
+        """The metrics that its rules miss."""
+        return frozenset(rule.silence.metric for rule in self.rules if rule.silence and rule.watches)
+
+    def text(self) -> str:
+        """The file; JSON is YAML."""
+        metrics = {
+            metric: {"lookback": "online" if ms == ONLINE else f"{ms}ms"}
+            for metric, ms in self.lookbacks.items()
+        }
+        records = [
+            {"record": name, "expr": formula.text}
+            for name, formula in zip(RECORD_NAMES, RECORDS, strict=True)
+        ]
+        rules = [*records, *(rule.text() for rule in self.rules)]
+        group = {"name": "g", "metrics": metrics, "rules": rules}
+        return json.dumps({"version": 1, "groups": [group]}, indent=1)

@@ -88,6 +88,20 @@ class Telling:
             commands,
         )
 
+    def shift(self, device: str, by: int) -> None:
+        """Follow a device's clock that was set by so many ms: cooldowns keep their durations."""
+        self.sent = {key: at + by if key[1] == device else at for key, at in self.sent.items()}
+        for key, (change, alert) in self.owed.items():
+            if key[1] == device:
+                self.owed[key] = change._replace(at=change.at + by), alert
+
+    def forget(self, rules: set[str]) -> None:
+        """Forget what was told and sent for rules that are gone."""
+        self.told = {key: level for key, level in self.told.items() if key[0] not in rules}
+        self.owed = {key: owed for key, owed in self.owed.items() if key[0] not in rules}
+        self.sent = {key: at for key, at in self.sent.items() if key[0] not in rules}
+        self.begun = {key for key in self.begun if key[0] not in rules}
+
     def _id(self, key: tuple[str, str], stamp: int, change: Change) -> str:
         """The id of an alert, given when it begins."""
         alert = self.ids.get(key)

@@ -1,10 +1,8 @@
-"""Random trials of the fold against the reference: `python -m tests.gateway.rules.reference.trial COUNT [FIRST]`."""
+"""Random trials of the fold against the reference."""
 
 from __future__ import annotations
 
-import sys
 import tempfile
-from collections import Counter
 from collections.abc import Iterator
 from functools import cache
 from itertools import groupby
@@ -16,28 +14,25 @@ from edge_gateway.fold.effects import Effects
 from edge_gateway.fold.pipeline import Pipeline
 from edge_gateway.fold.settings import build_pipeline
 from edge_gateway.records import codec
-from edge_gateway.records.inputs import Batch, Moment, Reload
+from edge_gateway.records.inputs import Batch, Input, Moment, Reload
 from edge_gateway.records.inputs import Tick as TimeTick
 from edge_gateway.rules.files.load import load_rules
+from edge_gateway.rules.files.zone_data import read_zones
 from fleet_wire import control_messages, topics
-from fleet_wire.control_messages import MetricInfo, encode_birth
+from fleet_wire.control_messages import MetricInfo, encode_birth, encode_death
 from fleet_wire.telemetry import encode_telemetry
 from tests.gateway.fold.given import settings
-from tests.gateway.rules.reference.definitions import Definition, rule_file
-from tests.gateway.rules.reference.device import Birth, Message
-from tests.gateway.rules.reference.drawn import (
-    MAX_READING_AGE,
-    START,
-    Item,
-    Stream,
-    Tick,
-    drawn_lookbacks,
-    drawn_rules,
-)
-from tests.gateway.rules.reference.interpreter import Interpreter
+from tests.gateway.rules.reference.definitions import RuleFile
+from tests.gateway.rules.reference.device import Birth, Message, Will
+from tests.gateway.rules.reference.drawn_rules import ZONES, drawn_file
+from tests.gateway.rules.reference.drawn_stream import BEGINNINGS, MAX_READING_AGE, Edit, Item, Stream, Tick
+from tests.gateway.rules.reference.interpreter import Interpreter, Settings
 from tests.gateway.rules.reference.telling import Deeds
 
 AGE = f"{MAX_READING_AGE}ms"
+SETTINGS = Settings(MAX_READING_AGE, ZONES)
+
+Delivery = Message | Birth | Will
 
 
 def pipeline() -> Pipeline:
@@ -49,15 +44,15 @@ def _settings() -> Any:
     return settings(commands={"max_reading_age": AGE}, metrics={})
 
 
-def moment(wall: int) -> Moment:
-    return Moment(wall, wall - START, monotonic=wall - START)
+def moment(wall: int, listening: int) -> Moment:
+    return Moment(wall, listening, monotonic=listening)
 
 
-def as_reload(rules: tuple[Definition, ...], lookbacks: dict[str, int]) -> Reload:
+def as_reload(file: RuleFile, wall: int = BEGINNINGS[0], listening: int = 0) -> Reload:
     with tempfile.TemporaryDirectory() as place:
-        file = Path(place) / "rules.yaml"
-        file.write_text(rule_file(rules, lookbacks))
-        return Reload(moment(START), load_rules(file).to_plain())
+        path = Path(place) / "rules.yaml"
+        path.write_text(file.text())
+        return Reload(moment(wall, listening), load_rules(path).within(read_zones(None, ZONES)).to_plain())
 
 
 def by_gateway(reload: Reload, stream: list[Item], most: int, *, restart_every: int = 0) -> list[Deeds]:
@@ -74,41 +69,53 @@ def by_gateway(reload: Reload, stream: list[Item], most: int, *, restart_every: 
     return found
 
 
-def _inputs(stream: list[Item], most: int) -> list[Batch | TimeTick]:
-    found: list[Batch | TimeTick] = []
-    for (wall, is_tick), group in groupby(stream, key=lambda item: (item.wall, isinstance(item, Tick))):
-        if is_tick:
-            found.append(TimeTick(moment(wall)))
-            continue
-        sent = [item for item in group if not isinstance(item, Tick)]
-        found.extend(_batch(wall, part) for part in _parts(sent, most))
-    return found
+def _inputs(stream: list[Item], most: int) -> Iterator[Input]:
+    for (wall, kind), group in groupby(stream, key=lambda item: (item.wall, _kind(item))):
+        items = list(group)
+        if kind is Tick:
+            yield TimeTick(moment(wall, items[0].listening))
+        elif kind is Edit:
+            yield from (
+                as_reload(each.file, wall, each.listening) for each in items if isinstance(each, Edit)
+            )
+        else:
+            sent = [item for item in items if isinstance(item, Delivery)]
+            yield from (_batch(part) for part in _parts(sent, most))
 
 
-def _parts(sent: list[Message | Birth], most: int) -> Iterator[list[Message | Birth]]:
-    """Up to so many deliveries together; births, which a batch takes before its messages, by themselves."""
-    for is_birth, group in groupby(sent, key=lambda item: isinstance(item, Birth)):
-        own, size = list(group), 1 if is_birth else most
+def _kind(item: Item) -> type | None:
+    return type(item) if isinstance(item, Tick | Edit) else None
+
+
+def _parts(sent: list[Delivery], most: int) -> Iterator[list[Delivery]]:
+    """Up to so many deliveries together; births and wills, which a batch takes before its messages, by themselves."""
+    for is_status, group in groupby(sent, key=lambda item: not isinstance(item, Message)):
+        own, size = list(group), 1 if is_status else most
         for first in range(0, len(own), size):
             yield own[first : first + size]
 
 
-def _batch(wall: int, sent: list[Message | Birth]) -> Batch:
-    kinds = [topics.STATUS if isinstance(each, Birth) else topics.TELEMETRY for each in sent]
+def _batch(sent: list[Delivery]) -> Batch:
+    kinds = [topics.TELEMETRY if isinstance(each, Message) else topics.STATUS for each in sent]
     return Batch(
-        moment(wall),
+        moment(sent[0].wall, sent[0].listening),
         [topics.device_topic(each.site, each.device, kind) for each, kind in zip(sent, kinds, strict=True)],
-        [_birth(each) if isinstance(each, Birth) else _telemetry(each) for each in sent],
+        [_payload(each) for each in sent],
     )
 
 
-def _birth(birth: Birth) -> bytes:
-    named = {metric: MetricInfo() for metric in birth.metrics}
-    return encode_birth(control_messages.Birth(type="probe", boot=1, next=birth.next_seq, metrics=named))
-
-
-def _telemetry(message: Message) -> bytes:
-    return encode_telemetry(1, message.seq, message.ts, message.values)
+def _payload(each: Delivery) -> bytes:
+    match each:
+        case Message():
+            return encode_telemetry(each.boot, each.seq, each.ts, each.values)
+        case Birth():
+            named = {metric: MetricInfo() for metric in each.metrics}
+            born = control_messages.Birth(
+                type="probe", boot=each.boot, next=each.next_seq, metrics=named, ts=each.ts
+            )
+            return encode_birth(born)
+        case Will():
+            return encode_death()
 
 
 def deeds(effects: Effects) -> list[Deeds]:
@@ -131,48 +138,38 @@ def deeds(effects: Effects) -> list[Deeds]:
     ]
 
 
-def by_reference(rules: tuple[Definition, ...], lookbacks: dict[str, int], stream: list[Item]) -> list[Deeds]:
-    interpreter = Interpreter(rules, lookbacks, MAX_READING_AGE)
-    found: list[Deeds] = []
-    for item in stream:
-        match item:
-            case Tick():
-                found += interpreter.tick(item.listening, item.wall)
-            case Birth():
-                interpreter.born(item)
-            case _:
-                found += interpreter.read(item)
-    return found
+def by_reference(file: RuleFile, stream: list[Item]) -> list[Deeds]:
+    interpreter = Interpreter(file, SETTINGS)
+    return [deed for item in stream for deed in _told(interpreter, item)]
 
 
-def trial(seed: int) -> Counter[str]:
-    """Run one trial; what happened how often. AssertionError where the fold does something else."""
+def _told(interpreter: Interpreter, item: Item) -> list[Deeds]:
+    match item:
+        case Tick():
+            return interpreter.tick(item.listening, item.wall)
+        case Birth():
+            return interpreter.born(item)
+        case Will():
+            return interpreter.left(item)
+        case Edit():
+            return interpreter.reload(item.file, item.wall)
+        case Message():
+            return interpreter.read(item)
+
+
+def trial(seed: int) -> list[Deeds]:
+    """Run one trial; what happened. AssertionError where the fold does something else."""
     random = Random(seed)
-    rules, lookbacks = drawn_rules(random, random.randint(1, 5)), drawn_lookbacks(random)
-    stream = Stream(random, random.choice((15, 30, 60))).items
-    expected = by_reference(rules, lookbacks, stream)
-    found = by_gateway(
-        as_reload(rules, lookbacks),
-        stream,
-        random.choice((1, 2, 3, 100)),
-        restart_every=random.choice((0, 0, 0, 3)),
-    )
+    start = random.choice(BEGINNINGS)
+    file = drawn_file(random, random.randint(1, 5), start)
+    edits = file if random.random() < 0.5 else None
+    stream = Stream(random, random.choice((15, 30, 60)), start=start, file=edits).items
+    expected = by_reference(file, stream)
+    most, restart_every = random.choice((1, 2, 3, 100)), random.choice((0, 0, 0, 3))
+    found = by_gateway(as_reload(file, start), stream, most, restart_every=restart_every)
+    if most > 1:  # the order of devices within a batch says nothing
+        expected, found = (sorted(each, key=lambda deed: deed.device) for each in (expected, found))
     for place, (one, other) in enumerate(zip(found, expected, strict=False)):
         assert one == other, f"seed {seed}, number {place}: {one}, expected {other}"
     assert len(found) == len(expected), f"seed {seed}: {found[len(expected) :]}, {expected[len(found) :]}"
-    return Counter(each.event for each in expected)
-
-
-def main(count: int, first: int = 0) -> None:
-    failed, happened = [], Counter[str]()
-    for seed in range(first, first + count):
-        try:
-            happened += trial(seed)
-        except AssertionError as error:
-            failed.append(seed)
-            print(error)  # noqa: T201 - its output
-    print(f"{count} trials, {len(failed)} failed {failed[:20]}; {dict(happened)}")  # noqa: T201
-
-
-if __name__ == "__main__":
-    main(*map(int, sys.argv[1:]))
+    return expected

@@ -91,10 +91,24 @@ def test_errors_of_devices_and_input(tmp_path: Path, devices: str, series: str, 
     assert found[0].startswith(error)
 
 
-def test_several_devices_must_be_named(tmp_path: Path) -> None:
-    found = errors(tmp_path, FILE % ("{d: {}, e: {}}", INPUT, "{at: 1s, do: duplicate}", EXPECTED))
+def test_a_zone_that_is_none_is_an_error(tmp_path: Path) -> None:
+    text = FILE.replace("interval: 10s", "interval: 10s\n  zone: Europe/Berlim") % (
+        DEVICES,
+        INPUT,
+        "",
+        EXPECTED,
+    )
+    (found,) = errors(tmp_path, text)
+    assert found.startswith(
+        "5:9: zone: 'Europe/Berlim': the tz database of this machine has no zone of this name"
+    )
+
+
+@pytest.mark.parametrize("event", ["duplicate", "will", "birth"])
+def test_several_devices_must_be_named(tmp_path: Path, event: str) -> None:
+    found = errors(tmp_path, FILE % ("{d: {}, e: {}}", INPUT, f"{{at: 1s, do: {event}}}", EXPECTED))
     assert found == [
-        "7:12: 'duplicate' needs a 'device' if the test has several",
+        f"7:12: '{event}' needs a 'device' if the test has several",
         "8:12: an expectation needs a 'device' if the test has several",
     ]
 

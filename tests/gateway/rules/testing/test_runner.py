@@ -35,6 +35,39 @@ def test_the_examples_pass_and_cover_everything() -> None:
     assert len(found.results) >= 20
 
 
+AT_NIGHT = """
+version: 1
+groups:
+- name: g
+  rules:
+  - {alert: Open, expr: 'x > 1', at: ["thu 01:30-02:00"]}
+"""
+IN_A_ZONE = """
+rule_files: [r.yaml]
+tests:
+- name: times
+  interval: 1m
+  zone: %s
+  devices: {d: {}}
+  input: {d.x: "2x200"}
+  events:
+  - {at: 40m, do: restart}
+  - {at: 45m, do: reload}
+  expect:
+  - {at: %d m, alert: Open, state: inactive}
+  - {at: %d m, alert: Open, state: firing}
+  - {at: %d m, alert: Open, state: firing}
+  - {at: %d m, alert: Open, state: resolved}
+"""
+
+
+@pytest.mark.parametrize(("zone", "begin"), [("UTC", 90), ("Europe/Berlin", 30), ("null", 90)])
+def test_times_of_rules_are_those_of_the_zone_of_the_test(tmp_path: Path, zone: str, begin: int) -> None:
+    moments = (zone, begin - 1, begin, begin + 29, begin + 30)
+    found = report(tmp_path, "", AT_NIGHT, (IN_A_ZONE % moments).replace(" m,", "m,"))
+    assert [str(each) for each in found.failures] == []
+
+
 def test_a_failure_names_file_line_and_test(tmp_path: Path) -> None:
     found = report(tmp_path, "\n  - {at: 10s, alert: A, state: firing}\n")
     assert not found.ok

@@ -1,0 +1,1 @@
+"""Proof: edits of rule files under load."""
