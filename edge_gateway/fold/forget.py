@@ -53,5 +53,6 @@ def forget_answer(given: Forget, *, stranger: bool = False) -> str:
         return f"{given.device} {given.metric}: starts afresh with its next value"
     return (
         f"{given.device}: its metrics start afresh with their next values; "
-        "if it stays silent, it is forgotten once its open windows are closed"
+        "if it stays silent, it is forgotten once its open windows are closed, "
+        "and what the broker retains of it does not bring it back"
     )

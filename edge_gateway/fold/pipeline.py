@@ -175,7 +175,7 @@ class Pipeline:
         before = self.registry.version
         arrived = self._telemetry(batch, parts.telemetry, effects) if parts.telemetry else 0
         if self.registry.version != before:
-            effects.births_wanted = self.admission.watch.registered(self.registry.changed_devices(before))
+            effects.births_wanted = self.admission.registered(self.registry.changed_devices(before))
         self._close(arrived, effects)
         self._advance_commands(batch.moment, effects)
 

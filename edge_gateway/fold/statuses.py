@@ -35,8 +35,12 @@ class Statuses:
         registry = self.admission.registry
         if not payload:
             registry.status_cleared(topic.site, topic.device)
+            self.admission.decommissioned.unmark([topic.device])
             return
-        device, status = registry.device(topic.site, topic.device), read_status(payload)
+        status = read_status(payload)
+        if self._is_left_behind(topic.device, status, just_sent=just_sent):
+            return
+        device = registry.device(topic.site, topic.device)
         if isinstance(device, Refusal):
             refuse(self.admission, topic, payload, str(device), effects)
         elif isinstance(status, Unreadable):
@@ -47,6 +51,16 @@ class Statuses:
         else:
             self.admission.watch.accepted(*topic)
             self._birth_or_will(device, status, moment.listening, just_sent=just_sent)
+
+    def _is_left_behind(self, name: str, status: Status | Unreadable, *, just_sent: bool) -> bool:
+        """Whether a status is what the broker retains of a device that an operator forgot and nobody heard since."""
+        registry, marks = self.admission.registry, self.admission.decommissioned
+        device = registry.find(name)
+        if just_sent or (device is not None and not registry.presence.is_expired(device)):
+            marks.unmark([name])
+            return False
+        boot = status.boot if isinstance(status, Birth) else None
+        return not isinstance(status, Unreadable) and marks.passes_over(name, boot)
 
     def _birth_or_will(self, device: int, status: Status, listening_ms: int, *, just_sent: bool) -> None:
         registry = self.admission.registry

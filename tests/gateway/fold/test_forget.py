@@ -49,5 +49,6 @@ def test_the_answer_says_what_happens_next() -> None:
     )
     assert forget_answer(Forget(NOW, "freezer")) == (
         "freezer: its metrics start afresh with their next values; "
-        "if it stays silent, it is forgotten once its open windows are closed"
+        "if it stays silent, it is forgotten once its open windows are closed, "
+        "and what the broker retains of it does not bring it back"
     )
