@@ -32,6 +32,10 @@ def forget_input(
         raise ValueError(f"'{printable(device)}' has no metrics: nothing it sent was accepted")
     if number is None:
         raise ValueError(f"no device '{printable(device)}' is known here")
+    if metric is None and device in registry.expected:
+        raise ValueError(
+            f"'{device}' is expected by the inventory: take it out of that file, and it is forgotten"
+        )
     if metric is not None and registry.table.find(number, metric) == NONE:
         names = registry.metric_names
         known = [names[registry.series_metric[one]] for one in registry.table.of_device(number).tolist()]

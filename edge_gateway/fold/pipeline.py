@@ -40,6 +40,7 @@ from edge_gateway.fold.closed_windows import for_store
 from edge_gateway.fold.command_queue import CommandQueue
 from edge_gateway.fold.completeness import Completeness, note_history
 from edge_gateway.fold.effects import Effects
+from edge_gateway.fold.inventory import expect, names_in, unexpected
 from edge_gateway.fold.late_values import late_states, late_values, merged_nowhere
 from edge_gateway.fold.messages import (
     Message,
@@ -135,9 +136,10 @@ class Pipeline:
             case Tick():
                 self._tick(given.moment, effects)
             case Reload():
-                transitions = self.rules.reload(RuleSet.from_plain(given.rules))
-                self._take_transitions(transitions, given.moment, effects)
+                rules = RuleSet.from_plain(given.rules)
+                self._take_transitions(self.rules.reload(rules), given.moment, effects)
                 self._note_needed()
+                expect(self.registry, self.rules, rules.inventory, given.moment.listening)
                 effects.urgent = True
             case ClockUntrusted():
                 self._take_commands(self.commands.expire_unknown(given.moment.wall), effects)
@@ -291,7 +293,7 @@ class Pipeline:
 
         Their alerts end with the rules' next tick.
         """
-        silent = self.registry.silent(moment.listening, self.retire_after)
+        silent = unexpected(self.registry, self.registry.silent(moment.listening, self.retire_after))
         if len(silent):
             silent = silent[~self.windows.has_open(silent)][:MOST_RETIRED]
             self.admission.retire(silent)
@@ -371,4 +373,5 @@ class Pipeline:
         for name in STATEFUL:
             getattr(self, name).restore(state[name])
         self._note_needed()
+        self.registry.expected = names_in(self.rules.rules.inventory)
         self._site_left = bool(len(self.registry.departed))

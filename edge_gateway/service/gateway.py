@@ -104,10 +104,8 @@ class Gateway:
             counters=self.counters,
             problems=self.problems,
         )
-        zones = config.gateway.time_zones
-        self._rules = RulesWatch(
-            config.rules, zones, self._has_rules, self._take_rules, self.counters, self.problems
-        )
+        parts = self.counters, self.problems
+        self._rules = RulesWatch.of(config, self._has_rules, self._take_rules, *parts)
         self._reserve = Reserve(config.spool.path / spool.RESERVE)
         self._writer: InfluxWriter | None = None
         self._sinks: dict[str, InfluxSink] = {}

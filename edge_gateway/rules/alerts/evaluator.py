@@ -177,6 +177,11 @@ class Evaluator:
         if self._state.inputs.start(device, boot):
             self._pending += self._transitions(end_lost_waits(self._state, device, listening_ms))
 
+    def expect(self, device: int, metrics: Iterable[str], listening_ms: int) -> None:
+        """Expect these metrics of a device that need not have been born; their silence counts from the first time."""
+        self._state.make_room()
+        self._state.expected.expect(device, metrics, listening_ms)
+
     def gone(self, device: int, listening_ms: int) -> None:
         """Take in that a device went offline: it loses the values that count while it is online."""
         self._state.make_room()

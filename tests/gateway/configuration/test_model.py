@@ -17,7 +17,7 @@ MINIMAL = "mqtt: {url: mqtt://localhost:1883}\n"
 
 
 KEYS = (
-    "commands, gateway, history, http, influx, limits, log, metrics, mqtt, notices, rules, sources, spool, time, "
+    "commands, gateway, history, http, influx, inventory, limits, log, metrics, mqtt, notices, rules, sources, spool, time, "
     "version, web, windows"
 )
 
