@@ -225,6 +225,8 @@ class Evaluator:
     def _follow_registry(self) -> list[Transition]:
         """Apply what changed in the registry; the resulting transitions, and those still to be returned."""
         pending, self._pending = self._pending, []
+        if self._registry.version != self._assignment.registry_version:
+            self.muting.stale = True  # a silence may not select a device any more
         return pending + self._transitions(reconcile(self._state, self._assignment.follow_registry()))
 
     def _transitions(self, events: list[AlertEvent]) -> list[Transition]:

@@ -97,13 +97,12 @@ class Muting:
     def _by_history(self, subject: AlertSubject, change: StateChange, by: tuple[str, ...]) -> tuple[str, ...]:
         """What mutes a change, by how often there were others, and by whether anybody was told before."""
         key, ends = subject.key, change.state == "resolved"
-        if change.cause in FINAL:
-            return () if key in self.notices.heard else by
-        if self._flaps(key, None if ends else change.rank, counts=change.event != "released"):
+        untold = self.notices.withheld.get(key)
+        counts = change.event != "released"
+        if change.cause not in FINAL and self._flaps(key, None if ends else change.rank, counts=counts):
             return (*by, FLAPPING)
         if ends and key in self.notices.heard:
             return ()
-        untold = self.notices.withheld.get(key)
         return by or untold.by if ends and untold is not None else by
 
     def _flaps(self, key: Key, rank: int | None, *, counts: bool) -> bool:
@@ -129,7 +128,7 @@ class Muting:
             self.notices.tell(key, transition.id, change)
         elif change.event in REPORTS:
             return
-        elif change.state == "firing" or FLAPPING in by:
+        elif change.state == "firing" or (FLAPPING in by and change.cause not in FINAL):
             self.notices.withhold(key, transition.id, change, by)
         else:
             self.notices.forget(key)

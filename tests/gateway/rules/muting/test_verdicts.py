@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from edge_gateway.rules.language.ruleset import RuleSet
 from edge_gateway.rules.muting.flapping import SPAN
 from tests.gateway.rules.fleet import events
 from tests.gateway.rules.muting.muted import MutedStage, commands, fan, hot, inhibit, muted, told
@@ -119,6 +120,16 @@ def test_an_old_reading_in_a_silence_is_told_by_the_first_live_one_that_nothing_
     assert muted(stage.read(1, backlog=True, t=15)) == []
     assert muted(stage.read(2, t=15)) == [("released", ("silence 1",))]
     assert told(stage.pass_to(100)) == ["released Hot/d warning"]
+
+
+def test_a_device_whose_tags_no_silence_selects_any_more_is_told() -> None:
+    stage = MutedStage(hot())
+    stage.fleet.born("d", room="cellar")
+    stage.silence(100, room="cellar")
+    stage.read(1, t=15)
+    assert stage.pass_to(2) == []
+    stage.fleet.born("d", room="attic")
+    assert told(stage.pass_to(3)) == ["released Hot/d warning"]
 
 
 # --- inhibits
@@ -271,3 +282,14 @@ def test_six_changes_in_the_span_are_all_told() -> None:
     seconds = SPAN // 1000
     assert len(flap(stage, 6)) == 6
     assert len(flap(stage, 6, start=seconds + 6)) == 6
+
+
+def test_the_end_of_a_rule_is_told_while_its_alert_flaps_if_its_beginning_was() -> None:
+    stage = MutedStage(hot())
+    flap(stage, 9)
+    assert muted(stage.evaluator.reload(RuleSet())) == [("resolved", ("flapping",))]
+    assert stage.pass_to(9 + SPAN // 1000) == []
+    stage = MutedStage(hot())
+    flap(stage, 9)
+    stage.read(10, t=25)
+    assert told(stage.evaluator.reload(RuleSet())) == ["resolved Hot/d critical"]
