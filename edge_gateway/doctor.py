@@ -311,7 +311,8 @@ def _secrets(settings: GatewayConfig) -> str:
 
 
 def _rules(settings: GatewayConfig) -> str:
-    found = counted(len(read_rules(settings.rules, settings.gateway.time_zones).rules), "rule")
+    rules = read_rules(settings.rules, settings.gateway.time_zones, inventory=settings.inventory)
+    found = counted(len(rules.rules), "rule")
     return no_folder(settings.rules) or f"{found}, good"
 
 

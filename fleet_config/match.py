@@ -37,15 +37,12 @@ class Match:
 
     def matches(self, site: str, device: str, type: str, tags: Mapping[str, str]) -> bool:  # noqa: A002 - the key's own name
         """Return whether a device with these properties is selected."""
+        return self.fits({**tags, "site": site, "device": device, "type": type})
+
+    def fits(self, values: Mapping[str, str]) -> bool:
+        """Return whether something with these values by key is selected."""
         for key, globs, accepted in self._accepted:
-            if key == "site":
-                value: str | None = site
-            elif key == "device":
-                value = device
-            elif key == "type":
-                value = type
-            else:
-                value = tags.get(key)
+            value = values.get(key)
             if not (UNKNOWN in globs if value is None else accepted(value)):
                 return False
         return True

@@ -73,9 +73,10 @@ AlertEvent = Literal[
     "repeat",
     "released",
     "reminder",
+    "acknowledged",
 ]
-"""What happened. The last three change nothing: a notice that is sent again, one that an old reading left owing, and
-one that people are sent again. Whoever counts alerts passes over them (`NO_CHANGE`)."""
+"""What happened. The last four change nothing: a notice that is sent again, one that was owed or withheld, one that
+people are sent again, and that somebody has seen the alert. Whoever counts alerts passes over them (`NO_CHANGE`)."""
 AlertCause = Literal[
     "reading",
     "time",
@@ -89,7 +90,7 @@ AlertCause = Literal[
     "operator",
 ]
 """Why it happened."""
-NO_CHANGE: Final = frozenset({"repeat", "released", "reminder"})
+NO_CHANGE: Final = frozenset({"repeat", "released", "reminder", "acknowledged"})
 Outcome = Literal["done", "rejected", "failed"]
 Tags = Annotated[dict[Name, Annotated[str, Meta(max_length=128)]], Meta(max_length=32)]
 Arguments = Annotated[dict[Name, Scalar], Meta(max_length=64)]
@@ -142,7 +143,8 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `was` is the level before it, of an alert that fired then. A wait that ends before its alert fires has the event
     `resolved` and the state `inactive`. (boot, seq) identify the newest reading that it rests on, if there is one;
-    `value` and `limit` are there where a value was read.
+    `value` and `limit` are there where a value was read. `suppressed` names what muted its notice; `acked`: somebody
+    has acknowledged the alert.
     """
 
     id: Identity
@@ -163,6 +165,8 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     seq: Counter | None = None
     labels: Labels = {}
     annotations: Annotations = {}
+    suppressed: Annotated[tuple[Line, ...], Meta(max_length=128)] = ()
+    acked: bool = False
 
 
 class Command(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

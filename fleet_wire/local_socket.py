@@ -9,8 +9,10 @@ import asyncio
 import json
 import logging
 import os
+import pwd
 import socket
 import stat
+import struct
 from collections.abc import (
     AsyncGenerator,
     AsyncIterable,
@@ -21,6 +23,7 @@ from collections.abc import (
     Iterator,
 )
 from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +42,23 @@ _TAKEN_WITHIN = 30.0
 _TURNS_TO_ARRIVE = 3
 
 _log = logging.getLogger(__name__)
+_asking: ContextVar[str] = ContextVar("asking", default="")
+_CREDENTIALS = struct.Struct("3i")
+"""Process, user and group, as the kernel gives them (SO_PEERCRED in unix(7))."""
+
+
+def asking_user() -> str:
+    """Return the name of the user whose request is being answered, as the kernel knows it; "" outside of a request."""
+    return _asking.get()
+
+
+def _user_of(client: socket.socket) -> str:
+    raw = client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+    _, user, _ = _CREDENTIALS.unpack(raw)
+    try:
+        return pwd.getpwuid(user).pw_name
+    except KeyError:
+        return f"user {user}"
 
 
 class NotRunning(ConnectionError):
@@ -178,6 +198,7 @@ class _Server:
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if len(self._clients) > MOST_CLIENTS:
             raise RequestFailed(f"busy with {MOST_CLIENTS} requests: try again")
+        _asking.set(_user_of(writer.get_extra_info("socket")))
         result = await self._handler(await _read_request(reader))
         if isinstance(result, AsyncIterable | Iterable) and not isinstance(result, str | list | tuple | dict):
             await _stream(writer, result)

@@ -2,7 +2,8 @@
 
     gateway.yaml    what differs from `BASE`; may be missing
     rules.yaml      may be missing
-    input.yaml      steps of `at` (ms after `START`) and `messages`; a step without messages is a tick
+    input.yaml      steps of `at` (ms after `START`) and `messages`, or a `silence` of some `match` that `lasts` so
+                    many ms; a step with neither is a tick
     expected.yaml   `lines` for InfluxDB, messages `sent`, and what went into `quarantine`
 
 A message has a `topic`, and a `msgpack` content or the `hex` of its bytes; `START` is added to a `ts` of its content.
@@ -23,7 +24,7 @@ from edge_gateway.configuration.model import GatewayConfig
 from edge_gateway.fold.effects import Effects
 from edge_gateway.fold.series_names import SeriesNames
 from edge_gateway.fold.settings import build_pipeline
-from edge_gateway.records.inputs import Batch, Input, Moment, Reload, Tick
+from edge_gateway.records.inputs import AddSilence, Batch, Input, Moment, Reload, Tick
 from edge_gateway.recovery.settings import fold_settings
 from edge_gateway.recovery.startup import store_settings
 from edge_gateway.rules.files.load import load_rules
@@ -88,8 +89,18 @@ def _inputs(case: Path) -> list[Input]:
         messages = step.get("messages", [])
         moment = _moment(step["at"])
         batch = Batch(moment, [one["topic"] for one in messages], [_payload(one) for one in messages])
-        inputs.append(batch if messages else Tick(moment))
+        if "silence" in step:
+            inputs.append(_silence(moment, **step["silence"]))
+        else:
+            inputs.append(batch if messages else Tick(moment))
     return inputs
+
+
+def _silence(
+    moment: Moment, match: dict[str, list[str]], lasts: int, *, commands: bool = False
+) -> AddSilence:
+    until = moment.wall + lasts
+    return AddSilence(moment, match, until, lasts, f"{lasts}ms", commands, "operator", "reason")
 
 
 def _moment(ms: int) -> Moment:

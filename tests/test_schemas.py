@@ -105,7 +105,7 @@ def test_what_ships_is_valid(name: str, path: Path) -> None:
             "rules",
             {"version": 1, "groups": [{"name": "g", "rules": [{"alert": "A", "expr": "x", "abov": 1}]}]},
         ),
-        ("rules", {"version": 1, "groups": [], "inhibit": []}),
+        ("rules", {"version": 1, "groups": [], "inhibit": [{}]}),
         ("gateway", {"version": 1}),
         ("gateway", {"mqtt": {"url": "mqtt://localhost"}, "spool": {"commit_interval": 250}}),
         ("gateway", {"mqtt": {"url": "mqtt://localhost", "password": "literal"}}),

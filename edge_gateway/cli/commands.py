@@ -50,6 +50,14 @@ COMMANDS: Final = {
     "rules": Command(
         "Rules: check and test files, show those in force, explain an alert.", "edge_gateway.cli.rules:app"
     ),
+    "silence": Command(
+        "Silences of a running gateway: mute alerts for a time, list that, end it.",
+        "edge_gateway.cli.muting:app",
+    ),
+    "ack": Command(
+        "Acknowledge an alert: its notice is not repeated, until it escalates or fires anew.",
+        "edge_gateway.cli.muting:ack",
+    ),
     "influx": Command("InfluxDB's buckets, variables and dashboard.", "edge_gateway.cli.influx:app"),
     "spool": Command(
         "Inspect, verify and export the spool of a stopped gateway.", "edge_gateway.cli.spool:app"

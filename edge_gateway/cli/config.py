@@ -20,7 +20,9 @@ def check(
 
     loaded = load(config, embedded=embedded)
     read_secrets(loaded.config)
-    rules = read_rules(loaded.config.rules, loaded.config.gateway.time_zones)
+    rules = read_rules(
+        loaded.config.rules, loaded.config.gateway.time_zones, inventory=loaded.config.inventory
+    )
     if as_json:
         say_json({"ok": True, "rules": len(rules.rules), "hash": rules.hash})
     else:

@@ -44,6 +44,7 @@ class Subject(StrEnum):
     ALERTS = "alerts"
     COMMANDS = "commands"
     QUARANTINE = "quarantine"
+    EVENTS = "events"
     DEVICES = "devices"
 
 
@@ -114,11 +115,22 @@ def forget_device(
     show(told, as_json=as_json, table=lambda text: [Line(text)])
 
 
-def alerts(config: ConfigOption = None, *, as_json: JsonOption = False) -> None:
-    """Show the alerts that fire now."""
+def alerts(
+    config: ConfigOption = None,
+    *,
+    unacknowledged: Annotated[
+        bool,
+        typer.Option(
+            "--unacknowledged", help="Only what nobody acknowledged, and what ended so within a day."
+        ),
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Show the alerts that fire now, and what mutes their notices."""
     from edge_gateway.cli.tables import alerts_table
 
-    show(ask(running_config(config), {"do": "alerts"}, config), as_json=as_json, table=alerts_table)
+    request = {"do": "unacknowledged" if unacknowledged else "alerts"}
+    show(ask(running_config(config), request, config), as_json=as_json, table=alerts_table)
 
 
 def query(
@@ -138,8 +150,9 @@ def query(
     """Query the local history, whether the gateway runs or not.
 
     `partial` and `late` are what no window takes: parts of windows that may lack readings, and readings that came too
-    late; `why` says the reason. `devices` are those of the last checkpoint: at the last stop, or at most five
-    minutes ago. With --json each row is one line.
+    late; `why` says the reason. `events` are what operators did to alerts and devices, and what befell the gateway.
+    `devices` are those of the last checkpoint: at the last stop, or at most five minutes ago. With --json each row is
+    one line.
     """
     from edge_gateway.cli.tables import devices_table, rows_table
     from fleet_console.terminal import complain

@@ -10,6 +10,7 @@ from edge_gateway.cli.options import config_if_any
 from edge_gateway.errors import BadInput
 from edge_gateway.journal.spool import STORE
 from edge_gateway.rules.files.cannot_work import KnownDevice, KnownNames
+from edge_gateway.rules.files.inventory import read_inventory
 from edge_gateway.rules.language.ruleset import DEFAULT_LOOKBACK
 from edge_gateway.rules.testing.definitions import find_files, read_tests, test_file_of
 from fleet_config.problems import ProblemsFound
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from edge_gateway.configuration.model import GatewayConfig
+    from edge_gateway.rules.language.inventory import ExpectedDevice
     from edge_gateway.rules.testing.definitions import RuleTest
 
 _NOT_DEVICE_TAGS = ("site", "type")
@@ -33,7 +35,9 @@ def known_names(place: Path, config: Path | None) -> KnownNames:
     settings = config_if_any(config)
     fleet = [] if settings is None else list(_fleet(settings))
     tested = {test.path.absolute() for test in tests}
-    metrics = {metric for _, metric in fleet} | {metric for test in tests for _, metric in test.series}
+    metrics = {metric for _, metric in fleet if metric} | {
+        metric for test in tests for _, metric in test.series
+    }
     metrics |= {name for test in tests for event in test.spec.events for name in event.values}
     devices = {device.name: device for device, _ in fleet}
     return KnownNames(
@@ -56,8 +60,19 @@ def _devices_of(test: RuleTest) -> Iterator[KnownDevice]:
         yield KnownDevice(about.get("site", "site"), name, about.get("type", "unknown"), tags)
 
 
+def _inventory(settings: GatewayConfig) -> tuple[ExpectedDevice, ...]:
+    """The inventory; nothing where it is invalid, which `check` says."""
+    try:
+        return () if settings.inventory is None else read_inventory(settings.inventory)
+    except ProblemsFound:
+        return ()
+
+
 def _fleet(settings: GatewayConfig) -> Iterator[tuple[KnownDevice, str]]:
-    """Each device with each of its metrics."""
+    """Each device with each of its metrics, those of the inventory first."""
+    for row in _inventory(settings):
+        for metric in row.metrics or ("",):
+            yield KnownDevice(row.site, row.id, row.type, row.tags), metric
     if not (settings.spool.path / STORE).exists():
         return
     from edge_gateway.store.history import History

@@ -58,20 +58,19 @@ def check(
     from edge_gateway.cli.known_names import known_names
     from edge_gateway.rules.files.cannot_work import warnings_of
     from edge_gateway.rules.files.load import load_placed
-    from edge_gateway.rules.language.ruleset import RuleSet
     from fleet_config.problems import ProblemsFound
     from fleet_console.terminal import complain, say, say_json
 
     place = _path(path, config)
     try:
-        placed = load_placed(place)
+        loaded = load_placed(place)
     except ProblemsFound as found:
         if not as_json:
             raise
         say_json({"ok": False, "problems": [problem.as_dict() for problem in found.problems]})
         raise typer.Exit(2) from found
-    rules = RuleSet(tuple(each.rule for each in placed))
-    warnings = warnings_of(placed, known_names(place, config))
+    rules = loaded.rule_set
+    warnings = warnings_of(loaded.placed, known_names(place, config))
     costs = _costs(rules, devices) if cost else None
     if as_json:
         listed = [problem.as_dict() for problem in warnings]

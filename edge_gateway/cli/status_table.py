@@ -23,7 +23,7 @@ def status_view(report: Mapping[str, Any]) -> Blocks:
     broker, fleet = report["broker"], report["fleet"]
     table.add("gateway", f"{report['gateway']} ({report['state']}, version {report['version']})")
     table.add("rules", f"{report['rules']['count']} in force, {report['rules']['hash']}")
-    table.add("rule alerts", f"{cell(report['alerts']['firing'])} firing")
+    table.add("rule alerts", _alerts(report["alerts"]))
     table.add("problems", _count(report["problems"]))
     table.add("devices", f"{cell(fleet['devices'])}, with {cell(fleet['series'])} series")
     table.add("messages", figures(MessageCounts, report["messages"]))
@@ -35,6 +35,15 @@ def status_view(report: Mapping[str, Any]) -> Blocks:
     for name, sink in report["sinks"].items():
         table.add(f"sink {name}", figures(SinkStatus, _without_zeros(sink)) or NOTHING)
     return [table, *_problems(report["problems"])]
+
+
+def _alerts(alerts: Mapping[str, Any]) -> str:
+    """Return how many alerts fire, and how many of them are not told, or seen by somebody."""
+    words = {"muted": "muted", "acknowledged": "acknowledged", "flapping": "flapping"}
+    told = [f"{cell(alerts['firing'])} firing"]
+    told += [f"{cell(alerts[name])} {word}" for name, word in words.items() if alerts.get(name)]
+    told += [counted(alerts["silences"], "silence")] if alerts.get("silences") else []
+    return ", ".join(told)
 
 
 def _count(problems: Sequence[Mapping[str, Any]]) -> str:

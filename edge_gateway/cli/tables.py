@@ -94,16 +94,27 @@ def devices_table(devices: Sequence[Mapping[str, Any]]) -> Blocks:
 
 def alerts_table(alerts: Sequence[Mapping[str, Any]]) -> Blocks:
     """Return the alerts that fire. Some have no value (silence), no limit (conditions) or no summary."""
-    table = Table(("since", "level", "rule", "subject", "site", "value", "limit", "summary"))
+    quiet = any(map(_muted, alerts))
+    names = ("since", "level", "rule", "subject", "site", "value", "limit", *(("told",) if quiet else ()))
+    table = Table((*names, "summary"))
     for one in alerts:
         level = cell(one.get("level"))
         table.add(
             instant(one.get("at"), whole_seconds=True),
             Styled(level, LEVEL_STYLES.get(level, "")),
             *(cell(one.get(name)) for name in ("rule", "subject", "site", "value", "limit")),
+            *([Styled(_muted(one) or "yes", "yellow" if _muted(one) else "")] if quiet else []),
             _one_line((one.get("annotations") or {}).get("summary", "")),
         )
     return [table] if alerts else [Line("no alert fires", "green")]
+
+
+def _muted(alert: Mapping[str, Any]) -> str:
+    """Return why an alert is not told, or not any more; "" if nothing mutes it."""
+    by = ", ".join(alert.get("suppressed") or ())
+    ended = "ended" if alert.get("state") == "resolved" else ""
+    acked = "acknowledged" if alert.get("acked") else ""
+    return "; ".join(filter(None, (f"no: {by}" if by else "", acked, ended)))
 
 
 def _one_line(text: object) -> str:

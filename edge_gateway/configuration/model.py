@@ -339,6 +339,8 @@ class GatewayConfig(Strict):
     sources: Annotated[tuple[SourceSection, ...], Field(min_length=1, max_length=1)] = (
         SourceSection.model_construct(),
     )
+    inventory: Path | None = None
+    """A CSV file of the devices that are expected: id, site, type, metrics, tags. They are missed if never heard."""
     metrics: dict[str, MetricSection] = Field(default_factory=dict)
     time: TimeSection = TimeSection.model_construct()
     windows: Annotated[tuple[WindowSection, ...], Field(min_length=1, max_length=4)] = _default_windows()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from edge_gateway.rules.files.inventory import read_inventory
 from edge_gateway.rules.files.load import load_rules
 from edge_gateway.rules.language.ruleset import RuleSet
 from edge_gateway.rules.language.zones import UTC_EVERYWHERE, Zones
@@ -15,7 +17,19 @@ if TYPE_CHECKING:
     from edge_gateway.configuration.model import RulesSection
 
 
-def read_rules(section: RulesSection, zones: Zones = UTC_EVERYWHERE, *, required: bool = False) -> RuleSet:
+def read_rules(
+    section: RulesSection,
+    zones: Zones = UTC_EVERYWHERE,
+    *,
+    inventory: Path | None = None,
+    required: bool = False,
+) -> RuleSet:
+    """Load the configured rules, for sites in these time zones, with the inventory. ProblemsFound as `_read_rules`."""
+    rules = _read_rules(section, zones, required=required)
+    return rules if inventory is None else replace(rules, inventory=read_inventory(inventory))
+
+
+def _read_rules(section: RulesSection, zones: Zones, *, required: bool) -> RuleSet:
     """Load the configured rules, for sites in these time zones; none if the path is null.
 
     The default folder need not exist: without it there are no rules, unless they are `required`, as by a gateway that

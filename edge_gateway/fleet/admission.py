@@ -29,6 +29,7 @@ from edge_gateway.fleet.arrivals.sequences import Sequences, Verdicts
 from edge_gateway.fleet.decoders import native
 from edge_gateway.fleet.decoders.bad_values import BadValues, joined
 from edge_gateway.fleet.decoders.decoded import NO_FLOOR, Decoded, Messages, only, renumbered
+from edge_gateway.fleet.devices.decommissioned import Decommissioned
 from edge_gateway.fleet.devices.reclaiming import Reclaimed
 from edge_gateway.fleet.laps import ClockSteps, Lap, cut_laps, follow_clocks
 from edge_gateway.fleet.limits import Refusal
@@ -97,6 +98,7 @@ class Admission:
         self.watch = DeliveryWatch(registry, policy.max_reading_age)
         self.vote = ClockVote(policy.time)
         self.mostly_bad = MostlyBad()
+        self.decommissioned = Decommissioned()
 
     # --- telemetry
 
@@ -300,16 +302,24 @@ class Admission:
         self.mostly_bad.forget(devices)
         self.values.forget(self.registry.retire(devices))
 
+    def registered(self, devices: IntColumn) -> bool:
+        """Note devices that were let in with telemetry; whether to ask the broker for their births."""
+        self.decommissioned.unmark(self.registry.device_name[device] for device in devices.tolist())
+        return self.watch.registered(devices)
+
     def forget(self, device: str, metric: str | None) -> None:
         """Forget a metric of a device, or all of its metrics if None; of a publisher that is no device, its trouble.
 
-        The device's sequences stay until it is retired, so that messages it repeats meanwhile are recognised.
+        The device's sequences stay until it is retired, so that messages it repeats meanwhile are recognised. A
+        whole device is marked, so that its retained status does not bring it back.
         """
         number = self.registry.find(device)
         if number is None:
             self.watch.troubles.forget(device)
             return
         if metric is None:
+            boots = self.sequences.boots(number)
+            self.decommissioned.mark(device, boots[-1] if boots else None)
             self.registry.presence.expire(number)
             self.sequences.make_room(number + 1)
             self.sequences.conflicted[number] = False
@@ -359,7 +369,10 @@ class Admission:
             getattr(self, name).restore(state[name])
 
 
-_PARTS = ("sequences", "clocks", "receipts", "stamps", "values", "accounting", "mostly_bad", "watch", "vote")
+_PARTS = (
+    *("sequences", "clocks", "receipts", "stamps", "values", "accounting", "mostly_bad", "watch", "vote"),
+    "decommissioned",
+)
 
 
 def _fates(decoded: Decoded, verdicts: Verdicts) -> NDArray[np.int8]:

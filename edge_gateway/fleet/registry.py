@@ -44,6 +44,7 @@ class Registry:
     ) -> None:
         self.limits = limits or RegistryLimits()
         self.sites = sites
+        self.expected: frozenset[str] = frozenset()
         self.forwarded = tuple(forwarded)
         self.needed = Needed(frozenset(forwarded))
         self.device_of_topic: dict[str, int] = {}

@@ -52,6 +52,7 @@ class Effects:
     alerts: list[Transition] = field(default_factory=list)
     commands: list[CommandChange] = field(default_factory=list)
     quarantined: list[stored.Quarantined] = field(default_factory=list)
+    events: list[stored.Event] = field(default_factory=list)
     foreign: list[str] = field(default_factory=list)
     births_wanted: bool = False
     closings: Closings = field(default_factory=Closings)
@@ -67,6 +68,10 @@ class Effects:
         """Quarantine a message. The time of one that lacks it is the least it can be, until the wall clock is sure."""
         at = self.at if self.least is None or reason != stored.WITHOUT_TIME else self.least
         self.quarantined.append(stored.Quarantined(topic, payload, reason, at))
+
+    def note(self, code: str, text: str) -> None:
+        """Keep in the history what an operator did, or what of it ended."""
+        self.events.append(stored.Event(code, text, self.at))
 
     def for_store(self, names: SeriesNames) -> stored.StoreEffects:
         """Return the part for the journal and the store, with the names the store does not have yet."""
@@ -93,6 +98,7 @@ class Effects:
             alerts=tuple(self.alerts),
             commands=tuple(self.commands),
             quarantined=tuple(self.quarantined),
+            events=tuple(self.events),
             frozen=self.frozen,
             outbox_old=self.outbox_old,
             unsure=self.unsure,

@@ -11,7 +11,8 @@
                                                     │ close, a budget of rows a batch        │ transitions
                                                     ▼                                        ▼
                                              closed windows, every tier           alerts, notices, CommandQueue
-    Tick ───▶ silence, `for`, expiry, receipts        Reload ───▶ Evaluator        Forget ───▶ Registry
+    Tick ───▶ silence, `for`, expiry, receipts        Reload, silences, acknowledgements ───▶ Evaluator
+    Forget ─▶ Registry
     Trim ───▶ Windows: what the history may have given up
 
 The same inputs give the same state and effects, bit for bit. One thing is decided at this program's pace: when windows
@@ -30,7 +31,6 @@ from edge_gateway.columns.frame import Frame, IntColumn
 from edge_gateway.fleet.admission import Admission
 from edge_gateway.fleet.arrivals.receipts import Due
 from edge_gateway.fleet.decoders.diagnosis import diagnosed
-from edge_gateway.fleet.decoders.status import Unreadable, read_status
 from edge_gateway.fleet.devices.births import Needed
 from edge_gateway.fleet.limits import Refusal
 from edge_gateway.fleet.registry import Registry
@@ -40,6 +40,7 @@ from edge_gateway.fold.closed_windows import for_store
 from edge_gateway.fold.command_queue import CommandQueue
 from edge_gateway.fold.completeness import Completeness, note_history
 from edge_gateway.fold.effects import Effects
+from edge_gateway.fold.inventory import expect, names_in, unexpected
 from edge_gateway.fold.late_values import late_states, late_values, merged_nowhere
 from edge_gateway.fold.messages import (
     Message,
@@ -48,15 +49,20 @@ from edge_gateway.fold.messages import (
     notice_message,
     receipt_message,
 )
+from edge_gateway.fold.operations import end_silences, operate
 from edge_gateway.fold.pending_command import CommandWork
+from edge_gateway.fold.statuses import Statuses, refuse
 from edge_gateway.records import store_effects as stored
 from edge_gateway.records.alerts import Transition
 from edge_gateway.records.closings import Closings
 from edge_gateway.records.inputs import (
+    Acknowledge,
+    AddSilence,
     Batch,
     ClockConfirmed,
     ClockUnsure,
     ClockUntrusted,
+    EndSilence,
     Forget,
     Input,
     Moment,
@@ -71,9 +77,9 @@ from edge_gateway.rules.language.ruleset import RuleSet
 from edge_gateway.windows.closed import Closed
 from edge_gateway.windows.late import Late, LateReadings
 from edge_gateway.windows.open_windows import Windows
-from fleet_wire.control_messages import Birth, Status, decode_ack
+from fleet_wire.control_messages import decode_ack
 from fleet_wire.telemetry import MalformedMessage
-from fleet_wire.topics import DeviceTopic, device_topic
+from fleet_wire.topics import DeviceTopic
 
 CLOSE_ROWS = 4_096
 """Rows of closing windows that a batch or tick may take out of the log, however small it is …"""
@@ -118,7 +124,7 @@ class Pipeline:
             recorded: in a replay, what left the open windows with it; None to decide that.
             number: that of the journal record that the input goes into.
         """
-        self.rules.begin(number)
+        self.rules.begin(number, given.moment.monotonic)
         self.windows.begin_input(recorded, self.registry.numbering)
         effects = Effects(given.moment.wall, given.moment.at_least, given.moment.aged)
         site_left, self._site_left = self._site_left, False
@@ -130,9 +136,10 @@ class Pipeline:
             case Tick():
                 self._tick(given.moment, effects)
             case Reload():
-                transitions = self.rules.reload(RuleSet.from_plain(given.rules))
-                self._take_transitions(transitions, given.moment, effects)
+                rules = RuleSet.from_plain(given.rules)
+                self._take_transitions(self.rules.reload(rules), given.moment, effects)
                 self._note_needed()
+                expect(self.registry, self.rules, rules.inventory, given.moment.listening)
                 effects.urgent = True
             case ClockUntrusted():
                 self._take_commands(self.commands.expire_unknown(given.moment.wall), effects)
@@ -142,8 +149,9 @@ class Pipeline:
                 note_history(given, self.completeness, self.registry, self.windows.ever, effects)
             case Undelivered():
                 self._undelivered(given, effects)
-            case Forget():
-                self.admission.forget(given.device, given.metric)
+            case Forget() | AddSilence() | EndSilence() | Acknowledge():
+                transitions = operate(self.rules, self.admission, given, effects)
+                self._take_transitions(transitions, given.moment, effects)
                 effects.urgent = True
         effects.closings = self.windows.closings
         effects.changed |= site_left or bool(effects.closings)
@@ -161,14 +169,15 @@ class Pipeline:
         parts = by_topic(batch, self.registry)
         if parts.foreign:
             self._foreign(batch, parts.foreign, effects)
+        statuses = Statuses(self.admission, self.windows, self.rules)
         for topic, payload, just_sent in parts.statuses:
-            self._status(topic, payload, batch.moment, effects, just_sent=just_sent)
+            statuses.take(topic, payload, batch.moment, effects, just_sent=just_sent)
         for topic, payload in parts.acks:
             self._ack(topic, payload, effects)
         before = self.registry.version
         arrived = self._telemetry(batch, parts.telemetry, effects) if parts.telemetry else 0
         if self.registry.version != before:
-            effects.births_wanted = self.admission.watch.registered(self.registry.changed_devices(before))
+            effects.births_wanted = self.admission.registered(self.registry.changed_devices(before))
         self._close(arrived, effects)
         self._advance_commands(batch.moment, effects)
 
@@ -216,48 +225,14 @@ class Pipeline:
         self._take_transitions(self.rules.evaluate(frame, moment.listening), moment, effects)
         return len(frame.row) + len(frame.state_row)
 
-    def _status(
-        self, topic: DeviceTopic, payload: bytes, moment: Moment, effects: Effects, *, just_sent: bool
-    ) -> None:
-        """Take in a birth or a will; an empty payload cleared the retained one."""
-        if not payload:
-            self.registry.status_cleared(topic.site, topic.device)
-            return
-        device, status = self.registry.device(topic.site, topic.device), read_status(payload)
-        if isinstance(device, Refusal):
-            self._refuse(topic, payload, str(device), effects)
-        elif isinstance(status, Unreadable):
-            self.registry.presence.unreadable(device, offline=status.offline)
-            if status.offline:
-                self.rules.gone(device, moment.listening)
-            self._refuse(topic, payload, status.reason, effects)
-        else:
-            self.admission.watch.accepted(*topic)
-            self._birth_or_will(device, status, moment.listening, just_sent=just_sent)
-
-    def _birth_or_will(self, device: int, status: Status, listening_ms: int, *, just_sent: bool) -> None:
-        self.registry.presence.heard(device)
-        if isinstance(status, Birth):
-            self.registry.birth(device, status, self.windows.next_start(device))
-            self.admission.birth(device, status, just_sent=just_sent)
-            self.rules.birth(device, status.metrics, status.boot, listening_ms)
-        else:
-            self.registry.presence.gone(device)
-            self.rules.gone(device, listening_ms)
-
     def _ack(self, topic: DeviceTopic, payload: bytes, effects: Effects) -> None:
         try:
             ack = decode_ack(payload)
         except MalformedMessage as error:
-            self._refuse(topic, payload, diagnosed(payload, str(error)), effects)
+            refuse(self.admission, topic, payload, diagnosed(payload, str(error)), effects)
             return
         self.admission.watch.accepted(*topic)
         self._take_commands(self.commands.acknowledge(topic.device, ack, effects.at), effects)
-
-    def _refuse(self, topic: DeviceTopic, payload: bytes, reason: str, effects: Effects) -> None:
-        """Quarantine a status or an ack."""
-        self.admission.watch.quarantined(*topic, reason)
-        effects.quarantine(device_topic(*topic), payload, reason)
 
     def _late(self, late: Late, frame: Frame, effects: Effects) -> None:
         """Leave readings of closed windows to the store, which corrects the stored rows."""
@@ -285,7 +260,7 @@ class Pipeline:
         self.registry.needed = Needed(tags, units)
 
     def _tick(self, moment: Moment, effects: Effects) -> None:
-        retired = self._retire(moment)
+        retired, ended = self._retire(moment), end_silences(self.rules, moment, effects)
         transitions = self.rules.tick(moment.listening, moment.wall, trusted=moment.trusted)
         self._take_transitions(transitions, moment, effects)
         self._clear(retired)
@@ -298,6 +273,8 @@ class Pipeline:
         effects.changed = bool(
             len(retired)
             or transitions
+            or ended
+            or self.rules.muting.moved
             or silent
             or effects.reclaimed
             or self.admission.receipts.any_due
@@ -316,7 +293,7 @@ class Pipeline:
 
         Their alerts end with the rules' next tick.
         """
-        silent = self.registry.silent(moment.listening, self.retire_after)
+        silent = unexpected(self.registry, self.registry.silent(moment.listening, self.retire_after))
         if len(silent):
             silent = silent[~self.windows.has_open(silent)][:MOST_RETIRED]
             self.admission.retire(silent)
@@ -396,4 +373,5 @@ class Pipeline:
         for name in STATEFUL:
             getattr(self, name).restore(state[name])
         self._note_needed()
+        self.registry.expected = names_in(self.rules.rules.inventory)
         self._site_left = bool(len(self.registry.departed))

@@ -73,6 +73,9 @@ class Transition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         backlog: the reading was too old to cause a notice or a command: at arrival or, if it was time that made the
             alert fire, by then.
         notify: the device gets a notice; of a backlog reading only where that ends an alert with closing commands.
+        suppressed: what muted its notice: silences, inhibits, flapping, an acknowledgement.
+        held: ids of the commands that were muted with it.
+        acked: somebody has acknowledged the alert.
     """
 
     id: str
@@ -96,6 +99,9 @@ class Transition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     labels: dict[str, str] = {}
     annotations: dict[str, str] = {}
     commands: tuple[CommandIntent, ...] = ()
+    suppressed: tuple[str, ...] = ()
+    held: tuple[str, ...] = ()
+    acked: bool = False
 
 
 class CommandChange(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -117,6 +123,7 @@ class CommandChange(msgspec.Struct, frozen=True, omit_defaults=True):
 ALERT_COLUMNS: Final = (
     *("id", "group", "rule", "level", "was", "state", "event", "cause", "subject", "site"),
     *("metric", "value", "limit", "at", "boot", "seq", "labels", "annotations"),
+    *("suppressed", "held", "acked"),
 )
 
 

@@ -110,11 +110,51 @@ class Undelivered(msgspec.Struct, frozen=True, tag="undelivered"):
 
 
 class Forget(msgspec.Struct, frozen=True, tag="forget"):
-    """An operator forgets a device, or one metric of it; it starts afresh with its next value."""
+    """An operator, `by`, forgets a device, or one metric of it; it starts afresh with its next value."""
 
     moment: Moment
     device: str
     metric: str | None = None
+    by: str = ""
+
+
+class AddSilence(msgspec.Struct, frozen=True, tag="silence"):
+    """An operator mutes alerts.
+
+    Attributes:
+        match: globs by `alert`, `level`, `subject`, site, device, type and tags, which must all fit.
+        until: wall ms at which it ends, an estimate where it `lasts`.
+        lasts: ms for which it lasts by monotonic time; None: it ends at `until`.
+        said: its end, as the operator wrote it.
+        commands: commands are muted, too.
+        by, why: the operator, and their reason.
+    """
+
+    moment: Moment
+    match: dict[str, list[str]]
+    until: int
+    lasts: int | None
+    said: str
+    commands: bool
+    by: str
+    why: str
+
+
+class EndSilence(msgspec.Struct, frozen=True, tag="end_silence"):
+    """An operator ends the silence with this number."""
+
+    moment: Moment
+    silence: int
+    by: str
+
+
+class Acknowledge(msgspec.Struct, frozen=True, tag="acknowledge"):
+    """An operator has seen the alert with this id, which fires, or ended unacknowledged."""
+
+    moment: Moment
+    alert: str
+    by: str
+    why: str
 
 
 class Trim(msgspec.Struct, frozen=True, tag="trim"):
@@ -134,6 +174,9 @@ Input = (
     | StateLost
     | Undelivered
     | Forget
+    | AddSilence
+    | EndSilence
+    | Acknowledge
     | Trim
 )
 

@@ -34,6 +34,7 @@ from edge_gateway.service.kept_problems import KeptProblems
 from edge_gateway.service.local_api import LocalApi
 from edge_gateway.service.lost_state import LostState, run_when_known
 from edge_gateway.service.maintenance import Maintenance
+from edge_gateway.service.muting_requests import MutingRequests
 from edge_gateway.service.operators import Operators
 from edge_gateway.service.part_status import broker_status, spool_status
 from edge_gateway.service.rule_questions import RuleQuestions
@@ -103,10 +104,8 @@ class Gateway:
             counters=self.counters,
             problems=self.problems,
         )
-        zones = config.gateway.time_zones
-        self._rules = RulesWatch(
-            config.rules, zones, self._has_rules, self._take_rules, self.counters, self.problems
-        )
+        parts = self.counters, self.problems
+        self._rules = RulesWatch.of(config, self._has_rules, self._take_rules, *parts)
         self._reserve = Reserve(config.spool.path / spool.RESERVE)
         self._writer: InfluxWriter | None = None
         self._sinks: dict[str, InfluxSink] = {}
@@ -292,8 +291,6 @@ class Gateway:
         report = self.report()
         log.info("%s", farewell(report.spool, report.sinks))
 
-    # --- rules
-
     def _has_rules(self) -> bool:
         return bool(self._pipeline.rules.rules.rules)
 
@@ -320,7 +317,7 @@ class Gateway:
         return f"{self.phase}; {'; '.join(problem.text for problem in self.problems) or 'all is well'}"
 
     def local_api(self) -> LocalApi:
-        asked = self._operators, RuleQuestions(self._pipeline)
+        asked = self._operators, RuleQuestions(self._pipeline), MutingRequests(self._pipeline, self._engine)
         return LocalApi(self._plain_report, self._devices, self._alerts, *asked, self.config)
 
     def _devices(self, wanted: str | None) -> Iterator[dict[str, Any]]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from edge_gateway.configuration.in_force import in_force
 from edge_gateway.configuration.model import GatewayConfig
+from edge_gateway.service.muting_requests import MutingRequests
 from edge_gateway.service.operators import Operators
 from edge_gateway.service.rule_questions import RuleQuestions
 from fleet_config.problems import suggest
@@ -24,6 +25,7 @@ class LocalApi:
     alerts: Callable[[], list[dict[str, Any]]]
     operators: Operators
     rules: RuleQuestions
+    muting: MutingRequests
     config: GatewayConfig
 
     async def __call__(self, request: Mapping[str, Any]) -> Any:
@@ -38,6 +40,11 @@ class LocalApi:
             "rules": self._rules,
             "explain": self._explain,
             "try_rules": self._try_rules,
+            "silence": self.muting.add_silence,
+            "silences": self._silences,
+            "end_silence": self.muting.end_silence,
+            "acknowledge": self.muting.acknowledge,
+            "unacknowledged": self._unacknowledged,
         }
         wanted = request.get("do")
         if not isinstance(wanted, str) or wanted not in answers:
@@ -66,6 +73,12 @@ class LocalApi:
 
     async def _try_rules(self, request: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
         return iter(self.rules.try_rules(request))
+
+    async def _silences(self, _: Mapping[str, Any]) -> list[dict[str, Any]]:
+        return self.muting.silences()
+
+    async def _unacknowledged(self, _: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
+        return self.muting.unacknowledged()
 
     async def _settings(self, _: Mapping[str, Any]) -> dict[str, Any]:
         return in_force(self.config)

@@ -12,6 +12,7 @@ from edge_gateway.fold.forget import forget_answer, forget_input
 from edge_gateway.service.engine import Engine
 from edge_gateway.service.rules_watch import RulesWatch
 from fleet_config.problems import ProblemsFound, quoted
+from fleet_wire.local_socket import asking_user
 from fleet_wire.printable import printable
 
 
@@ -51,7 +52,8 @@ class Operators:
     async def forget(self, args: Mapping[str, Any]) -> str:
         """Reset a device, or one of its metrics, or forget a publisher's trouble; on return this is on disk."""
         registry, strangers = self.admission.registry, self.admission.watch.troubles.names()
-        asked = forget_input(registry, self.engine.moment(), args, strangers)
+        by = asking_user() or "an operator over MQTT"
+        asked = forget_input(registry, self.engine.moment(), args, strangers, by)
         stranger = registry.find(asked.device) is None
         self.engine.fold(asked)
         await self.engine.durable(self.engine.newest)

@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from edge_gateway.configuration.model import RulesSection
+from edge_gateway.configuration.model import GatewayConfig, RulesSection
 from edge_gateway.configuration.rules_folder import no_folder, read_rules
 from edge_gateway.rules.files.load import RuleSet, files_hash, rule_files
 from edge_gateway.rules.language.zones import Zones
@@ -41,7 +41,8 @@ class RulesWatch:
     """Loads the configured rules whenever their files change; calls `take` with each valid set.
 
     `in_force`: whether there are rules now, which must not end because their folder is gone or empty. `on_disk`: the
-    hash of the rules last loaded; while the files are refused, that of the files.
+    hash of the rules last loaded; while the files are refused, that of the files. `inventory`: the file of expected
+    devices, None without one; it is loaded with the rules, and its errors are theirs.
     """
 
     section: RulesSection
@@ -50,9 +51,23 @@ class RulesWatch:
     take: Callable[[RuleSet], None]
     counters: Counters
     problems: Problems
+    inventory: Path | None = None
     on_disk: str = ""
     _tried: Fingerprint | None = None
     _seen: Fingerprint | None = field(default=None)
+
+    @classmethod
+    def of(
+        cls,
+        config: GatewayConfig,
+        in_force: Callable[[], bool],
+        take: Callable[[RuleSet], None],
+        counters: Counters,
+        problems: Problems,
+    ) -> RulesWatch:
+        """The watch of what a configuration names."""
+        zones, inventory = config.gateway.time_zones, config.inventory
+        return cls(config.rules, zones, in_force, take, counters, problems, inventory=inventory)
 
     async def run(self) -> None:
         """Watch until cancelled."""
@@ -62,7 +77,7 @@ class RulesWatch:
 
     async def poll(self) -> None:
         """Load the rules if they changed and are the same as at the last poll."""
-        now = await asyncio.to_thread(fingerprint, self.section.path)
+        now = await asyncio.to_thread(self._fingerprint)
         still, self._seen = now == self._seen, now
         if still and now != self._tried:
             with suppress(ProblemsFound):  # reported by `load`
@@ -92,8 +107,10 @@ class RulesWatch:
             log.warning("the rule files are invalid; the rules last in force stay in force")
 
     async def _load(self) -> str:
-        self._seen = self._tried = await asyncio.to_thread(fingerprint, self.section.path)
-        rules = await asyncio.to_thread(read_rules, self.section, self.zones, required=self.in_force())
+        self._seen = self._tried = await asyncio.to_thread(self._fingerprint)
+        rules = await asyncio.to_thread(
+            read_rules, self.section, self.zones, inventory=self.inventory, required=self.in_force()
+        )
         self.problems.clear(Problem.RULES)
         begun = time.thread_time()
         self.on_disk = rules.hash
@@ -101,6 +118,14 @@ class RulesWatch:
         said = f"{counted(len(rules.rules), 'rule')}, {rules.hash}"
         log.info("rules read: %s; taken in %.1f ms", said, 1000 * (time.thread_time() - begun))
         return said
+
+    def _fingerprint(self) -> Fingerprint:
+        """That of the rule files and of the inventory."""
+        file = self.inventory
+        return (
+            *fingerprint(self.section.path),
+            *(() if file is None else [(str(file), *_identity(file))]),
+        )
 
 
 def fingerprint(path: Path | None) -> Fingerprint:

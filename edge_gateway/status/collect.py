@@ -96,7 +96,7 @@ class Reporter:
             **self.settings,
             definitions=Definitions(),
             rules=_rules(pipeline, now),
-            alerts=AlertStatus(firing=sum(1 for _ in pipeline.rules.firing())),
+            alerts=_alerts(pipeline),
             gaps=_gaps(pipeline),
             fleet=_fleet(pipeline),
             messages=MessageCounts(**{name: totals[name] for name in MessageCounts.__struct_fields__}),
@@ -154,6 +154,17 @@ def _rules(pipeline: Pipeline, now: Now) -> RuleStatus:
         count=len(rules.rules),
         on_disk_hash=now.rules_on_disk,
         problems=tuple(one.text for one in now.problems if one.code == Problem.RULES.code),
+    )
+
+
+def _alerts(pipeline: Pipeline) -> AlertStatus:
+    firing, muting = pipeline.rules.firing(), pipeline.rules.muting
+    return AlertStatus(
+        firing=len(firing),
+        muted=sum(bool(one.suppressed) for one in firing),
+        acknowledged=sum(one.acked for one in firing),
+        flapping=len(muting.flapping),
+        silences=len(muting.silences),
     )
 
 

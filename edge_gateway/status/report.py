@@ -83,6 +83,10 @@ class AlertStatus(ReportSection):
     """The alerts of the rules."""
 
     firing: Annotated[int, gauge("alerts of rules that fire now; problems are alerts of their own")]
+    muted: Annotated[int, gauge("of these, alerts whose notices something mutes now")]
+    acknowledged: Annotated[int, gauge("of these, alerts that somebody acknowledged")]
+    flapping: Annotated[int, gauge("alerts that change so often that their notices are muted")]
+    silences: Annotated[int, gauge("silences in force")]
 
 
 class Gap(ReportSection):

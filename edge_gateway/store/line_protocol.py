@@ -4,7 +4,8 @@ r"""InfluxDB line protocol, rendered in columns. Times are ns, every line ends w
     sensor_state,<tags> last="…",changes=…i <start>
     sensor_partial,<tags>,why=… <fields as of sensor> <time of the first reading>
     sensor_late,<tags>,why=… value=… <time, and a number within its ms>
-    alert,device=…,rule=…,site=… cause="…",event="…",level="…",state="…"[,limit=…][,value=…] <time>
+    alert,device=…,rule=…,site=… cause="…",event="…",level="…",state="…"[,suppressed="…"][,acked=true][,limit=…]
+        [,value=…] <time>
     gateway,gateway=… received=…i,… <time>
     metric,metric=… unit="…" <time>
     limit,level=…,metric=…,rule=…,side=…,site=… [clear=…,]value=… <time>
@@ -194,6 +195,9 @@ def render_alert(alert: Transition) -> bytes:
     before = prefix("alert", {"device": alert.subject, "rule": alert.rule, "site": alert.site})
     shown = {name: getattr(alert, name) for name in ("cause", "event", "level", "state")}
     fields = ",".join(f'{name}="{field_text(text)}"' for name, text in shown.items())
+    if alert.suppressed:
+        fields += f',suppressed="{field_text(", ".join(alert.suppressed))}"'
+    fields += ",acked=true" if alert.acked else ""
     for name, number in (("limit", alert.limit), ("value", alert.value)):
         if number is not None and np.isfinite(number):
             fields += f",{name}={_encode(float(number)).decode()}"

@@ -2,6 +2,7 @@ import asyncio
 import gc
 import json
 import os
+import pwd
 import socket
 import stat
 from collections.abc import AsyncIterator, Iterator
@@ -316,3 +317,12 @@ def test_a_client_that_connects_at_the_moment_of_the_stop_leaves_nothing_open(pa
         client.settimeout(60)
         with suppress(ConnectionResetError):
             assert client.recv(1) == b""
+
+
+async def test_who_asks_is_known_from_the_kernel_and_only_while_it_is_answered(tmp_path: Path) -> None:
+    async def who(_: dict[str, Any]) -> str:
+        return local_socket.asking_user()
+
+    async with local_socket.serve(tmp_path / "s", who):
+        assert await local_socket.call(tmp_path / "s", {"do": "who"}) == pwd.getpwuid(os.getuid()).pw_name
+    assert local_socket.asking_user() == ""

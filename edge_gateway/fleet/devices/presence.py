@@ -77,6 +77,10 @@ class Presence:
         """Treat a device as silent for any length of time, until it is heard again."""
         self._heard[device] = -_NOT_AWAITED
 
+    def is_expired(self, device: int) -> bool:
+        """Whether the device has not been heard since `expire`."""
+        return bool(self._heard[device] == -_NOT_AWAITED)
+
     def retire(self, devices: IntColumn) -> None:
         """Stop tracking retired devices: they are never silent."""
         self._online[devices], self._heard[devices] = _UNSAID, _NOT_AWAITED

@@ -7,7 +7,7 @@ neither a cooldown nor the age of the reading holds them, so that nothing stays 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from edge_gateway.records.alerts import LEVELS, CommandIntent
 from edge_gateway.rules.alerts.state_machine import NOTHING
@@ -36,6 +36,13 @@ def events_of(change: StateChange, *, told: bool) -> set[str]:
     return events
 
 
+class GivenCommands(NamedTuple):
+    """The commands that a change gives, and the ids of those that are muted."""
+
+    intents: tuple[CommandIntent, ...] = ()
+    held: tuple[str, ...] = ()
+
+
 class RuleCommands:
     """When each command with a cooldown was last given, and which alerts' rules have commanded since the onset."""
 
@@ -49,25 +56,34 @@ class RuleCommands:
         return ends and any("resolved" in command.on for command in rule.commands)
 
     def give(
-        self, rule: Rule, device: int, change: StateChange, *, told: bool, read_at: int | None
-    ) -> tuple[CommandIntent, ...]:
-        """The commands that a change gives, in the order of the file.
+        self,
+        rule: Rule,
+        device: int,
+        change: StateChange,
+        *,
+        told: bool,
+        muted: bool = False,
+        read_at: int | None,
+    ) -> GivenCommands:
+        """The commands that a change gives, in the order of the file; `muted`: only those that end earlier ones.
 
         `read_at` is the time of the reading that caused it (device time, ms), None if time or an operator did.
         """
         closes, events = self.closes(rule, device, change), events_of(change, told=told)
-        found = []
+        found, held = [], []
         for command in rule.commands:
             if events.isdisjoint(command.on):
                 continue
             key = (device, rule.name, command.id, LEVELS[change.rank])
             closing = closes and "resolved" in command.on
-            if closing or self._is_over(command, key, change.at):
+            if muted and not closing:
+                held.append(command.id)
+            elif closing or self._is_over(command, key, change.at):
                 self._given_at |= {key: change.at} if command.cooldown_ms else {}
                 found.append(_intent(command, None if closing else read_at, closing=closing))
         if found and change.state == "firing":
             self._commanded.add((device, rule.name))
-        return tuple(found)
+        return GivenCommands(tuple(found), tuple(held))
 
     def _is_over(self, command: Command, key: CooldownKey, at: int) -> bool:
         """Whether the command's cooldown is over at `at` (device time, ms)."""

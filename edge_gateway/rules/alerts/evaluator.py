@@ -21,6 +21,7 @@ from edge_gateway.records.alerts import Transition
 from edge_gateway.rules.alerts.assignment import RuleAssignment, reconcile
 from edge_gateway.rules.alerts.latch_cells import SavedCells
 from edge_gateway.rules.alerts.presence import end_lost_waits
+from edge_gateway.rules.alerts.released import released
 from edge_gateway.rules.alerts.reload import Fate, Successor, carried_over, kept_ranges, successors
 from edge_gateway.rules.alerts.rule_state import Ages, AlertKey, Instant, RuleState
 from edge_gateway.rules.alerts.single_alert import AlertEvent, SingleAlert
@@ -29,18 +30,23 @@ from edge_gateway.rules.alerts.step import evaluate_frame
 from edge_gateway.rules.alerts.timers import advance_time
 from edge_gateway.rules.alerts.transition_builder import TransitionBuilder
 from edge_gateway.rules.alerts.transitions import (
+    acknowledged,
     listed_alert,
+    subject_of_alert,
     transitions_from_readings,
     transitions_from_time,
 )
 from edge_gateway.rules.columns.record_rules import Records
 from edge_gateway.rules.language.ruleset import RuleSet
+from edge_gateway.rules.muting.inhibition import Inhibition
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from edge_gateway.columns.frame import Frame, IntColumn
     from edge_gateway.rules.columns.registry_view import RegistryView
+    from edge_gateway.rules.muting.acknowledgements import Acknowledgement
+    from edge_gateway.rules.muting.verdicts import Muting
     from fleet_wire.control_messages import AlertCause
 
 
@@ -60,6 +66,7 @@ class Evaluator:
         self._registry = registry
         self._ages = ages
         self._builder = TransitionBuilder(registry)
+        self._builder.muting.inhibition = Inhibition(rules.inhibits)
         self._listening = 0
         self._ticked = 0
         self._pending: list[Transition] = []
@@ -71,15 +78,20 @@ class Evaluator:
         self._records = Records(rules.records, self._registry, self._ages.lookback)
         self._assignment = RuleAssignment(self._state)
 
-    def begin(self, record: int) -> None:
+    def begin(self, record: int, monotonic_ms: int = 0) -> None:
         """Note the number of the journal record that the next calls belong to: the ids of alerts follow from it."""
-        self._builder.record = record
+        self._builder.record, self.muting.monotonic = record, monotonic_ms
 
     # --- for those who look, and change nothing
 
     @property
     def state(self) -> RuleState:
         return self._state
+
+    @property
+    def muting(self) -> Muting:
+        """What mutes alerts."""
+        return self._builder.muting
 
     @property
     def records(self) -> Records:
@@ -114,6 +126,7 @@ class Evaluator:
         """
         moved = self._follow_registry()
         self._listening = self._ticked if listening_ms is None else listening_ms
+        self.muting.listening = self.listening
         if not frame.rows:
             return moved
         numbers = self._state.program.number_of
@@ -127,17 +140,32 @@ class Evaluator:
         """Let time pass: `for`, `keep_firing_for`, `no_data` and `repeat`, each stamped with the time it was due.
 
         `wall_ms` is the wall clock: of devices that have sent nothing there is no other time. If it is `trusted`,
-        readings are as old as it says. A tick that returns nothing leaves the snapshot unchanged.
+        readings are as old as it says. A tick that returns nothing leaves the snapshot unchanged, unless
+        `muting.moved` says otherwise.
         """
-        moved = self._follow_registry()
         self._ticked = max(self._ticked, listening_ms)
+        self.muting.listening = self.listening
+        self.muting.pass_time()
+        moved = self._follow_registry()
         at = Instant(self._ticked, wall_ms, trusted)
         events, missed = advance_time(self._state, at)
         for device, metric in sorted(missed):
             self._records.lose(device, [metric])
             lost = self._state.inputs.lose(device, self._state.program.watched(metric))
             events += end_lost_waits(self._state, device, lost, self._ticked)
-        return moved + transitions_from_time(self._state, self._builder, events, at=at)
+        return [
+            *moved,
+            *transitions_from_time(self._state, self._builder, events, at=at),
+            *self.release("time"),
+        ]
+
+    def release(self, cause: AlertCause) -> list[Transition]:
+        """Tell what was withheld and is muted no more, because of time or an operator; call `tick` for time."""
+        return released(self._state, self._builder, cause, self.listening)
+
+    def acknowledge(self, device: int, rule: int, given: Acknowledgement) -> Transition:
+        """Acknowledge an alert that fires; the transition that says so."""
+        return acknowledged(self._state, self._builder, (device, rule), given, self.listening)
 
     def birth(self, device: int, metrics: Iterable[str], boot: int, listening_ms: int) -> None:
         """Take in a device's birth, which names these metrics: their silence counts from here.
@@ -149,6 +177,11 @@ class Evaluator:
         self._records.start(device, boot)
         lost = self._state.inputs.start(device, boot)
         self._pending += self._transitions(end_lost_waits(self._state, device, lost, listening_ms))
+
+    def expect(self, device: int, metrics: Iterable[str], listening_ms: int) -> None:
+        """Expect these metrics of a device that need not have been born; their silence counts from the first time."""
+        self._state.make_room()
+        self._state.expected.expect(device, metrics, listening_ms)
 
     def gone(self, device: int, listening_ms: int) -> None:
         """Take in that a device went offline: it loses the values that count while it is online."""
@@ -193,6 +226,8 @@ class Evaluator:
     def _follow_registry(self) -> list[Transition]:
         """Apply what changed in the registry; the resulting transitions, and those still to be returned."""
         pending, self._pending = self._pending, []
+        if self._registry.version != self._assignment.registry_version:
+            self.muting.stale = True  # a silence may not select a device any more
         return pending + self._transitions(reconcile(self._state, self._assignment.follow_registry()))
 
     def _transitions(self, events: list[AlertEvent]) -> list[Transition]:
@@ -208,6 +243,11 @@ class Evaluator:
         """The pending and firing alerts as last reported, by device and rule."""
         active = sorted(self._state.active.items())
         return [listed_alert(self._state, self._builder, *key, alert) for key, alert in active]
+
+    def firing_alert(self, alert: str) -> AlertKey | None:
+        """The (device number, rule number) of the firing alert with this id; None if there is none."""
+        active = self._state.active.items()
+        return next((key for key, each in active if each.id == alert and each.firing), None)
 
     def idle_rules(self) -> list[str]:
         """Rules that select a device but do not run on it, as `device: reason`."""
@@ -237,6 +277,12 @@ class Evaluator:
         self._builder.forget_rules(lambda name: name not in names, old.inputs.cursor)
         self._assignment.follow_registry()
         state.cells.insert(saved)
+        firing = [
+            subject_of_alert(state, self._builder, *key, each)
+            for key, each in sorted(state.active.items())
+            if each.firing
+        ]
+        self.muting.replace_inhibits(rules.inhibits, firing)
         return pending + ended + self._transitions(reconcile(state, sorted(state.active), "reload"))
 
     def _ended(self, following: list[Successor]) -> list[AlertEvent]:
@@ -281,8 +327,9 @@ class Evaluator:
 
     def restore(self, snapshot: Mapping[str, Any]) -> None:
         """Restore rules and state. The registry must have been restored to the same moment."""
-        self._build(RuleSet.from_plain(snapshot["rules"]))
-        state = self._state
+        rules = RuleSet.from_plain(snapshot["rules"])
+        self._build(rules)
+        state, self.muting.inhibition = self._state, Inhibition(rules.inhibits)
         for device, rule, change, *rest in snapshot["standings"]:
             state.active[device, rule] = ActiveAlert(StateChange(*change), *rest)
         self._builder.restore(snapshot["builder"])

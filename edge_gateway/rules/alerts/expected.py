@@ -48,6 +48,10 @@ class Expected:
             if metric in kept and column[device] == _NEVER:
                 column[device] = listening + 1
 
+    def expect(self, device: int, names: Iterable[str], listening: int) -> None:
+        """Expect these metrics of a device, beside those that its birth names."""
+        self.birth(device, [*sorted(self._names.get(device, ())), *names], listening)
+
     def since(self, watched: int, sent: IntColumn) -> IntColumn:
         """Since when a watched metric is expected, by device; `sent`: when each first sent anything, 0 for never."""
         named = self.named[watched][: len(sent)]

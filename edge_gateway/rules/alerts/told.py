@@ -32,8 +32,8 @@ class Told:
     levels: dict[Key, int] = field(default_factory=dict)
     owed: dict[Key, Owed] = field(default_factory=dict)
 
-    def note(self, key: Key, change: StateChange, alert: str, *, live: bool) -> None:
-        """Note a change of the alert with this id, told at once if it is `live`.
+    def note(self, key: Key, change: StateChange, alert: str, *, live: bool, muted: bool = False) -> None:
+        """Note a change of the alert with this id, told at once if it is `live`; `muted`: its commands are.
 
         A mere report of an alert that fires tells nothing new.
         """
@@ -45,9 +45,9 @@ class Told:
             self.owed.pop(key, None)
         else:
             self.owed[key] = Owed(change, alert)
-        if live and fires:
+        if live and fires and not muted:
             self.levels[key] = after
-        elif live:
+        elif live and not fires:
             self.levels.pop(key, None)
 
     def fires(self, key: Key) -> bool:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from edge_gateway.records.alerts import LEVELS, CommandIntent, Transition, alert_id
-from edge_gateway.rules.alerts.commands import RuleCommands
+from edge_gateway.records.alerts import LEVELS, Transition, alert_id
+from edge_gateway.rules.alerts.commands import GivenCommands, RuleCommands
 from edge_gateway.rules.alerts.sentences import without_value
 from edge_gateway.rules.alerts.state_machine import NOTHING
 from edge_gateway.rules.alerts.told import Told
 from edge_gateway.rules.language.template import names_in, render
+from edge_gateway.rules.muting.subject import AlertSubject, attributes_of
+from edge_gateway.rules.muting.verdicts import MuteVerdict, Muting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -19,7 +21,9 @@ if TYPE_CHECKING:
     from edge_gateway.rules.alerts.told import Key
     from edge_gateway.rules.columns.registry_view import RegistryView
     from edge_gateway.rules.language.ruleset import Rule
+    from edge_gateway.rules.muting.acknowledgements import Acknowledgement
 
+_NONE: Final = GivenCommands()
 LONGEST_LABEL, LONGEST_ANNOTATION = 500, 2_000
 """Bytes of a rendered text. With 32 labels and 16 annotations an alert and a command's arguments fit into a message."""
 
@@ -47,8 +51,15 @@ class Details(NamedTuple):
     read_at: int | None = None
 
 
+class Texts(NamedTuple):
+    """The rendered labels and annotations of a transition."""
+
+    labels: dict[str, str]
+    annotations: dict[str, str]
+
+
 class TransitionBuilder:
-    """Builds transitions; remembers what was told of alerts, and which commands were given.
+    """Builds transitions; remembers what was told of alerts, what mutes them, and which commands were given.
 
     `record`: number of the journal record that holds the transitions, from which the ids of alerts follow.
     """
@@ -60,6 +71,7 @@ class TransitionBuilder:
         """The time of the last transition of each device and rule, ms."""
         self.commands = RuleCommands()
         self.told = Told()
+        self.muting = Muting()
 
     def transition(
         self, rule: Rule, device: int, change: StateChange, alert: ActiveAlert, details: Details
@@ -70,26 +82,83 @@ class TransitionBuilder:
         """
         noticeable = change.state in ("firing", "resolved") or change.cause == "no_data"
         live = not details.reading.backlog or self.commands.closes(rule, device, change)
-        told = self.told.fires((device, rule.name))
-        commands = (
-            self.commands.give(rule, device, change, told=told, read_at=details.read_at) if live else ()
-        )
+        texts = self._texts(rule, device, change, details)
+        subject = self._subject(rule, device, change, texts.labels)
+        verdict = self.muting.judge(subject, change, alert.id, live=live)
+        given = self._commands(rule, device, change, details, muted=verdict.commands) if live else _NONE
         self.commands.note(rule, device, change)
         stamp = self._stamp((device, rule.name), change.at)
         if not alert.id:
             alert.id = alert_id(rule.name, self._registry.device_name[device], stamp, self.record)
         if change is alert.change:
             alert.stamp = stamp
-        self.told.note((device, rule.name), change, alert.id, live=live)
-        return self.build(
+        self.told.note((device, rule.name), change, alert.id, live=live, muted=verdict.commands)
+        built = self.build(
             rule,
             device,
             change._replace(at=stamp),
             alert.id,
             details,
-            notify=noticeable and live and rule.notify_device,
-            commands=commands,
+            texts=texts,
+            notify=noticeable and live and rule.notify_device and not verdict.by,
+            given=given,
+            verdict=verdict,
         )
+        self.muting.follow(subject, change, built, live=live)
+        return built
+
+    def _commands(
+        self, rule: Rule, device: int, change: StateChange, details: Details, *, muted: bool
+    ) -> GivenCommands:
+        told = self.told.fires((device, rule.name))
+        return self.commands.give(rule, device, change, told=told, muted=muted, read_at=details.read_at)
+
+    def foresee(self, rule: Rule, device: int, change: StateChange, details: Details) -> None:
+        """Note a change before any change of its input becomes a transition: what begins to fire inhibits at once."""
+        if change.state == "firing":
+            self.muting.inhibition.foresee(self.subject(rule, device, change, details))
+
+    def subject(self, rule: Rule, device: int, change: StateChange, details: Details) -> AlertSubject:
+        """The alert as silences and inhibits see it."""
+        by_labels = self.muting.inhibition.by_labels and rule.labels
+        labels = self._texts(rule, device, change, details).labels if by_labels else {}
+        return self._subject(rule, device, change, labels)
+
+    def _subject(
+        self, rule: Rule, device: int, change: StateChange, labels: Mapping[str, str]
+    ) -> AlertSubject:
+        attributes = attributes_of(self._registry, device)
+        return AlertSubject(
+            rule.name, self._registry.device_name[device], LEVELS[change.rank], attributes, labels
+        )
+
+    def release(
+        self, rule: Rule, device: int, change: StateChange, alert: str, details: Details
+    ) -> Transition:
+        """The transition that tells what was withheld, now that nothing mutes it any more; without commands."""
+        stamp = self._stamp((device, rule.name), change.at)
+        self.muting.notices.tell((rule.name, self._registry.device_name[device]), alert, change)
+        return self.build(
+            rule,
+            device,
+            change._replace(at=stamp),
+            alert,
+            details,
+            notify=rule.notify_device,
+            verdict=MuteVerdict(acked=self._is_acked(rule, device, alert)),
+        )
+
+    def acknowledge(
+        self, rule: Rule, device: int, change: StateChange, given: Acknowledgement, details: Details
+    ) -> Transition:
+        """The transition that tells that somebody has seen an alert; it is no notice."""
+        self.muting.acknowledgements.add((rule.name, self._registry.device_name[device]), given)
+        stamp = self._stamp((device, rule.name), change.at)
+        return self.build(rule, device, change._replace(at=stamp), given.alert, details)
+
+    def _is_acked(self, rule: Rule, device: int, alert: str) -> bool:
+        key = rule.name, self._registry.device_name[device]
+        return self.muting.acknowledgements.of(key, alert) is not None
 
     def _stamp(self, key: Key, at: int) -> int:
         """The time of a transition: that of its change, but later than the last one of its device and rule, ms."""
@@ -104,13 +173,19 @@ class TransitionBuilder:
         alert: str,
         details: Details,
         *,
+        texts: Texts | None = None,
         notify: bool = False,
-        commands: tuple[CommandIntent, ...] = (),
+        given: GivenCommands = _NONE,
+        verdict: MuteVerdict | None = None,
     ) -> Transition:
-        """A transition of the alert with this id; by default without notice and commands."""
+        """A transition of the alert with this id; by default without notice and commands.
+
+        `texts` by default are made here, and what mutes it is what does now.
+        """
         registry, reading = self._registry, details.reading
         subject = registry.device_name[device]
-        labels, annotations = self._texts(rule, device, change, details)
+        labels, annotations = texts or self._texts(rule, device, change, details)
+        verdict = verdict or self._verdict_now(self._subject(rule, device, change, labels), alert)
         return Transition(
             id=alert,
             group=rule.group,
@@ -132,22 +207,28 @@ class TransitionBuilder:
             notify=notify,
             labels=labels,
             annotations=annotations,
-            commands=commands,
+            commands=given.intents,
+            suppressed=verdict.by,
+            held=given.held,
+            acked=verdict.acked,
         )
 
-    def _texts(
-        self, rule: Rule, device: int, change: StateChange, details: Details
-    ) -> tuple[dict[str, str], dict[str, str]]:
+    def _verdict_now(self, subject: AlertSubject, alert: str) -> MuteVerdict:
+        withheld = self.muting.notices.withheld.get(subject.key)
+        by = self.muting.standing(subject) or (() if withheld is None else withheld.by)
+        return MuteVerdict(by, acked=self.muting.acknowledgements.of(subject.key, alert) is not None)
+
+    def _texts(self, rule: Rule, device: int, change: StateChange, details: Details) -> Texts:
         """The rendered labels and annotations; a plain sentence where one names a value or limit that is not there."""
         if not (rule.labels or rule.annotations):
-            return {}, {}
+            return Texts({}, {})
         values, tags = self._values(rule, device, change, details), self._registry.tags(device)
         labels = {
             name: _cut(render(text, values, {}, tags), LONGEST_LABEL) for name, text in rule.labels.items()
         }
         unknown = {name for name in ("value", "limit") if values[name] is None}
         subject = self._registry.device_name[device]
-        return labels, {
+        annotations = {
             name: _cut(
                 render(text, values, labels, tags)
                 if unknown.isdisjoint(names_in(text))
@@ -156,6 +237,7 @@ class TransitionBuilder:
             )
             for name, text in rule.annotations.items()
         }
+        return Texts(labels, annotations)
 
     def _values(self, rule: Rule, device: int, change: StateChange, details: Details) -> dict[str, Any]:
         subject = self._registry.device_name[device]
@@ -207,12 +289,14 @@ class TransitionBuilder:
             "commands": self.commands.snapshot(),
             "stamps": [[*key, at] for key, at in sorted(self._stamps.items())],
             "told": self.told.snapshot(),
+            "muting": self.muting.snapshot(),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
         self.commands = RuleCommands.from_snapshot(state["commands"])
         self._stamps = {(device, rule): at for device, rule, at in state["stamps"]}
         self.told = Told.from_snapshot(state["told"])
+        self.muting.restore(state["muting"])
 
 
 def _cut(text: str, most: int) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 
 from edge_gateway.rules.alerts.single_alert import AlertEvent
-from edge_gateway.rules.alerts.state_machine import NOTHING, ActiveAlert
+from edge_gateway.rules.alerts.state_machine import NOTHING, ActiveAlert, StateChange
 from edge_gateway.rules.alerts.transition_builder import Details, Reading, TransitionBuilder
 from edge_gateway.rules.columns.program import ABSENT, NO_COLUMN
 
@@ -16,9 +16,11 @@ if TYPE_CHECKING:
 
     from edge_gateway.columns.frame import Frame
     from edge_gateway.records.alerts import Transition
-    from edge_gateway.rules.alerts.rule_state import Instant, RuleState
+    from edge_gateway.rules.alerts.rule_state import AlertKey, Instant, RuleState
     from edge_gateway.rules.alerts.step import FrameResult
     from edge_gateway.rules.columns.frame_columns import ColumnTable
+    from edge_gateway.rules.muting.acknowledgements import Acknowledgement
+    from edge_gateway.rules.muting.subject import AlertSubject
 
 BY_READINGS: Final = frozenset({"reading", "time", "expired"})
 """Causes that rest on readings, which may be too old to act on; all others are known now."""
@@ -28,18 +30,27 @@ def transitions_from_readings(
     state: RuleState, builder: TransitionBuilder, result: FrameResult, frame: Frame
 ) -> list[Transition]:
     """The transitions caused by the readings of a frame, and those that tell what was owed."""
-    rows, found = result.columns.rows, []
+    found = []
+    if builder.muting.inhibition:
+        for change in result.events:
+            _foresee(state, builder, change, *_read(result, frame, change))
     for event in _with_looks(state, builder, result, frame):
         if isinstance(event, _Look):
             settled = _settled(state, builder, event)
             if settled is None:
                 continue
             event = settled  # noqa: PLW2901 - what the look came to
-        source = int(rows.source[event.row])
-        reading = Reading(int(frame.boot[source]), int(frame.seq[source]), bool(frame.backlog[source]))
-        value = _value_at(result.table, event)
-        found.append(_transition(state, builder, event, reading, value, read_at=event.change.at))
+        read = _read(result, frame, event)
+        found.append(_transition(state, builder, event, *read, read_at=event.change.at))
+    builder.muting.settle()
     return found
+
+
+def _read(result: FrameResult, frame: Frame, event: AlertEvent) -> tuple[Reading, float | None]:
+    """The reading behind an event, and the value that the rule saw."""
+    source = int(result.columns.rows.source[event.row])
+    reading = Reading(int(frame.boot[source]), int(frame.seq[source]), bool(frame.backlog[source]))
+    return reading, _value_at(result.table, event)
 
 
 class _Look(NamedTuple):
@@ -98,12 +109,23 @@ def transitions_from_time(
     An alert that begins or escalates with time, at `at`, does so on that reading, which may be too old by then.
     """
     found = []
+    if builder.muting.inhibition:
+        for event in events:
+            _foresee(state, builder, event, state.newest.reading(event.device), last_value(state, event))
     for event in events:
         reading = state.newest.reading(event.device)
         if at is not None and event.change.event in ("firing", "escalated"):
             reading = reading._replace(backlog=reading.backlog or state.is_old(event.device, at))
-        found.append(_transition(state, builder, event, reading, _last_value(state, event)))
+        found.append(_transition(state, builder, event, reading, last_value(state, event)))
+    builder.muting.settle()
     return found
+
+
+def _foresee(
+    state: RuleState, builder: TransitionBuilder, event: AlertEvent, reading: Reading, value: float | None
+) -> None:
+    details = details_of(state, event, reading, value)
+    builder.foresee(state.rules[event.rule], event.device, event.change, details)
 
 
 def _transition(
@@ -120,11 +142,12 @@ def _transition(
         reading = reading._replace(backlog=False)
     if event.change.cause in ("no_data", "expired", "schedule"):
         value = None
-    details = _details(state, event, reading, value)._replace(read_at=read_at)
+    details = details_of(state, event, reading, value)._replace(read_at=read_at)
     return builder.transition(state.rules[event.rule], event.device, event.change, event.alert, details)
 
 
-def _details(state: RuleState, event: AlertEvent, reading: Reading, value: float | None) -> Details:
+def details_of(state: RuleState, event: AlertEvent, reading: Reading, value: float | None) -> Details:
+    """What the transition of an event shows beside the change."""
     rule, change = event.rule, event.change
     limit = None if value is None else state.limit(event.device, rule, change.rank, change.at)
     silent = change.state == "firing" and {level.latch.key for level in event.levels if level.on} == {ABSENT}
@@ -136,7 +159,7 @@ def _value_at(table: ColumnTable, event: AlertEvent) -> float | None:
     return None if column == NO_COLUMN else _known(float(table.y[table.place[column], event.row]))
 
 
-def _last_value(state: RuleState, event: AlertEvent) -> float | None:
+def last_value(state: RuleState, event: AlertEvent) -> float | None:
     """The value that the alert's levels saw, if they saw the newest; those that are on, where the alert fires.
 
     A level at rest sees nothing.
@@ -158,7 +181,32 @@ def listed_alert(
     state: RuleState, builder: TransitionBuilder, device: int, number: int, active: ActiveAlert
 ) -> Transition:
     """An active alert as its last change was told, with the value read since; without notice and commands."""
+    change, details = _as_it_stands(state, device, number, active)
+    return builder.build(state.rules[number], device, change, active.id, details)
+
+
+def subject_of_alert(
+    state: RuleState, builder: TransitionBuilder, device: int, number: int, active: ActiveAlert
+) -> AlertSubject:
+    """An active alert as silences and inhibits see it."""
+    change, details = _as_it_stands(state, device, number, active)
+    return builder.subject(state.rules[number], device, change, details)
+
+
+def acknowledged(
+    state: RuleState, builder: TransitionBuilder, key: AlertKey, given: Acknowledgement, listening_ms: int
+) -> Transition:
+    """Acknowledge an alert that fires; the transition that says so, at its device's now."""
+    active = state.active[key]
+    at = max(active.at, int(state.now(listening_ms)[key[0]]))
+    _, details = _as_it_stands(state, *key, active)
+    change = StateChange("acknowledged", "operator", "firing", active.rank, active.rank, at)
+    return builder.acknowledge(state.rules[key[1]], key[0], change, given, details)
+
+
+def _as_it_stands(
+    state: RuleState, device: int, number: int, active: ActiveAlert
+) -> tuple[StateChange, Details]:
     change = active.change._replace(at=active.stamp)
     event = AlertEvent(NOTHING, number, device, change, active, state.levels(device, number))
-    details = _details(state, event, state.newest.reading(device), _last_value(state, event))
-    return builder.build(state.rules[number], device, change, active.id, details)
+    return change, details_of(state, event, state.newest.reading(device), last_value(state, event))

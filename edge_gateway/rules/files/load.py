@@ -8,6 +8,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from edge_gateway.rules.files.inhibits import MOST_INHIBITS, InhibitSpec, check_names, inhibit_of
 from edge_gateway.rules.files.levels import check_expression
 from edge_gateway.rules.files.model import AlertSpec, GroupSpec, RecordSpec, RuleFile
 from edge_gateway.rules.files.places import Place, RuleSource
@@ -22,6 +23,7 @@ from fleet_config.yaml_source import MAX_BYTES, load_yaml
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from edge_gateway.rules.language.inhibits import Inhibit
     from edge_gateway.rules.language.ruleset import OnChange
 
 __all__ = [
@@ -110,10 +112,10 @@ def load_rules(path: Path | Sequence[Path], *, on_change: OnChange = "keep") -> 
 
     `on_change` is the default for rules that do not set it.
     """
-    return RuleSet(tuple(placed.rule for placed in load_placed(path, on_change=on_change)))
+    return load_placed(path, on_change=on_change).rule_set
 
 
-def load_placed(path: Path | Sequence[Path], *, on_change: OnChange = "keep") -> tuple[PlacedRule, ...]:
+def load_placed(path: Path | Sequence[Path], *, on_change: OnChange = "keep") -> LoadedRules:
     """As `load_rules`, with the place of each rule."""
     paths = [path] if isinstance(path, Path) else path
     loader = _Loader(on_change)
@@ -129,11 +131,23 @@ class PlacedRule(NamedTuple):
     place: Place
 
 
+class LoadedRules(NamedTuple):
+    """The rules of all files with their places, and the inhibits."""
+
+    placed: tuple[PlacedRule, ...]
+    inhibits: tuple[Inhibit, ...]
+
+    @property
+    def rule_set(self) -> RuleSet:
+        return RuleSet(tuple(each.rule for each in self.placed), inhibits=self.inhibits)
+
+
 class _Loader:
     def __init__(self, on_change: OnChange) -> None:
         self._on_change = on_change
         self._problems: list[Problem] = []
         self._rules: list[PlacedRule] = []
+        self._inhibits: list[tuple[InhibitSpec, Place]] = []
         self._records: dict[str, Place] = {}
         self._first: dict[tuple[str, str], Place] = {}
 
@@ -162,6 +176,7 @@ class _Loader:
             self._problems += found.problems
             self._check_rest(source)
             return
+        self._inhibits += [(each, source.at("inhibit", index)) for index, each in enumerate(spec.inhibit)]
         for index, group in enumerate(spec.groups):
             place = source.at("groups", index)
             self._claim("group", group.name, place.at("name"))
@@ -222,12 +237,21 @@ class _Loader:
         if first is not place:
             place.report(f"duplicate {kind} name '{name}'; first used at {first}")
 
-    def finish(self) -> tuple[PlacedRule, ...]:
+    def finish(self) -> LoadedRules:
         cycle = cycle_of(tuple(placed.rule for placed in self._rules if placed.rule.record))
         for name in cycle[:MOST_PROBLEMS]:
             self._records[name].report(f"circular dependency of records: {', '.join(cycle)}")
         if len(self._rules) > MOST_RULES:
             self._rules[-1].place.report(f"more than {MOST_RULES} rules in all files together")
+        self._check_inhibits()
         if self._problems:
             raise ProblemsFound(self._problems)
-        return tuple(self._rules)
+        return LoadedRules(tuple(self._rules), tuple(inhibit_of(spec) for spec, _ in self._inhibits))
+
+    def _check_inhibits(self) -> None:
+        """Report inhibits that name no alert; where files have other errors, not all alerts are known."""
+        if len(self._inhibits) > MOST_INHIBITS:
+            self._inhibits[-1][1].report(f"more than {MOST_INHIBITS} inhibits in all files together")
+        alerts = [placed.rule.name for placed in self._rules if not placed.rule.record]
+        for spec, place in self._inhibits if not self._problems else ():
+            check_names(spec, alerts, place)

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, FiniteFloat, Tag, TypeAdapter
 
+from edge_gateway.rules.files.inhibits import MOST_INHIBITS, InhibitSpec, LevelName
 from edge_gateway.rules.files.wait import Wait, WaitSpec
 from edge_gateway.rules.language.functions import RESERVED
 from edge_gateway.rules.language.ruleset import NoDataState
@@ -18,11 +19,10 @@ from fleet_config.match import MatchSpec
 from fleet_config.spelling import Spelling
 from fleet_config.validation import Strict
 
-LevelName = Literal["critical", "warning", "info"]
 CommandEvent = Literal["firing", "escalated", "deescalated", "resolved", "no_data", "repeat"]
 
 DEFAULT_EXPIRES_MS: Final = 60_000
-UNSUPPORTED_KEYS: Final = ("by", "inhibit")
+UNSUPPORTED_KEYS: Final = ("by",)
 """Keys that this version does not support; errors say so."""
 
 
@@ -34,7 +34,6 @@ def _unsupported(name: str, instead: str) -> BeforeValidator:
 
 
 _By = Annotated[None, _unsupported("by", "a rule is evaluated for each device"), Field(exclude=True)]
-_Inhibit = Annotated[None, _unsupported("inhibit", "give one alert several 'levels'"), Field(exclude=True)]
 
 
 def _unreserved(name: Any) -> Any:
@@ -299,7 +298,8 @@ class RuleFile(Strict):
     """The form of the file; 1."""
     groups: tuple[GroupSpec, ...]
     """The rules, in groups."""
-    inhibit: _Inhibit = None
+    inhibit: Annotated[tuple[InhibitSpec, ...], Field(max_length=MOST_INHIBITS)] = ()
+    """Alerts that mute others while they fire: nobody is told of what only follows from something else."""
 
 
 def rules_schema() -> dict[str, Any]:

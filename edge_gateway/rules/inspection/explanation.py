@@ -13,9 +13,10 @@ from edge_gateway.rules.inspection.last_evaluation import LastEvaluation, as_pla
 from edge_gateway.rules.inspection.reasons import RuleOnDevice, not_run, reasons
 from edge_gateway.rules.language.analysis import analyse
 from edge_gateway.rules.language.printing import readable
+from edge_gateway.rules.muting.subject import AlertSubject, attributes_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     from edge_gateway.rules.alerts.evaluator import Evaluator
     from edge_gateway.rules.alerts.state_machine import LevelState
@@ -48,7 +49,7 @@ def explain(evaluator: Evaluator, rule: Rule, device: int, sent: Collection[str]
         **found,
         "state": facts.state,
         "since": facts.since,
-        "why": reasons(facts),
+        "why": [*reasons(facts), *_muted(evaluator, rule, device)],
         "now": facts.now,
         "evaluated": last.at or None,
         "inputs": [as_plain(reading) for reading in last.readings()],
@@ -59,6 +60,25 @@ def explain(evaluator: Evaluator, rule: Rule, device: int, sent: Collection[str]
         "cleared": facts.cleared,
         "levels": [level_row(facts, level) for level in facts.levels],
     }
+
+
+def _muted(evaluator: Evaluator, rule: Rule, device: int) -> Iterator[str]:
+    """What mutes the alert of a rule on a device, and who has seen it."""
+    if rule.record:
+        return
+    muting, state = evaluator.muting, evaluator.state
+    active = state.active.get((device, state.program.number_of[rule.name]))
+    name = state.registry.device_name[device]
+    rank = 0 if active is None else active.rank
+    subject = AlertSubject(rule.name, name, LEVELS[rank], attributes_of(state.registry, device), {})
+    silences = {f"silence {one.id}": one for one in muting.silences}
+    for by in muting.standing(subject):
+        silence = silences.get(by)
+        told = "" if silence is None else f" ({silence.by}: {silence.why})"
+        yield f"nobody is told: {by}{told}"
+    given = None if active is None else muting.acknowledgements.of(subject.key, active.id)
+    if given is not None:
+        yield f"acknowledged by {given.by}{f': {given.why}' if given.why else ''}; its notice is not repeated"
 
 
 def _evaluated(evaluator: Evaluator, rule: Rule) -> Rule:

@@ -62,6 +62,9 @@ class TrialRegistry:
     def changed_devices(self, since: int) -> IntColumn:
         return self._registry.changed_devices(since)
 
+    def find(self, device: str) -> int | None:
+        return self._registry.find(device)
+
     def is_live(self, device: int) -> bool:
         return self._registry.is_live(device)
 

@@ -113,24 +113,18 @@ class RuleMatcher:
         fitting = self._fitting.get(signature)
         attributes = {**tags, "site": site, "device": device, "type": device_type}
         if fitting is None:
-            fitting = _cached(self._fitting, signature, self._evaluated(self._common, attributes, tags))
-        named = (
-            self._evaluated(self._by_name, attributes, tags)
-            if self._by_name.keys or self._by_name.rest
-            else ()
-        )
+            fitting = _cached(self._fitting, signature, self._evaluated(self._common, attributes))
+        by_name = self._by_name.keys or self._by_name.rest
+        named = self._evaluated(self._by_name, attributes) if by_name else ()
         key = fitting + named
         selected = self._variants.get(key)
         if selected is None:
             selected = _cached(self._variants, key, self._selected(frozenset(key)))
         return selected
 
-    def _evaluated(
-        self, index: _Index, attributes: Mapping[str, str], tags: Mapping[str, str]
-    ) -> tuple[int, ...]:
-        site, device, device_type = attributes["site"], attributes["device"], attributes["type"]
+    def _evaluated(self, index: _Index, attributes: Mapping[str, str]) -> tuple[int, ...]:
         candidates = sorted(set(index.candidates(attributes)))
-        return tuple(n for n in candidates if self._matches[n].matches(site, device, device_type, tags))
+        return tuple(number for number in candidates if self._matches[number].fits(attributes))
 
     def _selected(self, fitting: frozenset[int]) -> tuple[Variant, ...]:
         possible = [*self._always, *(rule for match in fitting for rule in self._last_needed.get(match, ()))]

@@ -11,7 +11,9 @@ from typing import Any, Final, Literal
 import msgspec
 
 from edge_gateway.rules.language.analysis import Analysis, analyse
+from edge_gateway.rules.language.inhibits import Inhibit
 from edge_gateway.rules.language.inlining import formulas_of, with_formulas
+from edge_gateway.rules.language.inventory import ExpectedDevice
 from edge_gateway.rules.language.template import parts_of
 from edge_gateway.rules.language.zones import UTC_EVERYWHERE, Zones
 
@@ -24,7 +26,8 @@ OnChange = Literal["keep", "reset"]
 NoDataState = Literal["alerting", "no_data", "ok", "keep_last"]
 """alerting raises the alert, ok resolves it, no_data only reports, keep_last changes nothing."""
 
-FORMAT: Final = 2
+FORMAT: Final = 3
+_BESIDE: Final = ("zones", "inhibits", "inventory")
 ONLINE: Final = 1 << 60
 """A lookback longer than any time: the last value counts while its device is online."""
 DEFAULT_LOOKBACK: Final = 300_000
@@ -182,10 +185,15 @@ class Rule:
 
 @dataclass(frozen=True)
 class RuleSet:
-    """All rules in force, in the order of the files; `zones`: time zones of sites, if a rule asks for the time."""
+    """All rules and inhibits in force, in the order of the files.
+
+    `zones`: time zones of sites, if a rule asks for the time. `inventory`: the devices that are expected.
+    """
 
     rules: tuple[Rule, ...] = ()
     zones: Zones = UTC_EVERYWHERE
+    inhibits: tuple[Inhibit, ...] = ()
+    inventory: tuple[ExpectedDevice, ...] = ()
 
     @classmethod
     def empty(cls) -> RuleSet:
@@ -214,8 +222,9 @@ class RuleSet:
 
     @property
     def tags(self) -> frozenset[str]:
-        """All tags that a rule matches, compares or shows."""
-        return frozenset(tag for rule in self.rules for tag in _tags(rule))
+        """All tags that a rule or an inhibit matches, compares or shows."""
+        of_rules = (tag for rule in self.rules for tag in _tags(rule))
+        return frozenset([*of_rules, *(tag for each in self.inhibits for tag in each.tags)])
 
     @property
     def unit_metrics(self) -> frozenset[str]:
@@ -225,24 +234,30 @@ class RuleSet:
     def to_plain(self) -> dict[str, Any]:
         """Nested dicts, lists and scalars, from which `from_plain` restores the set without the files."""
         rules = [msgspec.to_builtins(rule) for rule in self.rules]
-        return {"format": FORMAT, "rules": rules, "zones": msgspec.to_builtins(self.zones)}
+        others = {name: msgspec.to_builtins(getattr(self, name)) for name in _BESIDE}
+        return {"format": FORMAT, "rules": rules, **others}
 
     def to_brief(self) -> dict[str, Any]:
-        """As `to_plain`, without what a rule leaves at its default: 2,000 rules fit into one request."""
+        """As `to_plain`, without the inventory, and without what a rule leaves at its default.
+
+        So 2,000 rules fit into one request.
+        """
         usual = msgspec.to_builtins(Rule(name="", group=""))
         plain = self.to_plain()
         rules = [
             {key: value for key, value in rule.items() if value != usual[key]} for rule in plain["rules"]
         ]
-        return {**plain, "rules": rules}
+        return {**plain, "rules": rules, "inventory": []}
 
     @classmethod
     def from_plain(cls, plain: dict[str, Any]) -> RuleSet:
         """Restore a set. ValueError for another format."""
         if plain["format"] != FORMAT:
             raise ValueError(f"rule set of format {plain['format']}; this version reads format {FORMAT}")
-        rules = msgspec.convert(plain["rules"], list[Rule])
-        return cls(tuple(rules), msgspec.convert(plain["zones"], Zones))
+        rules = msgspec.convert(plain["rules"], tuple[Rule, ...])
+        inhibits = msgspec.convert(plain["inhibits"], tuple[Inhibit, ...])
+        inventory = msgspec.convert(plain["inventory"], tuple[ExpectedDevice, ...])
+        return cls(rules, msgspec.convert(plain["zones"], Zones), inhibits, inventory)
 
 
 def _tags(rule: Rule) -> Iterator[str]:

@@ -9,8 +9,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, FiniteFloat
 
+from edge_gateway.rules.files.inhibits import LevelName
 from edge_gateway.rules.files.load import TEST_ENDINGS, is_test_file, rule_files
-from edge_gateway.rules.files.model import LevelName, RuleName
+from edge_gateway.rules.files.model import RuleName
 from edge_gateway.rules.files.places import Place, RuleSource
 from edge_gateway.rules.files.zone_data import read_zones
 from edge_gateway.rules.language.tokens import ExpressionError

@@ -1,6 +1,6 @@
 """The status report as a person reads it."""
 
-from edge_gateway.cli.status_table import status_view
+from edge_gateway.cli.status_table import _alerts, status_view
 from tests.gateway.cli.test_tables import AT, STATUS, looked_at
 
 
@@ -67,3 +67,9 @@ def test_a_gap_of_one_message_is_one_number() -> None:
     ]
     told = looked_at(status_view({**STATUS, "gaps": {"messages": 3, "devices": 2, "ranges": ranges}}))
     assert any(line.endswith("3 messages of 2 devices: d 106, e 1–2") for line in told)
+
+
+def test_alerts_that_are_muted_or_seen_are_counted_beside_those_that_fire() -> None:
+    alerts = {"firing": 1_200, "muted": 3, "acknowledged": 1, "flapping": 0, "silences": 2}
+    assert _alerts(alerts) == "1,200 firing, 3 muted, 1 acknowledged, 2 silences"
+    assert _alerts({"firing": 0}) == "0 firing"

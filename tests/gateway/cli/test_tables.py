@@ -101,6 +101,21 @@ def test_an_alert_of_silence_of_a_condition_or_without_words_is_a_row() -> None:
     assert re.split(r"  +", lines[3])[2:] == ["Pumping", "frz-00042", "berlin", "-9.91", "–", "too warm"]
 
 
+def test_what_mutes_an_alert_is_a_column_if_anything_mutes_any() -> None:
+    silenced = {**WHOLE, "suppressed": ["silence 3", "flapping"]}
+    seen = {**WHOLE, "acked": True, "suppressed": []}
+    ended = {**WHOLE, "state": "resolved"}
+    lines = looked_at(alerts_table([WHOLE, silenced, seen, ended]))
+    assert re.split(r"  +", lines[0])[-2:] == ["told", "summary"]
+    assert [re.split(r"  +", line)[-2] for line in lines[1:]] == [
+        "yes",
+        "no: silence 3, flapping",
+        "acknowledged",
+        "ended",
+    ]
+    assert "told" not in looked_at(alerts_table([WHOLE]))[0]
+
+
 def test_a_row_in_a_pipe_is_found_by_its_name() -> None:
     lines = looked_at(
         alerts_table([{**WHOLE, "subject": LONG, "annotations": {"summary": "warm " * 300}}, WHOLE])

@@ -17,8 +17,8 @@ MINIMAL = "mqtt: {url: mqtt://localhost:1883}\n"
 
 
 KEYS = (
-    "commands, gateway, history, http, influx, limits, log, metrics, mqtt, rules, sources, spool, time, "
-    "version, windows"
+    "commands, gateway, history, http, influx, inventory, limits, log, metrics, mqtt, rules, sources, spool, "
+    "time, version, windows"
 )
 
 

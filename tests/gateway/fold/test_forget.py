@@ -43,11 +43,19 @@ def test_a_request_that_cannot_be_done_says_why(registry: Registry, args: dict[s
         forget_input(registry, NOW, args)
 
 
+def test_a_device_of_the_inventory_is_forgotten_there(registry: Registry) -> None:
+    registry.expected = frozenset({"freezer"})
+    with pytest.raises(ValueError, match="'freezer' is expected by the inventory: take it out of that file"):
+        forget_input(registry, NOW, {"device": "freezer"})
+    assert forget_input(registry, NOW, {"device": "freezer", "metric": "temperature"}).metric == "temperature"
+
+
 def test_the_answer_says_what_happens_next() -> None:
     assert forget_answer(Forget(NOW, "freezer", "temperature")) == (
         "freezer temperature: starts afresh with its next value"
     )
     assert forget_answer(Forget(NOW, "freezer")) == (
         "freezer: its metrics start afresh with their next values; "
-        "if it stays silent, it is forgotten once its open windows are closed"
+        "if it stays silent, it is forgotten once its open windows are closed, "
+        "and what the broker retains of it does not bring it back"
     )

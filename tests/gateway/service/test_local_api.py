@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
 import pytest
 
 from edge_gateway.configuration.model import GatewayConfig
 from edge_gateway.service.local_api import LocalApi
+from edge_gateway.service.muting_requests import MutingRequests
 from edge_gateway.service.operators import Operators
 from edge_gateway.service.rule_questions import RuleQuestions
 
@@ -39,6 +40,25 @@ class AskedOfRules:
         return [{"rule": each} for each in request["rules"]]
 
 
+class AskedOfMuting:
+    """Silences that are only listed and counted."""
+
+    async def add_silence(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        return {"id": 1, "match": request["match"]}
+
+    async def end_silence(self, request: Mapping[str, Any]) -> str:
+        return f"ended: {request['silence']}"
+
+    async def acknowledge(self, request: Mapping[str, Any]) -> str:
+        return f"acknowledged: {request['alert']}"
+
+    def silences(self) -> list[dict[str, Any]]:
+        return [{"id": 1}]
+
+    def unacknowledged(self) -> Iterator[dict[str, Any]]:
+        return iter([{"id": "a1"}])
+
+
 def api() -> LocalApi:
     return LocalApi(
         status=lambda: {"state": "online"},
@@ -46,6 +66,7 @@ def api() -> LocalApi:
         alerts=lambda: [{"rule": "r"}],
         operators=cast("Operators", Asked()),
         rules=cast("RuleQuestions", AskedOfRules()),
+        muting=cast("MutingRequests", AskedOfMuting()),
         config=GatewayConfig.model_validate({"mqtt": {"url": "mqtt://localhost"}}),
     )
 
@@ -66,6 +87,14 @@ async def test_rules_come_one_by_one_as_they_were_when_they_were_asked_for() -> 
     assert list(answer) == [{"name": "Hot"}, {"name": "Cold"}]
     assert list(await api()({"do": "explain", "rule": "r", "device": "d"})) == [{"rule": "r", "device": "d"}]
     assert list(await api()({"do": "try_rules", "rules": ["a", "b"]})) == [{"rule": "a"}, {"rule": "b"}]
+
+
+async def test_silences_and_acknowledgements_are_passed_on() -> None:
+    assert await api()({"do": "silence", "match": {}}) == {"id": 1, "match": {}}
+    assert await api()({"do": "silences"}) == [{"id": 1}]
+    assert await api()({"do": "end_silence", "silence": 1}) == "ended: 1"
+    assert await api()({"do": "acknowledge", "alert": "a1"}) == "acknowledged: a1"
+    assert list(await api()({"do": "unacknowledged"})) == [{"id": "a1"}]
 
 
 async def test_alerts_come_one_by_one_since_thousands_fit_into_no_line() -> None:

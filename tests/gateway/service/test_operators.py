@@ -97,14 +97,14 @@ async def test_report_publishes_the_status() -> None:
 async def test_forget_answers_once_it_is_on_disk() -> None:
     rig = Rig()
     assert (await rig.ask("forget", device="freezer")).startswith("freezer: ")
-    assert rig.engine.calls == [Forget(NOW, "freezer", None), 7]
+    assert rig.engine.calls == [Forget(NOW, "freezer", None, "an operator over MQTT"), 7]
 
 
 async def test_a_publisher_that_is_no_device_can_be_forgotten_too() -> None:
     rig = Rig()
     told = await rig.ask("forget", device="stranger")
     assert told == "stranger: forgotten; it is listed again with the next message that cannot be used"
-    assert rig.engine.calls == [Forget(NOW, "stranger", None), 7]
+    assert rig.engine.calls == [Forget(NOW, "stranger", None, "an operator over MQTT"), 7]
     with pytest.raises(ValueError, match="'stranger' has no metrics: nothing it sent was accepted"):
         await rig.ask("forget", device="stranger", metric="temperature")
 

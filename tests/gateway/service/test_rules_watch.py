@@ -68,6 +68,24 @@ async def test_a_change_is_loaded_once_it_is_stable(watched: Watched) -> None:
     assert watched.taken == [["A"], ["Bb"]]
 
 
+async def test_a_change_of_the_inventory_is_a_reload_and_a_wrong_one_keeps_the_old(watched: Watched) -> None:
+    file = watched.path / "devices.csv"
+    watched.watch.inventory, expected = file, list[int]()
+    watched.watch.take = lambda rules: expected.append(len(rules.inventory))
+    file.write_text("id,site\nf1,berlin\n")
+    await watched.watch.begin()
+    file.write_text("id,site\nf1,berlin\nf2,berlin\n")
+    await watched.settle()
+    assert expected == [1, 2]
+    watched.taken.append([])
+    file.write_text("id,site\nf1,ber lin\n")
+    await watched.settle()
+    assert "devices.csv:2:4: 'ber lin' is no site" in watched.told
+    file.write_text("id,site\n")
+    await watched.settle()
+    assert (expected, watched.told) == ([1, 2, 0], "")
+
+
 async def test_wrong_rules_at_a_start_are_no_problem_of_rules_in_force(watched: Watched) -> None:
     (watched.path / "a.yaml").write_text("version: 2\n")
     with pytest.raises(ProblemsFound):

@@ -36,7 +36,7 @@ def given(
 ) -> list[str]:
     found = commands.give(rule, device, one, told=True, read_at=read_at)
     commands.note(rule, device, one)
-    return [intent.id for intent in found]
+    return [intent.id for intent in found.intents]
 
 
 @pytest.mark.parametrize(
@@ -74,10 +74,10 @@ def test_a_command_carries_its_terms_and_the_time_of_its_reading() -> None:
         "retries": 2,
     }
     commands, resolved = RuleCommands(), change("resolved", "resolved", previous=1)
-    assert commands.give(RULE, 0, change(), told=False, read_at=900) == (
+    assert commands.give(RULE, 0, change(), told=False, read_at=900).intents == (
         CommandIntent(id="on", name="pump", read_at=900, **terms),
     )
-    assert commands.give(RULE, 0, resolved, told=True, read_at=1_000) == (
+    assert commands.give(RULE, 0, resolved, told=True, read_at=1_000).intents == (
         CommandIntent(id="off", name="pump", closing=True, **terms),
     )
 

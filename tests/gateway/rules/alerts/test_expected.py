@@ -61,3 +61,15 @@ def test_a_snapshot_restores_the_births_and_names_beyond_a_bound_are_not_kept() 
     new.take_over(two)
     assert since(two, 0, 5, 5, 5) == [101, 0, 0]
     assert since(new, 0, 5, 5, 5) == [0, 0, 301]
+
+
+def test_what_the_inventory_expects_is_beside_what_a_birth_names() -> None:
+    expected = made("t", "u")
+    expected.birth(0, ["t"], 100)
+    expected.expect(0, ["u"], 200)
+    expected.expect(1, [], 300)
+    assert since(expected, 0, 5, 0, 5) == [101, 301, 0]
+    assert since(expected, 1, 5, 0, 5) == [201, 301, 0]
+    later = made("t", "v")
+    later.take_over(expected)
+    assert since(later, 0, 5, 0, 5) == [101, 301, 0]

@@ -28,7 +28,7 @@ NOBODY = KnownNames(devices=[], metrics=frozenset(), judges=lambda _: False)
 def warnings(tmp_path: Path, text: str, known: KnownNames, head: str = HEAD) -> list[str]:
     """The warnings of rules, the first on line 5 from column 5."""
     (tmp_path / "a.yaml").write_text(f"{head}  - {text}\n")
-    found = warnings_of(load_placed(tmp_path), known)
+    found = warnings_of(load_placed(tmp_path).placed, known)
     return [str(problem).partition("a.yaml:")[2] for problem in found]
 
 

@@ -84,7 +84,7 @@ def tried(text: str, directory: Path) -> str:
     file = directory / "rules.yaml"
     file.write_text(text)
     try:
-        placed = load_placed(file)
+        loaded = load_placed(file)
     except ProblemsFound as found:
         lines = text.split("\n")
         for problem in found.problems:
@@ -92,9 +92,9 @@ def tried(text: str, directory: Path) -> str:
             if not within:
                 raise AssertionError(f"{problem}\n{text}") from found
         return "refused"
-    rules = RuleSet(tuple(each.rule for each in placed))
+    rules = loaded.rule_set
     assert RuleSet.from_plain(rules.to_plain()) == rules
-    warnings_of(placed, KNOWN)
+    warnings_of(loaded.placed, KNOWN)
     return "loaded"
 
 

@@ -18,7 +18,7 @@ def test_all_errors_of_all_files_at_once(tmp_path: Path) -> None:
     found = problems(
         tmp_path,
         a=HEAD + "  - {alert: A, expr: x +, above: 1}\n  - {alert: B, expr: 'zscore(x, 5m)', by: [site]}\n",
-        b="version: 1\ngroups:\n- name: g\n  rules:\n  - {alert: A, expr: x, above: 1, bellow: 1}\ninhibit: []\n",
+        b="version: 1\ngroups:\n- name: g\n  rules:\n  - {alert: A, expr: x, above: 1, bellow: 1}\ninhibit: none\n",
         c=HEAD.replace("name: g", "name: h") + "  - {alert: A, expr: x, above: 1}\n",
         d="version: 1\ngroups: [\n",
     )
@@ -27,12 +27,12 @@ def test_all_errors_of_all_files_at_once(tmp_path: Path) -> None:
         "a.yaml:6:23",
         "a.yaml:6:39",
         "b.yaml:5:35",
-        "b.yaml:6:1",
+        "b.yaml:6:10",
         "c.yaml:5:13",
         "d.yaml:2:9",
     ]
     assert "`zscore` is not supported" in found[1]
-    assert "`inhibit` is not supported" in found[4]
+    assert "inhibit: must be a list" in found[4]
     assert "duplicate alert name 'A'; first used at" in found[5]
 
 
@@ -155,5 +155,5 @@ def test_arguments_keep_their_types(tmp_path: Path) -> None:
 
 def test_the_rest_of_an_invalid_file_is_checked_until_enough_is_found(tmp_path: Path) -> None:
     rules = "".join(f"  - {{alert: R{number}, expr: x +, above: 1}}\n" for number in range(2 * MOST_PROBLEMS))
-    found = problems(tmp_path, a=HEAD + rules + "inhibit: []\n")
+    found = problems(tmp_path, a=HEAD + rules + "inhibit: none\n")
     assert MOST_PROBLEMS <= len(found) <= MOST_PROBLEMS + 1

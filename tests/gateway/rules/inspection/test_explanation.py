@@ -14,6 +14,8 @@ from edge_gateway.records import codec
 from edge_gateway.rules.inspection.explanation import explain
 from edge_gateway.rules.language.ruleset import Level, NoData, Override, Rule, RuleSet
 from edge_gateway.rules.language.schedule import DAYS
+from edge_gateway.rules.muting.acknowledgements import Acknowledgement
+from edge_gateway.rules.muting.silences import Silence
 from tests.gateway.rules.fleet import T0, Stage
 
 HOT = Rule(
@@ -321,3 +323,16 @@ def test_a_level_outside_its_times_and_a_limit_of_its_time_are_told() -> None:
         20.0,
         18.0,
     )
+
+
+def test_what_mutes_an_alert_and_who_has_seen_it_is_told() -> None:
+    stage = stage_of(HOT)
+    muting = stage.evaluator.muting
+    muting.silence(Silence(0, {"alert": ["Hot"]}, False, "defrosting", "anna", T0, T0))
+    stage.read(1, t=25)
+    assert told(stage, HOT)["why"][-1] == "nobody is told: silence 1 (anna: defrosting)"
+    alert = stage.evaluator.firing()[0].id
+    stage.evaluator.acknowledge(0, 0, Acknowledgement(alert, "bob", "on my way", T0))
+    assert told(stage, HOT)["why"][-1] == "acknowledged by bob: on my way; its notice is not repeated"
+    muting.end_silence(1)
+    assert not any("nobody" in why for why in told(stage, HOT)["why"])
