@@ -94,9 +94,10 @@ class MetricTrials:
         return run_rules(given, self.rules, self.settings), origin
 
     def find_quiet(self, names: Iterable[str]) -> None:
-        """Note at which onsets each rule is at rest if nothing is wrong."""
-        self.quiet = {name: set(range(len(self.drawn))) for name in names}
+        """Note at which onsets each rule is at rest if nothing is wrong; a rule that runs on no copy is left out."""
         result, origin = self.run([None])
+        ran = {name for name, each in result.standings.items() if len(each.devices)}
+        self.quiet = {name: set(range(len(self.drawn))) for name in names if name in ran}
         for each in result.episodes:
             place = origin[each.device][1]
             onset = self.drawn[place].onset
@@ -137,12 +138,20 @@ def sensitivities(
     good = accepted(readings, settings)
     alerts = {rule.name: rule for rule in rules.alerts if rule.name in plain.standings}
     rows: list[dict[str, Any]] = []
+    untried: set[str] = set()
     for metric in _tested_metrics(good, alerts.values()):
         own = [rule for rule in alerts.values() if reads(rule, metric)]
         bench = _bench(good, rules, settings, metric, own, onsets=onsets, lasts=lasts, seed=seed)
+        untried |= {rule.name for rule in own} - bench.quiet.keys()
         for kind in (one for one in _kinds(bench) if not kinds or one.partition(" ")[0] in kinds):
             rows += _rows_of(bench, kind)
-    return {"onsets": onsets, "seed": seed, "plain": _plain(readings, plain), "sensitivity": rows}
+    return {
+        "onsets": onsets,
+        "seed": seed,
+        "plain": _plain(readings, plain),
+        "not_tried": sorted(untried),
+        "sensitivity": rows,
+    }
 
 
 def _tested_metrics(readings: PastReadings, rules: Iterable[Rule]) -> list[str]:

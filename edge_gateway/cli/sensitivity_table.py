@@ -28,11 +28,15 @@ def sensitivity_view(report: Row) -> Blocks:
                 duration(each["delay_median_ms"]),
                 duration(each["delay_p90_ms"]),
             )
+    untried = [
+        Line(f"{name} is not tried: it matches devices by name, which copies do not have", "yellow")
+        for name in report["not_tried"]
+    ]
     plain = Table(("rule", "alerts", "a device-week"), title="on the readings as they are")
     for each in report["plain"]:
         rate = each["per_device_week"]
         plain.add(each["rule"], f"{each['alerts']:,}", "" if rate is None else f"{rate:.2g}")
-    return [*([table] if table.rows else []), *_not_found(report["sensitivity"]), plain]
+    return [*([table] if table.rows else []), *_not_found(report["sensitivity"]), *untried, plain]
 
 
 def _not_found(rows: Sequence[Row]) -> Iterator[Line]:

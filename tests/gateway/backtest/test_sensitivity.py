@@ -56,6 +56,12 @@ def test_onsets_at_which_it_fires_anyway_are_not_judged(tmp_path: Path) -> None:
     assert found["bias up"]["smallest"] is None
 
 
+def test_a_rule_that_matches_by_name_is_not_tried(tmp_path: Path) -> None:
+    rules = rules_of(tmp_path, "{alert: Own, expr: t, above: 10, match: {device: d1}}")
+    found = sensitivities(readings(*series([9.0] * 200)), rules, settings(), onsets=50, kinds=["bias"])
+    assert (found["not_tried"], found["sensitivity"]) == (["Own"], [])
+
+
 def test_too_few_readings_or_onsets(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="t: 0 readings have 20m before them"):
         of(tmp_path, "{alert: High, expr: t, above: 8}", [9.0] * 50)

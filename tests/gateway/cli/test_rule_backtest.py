@@ -8,8 +8,10 @@ import pytest
 from typer.testing import CliRunner
 
 from edge_gateway.cli.commands import app
-from fleet_recordings.labels import Label, write_labels
+from fleet_recordings.labels import Label, iso, write_labels
 from tests.gateway.backtest.weighed import MINUTE, START
+from tests.gateway.store.fleet import SETTINGS, T0, closed, named
+from tests.gateway.store.stored import opened
 
 RULES = """\
 version: 1
@@ -93,3 +95,24 @@ def test_no_rules(place: Path) -> None:
         "version: 1\ngroups: [{name: g, rules: [{record: x, expr: t * 2}]}]\n"
     )
     assert "no alert rule to run" in run("--from", "day.csv", "--rules", "rules")[1]
+
+
+def test_the_history_of_a_gateway_that_has_it_open(place: Path) -> None:
+    (place / "gateway.yaml").write_text(
+        "mqtt: {url: mqtt://localhost}\nspool: {path: spool}\nwindows: [{every: 1m, bucket: b, keep: 30d}]\n"
+    )
+    (place / "spool").mkdir()
+    (place / "rules" / "r.yaml").write_text(RULES.replace("expr: t", "expr: temperature"))
+    store = opened(place / "spool", SETTINGS)
+    values = [1.0, 11.0, 12.0, 1.0]
+    rows = [(0, T0 + number * MINUTE, value) for number, value in enumerate(values)]
+    store.apply([(1, [named(range(1), windows=(closed(0, rows),))])])
+    before = (place / "spool" / "store.sqlite").read_bytes()
+    report = told("--from", "history")
+    assert (place / "spool" / "store.sqlite").read_bytes() == before
+    store.close()
+    assert [(each["device"], each["fired"], each["for_ms"]) for each in report["alerts"]] == [
+        ("dev-0", iso(T0 + 2 * MINUTE - 1), 2 * MINUTE)
+    ]
+    assert "windows of 1m: each counts as one reading" in report["notes"][0]
+    assert told("--from", "history", "--since", str(T0 + 2 * MINUTE))["samples"] == 2

@@ -31,7 +31,9 @@ def test_found_not_found_and_not_told() -> None:
         {"rule": "Hot", "alerts": 3, "per_device_week": 0.25},
         {"rule": "Cold", "alerts": 0, "per_device_week": None},
     ]
-    table, first, second, alerts = sensitivity_view({"sensitivity": rows, "plain": plain})
+    table, first, second, named, alerts = sensitivity_view(
+        {"sensitivity": rows, "plain": plain, "not_tried": ["Named"]}
+    )
     assert isinstance(table, Table)
     assert [[str(each.text) for each in cells] for cells in table.rows] == [
         ["Hot", "bias up of t", "1.01", "58 of 60", "1m", "2m"],
@@ -42,6 +44,8 @@ def test_found_not_found_and_not_told() -> None:
     assert isinstance(second, Line)
     assert first.text == "Hot: not told for h, since it fires anyway at most onsets"
     assert second.text == "Hot does not find stuck of t up to 10m, noise of t up to 16"
+    assert isinstance(named, Line)
+    assert named.text == "Named is not tried: it matches devices by name, which copies do not have"
     assert isinstance(alerts, Table)
     assert [[str(each.text) for each in cells] for cells in alerts.rows] == [
         ["Hot", "3", "0.25"],
