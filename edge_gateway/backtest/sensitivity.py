@@ -262,6 +262,7 @@ def _row(
         "smallest": None if best is None else abs(best.size),
         "of": "ms" if of_duration else bench.metric + (" per hour" if kind.startswith("drift") else ""),
         "largest_tried": max(abs(trial.size) for trial in own),
+        "onsets": len(bench.drawn),
         "judged": len(bench.quiet[rule]),
         "found": len(delays),
         "delay_median_ms": quantile(delays, 0.5),

@@ -43,16 +43,15 @@ def _not_found(rows: Sequence[Row]) -> Iterator[Line]:
     """Yield what each rule does not find, with the largest size that was tried, and where that cannot be told."""
     for rule in dict.fromkeys(each["rule"] for each in rows):
         own = [each for each in rows if each["rule"] == rule and each["smallest"] is None]
-        fires = dict.fromkeys(each["metric"] for each in own if each["judged"] < LEAST_JUDGED)
+        fires = {each["metric"]: each for each in own if each["judged"] < LEAST_JUDGED}
         none = [
             f"{each['kind']} of {each['metric']} up to {_size(each, each['largest_tried'])}"
             for each in own
             if each["metric"] not in fires
         ]
-        if fires:
-            yield Line(
-                f"{rule}: not told for {', '.join(fires)}, since it fires anyway at most onsets", "yellow"
-            )
+        for metric, each in fires.items():
+            anyway = f"{each['onsets'] - each['judged']} of {each['onsets']} onsets"
+            yield Line(f"{rule}: not told for {metric}, since it fires without a fault at {anyway}", "yellow")
         if none:
             yield Line(f"{rule} does not find {', '.join(none)}")
 

@@ -15,7 +15,15 @@ def row(**facts: Any) -> dict[str, Any]:
         "of": "t",
         "largest_tried": 16.0,
     }
-    return {**usual, "judged": 60, "found": 58, "delay_median_ms": 60_000, "delay_p90_ms": 120_000, **facts}
+    return {
+        **usual,
+        "onsets": 60,
+        "judged": 60,
+        "found": 58,
+        "delay_median_ms": 60_000,
+        "delay_p90_ms": 120_000,
+        **facts,
+    }
 
 
 def test_found_not_found_and_not_told() -> None:
@@ -42,7 +50,7 @@ def test_found_not_found_and_not_told() -> None:
     ]
     assert isinstance(first, Line)
     assert isinstance(second, Line)
-    assert first.text == "Hot: not told for h, since it fires anyway at most onsets"
+    assert first.text == "Hot: not told for h, since it fires without a fault at 57 of 60 onsets"
     assert second.text == "Hot does not find stuck of t up to 10m, noise of t up to 16"
     assert isinstance(named, Line)
     assert named.text == "Named is not tried: it matches devices by name, which copies do not have"
