@@ -13,6 +13,7 @@ COPY rules rules
 COPY fleet_wire fleet_wire
 COPY fleet_config fleet_config
 COPY fleet_console fleet_console
+COPY fleet_recordings fleet_recordings
 COPY edge_gateway edge_gateway
 COPY fleet_sim fleet_sim
 RUN /opt/edge-fleet/bin/pip install --no-cache-dir --disable-pip-version-check --no-deps .

@@ -32,9 +32,10 @@ REQUIRED: Final = (
     "edge_gateway/shipped/influx/dashboard-fleet-overview.yml",
     "edge_gateway/shipped/rules/cold-chain.yaml",
     "fleet_config/py.typed",
+    "fleet_recordings/nab.yaml",
+    "fleet_recordings/py.typed",
     "fleet_sim/profiles/cold-chain.yaml",
     "fleet_sim/py.typed",
-    "fleet_sim/recordings/nab.yaml",
     "fleet_wire/py.typed",
 )
 """One file of each kind that is not Python."""

@@ -32,8 +32,9 @@ MAY_IMPORT = {
     "fleet_wire": set[str](),
     "fleet_config": set[str](),
     "fleet_console": {"fleet_wire"},
-    "edge_gateway": {"fleet_wire", "fleet_config", "fleet_console"},
-    "fleet_sim": {"fleet_wire", "fleet_config", "fleet_console"},
+    "fleet_recordings": {"fleet_wire", "fleet_config"},
+    "edge_gateway": {"fleet_wire", "fleet_config", "fleet_console", "fleet_recordings"},
+    "fleet_sim": {"fleet_wire", "fleet_config", "fleet_console", "fleet_recordings"},
 }
 PAGE = ROOT / "docs/extend.md"
 NEVER = {"tests", "benchmarks", "fleet_demo"}

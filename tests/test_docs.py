@@ -24,7 +24,10 @@ import yaml
 from edge_gateway.configuration.loading import load_config
 from edge_gateway.rules.files.load import load_rules
 from edge_gateway.rules.testing.runner import run_rule_tests
-from fleet_sim.recordings.mapping import load_mapping
+from fleet_config.validation import validate
+from fleet_config.yaml_source import load_yaml
+from fleet_recordings.mapping import load_mapping
+from fleet_recordings.overlay_plan import OverlayPlan
 from fleet_sim.scenario.loading import load_scenario
 from tests.conftest import BrokerFactory
 from tests.servers.gateway import Gateway
@@ -49,8 +52,8 @@ NOT_RUN = {
     "delivery.md": 1,
     "extend.md": 1,
     "operate.md": 4,
-    "recordings.md": 1,
-    "rules.md": 1,
+    "recordings.md": 3,
+    "rules.md": 2,
 }
 SAID = {
     "README.md": [
@@ -63,9 +66,11 @@ SAID = {
     ],
     "delivery.md": [r"lost +0\n", r"double +0\n", r"wrong windows +0 of [1-9]"],
     "operate.md": ["no problems", "nothing found", "no device matches: CarbonMonoxideHigh, "],
-    "recordings.md": ["3 samples of 1 device"],
+    "recordings.md": ["3 samples of 1 device", "1 fault laid over it"],
     "rules.md": [
         "32 rules, good",
+        r"PressureLow p1 +·",
+        r"PressureLow +100% +100%",
         "alert FreezerTooWarm",
         "if every rule runs on 5,000 devices",
         r"broken/pumps.yaml:5:41",
@@ -152,6 +157,8 @@ def test_yaml_is_what_the_programs_accept(block: Block, tmp_path: Path) -> None:
         assert report.ok, report.as_dict()
     elif "fleet" in keys:
         assert load_scenario(str(file), env={}).fleet
+    elif "faults" in keys:
+        assert validate(OverlayPlan, load_yaml(file)).faults
     elif "mqtt" in keys:
         assert load_config(file, environment={}).config.mqtt.url
     else:

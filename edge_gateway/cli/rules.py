@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from edge_gateway.cli.options import ConfigOption, JsonOption, ask, load, show
+from edge_gateway.cli.rule_backtest import backtest
 from edge_gateway.cli.running import running_config
 from edge_gateway.errors import BadInput
 from fleet_config.counting import counted
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 app = typer.Typer(
     help="Rules: check and test files, show those in force, explain an alert.", no_args_is_help=True
 )
+
+app.command("backtest")(backtest)
 
 MOST_DEVICES = 1_000_000
 

@@ -15,6 +15,9 @@ INCONCLUSIVE = 4
 COMMANDS: Final = {
     "run": Command("Run a fleet against a broker.", "fleet_sim.cli.running:run"),
     "replay": Command("Replay a recorded CSV file as devices.", "fleet_sim.cli.replaying:replay"),
+    "overlay": Command(
+        "Lay labelled faults over a recording of real readings.", "fleet_sim.cli.overlaying:overlay"
+    ),
     "verify": Command("Compare what is stored with what was sent.", "fleet_sim.cli.judging:verify"),
     "grade": Command(
         "Compare alerts and commands with the labelled faults.", "fleet_sim.cli.judging:grade_run"
@@ -61,10 +64,10 @@ def explained(error: Exception) -> Explained | None:
     """Return the lines to print and the exit status of an expected failure; None for an unexpected one."""
     if isinstance(error, ProblemsFound):
         return Explained([str(problem) for problem in error.problems], BAD_INPUT)
+    from fleet_recordings.reading import RecordingUnreadable
     from fleet_sim.devices.endpoint import CannotReach, TooManySockets
     from fleet_sim.judging.stored import StoredUnreachable, StoredUnreadable
     from fleet_sim.ledger.reading import LedgerUnreadable, StillRunning
-    from fleet_sim.recordings.reading import RecordingUnreadable
     from fleet_sim.runtime.stopping import StoppedEarly
     from fleet_wire.errors import ConnectRefused
 

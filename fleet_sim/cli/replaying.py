@@ -8,14 +8,17 @@ import typer
 
 from fleet_config.counting import counted
 from fleet_console.terminal import say
+from fleet_recordings.mapping import mapping_for, ready_mappings
+from fleet_recordings.reading import Recording, read_recording
 from fleet_sim.cli import options as given
 from fleet_sim.cli.outcome import exit_status, judge, show_result
 from fleet_sim.cli.watching import run_watched
-from fleet_sim.recordings.mapping import load_mapping, one_of_the_mappings, ready_mappings
-from fleet_sim.recordings.reading import Recording, read_recording
+from fleet_sim.ledger.writing import MAX_METRICS
 from fleet_sim.recordings.replay import ReplayOptions, ReplayRun
 from fleet_sim.runtime.deployment import RunOptions
 from fleet_sim.scenario.grammar import Broker
+
+MAPPING_HELP = f"A file, or one of {', '.join(ready_mappings())}; needless if the columns are those of plain."
 
 
 def replay(
@@ -23,7 +26,7 @@ def replay(
     *,
     mapping: Annotated[
         str | None,
-        typer.Option("--mapping", "-m", help=f"Required: a file, or one of {', '.join(ready_mappings())}."),
+        typer.Option("--mapping", "-m", help=MAPPING_HELP),
     ] = None,
     speed: Annotated[
         str, typer.Option("--speed", help="Recorded seconds in one real second, or max.")
@@ -48,16 +51,12 @@ def replay(
 ) -> None:
     """Replay a recorded CSV file as devices."""
     given.check_variables(os.environ)
-    if mapping is None:
-        raise typer.BadParameter(f"--mapping: say which columns are what: {one_of_the_mappings()}")
-    chosen = load_mapping(mapping)
-    recording = read_recording(file, chosen)
+    recording = read_recording(file, mapping_for(file, mapping), most_metrics=MAX_METRICS)
     if not as_json:
         say(describe(recording))
     broker = given.broker_with(Broker(), host=host, port=port, user=user, ca=cafile, cert=cert, key=key)
     run = ReplayRun(
         recording,
-        chosen,
         file.stem,
         RunOptions(
             endpoint=given.endpoint(broker, password, None),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from pydantic import Field
 
 from fleet_config.durations import Duration, Percent
+from fleet_recordings import faults
 from fleet_sim.faults.fault import Fault
 from fleet_sim.kinds import kinds_of
 from fleet_sim.signals.metric import Metric, MetricName
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     from fleet_sim.signals.moment import Devices, Moment
 
 __all__ = ["SensorFault", "ValueFault"]
-
-_HOUR_MS = 3_600_000
 
 
 class SensorFault(Fault):
@@ -69,7 +68,7 @@ class Spike(ValueFault):
     p: Percent = 0.01
 
     def reported(self, value: F8, now: Moment, since_ms: int, draws: Stream) -> F8:  # noqa: ARG002 - the hook
-        return value + self.by
+        return faults.biased(value, self.by)
 
 
 class Stuck(SensorFault):
@@ -91,7 +90,7 @@ class Drift(ValueFault):
     per_hour: float
 
     def reported(self, value: F8, now: Moment, since_ms: int, draws: Stream) -> F8:  # noqa: ARG002 - the hook
-        return value + self.per_hour * ((now.at_ms - since_ms) / _HOUR_MS)
+        return faults.drifted(value, self.per_hour, now.at_ms - since_ms)
 
 
 class Bias(ValueFault):
@@ -101,7 +100,7 @@ class Bias(ValueFault):
     by: float
 
     def reported(self, value: F8, now: Moment, since_ms: int, draws: Stream) -> F8:  # noqa: ARG002 - the hook
-        return value + self.by
+        return faults.biased(value, self.by)
 
 
 class Noise(ValueFault):
@@ -111,7 +110,7 @@ class Noise(ValueFault):
     deviation: float = Field(gt=0)
 
     def reported(self, value: F8, now: Moment, since_ms: int, draws: Stream) -> F8:  # noqa: ARG002 - the hook
-        return value + self.deviation * draws.normal(now.rows, now.ticks)
+        return faults.noisy(value, self.deviation, draws.normal(now.rows, now.ticks))
 
 
 class Dropout(SensorFault):
@@ -167,7 +166,7 @@ class UnitMixUp(ValueFault):
     offset: float = 32.0
 
     def reported(self, value: F8, now: Moment, since_ms: int, draws: Stream) -> F8:  # noqa: ARG002 - the hook
-        return value * self.scale + self.offset
+        return faults.mixed_up(value, self.scale, self.offset)
 
 
 class HeatUp(SensorFault):

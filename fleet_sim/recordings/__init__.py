@@ -1,1 +1,1 @@
-"""Recorded CSV files replayed as devices: mapping columns, reading rows, sending samples."""
+"""Replay of recorded CSV files as devices."""

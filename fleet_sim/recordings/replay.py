@@ -11,13 +11,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
+from fleet_recordings.reading import RecordedSample, Recording
 from fleet_sim.devices.counters import Snapshot
 from fleet_sim.devices.device import Device
 from fleet_sim.devices.endpoint import reserve_sockets
 from fleet_sim.devices.world import DeviceGroup, Identity, World
 from fleet_sim.ledger.writing import LedgerWriter, ReadingColumns
-from fleet_sim.recordings.mapping import Mapping
-from fleet_sim.recordings.reading import RecordedSample, Recording
 from fleet_sim.runtime.deployment import Deployment, RunOptions, RunResult, wall_clock
 from fleet_sim.runtime.stopping import Stopping, reach
 from fleet_wire.control_messages import MetricInfo
@@ -95,11 +94,8 @@ def bundles(samples: Iterable[RecordedSample], batch: int) -> Iterator[Bundle]:
 class ReplayRun:
     """One replay; `run` does all of it."""
 
-    def __init__(
-        self, recording: Recording, mapping: Mapping, name: str, options: RunOptions, replay: ReplayOptions
-    ) -> None:
+    def __init__(self, recording: Recording, name: str, options: RunOptions, replay: ReplayOptions) -> None:
         self.recording = recording
-        self.mapping = mapping
         self.name = name
         self.options = options
         self.replay = replay
@@ -173,8 +169,8 @@ class ReplayRun:
             replay_rate=1e6,
             qos=self.options.qos,
         )
-        tags = self.recording.tags.get(name, {})
-        identity = Identity(name, self.mapping.device.site, self.mapping.device.type, tags)
+        about = self.recording
+        identity = Identity(name, about.sites[name], about.types[name], about.tags.get(name, {}))
         return Device(world, group, identity, index=index, row=index, boot=boot)
 
     async def _all_connected(self, deployment: Deployment) -> None:

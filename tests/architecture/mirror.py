@@ -13,6 +13,7 @@ MIRRORS: Final = {
     "edge_gateway": Path("tests/gateway"),
     "fleet_config": Path("tests/config"),
     "fleet_console": Path("tests/console"),
+    "fleet_recordings": Path("tests/recordings"),
     "fleet_sim": Path("tests/sim"),
     "fleet_wire": Path("tests/wire"),
 }

@@ -17,7 +17,7 @@ FLOORS: Final[dict[str, tuple[tuple[str, ...], ...]]] = {
     "edge_gateway": (
         ("__main__",),
         ("cli",),
-        ("doctor", "spool_contents"),
+        ("backtest", "doctor", "spool_contents"),
         ("service",),
         ("mqtt", "recovery"),
         ("sinks",),

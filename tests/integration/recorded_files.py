@@ -6,7 +6,7 @@ import random
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from tests.sim.recordings.written import EA_HEADER, UCI_HEADER
+from tests.recordings.written import EA_HEADER, UCI_HEADER
 
 HOURS = 21 * 24
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"

@@ -7,16 +7,16 @@ from pathlib import Path
 import aiomqtt
 import pytest
 
+from fleet_recordings.mapping import load_mapping
+from fleet_recordings.reading import Recording, read_recording
 from fleet_sim.devices.endpoint import Endpoint
 from fleet_sim.ledger.expected import acked_rows
 from fleet_sim.ledger.reading import read_ledger
-from fleet_sim.recordings.mapping import load_mapping
-from fleet_sim.recordings.reading import Recording, read_recording
 from fleet_sim.recordings.replay import ReplayOptions, ReplayRun
 from fleet_sim.runtime.deployment import RunOptions, RunResult
 from fleet_wire.telemetry import Telemetry, decode_telemetry
+from tests.recordings.written import write_ea, write_uci
 from tests.servers.broker import Broker
-from tests.sim.recordings.written import write_ea, write_uci
 
 
 async def replayed(
@@ -26,7 +26,7 @@ async def replayed(
     mapping = mapping.model_copy(update={"device": mapping.device.model_copy(update={"site": site})})
     recording = read_recording(path, mapping)
     run = ReplayRun(
-        recording, mapping, name, RunOptions(Endpoint("127.0.0.1", broker.port), path.parent / "run"), options
+        recording, name, RunOptions(Endpoint("127.0.0.1", broker.port), path.parent / "run"), options
     )
     received: list[Telemetry] = []
     async with aiomqtt.Client("127.0.0.1", broker.port, protocol=aiomqtt.ProtocolVersion.V5) as client:
@@ -113,7 +113,7 @@ async def test_a_limit_ends_it_and_a_restart_of_the_broker_loses_nothing(
     mapping = load_mapping("uci")
     recording = read_recording(write_uci(tmp_path / "air.csv", 500), mapping)
     run = ReplayRun(
-        recording, mapping, "air", RunOptions(Endpoint("127.0.0.1", broker.port), tmp_path / "run"),
+        recording, "air", RunOptions(Endpoint("127.0.0.1", broker.port), tmp_path / "run"),
         ReplayOptions(speed=3_600.0 * 200, limit=400),
     )  # fmt: skip
     going = asyncio.create_task(run.run())

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from edge_gateway.cli import rules
 from edge_gateway.cli.commands import COMMANDS, explained
 from edge_gateway.configuration.loading import load_config
 from edge_gateway.errors import BadInput, CannotReach
@@ -49,6 +50,7 @@ def test_a_command_is_listed_as_its_own_help_begins(name: str) -> None:
 def test_every_module_with_options_is_listed() -> None:
     """A module of commands that nobody lists would be dead."""
     listed = {command.source.partition(":")[0] for command in COMMANDS.values()}
+    listed |= {each.callback.__module__ for each in rules.app.registered_commands if each.callback}
     modules = {
         f"edge_gateway.cli.{path.stem}"
         for path in (ROOT / "edge_gateway" / "cli").glob("*.py")

@@ -3,8 +3,8 @@
 import pytest
 import typer
 
+from fleet_recordings.reading import RecordedSample, Recording
 from fleet_sim.cli.replaying import describe, speed_of
-from fleet_sim.recordings.reading import RecordedSample, Recording
 
 
 def test_a_speed_is_a_number_above_0_or_max() -> None:

@@ -8,12 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fleet_recordings.reading import RecordedSample, Recording
 from fleet_sim.devices.counters import Snapshot
 from fleet_sim.devices.endpoint import CannotReach, Endpoint
 from fleet_sim.ledger.reading import read_ledger
 from fleet_sim.recordings import replay
-from fleet_sim.recordings.mapping import Mapping
-from fleet_sim.recordings.reading import RecordedSample, Recording
 from fleet_sim.recordings.replay import ReplayOptions, ReplayRun, Stamp, bundles, shifted
 from fleet_sim.runtime.deployment import RunOptions, RunResult
 from fleet_wire.errors import ConnectRefused
@@ -22,15 +21,6 @@ from fleet_wire.session_options import Connected
 from fleet_wire.telemetry import MAX_STEP, Telemetry
 from tests.sim.recordings.answering_broker import AnsweringBroker
 
-MAPPING = Mapping.model_validate(
-    {
-        "version": 1,
-        "device": {"column": "d", "type": "logger", "site": "plant"},
-        "time": {"columns": ["t"]},
-        "metrics": {"x": "x"},
-    }
-)
-
 
 def sample(device: str, ts: int, *, doubtful: bool = False) -> RecordedSample:
     return RecordedSample(ts, device, {"x": float(ts)}, {"x": 0.5} if doubtful else None)
@@ -38,7 +28,8 @@ def sample(device: str, ts: int, *, doubtful: bool = False) -> RecordedSample:
 
 def recording_of(*samples: RecordedSample) -> Recording:
     units: dict[str, dict[str, str | None]] = {each.device: dict.fromkeys(each.m) for each in samples}
-    return Recording(list(samples), units)
+    sites, types = dict.fromkeys(units, "plant"), dict.fromkeys(units, "logger")
+    return Recording(list(samples), units, sites=sites, types=types)
 
 
 def run_of(
@@ -47,7 +38,7 @@ def run_of(
     endpoint = Endpoint("127.0.0.1", broker.port)
     options = RunOptions(endpoint, directory / "run", boot=7, settle=settle, observe=False)
     values: dict[str, object] = {"speed": None, "stamp": "recorded", **how}
-    return ReplayRun(recording, MAPPING, "test", options, ReplayOptions(**values))  # type: ignore[arg-type]
+    return ReplayRun(recording, "test", options, ReplayOptions(**values))  # type: ignore[arg-type]
 
 
 def samples_of(messages: list[tuple[str, Telemetry]]) -> list[tuple[str, int, dict[str, float]]]:

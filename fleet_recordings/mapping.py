@@ -1,5 +1,6 @@
 """Mapping files: which columns of a CSV file are devices, times and metrics."""
 
+import csv
 import re
 from importlib.resources import files
 from pathlib import Path
@@ -12,13 +13,24 @@ from fleet_config import spelling
 from fleet_config.problems import NOWHERE, Problem, ProblemsFound, suggest
 from fleet_config.validation import Strict, validate
 from fleet_config.yaml_source import load_yaml
-from fleet_sim.signals.metric import MetricName
 
-__all__ = ["Mapping", "legal_name", "load_mapping", "one_of_the_mappings", "ready_mappings"]
+__all__ = [
+    "FromColumn",
+    "Mapping",
+    "MetricName",
+    "legal_name",
+    "load_mapping",
+    "mapping_for",
+    "one_of_the_mappings",
+    "ready_mappings",
+]
+
+PLAIN = "plain"
 
 CENSORED_QUALITY = 0.5
 
 Level = Annotated[str, spelling.LEVEL]
+MetricName = Annotated[str, spelling.METRIC]
 
 
 def _zone(name: str) -> str:
@@ -37,15 +49,23 @@ def _encoding(name: str) -> str:
     return name
 
 
+class FromColumn(Strict):
+    """What a column says; of a device its first value counts."""
+
+    column: str
+
+
 class DeviceColumns(Strict):
     """The device of a row: the same for the whole file (`id`), or the value of a column."""
 
     id: Level | None = None
     column: str | None = None
-    site: Level = "recording"
-    type: str
+    site: Level | FromColumn = "recording"
+    type: str | FromColumn
     tags: dict[str, str] = Field(default_factory=dict)
     """column of each tag; its first value counts"""
+    tag_columns: str | None = Field(default=None, min_length=1)
+    """how columns begin whose rest is the name of a tag"""
 
     @model_validator(mode="after")
     def _one_of(self) -> "DeviceColumns":
@@ -95,6 +115,8 @@ class Mapping(Strict):
     time: TimeColumns
     metrics: dict[MetricName, Annotated[WideMetric, BeforeValidator(_wide)]] = Field(default_factory=dict)
     long: LongColumns | None = None
+    optional: tuple[str, ...] = ()
+    """columns that a file may lack"""
     censored_quality: float = Field(default=CENSORED_QUALITY, ge=0, le=1)
     """quality sent with a value of which only a limit is known; the limit is sent as the value"""
 
@@ -114,10 +136,10 @@ def legal_name(label: str) -> str:
 
 
 def ready_mappings() -> list[str]:
-    """Names of the mappings that ship with the simulator."""
+    """Names of the mappings that are included."""
     return sorted(
         entry.name.removesuffix(".yaml")
-        for entry in (files("fleet_sim") / "recordings").iterdir()
+        for entry in files("fleet_recordings").iterdir()
         if entry.name.endswith(".yaml")
     )
 
@@ -130,8 +152,29 @@ def one_of_the_mappings() -> str:
 def load_mapping(name: str) -> Mapping:
     """Load a ready mapping by its name, or a file; ProblemsFound names everything that is wrong."""
     if name in ready_mappings():
-        return validate(Mapping, load_yaml(Path(str(files("fleet_sim") / "recordings" / f"{name}.yaml"))))
+        return validate(Mapping, load_yaml(Path(str(files("fleet_recordings") / f"{name}.yaml"))))
     if re.fullmatch(r"[A-Za-z0-9_-]+", name) and not Path(name).exists():
         message = f"no such mapping; {one_of_the_mappings()}{suggest(name, ready_mappings())}"
         raise ProblemsFound([Problem(name, *NOWHERE, message)])
     return validate(Mapping, load_yaml(Path(name)))
+
+
+def mapping_for(file: Path, name: str | None) -> Mapping:
+    """Load the mapping of that name; without one `plain`, if the file has its columns. ProblemsFound as load_mapping.
+
+    A file that cannot be read is left to its reader.
+    """
+    if name is not None:
+        return load_mapping(name)
+    plain = load_mapping(PLAIN)
+    assert plain.long is not None
+    needed = (*plain.time.columns, plain.device.column, plain.long.name, plain.long.value)
+    try:
+        with file.open(encoding=plain.encoding, newline="") as text:
+            found = next(csv.reader(text), [])
+    except (OSError, UnicodeDecodeError, csv.Error):
+        return plain
+    if not set(needed) <= set(found):
+        message = f"--mapping: say which columns are what: {one_of_the_mappings()}"
+        raise ProblemsFound([Problem(str(file), *NOWHERE, message)])
+    return plain

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fleet_config.problems import ProblemsFound
-from fleet_sim.recordings.mapping import legal_name, load_mapping, ready_mappings
+from fleet_recordings.mapping import legal_name, load_mapping, ready_mappings
 from fleet_wire.telemetry import is_metric_name
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from fleet_sim.recordings.mapping import Mapping, load_mapping
-from fleet_sim.recordings.reading import (
+from fleet_recordings.mapping import Mapping, load_mapping
+from fleet_recordings.reading import (
     RecordedSample,
     Recording,
     RecordingUnreadable,
@@ -14,9 +14,9 @@ from fleet_sim.recordings.reading import (
     read_recording,
     time_of,
 )
-from tests.sim.recordings.written import write_ea, write_uci
+from tests.recordings.written import write_ea, write_uci
 
-SHARED = Path(__file__).parents[4] / "shared" / "data"
+SHARED = Path(__file__).parents[3] / "shared" / "data"
 
 
 def at(text: str) -> int:
@@ -198,9 +198,9 @@ def test_a_file_without_a_sample_is_refused_with_the_reason(
 
 def test_a_file_with_more_metrics_than_a_run_holds_is_refused(tmp_path: Path) -> None:
     rows = [f"2021-01-01,a,x{number},1,Z" for number in range(64)]
-    assert len(recorded(tmp_path / "most.csv", LONG, "t,d,n,v,z", *rows[:63]).units["a"]) == 63
+    assert len(recorded(tmp_path / "most.csv", LONG, "t,d,n,v,z", *rows).units["a"]) == 64
     with pytest.raises(RecordingUnreadable, match="64 different metrics, and a run holds at most 63"):
-        recorded(tmp_path / "x.csv", LONG, "t,d,n,v,z", *rows)
+        read_recording(tmp_path / "most.csv", Mapping.model_validate(LONG), most_metrics=63)
 
 
 def test_bytes_of_another_encoding_are_refused_with_what_to_check(tmp_path: Path) -> None:

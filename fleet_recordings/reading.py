@@ -17,8 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from fleet_sim.ledger.writing import MAX_METRICS
-from fleet_sim.recordings.mapping import Mapping, legal_name
+from fleet_recordings.mapping import FromColumn, Mapping, legal_name
 from fleet_wire.errors import system_text
 from fleet_wire.topics import is_level
 
@@ -51,12 +50,15 @@ class RecordedSample(NamedTuple):
 class Recording:
     """All samples in time order; those of the same time stay in the order of the file.
 
-    `units` are by device and metric, `tags` by device and tag. `first_bad` says what is wrong with the first bad row.
+    `units` are by device and metric, `tags` by device and tag; `sites` and `types` by device. `first_bad` says what is
+    wrong with the first bad row.
     """
 
     samples: list[RecordedSample] = field(default_factory=list)
     units: dict[str, dict[str, str | None]] = field(default_factory=dict)
     tags: dict[str, dict[str, str]] = field(default_factory=dict)
+    sites: dict[str, str] = field(default_factory=dict)
+    types: dict[str, str] = field(default_factory=dict)
     rows: int = 0
     empty_rows: int = 0
     bad_rows: int = 0
@@ -65,12 +67,12 @@ class Recording:
     censored: int = 0
 
 
-def read_recording(path: Path, mapping: Mapping) -> Recording:
+def read_recording(path: Path, mapping: Mapping, *, most_metrics: int | None = None) -> Recording:
     """Read a whole file.
 
     Raises:
-        RecordingUnreadable: the file is missing, lacks a column of the mapping, has no readable row, or has more
-            metrics than a run can hold.
+        RecordingUnreadable: the file is missing, lacks a column of the mapping, has no readable row, or has more than
+            `most_metrics`, which is what a run can hold.
     """
     recording = Recording()
     try:
@@ -83,7 +85,7 @@ def read_recording(path: Path, mapping: Mapping) -> Recording:
         raise RecordingUnreadable(f"cannot read {path}: {system_text(problem)}") from None
     except (UnicodeDecodeError, csv.Error) as problem:
         raise RecordingUnreadable(f"{path}: {problem}; check the mapping's encoding and separator") from None
-    _check_result(path, recording)
+    _check_result(path, recording, most_metrics)
     if mapping.long is not None:
         recording.samples = _joined(recording.samples)
     recording.samples.sort(key=lambda sample: sample.ts)
@@ -93,23 +95,25 @@ def read_recording(path: Path, mapping: Mapping) -> Recording:
 def _check_columns(path: Path, mapping: Mapping, found: Iterable[str]) -> None:
     wanted = [*mapping.time.columns, *mapping.device.tags.values()]
     wanted += [mapping.device.column] if mapping.device.column else []
+    about = (mapping.device.site, mapping.device.type)
+    wanted += [one.column for one in about if isinstance(one, FromColumn)]
     wanted += [metric.column for metric in mapping.metrics.values()]
     if mapping.long is not None:
         long = mapping.long
         wanted += [name for name in (long.name, long.value, long.unit, long.qualifier) if name]
-    missing = [name for name in wanted if name not in set(found)]
+    missing = [name for name in wanted if name not in {*found, *mapping.optional}]
     if missing:
         raise RecordingUnreadable(f"{path}: no column {', '.join(missing)}; it has {', '.join(found)}")
 
 
-def _check_result(path: Path, recording: Recording) -> None:
+def _check_result(path: Path, recording: Recording, most_metrics: int | None) -> None:
     if not recording.samples:
         why = recording.first_bad or "no value is a number: check the columns and the decimal sign"
         raise RecordingUnreadable(f"{path}: none of its {recording.rows} rows is a sample; {why}")
     metrics = {name for units in recording.units.values() for name in units}
-    if len(metrics) > MAX_METRICS:
+    if most_metrics is not None and len(metrics) > most_metrics:
         raise RecordingUnreadable(
-            f"{path}: {len(metrics)} different metrics, and a run holds at most {MAX_METRICS}; split the file"
+            f"{path}: {len(metrics)} different metrics, and a run holds at most {most_metrics}; split the file"
         )
 
 
@@ -130,6 +134,9 @@ def _read_row(recording: Recording, mapping: Mapping, row: Row) -> None:
     device = mapping.device.id or row[mapping.device.column or ""] or ""
     if not is_level(device):
         raise ValueError(f"'{device}' is not a device id; use 1 to 64 of A-Z a-z 0-9 _ -")
+    site = _said(mapping.device.site, row) or "recording"
+    if not is_level(site):
+        raise ValueError(f"'{site}' is not a site; use 1 to 64 of A-Z a-z 0-9 _ -")
     m, q, units = {}, {}, recording.units.get(device, {})
     for name, text, unit, qualifier in _values(mapping, row):
         value, censored = number_of(text, qualifier, mapping)
@@ -143,8 +150,23 @@ def _read_row(recording: Recording, mapping: Mapping, row: Row) -> None:
             recording.censored += 1
     if m:
         recording.samples.append(RecordedSample(ts, device, m, q or None))
-        recording.tags.setdefault(device, {tag: row[name] or "" for tag, name in mapping.device.tags.items()})
+        recording.tags.setdefault(device, _tags(mapping, row))
         recording.units[device] = units
+        recording.sites.setdefault(device, site)
+        recording.types.setdefault(device, _said(mapping.device.type, row) or "unknown")
+
+
+def _said(given: str | FromColumn, row: Row) -> str:
+    return given if isinstance(given, str) else row.get(given.column) or ""
+
+
+def _tags(mapping: Mapping, row: Row) -> dict[str, str]:
+    tags = {tag: row[name] or "" for tag, name in mapping.device.tags.items()}
+    prefix = mapping.device.tag_columns
+    if prefix is not None:
+        found = {name.removeprefix(prefix): text for name, text in row.items() if name.startswith(prefix)}
+        tags |= {tag: text for tag, text in found.items() if tag and text}
+    return tags
 
 
 def _values(mapping: Mapping, row: Row) -> Iterator[tuple[str, str, str | None, str]]:
@@ -153,8 +175,8 @@ def _values(mapping: Mapping, row: Row) -> Iterator[tuple[str, str, str | None, 
         yield name, row[metric.column] or "", metric.unit, ""
     if mapping.long is not None:
         long = mapping.long
-        qualifier = row[long.qualifier] if long.qualifier else ""
-        unit = row[long.unit] if long.unit else None
+        qualifier = row.get(long.qualifier) if long.qualifier else ""
+        unit = row.get(long.unit) or None if long.unit else None
         yield legal_name(row[long.name] or ""), row[long.value] or "", unit, qualifier or ""
 
 
