@@ -67,6 +67,7 @@ from edge_gateway.records.inputs import (
     Undelivered,
 )
 from edge_gateway.rules.alerts.evaluator import Evaluator
+from edge_gateway.rules.alerts.rule_state import Instant
 from edge_gateway.rules.language.ruleset import RuleSet
 from edge_gateway.windows.closed import Closed
 from edge_gateway.windows.late import Late, LateReadings
@@ -79,7 +80,7 @@ CLOSE_ROWS = 4_096
 """Rows of closing windows that a batch or tick may take out of the log, however small it is …"""
 CLOSE_SHARE = 4
 """… and as many a reading that came, if that is more: a close never stalls a batch, and never falls behind."""
-FOLD: Final = 7
+FOLD: Final = 8
 """Version of the fold: goes up whenever it makes something else of the same inputs, or records hold that otherwise.
 
 A record is folded again by its own version only. When the form of the state changes, `checkpoint.FORMAT` goes up.
@@ -128,9 +129,10 @@ class Pipeline:
             case Batch():
                 self._batch(given, effects)
             case Tick():
-                self._tick(given.moment, effects)
+                self._tick(given, effects)
             case Reload():
-                transitions = self.rules.reload(RuleSet.from_plain(given.rules))
+                at = Instant(given.moment.listening, given.moment.wall, given.moment.trusted)
+                transitions = self.rules.reload(RuleSet.from_plain(given.rules), at)
                 self._take_transitions(transitions, given.moment, effects)
                 self._note_needed()
                 effects.urgent = True
@@ -284,9 +286,12 @@ class Pipeline:
         units = rules.unit_metrics | units_of(self.admission.policy.metrics).keys()
         self.registry.needed = Needed(tags, units)
 
-    def _tick(self, moment: Moment, effects: Effects) -> None:
+    def _tick(self, given: Tick, effects: Effects) -> None:
+        moment = given.moment
         retired = self._retire(moment)
-        transitions = self.rules.tick(moment.listening, moment.wall, trusted=moment.trusted)
+        transitions = self.rules.tick(
+            moment.listening, moment.wall, trusted=moment.trusted, groups=given.groups
+        )
         self._take_transitions(transitions, moment, effects)
         self._clear(retired)
         self._reclaim(moment.listening, effects)
@@ -295,16 +300,9 @@ class Pipeline:
         receipts = self.admission.receipts_due(moment.listening)
         self._receipts([due for due in receipts if self.registry.is_live(due.device)], effects)
         self._advance_commands(moment, effects)
-        effects.changed = bool(
-            len(retired)
-            or transitions
-            or silent
-            or effects.reclaimed
-            or self.admission.receipts.any_due
-            or effects.windows
-            or effects.states
-            or effects.urgent
-        )
+        effects.changed = bool(len(retired) or transitions or self.rules.groups.moved or silent)
+        effects.changed |= effects.reclaimed or self.admission.receipts.any_due
+        effects.changed |= bool(effects.windows or effects.states or effects.urgent)
 
     def _receipts(self, receipts: Sequence[Due], effects: Effects) -> None:
         for due in receipts:

@@ -34,6 +34,7 @@ from edge_gateway.rules.alerts.transitions import (
     transitions_from_time,
 )
 from edge_gateway.rules.columns.record_rules import Records
+from edge_gateway.rules.groups.alerts import GroupAlerts
 from edge_gateway.rules.language.ruleset import RuleSet
 
 if TYPE_CHECKING:
@@ -64,16 +65,19 @@ class Evaluator:
         self._ticked = 0
         self._pending: list[Transition] = []
         self._build(rules)
+        self._groups = GroupAlerts(rules.group_alerts, self._state, rules.zones)
+        self._at = Instant(0)
 
     def _build(self, rules: RuleSet) -> None:
         self.rules = rules
-        self._state = RuleState.initial(rules.alerts, self._registry, self._ages, rules.zones)
+        groups = rules.group_alerts
+        self._state = RuleState.initial(rules.alerts, self._registry, self._ages, rules.zones, groups)
         self._records = Records(rules.records, self._registry, self._ages.lookback)
         self._assignment = RuleAssignment(self._state)
 
     def begin(self, record: int) -> None:
         """Note the number of the journal record that the next calls belong to: the ids of alerts follow from it."""
-        self._builder.record = record
+        self._builder.record = self._groups.builder.record = record
 
     # --- for those who look, and change nothing
 
@@ -84,6 +88,15 @@ class Evaluator:
     @property
     def records(self) -> Records:
         return self._records
+
+    @property
+    def groups(self) -> GroupAlerts:
+        return self._groups
+
+    @property
+    def newest_tick(self) -> Instant:
+        """The moment of the last tick, by which groups are shown."""
+        return self._at
 
     @property
     def unit_mismatches(self) -> Mapping[AlertKey, str]:
@@ -122,12 +135,18 @@ class Evaluator:
         return moved + transitions_from_readings(self._state, self._builder, result, frame)
 
     def tick(
-        self, listening_ms: int, wall_ms: int | None = None, *, trusted: bool = True
+        self,
+        listening_ms: int,
+        wall_ms: int | None = None,
+        *,
+        trusted: bool = True,
+        groups: bool = True,
     ) -> list[Transition]:
         """Let time pass: `for`, `keep_firing_for`, `no_data` and `repeat`, each stamped with the time it was due.
 
-        `wall_ms` is the wall clock: of devices that have sent nothing there is no other time. If it is `trusted`,
-        readings are as old as it says. A tick that returns nothing leaves the snapshot unchanged.
+        `wall_ms` is the wall clock: of devices that have sent nothing, and of groups, there is no other time. If it is
+        `trusted`, readings are as old as it says. `groups`: whether to look at groups of devices, too. A tick that
+        returns nothing leaves the snapshot unchanged, unless groups `moved`.
         """
         moved = self._follow_registry()
         self._ticked = max(self._ticked, listening_ms)
@@ -136,7 +155,9 @@ class Evaluator:
         for device, metric in sorted(lose_missing(self._state, events)):
             self._records.lose(device, [metric])
             events += end_lost_waits(self._state, device, self._ticked)
-        return moved + transitions_from_time(self._state, self._builder, events, at=at)
+        found = moved + transitions_from_time(self._state, self._builder, events, at=at)
+        self._at = at
+        return found + (self._groups.tick(at) if groups else self._groups.rest())
 
     def birth(self, device: int, metrics: Iterable[str], boot: int, listening_ms: int) -> None:
         """Take in a device's birth, which names these metrics: their silence counts from here.
@@ -192,7 +213,9 @@ class Evaluator:
     def _follow_registry(self) -> list[Transition]:
         """Apply what changed in the registry; the resulting transitions, and those still to be returned."""
         pending, self._pending = self._pending, []
-        return pending + self._transitions(reconcile(self._state, self._assignment.follow_registry()))
+        found = pending + self._transitions(reconcile(self._state, self._assignment.follow_registry()))
+        self._groups.follow()
+        return found
 
     def _transitions(self, events: list[AlertEvent]) -> list[Transition]:
         return transitions_from_time(self._state, self._builder, events)
@@ -204,19 +227,26 @@ class Evaluator:
         return [each for each in self.active_alerts() if each.state == "firing"]
 
     def active_alerts(self) -> list[Transition]:
-        """The pending and firing alerts as last reported, by device and rule."""
+        """The pending and firing alerts as last reported, by device and rule, then those of groups."""
         active = sorted(self._state.active.items())
-        return [listed_alert(self._state, self._builder, *key, alert) for key, alert in active]
+        found = [listed_alert(self._state, self._builder, *key, alert) for key, alert in active]
+        return found + self._groups.active_alerts(self._at._replace(listening=self.listening))
 
     def idle_rules(self) -> list[str]:
         """Rules that select a device but do not run on it, as `device: reason`."""
-        mismatches = sorted(self.unit_mismatches.items())
+        of_groups = self._groups.membership.unit_mismatches
+        mismatches = [*sorted(self.unit_mismatches.items()), *sorted(of_groups.items())]
         return [f"{self._registry.device_name[device]}: {why}" for (device, _), why in mismatches]
 
     # --- reload
 
-    def reload(self, rules: RuleSet) -> list[Transition]:
-        """Replace the rules. A rule is the same if its name is; `reload.Fate` says what it keeps of its state."""
+    def reload(self, rules: RuleSet, at: Instant | None = None) -> list[Transition]:
+        """Replace the rules at a moment, by default as the listening clock last was.
+
+        A rule is the same if its name is; `reload.Fate` says what it keeps of its state.
+        """
+        at = at or Instant(self.listening)
+        read_before = (*self._state.rules, *self.rules.group_alerts)
         pending = self._follow_registry()
         old, old_records = self._state, self._records
         following = successors(old.rules, rules.alerts)
@@ -230,13 +260,15 @@ class Evaluator:
             (device, following[number].number): each for (device, number), each in old.active.items()
         }
         state.inputs.take_over(old.inputs)
-        state.histories.take_over(old.histories, kept_ranges(old.rules, state.rules))
+        read_now = (*state.rules, *rules.group_alerts)
+        state.histories.take_over(old.histories, kept_ranges(read_before, read_now))
         self._records.take_over(old_records)
         names = {rule.name for rule in state.rules}
         self._builder.forget_rules(lambda name: name not in names, old.inputs.cursor)
         self._assignment.follow_registry()
         state.cells.insert(saved)
-        return pending + ended + self._transitions(reconcile(state, sorted(state.active), "reload"))
+        found = pending + ended + self._transitions(reconcile(state, sorted(state.active), "reload"))
+        return found + self._groups.reload(rules.group_alerts, state, rules.zones, at)
 
     def _ended(self, following: list[Successor]) -> list[AlertEvent]:
         """End the alerts of rules that were removed or reset."""
@@ -275,6 +307,7 @@ class Evaluator:
                 for key, each in sorted(state.active.items())
             ],
             "builder": self._builder.snapshot(),
+            "groups": self._groups.snapshot(),
             "owed": [msgspec.to_builtins(each) for each in self._pending],
         }
 
@@ -297,5 +330,7 @@ class Evaluator:
         state.cells.insert(
             SavedCells(**{name: np.array(column) for name, column in snapshot["cells"].items()})
         )
+        self._groups = GroupAlerts(self.rules.group_alerts, state, self.rules.zones)
+        self._groups.restore(snapshot["groups"])
         if snapshot["known"] != self._assignment.registry_version:
             self._pending += self._transitions(reconcile(state, sorted(state.active)))

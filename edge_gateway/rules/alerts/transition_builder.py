@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from edge_gateway.columns.frame import IntColumn
     from edge_gateway.rules.alerts.state_machine import ActiveAlert, StateChange
     from edge_gateway.rules.alerts.told import Key
-    from edge_gateway.rules.columns.registry_view import RegistryView
+    from edge_gateway.rules.columns.registry_view import Subjects
     from edge_gateway.rules.language.ruleset import Rule
 
 LONGEST_LABEL, LONGEST_ANNOTATION = 500, 2_000
@@ -36,7 +36,7 @@ class Details(NamedTuple):
     """What a transition shows beside the change: metric, reading, value and limit (None: not known).
 
     `silent`: only that a metric is missing makes the alert fire. `read_at` is the device time (ms) of the change if the
-    reading caused it, None if time or an operator did.
+    reading caused it, None if time or an operator did. `devices`: of a group those that the change is about.
     """
 
     metric: str
@@ -45,6 +45,7 @@ class Details(NamedTuple):
     limit: float | None
     silent: bool = False
     read_at: int | None = None
+    devices: str = ""
 
 
 class TransitionBuilder:
@@ -53,7 +54,7 @@ class TransitionBuilder:
     `record`: number of the journal record that holds the transitions, from which the ids of alerts follow.
     """
 
-    def __init__(self, registry: RegistryView) -> None:
+    def __init__(self, registry: Subjects) -> None:
         self.record = 0
         self._registry = registry
         self._stamps: dict[Key, int] = {}
@@ -161,6 +162,7 @@ class TransitionBuilder:
         subject = self._registry.device_name[device]
         return {
             "device": subject,
+            "devices": details.devices,
             "subject": subject,
             "site": self._registry.device_site[device],
             "type": self._registry.type(device),

@@ -12,6 +12,7 @@ from edge_gateway.fleet.limits import Refusal
 from edge_gateway.fleet.registry import Registry
 from edge_gateway.records import codec
 from edge_gateway.rules.alerts.evaluator import Evaluator
+from edge_gateway.rules.alerts.rule_state import Instant
 from edge_gateway.rules.language.ruleset import RuleSet
 from fleet_wire.control_messages import Birth
 
@@ -81,7 +82,7 @@ class Bench:
         self.transitions += self.evaluator.evaluate(frame, at)
 
     def pass_time(self, at: int) -> None:
-        self.transitions += self.evaluator.tick(at)
+        self.transitions += self.evaluator.tick(at, START + at)
 
     def restart(self) -> None:
         """Restore the evaluator from the bytes of its snapshot, as after a crash."""
@@ -90,7 +91,8 @@ class Bench:
         self.evaluator.restore(state)
 
     def reload(self, rules: RuleSet) -> None:
-        self.transitions += self.evaluator.reload(rules)
+        listening = self.evaluator.listening
+        self.transitions += self.evaluator.reload(rules, Instant(listening, START + listening))
 
     def _frame(self, reading: SentReading, at: int) -> Frame:
         device = self.registry.find(reading.device)

@@ -100,7 +100,7 @@ def test_plain_data_restores_the_set_and_its_hash() -> None:
 
 
 def test_another_format_is_refused() -> None:
-    with pytest.raises(ValueError, match="rule set of format 99; this version reads format 2"):
+    with pytest.raises(ValueError, match="rule set of format 99; this version reads format 3"):
         RuleSet.from_plain({"format": 99, "rules": []})
 
 

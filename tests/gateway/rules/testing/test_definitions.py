@@ -95,7 +95,7 @@ def test_several_devices_must_be_named(tmp_path: Path) -> None:
     found = errors(tmp_path, FILE % ("{d: {}, e: {}}", INPUT, "{at: 1s, do: duplicate}", EXPECTED))
     assert found == [
         "7:12: 'duplicate' needs a 'device' if the test has several",
-        "8:12: an expectation needs a 'device' if the test has several",
+        "8:12: an expectation needs a 'device' if the test has several, or a 'group' of an alert with 'by'",
     ]
 
 
