@@ -196,7 +196,9 @@ class Ring:
         zero = value[start]
         offset, n = value - zero[owner], np.add.reduceat(many, start)
         mean = np.add.reduceat(offset * many, start) / n
-        found[rows] = np.sqrt(np.add.reduceat((offset - mean[owner]) ** 2 * many, start) / n)
+        with np.errstate(over="ignore"):
+            variance = np.add.reduceat((offset - mean[owner]) ** 2 * many, start) / n
+        found[rows] = np.where(np.isfinite(variance), np.sqrt(variance), np.nan)
         return found
 
     def quantile(self, view: View, part: float) -> FloatColumn:
@@ -237,7 +239,8 @@ class Ring:
     def predict(self, view: View, ahead: float) -> FloatColumn:
         """What the line of `deriv` comes to so many seconds after the end of the range."""
         slope, at_last = self._line(view)
-        return at_last + slope * ((view.now - view.last_at) / 1000.0 + ahead)
+        found = at_last + slope * ((view.now - view.last_at) / 1000.0 + ahead)
+        return np.where(np.isfinite(found), found, np.nan)
 
     def _line(self, view: View) -> tuple[FloatColumn, FloatColumn]:
         """(slope per second, value at the last sample's time) of the least-squares line; NaN below two samples."""

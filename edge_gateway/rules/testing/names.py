@@ -122,6 +122,7 @@ def _of_alert(expected: ExpectSpec, versions: Sequence[Rule], path: Where) -> It
         yield (*path, "level"), f"{name} has no level '{expected.level}', only {_listed(levels)}", False
     for key in ("labels", "annotations"):
         texts = [text for rule in versions for text in getattr(rule, key)]
+        texts += [text for rule in versions for text in rule.by if key == "labels"]
         for text in getattr(expected, key):
             if text not in texts:
                 fault = f"{key}: {name} has no '{text}'{suggest(text, texts)}"
