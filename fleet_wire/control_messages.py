@@ -156,7 +156,7 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     event: AlertEvent
     cause: AlertCause
     site: Word
-    subject: Word
+    subject: Annotated[str, Meta(min_length=1, max_length=1_000)]
     metric: Word | None = None
     value: Scalar = None
     limit: Scalar = None

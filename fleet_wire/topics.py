@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from hashlib import blake2b
 from typing import NamedTuple
 
 TELEMETRY, STATUS, COMMAND, ACK, RECEIPT = "telemetry", "status", "command", "ack", "receipt"
@@ -14,6 +15,8 @@ GATEWAY_SUBJECT = "_gateway"
 """The subject of an alert about the gateway itself."""
 NO_SITE = "_"
 """The site level of an alert that belongs to no site."""
+GROUP_SUBJECT = "_group-"
+"""Begins the subject level of an alert about a group of devices."""
 ANY = "+"
 
 _FLEET = "fleet/v1/"
@@ -124,10 +127,15 @@ def parse_gateway_topic(topic: str) -> GatewayTopic | None:
 def alert_topic(gateway: str, site: str, subject: str, rule: str) -> str:
     """Build the topic of an alert.
 
-    The subject is a device or `GATEWAY_SUBJECT`; the site may be `NO_SITE`.
+    The subject is a device, `GATEWAY_SUBJECT` or the level of a group (`group_level`); the site may be `NO_SITE`.
     """
     levels = (_level("gateway", gateway), "alerts", _level("site", site), _level("subject", subject))
     return f"edge/v1/{'/'.join(levels)}/{_level('rule', rule)}"
+
+
+def group_level(subject: str) -> str:
+    """Return the level that stands for a group of devices, whose values may be anything: a hash of its subject."""
+    return GROUP_SUBJECT + blake2b(subject.encode(), digest_size=8).hexdigest()
 
 
 def parse_alert_topic(topic: str) -> AlertTopic | None:

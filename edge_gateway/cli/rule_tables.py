@@ -74,6 +74,7 @@ def _content(rule: Row) -> Iterable[tuple[str, str]]:
     content = rule["content"]
     yield "group", rule["group"]
     yield "devices", rule["match"]
+    yield from (("for each", ", ".join(by)) for by in [rule["by"]] if by)
     if rule["expr"]:
         yield "expression", rule["expr"]
     if rule["limits"]:
@@ -134,13 +135,20 @@ def explanation_view(found: Row) -> Blocks:
     """Return why a rule does what it does on a device, and its last evaluation value by value, in device time."""
     state = found["state"].replace("_", " ")
     since = f" since {instant(found['since'], whole_seconds=True)}" if found.get("since") else ""
-    where = f"{found['device']} (site {found['site']}, type {found['type']})"
+    where = (
+        f"{found['device']} (site {found['site']}, type {found['type']})"
+        if "type" in found
+        else found["group"]
+    )
     head = Line(f"{found['rule']} on {where}: {state}{since}", STATE_STYLES.get(found["state"], "bold"))
     why = [Line(f"- {reason}") for reason in found["why"]]
     if found["state"] == "not_run":
         return [head, *why]
     read = f"; last evaluation: {instant(found['evaluated'])}" if found["expr"] else ""
-    clock = Line(f"the device's now: {instant(found['now'])}{read}")
+    if "type" not in found:
+        clock = Line(f"{counted(found['devices'], 'device')}, looked at {instant(found['now'])}")
+    else:
+        clock = Line(f"the device's now: {instant(found['now'])}{read}")
     tables = (_inputs_table(found), _parts_table(found), _levels_table(found))
     return [head, *why, clock, *(table for table in tables if table.rows)]
 

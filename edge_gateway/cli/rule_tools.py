@@ -53,6 +53,18 @@ def named(name: str, rules: list[Row]) -> list[Row]:
     return found
 
 
+def about(device: str | None, group: str | None) -> Row:
+    """Return what an explanation is about: a device, or the group of a text such as `site=berlin,room=2`."""
+    if (device is None) == (group is None):
+        raise BadInput("name what to explain: --device, or --group of a rule with 'by'")
+    if group is None:
+        return {"device": device}
+    pairs = [pair.partition("=") for pair in group.split(",")]
+    if not all(key and mark for key, mark, _ in pairs):
+        raise BadInput(f"--group {group}: write key=value, as in site=berlin,room=2")
+    return {"group": {key.strip(): value for key, _, value in pairs}}
+
+
 def changes(path: Path | None, config: Path | None) -> list[Row]:
     """Return what the rules in `path`, by default the configured ones, do to each rule in force and to its alerts.
 

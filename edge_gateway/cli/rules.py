@@ -163,18 +163,23 @@ def list_rules(
 @app.command("explain")
 def explain_rule(
     rule: Annotated[str, typer.Argument(help="The rule: an alert or a record.")],
-    device: Annotated[str, typer.Option("--device", "-d", help="The device.")],
+    device: Annotated[str | None, typer.Option("--device", "-d", help="The device.")] = None,
+    group: Annotated[
+        str | None,
+        typer.Option("--group", "-g", help="The group of a rule with `by`, as in site=berlin,room=2."),
+    ] = None,
     config: ConfigOption = None,
     *,
     as_json: JsonOption = False,
 ) -> None:
     """Explain what a rule does on a device now: its last evaluation value by value, and why it fires or does not.
 
-    The running gateway is asked; its state is not changed by it.
+    With --group, what it does for a group of devices. The running gateway is asked; its state is not changed by it.
     """
     from edge_gateway.cli.rule_tables import explanation_view
+    from edge_gateway.cli.rule_tools import about
 
-    found = ask(running_config(config), {"do": "explain", "rule": rule, "device": device}, config)
+    found = ask(running_config(config), {"do": "explain", "rule": rule, **about(device, group)}, config)
     for one in found:
         show(one, as_json=as_json, table=explanation_view)
 

@@ -83,7 +83,9 @@ def alert_on_the_wire(transition: Transition) -> control_messages.Alert:
 
 def alert_messages(gateway: str, transition: Transition) -> list[Message]:
     """Return the retained alert; one that resolved is sent and then cleared by an empty payload."""
-    topic = topics.alert_topic(gateway, transition.site, transition.subject, transition.rule)
+    subject = transition.subject
+    level = subject if topics.is_level(subject) else topics.group_level(subject)
+    topic = topics.alert_topic(gateway, transition.site, level, transition.rule)
     payload = control_messages.encode_alert(alert_on_the_wire(transition))
     alert = Message(topic, payload, retain=transition.state == "firing")
     return [alert] if transition.state != "resolved" else [alert, Message(topic, b"", retain=True)]

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from edge_gateway.fold.forget import forgotten_text
 from edge_gateway.records.inputs import Acknowledge, AddSilence, EndSilence, Forget
+from edge_gateway.rules.alerts.rule_state import Instant
 from edge_gateway.rules.muting.acknowledgements import Acknowledgement
 from edge_gateway.rules.muting.silences import Silence
 
@@ -36,7 +37,7 @@ def operate(rules: Evaluator, admission: Admission, given: Operation, effects: E
             silence = rules.muting.end_silence(given.silence)
             if silence is not None:
                 effects.note(SILENCE_ENDED, f"silence {silence.id} ended by {given.by}")
-            return rules.release("operator")
+            return rules.release("operator", _instant(given.moment))
         case Acknowledge():
             return _acknowledge(rules, given, effects)
 
@@ -64,19 +65,21 @@ def _add(rules: Evaluator, given: AddSilence, effects: Effects) -> list[Transiti
 
 def _acknowledge(rules: Evaluator, given: Acknowledge, effects: Effects) -> list[Transition]:
     """Acknowledge an alert; nothing if it is not listed any more."""
-    key = rules.firing_alert(given.alert)
-    if key is None:
+    acknowledgement = Acknowledgement(given.alert, given.by, given.why, given.moment.wall)
+    told = rules.acknowledge(acknowledgement, _instant(given.moment))
+    if told is None:
         row = rules.muting.acknowledgements.unlist(given.alert)
         found = [] if row is None else [(row["rule"], row["subject"])]
-        transitions: list[Transition] = []
     else:
-        acknowledgement = Acknowledgement(given.alert, given.by, given.why, given.moment.wall)
-        transitions = [rules.acknowledge(*key, acknowledgement)]
-        found = [(one.rule, one.subject) for one in transitions]
+        found = [(told.rule, told.subject)]
     for rule, subject in found:
         why = f": {given.why}" if given.why else ""
         effects.note(ACKNOWLEDGED, f"{rule}/{subject} {given.alert} acknowledged by {given.by}{why}")
-    return transitions
+    return [] if told is None else [told]
+
+
+def _instant(moment: Moment) -> Instant:
+    return Instant(moment.listening, moment.wall, moment.trusted)
 
 
 def end_silences(rules: Evaluator, moment: Moment, effects: Effects) -> bool:

@@ -73,6 +73,7 @@ from edge_gateway.records.inputs import (
     Undelivered,
 )
 from edge_gateway.rules.alerts.evaluator import Evaluator
+from edge_gateway.rules.alerts.rule_state import Instant
 from edge_gateway.rules.language.ruleset import RuleSet
 from edge_gateway.windows.closed import Closed
 from edge_gateway.windows.late import Late, LateReadings
@@ -134,10 +135,11 @@ class Pipeline:
             case Batch():
                 self._batch(given, effects)
             case Tick():
-                self._tick(given.moment, effects)
+                self._tick(given, effects)
             case Reload():
                 rules = RuleSet.from_plain(given.rules)
-                self._take_transitions(self.rules.reload(rules), given.moment, effects)
+                at = Instant(given.moment.listening, given.moment.wall, given.moment.trusted)
+                self._take_transitions(self.rules.reload(rules, at), given.moment, effects)
                 self._note_needed()
                 expect(self.registry, self.rules, rules.inventory, given.moment.listening)
                 effects.urgent = True
@@ -259,9 +261,12 @@ class Pipeline:
         units = rules.unit_metrics | units_of(self.admission.policy.metrics).keys()
         self.registry.needed = Needed(tags, units)
 
-    def _tick(self, moment: Moment, effects: Effects) -> None:
+    def _tick(self, given: Tick, effects: Effects) -> None:
+        moment = given.moment
         retired, ended = self._retire(moment), end_silences(self.rules, moment, effects)
-        transitions = self.rules.tick(moment.listening, moment.wall, trusted=moment.trusted)
+        transitions = self.rules.tick(
+            moment.listening, moment.wall, trusted=moment.trusted, groups=given.groups
+        )
         self._take_transitions(transitions, moment, effects)
         self._clear(retired)
         self._reclaim(moment.listening, effects)
@@ -270,18 +275,10 @@ class Pipeline:
         receipts = self.admission.receipts_due(moment.listening)
         self._receipts([due for due in receipts if self.registry.is_live(due.device)], effects)
         self._advance_commands(moment, effects)
-        effects.changed = bool(
-            len(retired)
-            or transitions
-            or ended
-            or self.rules.muting.moved
-            or silent
-            or effects.reclaimed
-            or self.admission.receipts.any_due
-            or effects.windows
-            or effects.states
-            or effects.urgent
-        )
+        effects.changed = bool(len(retired) or transitions or ended or silent)
+        effects.changed |= self.rules.muting.moved or self.rules.groups.moved
+        effects.changed |= effects.reclaimed or self.admission.receipts.any_due
+        effects.changed |= bool(effects.windows or effects.states or effects.urgent)
 
     def _receipts(self, receipts: Sequence[Due], effects: Effects) -> None:
         for due in receipts:

@@ -66,10 +66,11 @@ class Transition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         level: the level after the change; of an alert that ends, the level it had.
         was: the level before the change; None where nothing fired.
         event, cause: what happened, and why. A wait that ends is `resolved`, with the state `inactive`.
-        subject: the device.
+        subject: the device, or the group of devices as `group_subject` calls it.
         value, limit: what was compared; None where nothing was read, or the rule is a condition.
-        at: device time, in ms; of one rule and device each is later than the last.
-        boot, seq: the reading that caused the change, on a tick the device's newest one; NO_READING if it sent none.
+        at: device time, of a group the gateway's, in ms; of one rule and subject each is later than the last.
+        boot, seq: the reading that caused the change, on a tick the device's newest one; NO_READING if it sent none,
+            and of groups.
         backlog: the reading was too old to cause a notice or a command: at arrival or, if it was time that made the
             alert fire, by then.
         notify: the device gets a notice; of a backlog reading only where that ends an alert with closing commands.
@@ -135,6 +136,11 @@ def alert_row(transition: Transition) -> dict[str, Any]:
 def by_urgency(row: Mapping[str, Any]) -> tuple[int, int]:
     """Return the sort key of an alert's row: the highest level first, the newest of a level first."""
     return -LEVELS.index(row["level"]), -row["at"]
+
+
+def group_subject(values: Mapping[str, str]) -> str:
+    """Return what alerts call the group of devices with these values: `site=berlin, room=2`."""
+    return ", ".join(f"{key}={value}" for key, value in values.items())
 
 
 def alert_id(rule: str, subject: str, onset: int, record: int) -> str:

@@ -59,9 +59,10 @@ class Batch(msgspec.Struct, frozen=True, tag="batch"):
 
 
 class Tick(msgspec.Struct, frozen=True, tag="tick"):
-    """Time passed."""
+    """Time passed; `groups`: rules over groups of devices are due, which look at all of them."""
 
     moment: Moment
+    groups: bool = True
 
 
 class Reload(msgspec.Struct, frozen=True, tag="reload"):

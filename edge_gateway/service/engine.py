@@ -29,6 +29,7 @@ from edge_gateway.mqtt.source import Arrivals, Source
 from edge_gateway.records.closings import Closings
 from edge_gateway.records.inputs import Batch, ClockConfirmed, Input, Moment, Tick, runs
 from edge_gateway.recovery.record import record_tree
+from edge_gateway.service.cadence import Cadence
 from edge_gateway.status.clock import ClockReading, ClockState
 from edge_gateway.status.clock_report import clock_status
 from edge_gateway.status.counters import Counters
@@ -51,8 +52,8 @@ MOST_UNSTORED = 500
 """Records. Beyond either limit neither deliveries nor ticks are folded until the disk has caught up."""
 HELD_SHARE = 4
 """Deliveries that wait for a trusted clock may take 1/HELD_SHARE of Receive Maximum: the rest is for the others."""
-ASK_FLEET_EVERY = 1_000
-"""Milliseconds of the listening clock between questions to the fleet's clocks."""
+ASK_FLEET_EVERY, GROUPS_EVERY = 1_000, 1_000
+"""Milliseconds of the listening clock between questions to the fleet's clocks, and looks at groups of devices."""
 _UNACKNOWLEDGED = QoS.AT_MOST_ONCE
 
 
@@ -139,7 +140,8 @@ class Engine:
     _held: list[Arrivals] = field(default_factory=list)
     _held_while: tuple[bool, bool] = (True, False)
     """Whether the clock was trusted, and whether the fleet was asked, when the first delivery was held."""
-    _fleet_asked_at: int = 0
+    _ask_fleet: Cadence = field(default_factory=lambda: Cadence(ASK_FLEET_EVERY))
+    _groups: Cadence = field(default_factory=lambda: Cadence(GROUPS_EVERY))
     _poll: Poll | None = None
     """What the fleet said when it was last asked: a clock that it agreed with is not voted on again."""
 
@@ -202,7 +204,7 @@ class Engine:
             moment = self.judge_clock()
             self._release_held(moment)
             if not self._overfull():
-                self.fold(Tick(moment))
+                self.fold(Tick(moment, groups=self._groups.is_due(moment.listening)))
             self.ticked_at = time.monotonic()
 
     def _until_tick(self) -> float:
@@ -223,8 +225,7 @@ class Engine:
         The fleet is asked once a second of the listening clock.
         """
         moment = self.moment()
-        if moment.least is not None and moment.listening - self._fleet_asked_at >= ASK_FLEET_EVERY:
-            self._fleet_asked_at = moment.listening
+        if moment.least is not None and self._ask_fleet.is_due(moment.listening):
             self._poll = self.pipeline.admission.poll_clock(moment)
             self.clock.hear_fleet(agrees=self._poll.verdict)
             moment = self.moment()

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from edge_gateway.records.alerts import group_subject
 from edge_gateway.rules.inspection.changes import as_row, compare
 from edge_gateway.rules.inspection.explanation import explain
+from edge_gateway.rules.inspection.group_explanation import explain_group
 from edge_gateway.rules.inspection.in_force import describe_in_force
 from edge_gateway.rules.inspection.trial import reload_on_trial
 from edge_gateway.rules.language.ruleset import RuleSet
@@ -38,8 +40,13 @@ class RuleQuestions:
         return describe_in_force(self.pipeline.rules)
 
     def explain(self, request: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """Explain what the rules named `rule`, an alert or a record or both, do on the device named `device`."""
+        """Explain what the rules named `rule`, an alert or a record or both, do on the device named `device`.
+
+        With `group`, a mapping of keys to values, what they do for that group of devices.
+        """
         rules = self._rules(request.get("rule"))
+        if isinstance(group := request.get("group"), Mapping):
+            return [explain_group(self.pipeline.rules, rule, _subject(rule, group)) for rule in rules]
         registry = self.pipeline.registry
         device = _device(registry, request.get("device"))
         sent = {
@@ -78,6 +85,14 @@ def _device(registry: Registry, name: Any) -> int:
         known = [each for number, each in enumerate(registry.device_name) if registry.is_live(number)]
         raise ValueError(f"no device {quoted(printable(name))} is known here{suggest(name, known)}")
     return device
+
+
+def _subject(rule: Rule, group: Mapping[Any, Any]) -> str:
+    """How alerts of a rule call a group; ValueError if its keys are others than those of the rule."""
+    if rule.by and set(group) != set(rule.by):
+        raise ValueError(f"the groups of {rule.name} are by {', '.join(rule.by)}; name one by these keys")
+    keys = rule.by or tuple(group)
+    return group_subject({str(key): str(group[key]) for key in keys})
 
 
 def _rule_set(plain: Any) -> RuleSet:

@@ -123,3 +123,11 @@ def test_a_missing_or_bad_site_is_refused() -> None:
 
 def test_a_device_subscribes_only_to_its_own_topics() -> None:
     assert topics.own_filters("s", "d") == ["fleet/v1/s/d/command", "fleet/v1/s/d/receipt"]
+
+
+def test_a_group_of_devices_has_one_level_whatever_its_values_are() -> None:
+    level = topics.group_level("site=berlin, room=cold/1 #+")
+    assert level == topics.group_level("site=berlin, room=cold/1 #+") != topics.group_level("site=berlin")
+    topic = topics.alert_topic("edge-1", topics.NO_SITE, level, "Warm")
+    assert topics.parse_alert_topic(topic) == ("edge-1", "_", level, "Warm")
+    assert level.startswith(topics.GROUP_SUBJECT)

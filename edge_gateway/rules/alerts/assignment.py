@@ -11,11 +11,12 @@ from edge_gateway.rules.alerts.state_machine import NOTHING
 from edge_gateway.rules.language.matching import RuleMatcher
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from edge_gateway.columns.frame import IntColumn
     from edge_gateway.rules.alerts.rule_state import AlertKey, RuleState
     from edge_gateway.rules.language.matching import Variant
+    from edge_gateway.rules.language.ruleset import Rule
     from fleet_wire.control_messages import AlertCause
 
 
@@ -72,13 +73,11 @@ class RuleAssignment:
         units = self._state.registry.units(device)
         fitting: list[Variant] = []
         for variant in selected:
-            rule = self._state.rules[variant[0]]
-            unit = units.get(rule.metric)
-            if rule.unit is None or not unit or unit == rule.unit:
+            why = other_unit(self._state.rules[variant[0]], units)
+            if why is None:
                 fitting.append(variant)
                 self.unit_mismatches.pop((device, variant[0]), None)
             else:
-                why = f"{rule.name} wants {rule.metric} in {rule.unit}, the device sends {unit}"
                 self.unit_mismatches[device, variant[0]] = why
         return tuple(fitting)
 
@@ -89,6 +88,14 @@ class RuleAssignment:
                 wanted.setdefault(ring, []).append(device)
         for ring, members in sorted(wanted.items()):
             self._state.histories.enrol(ring, np.array(members, np.int64))
+
+
+def other_unit(rule: Rule, units: Mapping[str, str]) -> str | None:
+    """Why a rule does not run on a device whose birth gives its metrics these units; None if it runs."""
+    unit = units.get(rule.metric)
+    if rule.unit is None or not unit or unit == rule.unit:
+        return None
+    return f"{rule.name} wants {rule.metric} in {rule.unit}, the device sends {unit}"
 
 
 def reconcile(

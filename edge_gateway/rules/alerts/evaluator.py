@@ -37,8 +37,11 @@ from edge_gateway.rules.alerts.transitions import (
     transitions_from_time,
 )
 from edge_gateway.rules.columns.record_rules import Records
+from edge_gateway.rules.groups import telling
+from edge_gateway.rules.groups.alerts import GroupAlerts
 from edge_gateway.rules.language.ruleset import RuleSet
 from edge_gateway.rules.muting.inhibition import Inhibition
+from edge_gateway.rules.muting.verdicts import Muting
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -46,7 +49,6 @@ if TYPE_CHECKING:
     from edge_gateway.columns.frame import Frame, IntColumn
     from edge_gateway.rules.columns.registry_view import RegistryView
     from edge_gateway.rules.muting.acknowledgements import Acknowledgement
-    from edge_gateway.rules.muting.verdicts import Muting
     from fleet_wire.control_messages import AlertCause
 
 
@@ -65,22 +67,28 @@ class Evaluator:
     ) -> None:
         self._registry = registry
         self._ages = ages
-        self._builder = TransitionBuilder(registry)
-        self._builder.muting.inhibition = Inhibition(rules.inhibits)
+        self.muting = Muting()
+        """What mutes alerts, of devices and of groups."""
+        self.muting.inhibition = Inhibition(rules.inhibits)
+        self._builder = TransitionBuilder(registry, self.muting)
         self._listening = 0
         self._ticked = 0
         self._pending: list[Transition] = []
         self._build(rules)
+        self._groups = GroupAlerts(rules.group_alerts, self._state, rules.zones, self.muting)
+        self._at = Instant(0)
 
     def _build(self, rules: RuleSet) -> None:
         self.rules = rules
-        self._state = RuleState.initial(rules.alerts, self._registry, self._ages, rules.zones)
+        groups = rules.group_alerts
+        self._state = RuleState.initial(rules.alerts, self._registry, self._ages, rules.zones, groups)
         self._records = Records(rules.records, self._registry, self._ages.lookback)
         self._assignment = RuleAssignment(self._state)
 
     def begin(self, record: int, monotonic_ms: int = 0) -> None:
         """Note the number of the journal record that the next calls belong to: the ids of alerts follow from it."""
-        self._builder.record, self.muting.monotonic = record, monotonic_ms
+        self._builder.record = self._groups.builder.record = record
+        self.muting.monotonic = monotonic_ms
 
     # --- for those who look, and change nothing
 
@@ -89,13 +97,17 @@ class Evaluator:
         return self._state
 
     @property
-    def muting(self) -> Muting:
-        """What mutes alerts."""
-        return self._builder.muting
-
-    @property
     def records(self) -> Records:
         return self._records
+
+    @property
+    def groups(self) -> GroupAlerts:
+        return self._groups
+
+    @property
+    def newest_tick(self) -> Instant:
+        """The moment of the last tick, by which groups are shown."""
+        return self._at
 
     @property
     def unit_mismatches(self) -> Mapping[AlertKey, str]:
@@ -135,13 +147,18 @@ class Evaluator:
         return moved + transitions_from_readings(self._state, self._builder, result, frame)
 
     def tick(
-        self, listening_ms: int, wall_ms: int | None = None, *, trusted: bool = True
+        self,
+        listening_ms: int,
+        wall_ms: int | None = None,
+        *,
+        trusted: bool = True,
+        groups: bool = True,
     ) -> list[Transition]:
         """Let time pass: `for`, `keep_firing_for`, `no_data` and `repeat`, each stamped with the time it was due.
 
-        `wall_ms` is the wall clock: of devices that have sent nothing there is no other time. If it is `trusted`,
-        readings are as old as it says. A tick that returns nothing leaves the snapshot unchanged, unless
-        `muting.moved` says otherwise.
+        `wall_ms` is the wall clock: of devices that have sent nothing, and of groups, there is no other time. If it is
+        `trusted`, readings are as old as it says. `groups`: whether to look at groups of devices, too. A tick that
+        returns nothing leaves the snapshot unchanged, unless groups or muting `moved`.
         """
         self._ticked = max(self._ticked, listening_ms)
         self.muting.listening = self.listening
@@ -153,19 +170,30 @@ class Evaluator:
             self._records.lose(device, [metric])
             lost = self._state.inputs.lose(device, self._state.program.watched(metric))
             events += end_lost_waits(self._state, device, lost, self._ticked)
+        self._at = at
+        of_groups = self._groups.changes(at) if groups else self._groups.rest()
         return [
             *moved,
             *transitions_from_time(self._state, self._builder, events, at=at),
-            *self.release("time"),
+            *self._groups.transitions(of_groups, at),
+            *self.release("time", at),
         ]
 
-    def release(self, cause: AlertCause) -> list[Transition]:
+    def release(self, cause: AlertCause, at: Instant) -> list[Transition]:
         """Tell what was withheld and is muted no more, because of time or an operator; call `tick` for time."""
-        return released(self._state, self._builder, cause, self.listening)
+        if not self.muting.stale:
+            return []
+        self.muting.stale = False
+        of_devices = released(self._state, self._builder, cause, at.listening)
+        return of_devices + telling.released(self._groups, cause, at)
 
-    def acknowledge(self, device: int, rule: int, given: Acknowledgement) -> Transition:
-        """Acknowledge an alert that fires; the transition that says so."""
-        return acknowledged(self._state, self._builder, (device, rule), given, self.listening)
+    def acknowledge(self, given: Acknowledgement, at: Instant) -> Transition | None:
+        """Acknowledge an alert of a device or a group; the transition that says so, None if it does not fire."""
+        active = self._state.active.items()
+        key = next((key for key, each in active if each.id == given.alert and each.firing), None)
+        if key is None:
+            return telling.acknowledge(self._groups, given, at)
+        return acknowledged(self._state, self._builder, key, given, at.listening)
 
     def birth(self, device: int, metrics: Iterable[str], boot: int, listening_ms: int) -> None:
         """Take in a device's birth, which names these metrics: their silence counts from here.
@@ -228,7 +256,9 @@ class Evaluator:
         pending, self._pending = self._pending, []
         if self._registry.version != self._assignment.registry_version:
             self.muting.stale = True  # a silence may not select a device any more
-        return pending + self._transitions(reconcile(self._state, self._assignment.follow_registry()))
+        found = pending + self._transitions(reconcile(self._state, self._assignment.follow_registry()))
+        self._groups.follow()
+        return found
 
     def _transitions(self, events: list[AlertEvent]) -> list[Transition]:
         return transitions_from_time(self._state, self._builder, events)
@@ -240,24 +270,26 @@ class Evaluator:
         return [each for each in self.active_alerts() if each.state == "firing"]
 
     def active_alerts(self) -> list[Transition]:
-        """The pending and firing alerts as last reported, by device and rule."""
+        """The pending and firing alerts as last reported, by device and rule, then those of groups."""
         active = sorted(self._state.active.items())
-        return [listed_alert(self._state, self._builder, *key, alert) for key, alert in active]
-
-    def firing_alert(self, alert: str) -> AlertKey | None:
-        """The (device number, rule number) of the firing alert with this id; None if there is none."""
-        active = self._state.active.items()
-        return next((key for key, each in active if each.id == alert and each.firing), None)
+        found = [listed_alert(self._state, self._builder, *key, alert) for key, alert in active]
+        return found + self._groups.active_alerts(self._at._replace(listening=self.listening))
 
     def idle_rules(self) -> list[str]:
         """Rules that select a device but do not run on it, as `device: reason`."""
-        mismatches = sorted(self.unit_mismatches.items())
+        of_groups = self._groups.membership.unit_mismatches
+        mismatches = [*sorted(self.unit_mismatches.items()), *sorted(of_groups.items())]
         return [f"{self._registry.device_name[device]}: {why}" for (device, _), why in mismatches]
 
     # --- reload
 
-    def reload(self, rules: RuleSet) -> list[Transition]:
-        """Replace the rules. A rule is the same if its name is; `reload.Fate` says what it keeps of its state."""
+    def reload(self, rules: RuleSet, at: Instant | None = None) -> list[Transition]:
+        """Replace the rules at a moment, by default as the listening clock last was.
+
+        A rule is the same if its name is; `reload.Fate` says what it keeps of its state.
+        """
+        at = at or Instant(self.listening)
+        read_before = (*self._state.rules, *self.rules.group_alerts)
         pending = self._follow_registry()
         old, old_records = self._state, self._records
         following = successors(old.rules, rules.alerts)
@@ -271,19 +303,22 @@ class Evaluator:
             (device, following[number].number): each for (device, number), each in old.active.items()
         }
         state.inputs.take_over(old.inputs)
-        state.histories.take_over(old.histories, kept_ranges(old.rules, state.rules))
+        read_now = (*state.rules, *rules.group_alerts)
+        state.histories.take_over(old.histories, kept_ranges(read_before, read_now))
         self._records.take_over(old_records)
         names = {rule.name for rule in state.rules}
         self._builder.forget_rules(lambda name: name not in names, old.inputs.cursor)
         self._assignment.follow_registry()
         state.cells.insert(saved)
+        of_groups = self._groups.reload(rules.group_alerts, state, rules.zones, at)
         firing = [
             subject_of_alert(state, self._builder, *key, each)
             for key, each in sorted(state.active.items())
             if each.firing
         ]
-        self.muting.replace_inhibits(rules.inhibits, firing)
-        return pending + ended + self._transitions(reconcile(state, sorted(state.active), "reload"))
+        self.muting.replace_inhibits(rules.inhibits, [*firing, *telling.firing(self._groups, at)])
+        found = pending + ended + self._transitions(reconcile(state, sorted(state.active), "reload"))
+        return found + of_groups
 
     def _ended(self, following: list[Successor]) -> list[AlertEvent]:
         """End the alerts of rules that were removed or reset."""
@@ -322,6 +357,8 @@ class Evaluator:
                 for key, each in sorted(state.active.items())
             ],
             "builder": self._builder.snapshot(),
+            "muting": self.muting.snapshot(),
+            "groups": self._groups.snapshot(),
             "owed": [msgspec.to_builtins(each) for each in self._pending],
         }
 
@@ -333,6 +370,7 @@ class Evaluator:
         for device, rule, change, *rest in snapshot["standings"]:
             state.active[device, rule] = ActiveAlert(StateChange(*change), *rest)
         self._builder.restore(snapshot["builder"])
+        self.muting.restore(snapshot["muting"])
         self._listening = self._ticked = snapshot["listening"]
         state.make_room()
         state.inputs.restore(snapshot["inputs"])
@@ -345,5 +383,7 @@ class Evaluator:
         state.cells.insert(
             SavedCells(**{name: np.array(column) for name, column in snapshot["cells"].items()})
         )
+        self._groups = GroupAlerts(self.rules.group_alerts, state, self.rules.zones, self.muting)
+        self._groups.restore(snapshot["groups"])
         if snapshot["known"] != self._assignment.registry_version:
             self._pending += self._transitions(reconcile(state, sorted(state.active)))

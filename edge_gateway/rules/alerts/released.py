@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from edge_gateway.records.alerts import Transition
     from edge_gateway.rules.alerts.rule_state import RuleState
     from edge_gateway.rules.alerts.transition_builder import TransitionBuilder
-    from edge_gateway.rules.muting.notices import Withheld
+    from edge_gateway.rules.muting.notices import LastTold, Withheld
     from edge_gateway.rules.muting.subject import Key
     from fleet_wire.control_messages import AlertCause
 
@@ -26,12 +26,11 @@ def released(
     An alert that fires is told if it was not told so; one that ended, if its beginning was told; either, if it flapped.
     Commands are not given again.
     """
-    muting = builder.muting
-    if not muting.stale:
-        return []
-    muting.stale = False
+    muting, of_devices = builder.muting, state.program.number_of
     found, now = [], state.now(listening_ms)
     for key, withheld in sorted(muting.notices.withheld.items()):
+        if key[0] not in of_devices:
+            continue
         event = _standing(state, builder, key, withheld, cause)
         if event is None:
             del muting.notices.withheld[key]
@@ -54,20 +53,32 @@ def _standing(
     state: RuleState, builder: TransitionBuilder, key: Key, withheld: Withheld, cause: AlertCause
 ) -> AlertEvent | None:
     """The state of an alert as a change to be told; None if there is nothing to tell, or a reading will."""
-    number, device = state.program.number_of.get(key[0]), state.registry.find(key[1])
-    if number is None or device is None or (device, key[0]) in builder.told.owed:
+    number, device = state.program.number_of[key[0]], state.registry.find(key[1])
+    if device is None or (device, key[0]) in builder.told.owed:
         return None
     heard, active = builder.muting.notices.heard.get(key), state.active.get((device, number))
+    told = to_be_told(active, heard, withheld, cause)
+    if told is None:
+        return None
+    change, alert = told
+    return AlertEvent(NOTHING, number, device, change, alert, state.levels(device, number))
+
+
+def to_be_told(
+    active: ActiveAlert | None, heard: LastTold | None, withheld: Withheld, cause: AlertCause
+) -> tuple[StateChange, ActiveAlert] | None:
+    """The change that tells what was withheld of an alert, and the alert; None if there is nothing to tell.
+
+    `active`: the alert, if it pends or fires; `heard`: what was told of it last, if it was told to fire.
+    """
     flapped = FLAPPING in withheld.by
     if active is not None and active.firing:
         if heard == (active.id, active.rank) and not flapped:
             return None
         before = heard.rank if heard is not None and heard.alert == active.id else NOTHING
-        change = StateChange("released", cause, "firing", active.rank, before, active.at)
-        return AlertEvent(NOTHING, number, device, change, active, state.levels(device, number))
+        return StateChange("released", cause, "firing", active.rank, before, active.at), active
     if heard is None and not (flapped and withheld.change.state == "resolved"):
         return None
     rank = withheld.change.rank
     change = StateChange("released", cause, "resolved", rank, rank, withheld.change.at)
-    ended = ActiveAlert(change, change.at, withheld.alert if heard is None else heard.alert)
-    return AlertEvent(NOTHING, number, device, change, ended, state.levels(device, number))
+    return change, ActiveAlert(change, change.at, withheld.alert if heard is None else heard.alert)

@@ -23,8 +23,8 @@ class Fate(Enum):
     """What happens to a rule's state.
 
     KEPT: all of it stays, even if limits changed. RESTARTED: the expression changed, so pending waits and value
-    history are dropped and firing levels stay until evaluated. DROPPED: the rule was removed, or changed with
-    `on_change: reset`.
+    history are dropped and firing levels stay until evaluated. DROPPED: the rule was removed, groups devices by other
+    keys, or changed with `on_change: reset`.
     """
 
     KEPT = "kept"
@@ -56,7 +56,8 @@ def _successor(rule: Rule, new: Sequence[Rule], number: int) -> Successor:
     if number < 0:
         return Successor(-1, Fate.DROPPED, keeps_absence=False)
     other = new[number]
-    if other.on_change == "reset" and _content(other) != _content(rule):
+    reset = other.on_change == "reset" and _content(other) != _content(rule)
+    if rule.by != other.by or reset:
         return Successor(number, Fate.DROPPED, keeps_absence=False)
     watched = [each.no_data and (each.no_data.metric, each.no_data.state) for each in (rule, other)]
     fate = Fate.KEPT if _evaluates_as(rule, other) else Fate.RESTARTED

@@ -18,6 +18,7 @@ from edge_gateway.rules.columns.frame_columns import Histories
 from edge_gateway.rules.columns.inputs import Inputs, lookbacks
 from edge_gateway.rules.columns.program import Program
 from edge_gateway.rules.columns.schedules import ALWAYS, Schedules
+from edge_gateway.rules.groups.aggregates import split
 from edge_gateway.rules.language.ruleset import DEFAULT_LOOKBACK
 from edge_gateway.rules.language.zones import UTC_EVERYWHERE, Zones
 
@@ -102,72 +103,14 @@ class Ages(NamedTuple):
 
 
 @dataclass(slots=True)
-class RuleState:
-    """State of the alert rules. `active` are the alerts that are pending or firing; `max_reading_age` as in `Ages`."""
+class AlertState:
+    """The latches and the alerts of subjects, devices or groups of them; the alerts `active` pend or fire."""
 
     rules: tuple[Rule, ...]
-    registry: RegistryView
     program: Program
     cells: LatchCells
     schedules: Schedules
-    inputs: Inputs
-    histories: Histories
-    newest: NewestReadings
-    expected: Expected
     active: dict[AlertKey, ActiveAlert]
-    max_reading_age: int
-    evaluated: Evaluated
-
-    @classmethod
-    def initial(
-        cls, rules: tuple[Rule, ...], registry: RegistryView, ages: Ages, zones: Zones = UTC_EVERYWHERE
-    ) -> RuleState:
-        """The state before the first reading."""
-        program = Program(rules, registry.strings)
-        lookback = lookbacks(program.inputs, rules, ages.lookback)
-        inputs = Inputs(program.inputs, registry, lookback)
-        histories = Histories(program.symbols)
-        newest, expected = NewestReadings.empty(), Expected(tuple(program.least_absence))
-        schedules = Schedules(program.schedules, zones)
-        parts = LatchCells(program), schedules, inputs, histories, newest, expected
-        evaluated = Evaluated(len(program.inputs))
-        return cls(rules, registry, program, *parts, {}, ages.max_reading_age, evaluated)
-
-    def make_room(self) -> None:
-        """Make room for all devices of the registry."""
-        count = self.registry.devices
-        self.cells.make_room(count)
-        self.inputs.make_room(count)
-        self.newest.make_room(len(self.inputs.cursor))
-        self.expected.make_room(len(self.inputs.cursor))
-
-    def forget(self, devices: IntColumn) -> None:
-        """Drop what these devices have sent."""
-        self.inputs.forget(devices)
-        self.histories.forget(devices)
-        self.newest.forget(devices)
-        self.expected.forget(devices)
-
-    def shift(self, devices: IntColumn, by: IntColumn) -> None:
-        """Follow clocks that were set by so many ms: durations stay, ranges start anew."""
-        self.inputs.shift(devices, by)
-        self.histories.forget(devices)
-        self.cells.shift(devices, by)
-        of = dict(zip(devices.tolist(), by.tolist(), strict=True))
-        for (device, _), active in self.active.items():
-            if device in of:
-                active.shift(of[device])
-
-    def now(self, listening_ms: int) -> IntColumn:
-        """Each device's now in ms: its newest accepted time plus the listening time since it was last heard."""
-        return self.inputs.cursor + np.maximum(listening_ms - self.newest.heard, 0)
-
-    def is_old(self, device: int, at: Instant) -> bool:
-        """Whether the device's newest reading is too old by then to cause a notice or a command."""
-        newest = int(self.inputs.cursor[device])
-        listened = at.listening - int(self.newest.heard[device])
-        age = listened if at.wall is None or not at.trusted else max(listened, at.wall - newest)
-        return age > self.max_reading_age
 
     def levels(self, device: int, rule: int) -> tuple[LevelState, ...]:
         """The current levels of a rule on a device."""
@@ -222,3 +165,79 @@ class RuleState:
             self.active.pop(key, None)
         else:
             self.active[key] = alert.active
+
+
+@dataclass(slots=True)
+class RuleState(AlertState):
+    """State of the alert rules of devices; `max_reading_age` as in `Ages`."""
+
+    registry: RegistryView
+    inputs: Inputs
+    histories: Histories
+    newest: NewestReadings
+    expected: Expected
+    max_reading_age: int
+    evaluated: Evaluated
+
+    @classmethod
+    def initial(
+        cls,
+        rules: tuple[Rule, ...],
+        registry: RegistryView,
+        ages: Ages,
+        zones: Zones = UTC_EVERYWHERE,
+        group_rules: tuple[Rule, ...] = (),
+    ) -> RuleState:
+        """The state before the first reading; `group_rules`: those whose aggregates read what devices send."""
+        program = Program(rules, registry.strings, [*split(group_rules).aggregates.values()])
+        lookback = lookbacks(program.inputs, (*rules, *group_rules), ages.lookback)
+        return cls(
+            rules=rules,
+            program=program,
+            cells=LatchCells(program),
+            schedules=Schedules(program.schedules, zones),
+            active={},
+            registry=registry,
+            inputs=Inputs(program.inputs, registry, lookback),
+            histories=Histories(program.symbols),
+            newest=NewestReadings.empty(),
+            expected=Expected(program.awaited),
+            max_reading_age=ages.max_reading_age,
+            evaluated=Evaluated(len(program.inputs)),
+        )
+
+    def make_room(self) -> None:
+        """Make room for all devices of the registry."""
+        count = self.registry.devices
+        self.cells.make_room(count)
+        self.inputs.make_room(count)
+        self.newest.make_room(len(self.inputs.cursor))
+        self.expected.make_room(len(self.inputs.cursor))
+
+    def forget(self, devices: IntColumn) -> None:
+        """Drop what these devices have sent."""
+        self.inputs.forget(devices)
+        self.histories.forget(devices)
+        self.newest.forget(devices)
+        self.expected.forget(devices)
+
+    def shift(self, devices: IntColumn, by: IntColumn) -> None:
+        """Follow clocks that were set by so many ms: durations stay, ranges start anew."""
+        self.inputs.shift(devices, by)
+        self.histories.forget(devices)
+        self.cells.shift(devices, by)
+        of = dict(zip(devices.tolist(), by.tolist(), strict=True))
+        for (device, _), active in self.active.items():
+            if device in of:
+                active.shift(of[device])
+
+    def now(self, listening_ms: int) -> IntColumn:
+        """Each device's now in ms: its newest accepted time plus the listening time since it was last heard."""
+        return self.inputs.cursor + np.maximum(listening_ms - self.newest.heard, 0)
+
+    def is_old(self, device: int, at: Instant) -> bool:
+        """Whether the device's newest reading is too old by then to cause a notice or a command."""
+        newest = int(self.inputs.cursor[device])
+        listened = at.listening - int(self.newest.heard[device])
+        age = listened if at.wall is None or not at.trusted else max(listened, at.wall - newest)
+        return age > self.max_reading_age

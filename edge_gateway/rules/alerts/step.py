@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from edge_gateway.columns.frame import BoolColumn, FloatColumn, Frame, IntColumn
-    from edge_gateway.rules.alerts.rule_state import RuleState
+    from edge_gateway.rules.alerts.rule_state import AlertState, RuleState
     from edge_gateway.rules.columns.rows import Rows
 
 
@@ -70,7 +70,7 @@ def evaluate_frame(
     state.inputs.note_first_seen(rows)
     columns = FrameColumns(rows, state.inputs, state.histories)
     table = _mark_busy(state, columns)
-    columns.settle()
+    columns.settle(state.program.observed_rings)
     pairs = _pairs(state, rows)
     events = _scan_busy(state, columns, table, pairs) if len(pairs.row) else []
     _release(state, rows, pairs)
@@ -172,7 +172,7 @@ def _nows(state: RuleState, columns: FrameColumns, pairs: BusyPairs) -> IntColum
 
 
 def thresholds(
-    state: RuleState, latch: IntColumn, device: IntColumn, at: IntColumn
+    state: AlertState, latch: IntColumn, device: IntColumn, at: IntColumn
 ) -> tuple[FloatColumn, FloatColumn]:
     """(threshold, clear threshold) of each latch on a device at a moment."""
     latches = state.program.table
@@ -240,7 +240,7 @@ def _latch_inputs(state: RuleState, pairs: BusyPairs, inputs: PairInputs, kept: 
     )
 
 
-def keep_times(state: RuleState, latch: IntColumn, alert: IntColumn, on: BoolColumn) -> IntColumn:
+def keep_times(state: AlertState, latch: IntColumn, alert: IntColumn, on: BoolColumn) -> IntColumn:
     """How long each latch stays on once it is clear, ms: only the last one that is on waits for keep_firing_for."""
     latches = state.program.table
     others = state.cells.raised[alert] - (on & latches.raises[latch])

@@ -118,17 +118,22 @@ def _missing(state: RuleState, at: Instant, now: IntColumn) -> dict[tuple[int, i
 
     Of a device that has sent something that is device time, else wall time.
     """
-    inputs, found = state.inputs, {}
-    first = inputs.first_seen
+    return {
+        state.program.watched(metric): missing_since(state, at, now, place, after)
+        for place, (metric, after) in enumerate(state.program.least_absence.items())
+    }
+
+
+def missing_since(state: RuleState, at: Instant, now: IntColumn, place: int, after: int) -> IntColumn:
+    """As `_missing`, of the awaited metric at `place`: 0 where it has not been missing for `after` ms."""
+    inputs, first = state.inputs, state.inputs.first_seen
     here = np.where(first > 0, now, at.wall or 0)
-    for place, (metric, after) in enumerate(state.program.least_absence.items()):
-        number, text = state.program.watched(metric)
-        since = np.maximum(inputs.last_at[:, number], inputs.last_at[:, text])
-        expected = state.expected.since(place, first)
-        waited = np.where((since == 0) & (expected > 0), at.listening + 1 - expected, 0)
-        since = np.where(waited >= after, here - waited, since)
-        found[number, text] = np.where((since > 0) & (here - since >= after), since, 0)
-    return found
+    number, text = state.program.watched(state.program.awaited[place])
+    since = np.maximum(inputs.last_at[:, number], inputs.last_at[:, text])
+    expected = state.expected.since(place, first)
+    waited = np.where((since == 0) & (expected > 0), at.listening + 1 - expected, 0)
+    since = np.where(waited >= after, here - waited, since)
+    return np.where((since > 0) & (here - since >= after), since, 0)
 
 
 def _end_unexpected(state: RuleState, now: IntColumn) -> None:

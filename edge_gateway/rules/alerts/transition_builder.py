@@ -11,7 +11,7 @@ from edge_gateway.rules.alerts.state_machine import NOTHING
 from edge_gateway.rules.alerts.told import Told
 from edge_gateway.rules.language.template import names_in, render
 from edge_gateway.rules.muting.subject import AlertSubject, attributes_of
-from edge_gateway.rules.muting.verdicts import MuteVerdict, Muting
+from edge_gateway.rules.muting.verdicts import MuteVerdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -19,9 +19,10 @@ if TYPE_CHECKING:
     from edge_gateway.columns.frame import IntColumn
     from edge_gateway.rules.alerts.state_machine import ActiveAlert, StateChange
     from edge_gateway.rules.alerts.told import Key
-    from edge_gateway.rules.columns.registry_view import RegistryView
+    from edge_gateway.rules.columns.registry_view import Subjects
     from edge_gateway.rules.language.ruleset import Rule
     from edge_gateway.rules.muting.acknowledgements import Acknowledgement
+    from edge_gateway.rules.muting.verdicts import Muting
 
 _NONE: Final = GivenCommands()
 LONGEST_LABEL, LONGEST_ANNOTATION = 500, 2_000
@@ -40,7 +41,7 @@ class Details(NamedTuple):
     """What a transition shows beside the change: metric, reading, value and limit (None: not known).
 
     `silent`: only that a metric is missing makes the alert fire. `read_at` is the device time (ms) of the change if the
-    reading caused it, None if time or an operator did.
+    reading caused it, None if time or an operator did. `devices`: of a group those that the change is about.
     """
 
     metric: str
@@ -49,6 +50,7 @@ class Details(NamedTuple):
     limit: float | None
     silent: bool = False
     read_at: int | None = None
+    devices: str = ""
 
 
 class Texts(NamedTuple):
@@ -64,14 +66,14 @@ class TransitionBuilder:
     `record`: number of the journal record that holds the transitions, from which the ids of alerts follow.
     """
 
-    def __init__(self, registry: RegistryView) -> None:
+    def __init__(self, registry: Subjects, muting: Muting) -> None:
         self.record = 0
         self._registry = registry
         self._stamps: dict[Key, int] = {}
         """The time of the last transition of each device and rule, ms."""
         self.commands = RuleCommands()
         self.told = Told()
-        self.muting = Muting()
+        self.muting = muting
 
     def transition(
         self, rule: Rule, device: int, change: StateChange, alert: ActiveAlert, details: Details
@@ -243,6 +245,7 @@ class TransitionBuilder:
         subject = self._registry.device_name[device]
         return {
             "device": subject,
+            "devices": details.devices,
             "subject": subject,
             "site": self._registry.device_site[device],
             "type": self._registry.type(device),
@@ -289,14 +292,12 @@ class TransitionBuilder:
             "commands": self.commands.snapshot(),
             "stamps": [[*key, at] for key, at in sorted(self._stamps.items())],
             "told": self.told.snapshot(),
-            "muting": self.muting.snapshot(),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
         self.commands = RuleCommands.from_snapshot(state["commands"])
         self._stamps = {(device, rule): at for device, rule, at in state["stamps"]}
         self.told = Told.from_snapshot(state["told"])
-        self.muting.restore(state["muting"])
 
 
 def _cut(text: str, most: int) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import reduce
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias, cast
 
 import numpy as np
 
@@ -28,7 +28,7 @@ from edge_gateway.rules.language.expression import (
     Text,
     Unary,
 )
-from edge_gateway.rules.language.functions import FAMILY
+from edge_gateway.rules.language.functions import FAMILY, with_parameter
 
 if TYPE_CHECKING:
     from edge_gateway.rules.columns.inputs import Input
@@ -41,6 +41,12 @@ class Context(Protocol):
     def value(self, number: int) -> FloatColumn: ...
     def tag(self, name: str) -> FloatColumn: ...
     def ranged(self, ring: int, function: str) -> FloatColumn: ...
+
+
+class GroupContext(Context, Protocol):
+    """The rows are devices of groups, of which it is also known what they have not sent."""
+
+    def silent(self, metric: str, ms: int) -> FloatColumn: ...
 
 
 Operation: TypeAlias = Callable[[Context], FloatColumn]
@@ -113,16 +119,25 @@ def _compiled(node: Node, symbols: Symbols) -> Operation:  # noqa: PLR0911 - one
             return _comparison(node, symbols)
         case OneOf():
             return _membership(node, symbols)
-        case Call(name, (MetricRef(metric), Duration(ms))):
-            ring = symbols.ring(Range(metric, ms, FAMILY[name]))
-            symbols.functions.setdefault(ring, {})[name] = None
-            return _over_range(name, ring)
-        case Call(name, args):
-            operations = [_compiled(arg, symbols) for arg in args]
-            function = _FUNCTIONS[name]
-            return lambda context: function(*[operation(context) for operation in operations])
+        case Call():
+            return _call(node, symbols)
         case _:
             raise AssertionError(f"{node} is neither a number nor a condition")
+
+
+def _call(node: Call, symbols: Symbols) -> Operation:
+    match node:
+        case Call("no_data", (MetricRef(metric), Duration(ms))):
+            return lambda context: cast("GroupContext", context).silent(metric, ms)
+        case Call(name, (MetricRef(metric), Duration(ms))):
+            return _over_range(name, Range(metric, ms, FAMILY[name]), symbols)
+        case Call(name, (Number(part), MetricRef(metric), Duration(ms))):
+            return _over_range(with_parameter(name, part), Range(metric, ms, FAMILY[name]), symbols)
+        case Call(name, (MetricRef(metric), Duration(ms), Duration(ahead))):
+            return _over_range(with_parameter(name, ahead / 1000), Range(metric, ms, FAMILY[name]), symbols)
+    operations = [_compiled(arg, symbols) for arg in node.args]
+    function = _FUNCTIONS[node.name]
+    return lambda context: function(*[operation(context) for operation in operations])
 
 
 def _constant(value: float) -> Operation:
@@ -235,5 +250,7 @@ _FUNCTIONS: dict[str, Callable[..., FloatColumn]] = {
 }
 
 
-def _over_range(name: str, ring: int) -> Operation:
-    return lambda context: context.ranged(ring, name)
+def _over_range(function: str, over: Range, symbols: Symbols) -> Operation:
+    ring = symbols.ring(over)
+    symbols.functions.setdefault(ring, {})[function] = None
+    return lambda context: context.ranged(ring, function)

@@ -13,7 +13,7 @@ from edge_gateway.rules.language.analysis import Range
 from fleet_config.match import UNKNOWN
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from edge_gateway.columns.frame import BoolColumn, FloatColumn, IntColumn
     from edge_gateway.rules.columns.compile import Symbols
@@ -100,6 +100,14 @@ class Histories:
         """
         slot = int(self._slot[ring][device]) if device < len(self._slot[ring]) else -1
         return float("nan") if slot < 0 else self._rings[ring].at(slot, now, function)
+
+    def at_once(self, ring: int, devices: IntColumn, nows: IntColumn, function: str) -> FloatColumn:
+        """As `at`, of many devices, each at its own `nows`."""
+        slot = with_room(self._slot[ring], int(devices.max(initial=-1)) + 1, -1)[devices]
+        known = np.flatnonzero(slot >= 0)
+        found = np.full(len(devices), np.nan)
+        found[known] = self._rings[ring].at_once(slot[known], nows[known], function)
+        return found
 
     def clocks_of(self, ring: int) -> list[tuple[int, ...]]:
         """The inputs whose newest time ends the range, for each kind of rule that reads it."""
@@ -195,12 +203,16 @@ class FrameColumns:
         found = self.histories.over_range(ring, self.rows, nows)
         return dict.fromkeys(clocks, found[0]) if nows is None else dict(zip(clocks, found, strict=True))
 
-    def settle(self) -> None:
-        """Correct the range histories that no rule has asked for: a late value alone evaluates nothing."""
-        if not len(self.rows.late.row):
+    def settle(self, observed: Sequence[int] = ()) -> None:
+        """Keep up the range histories that no rule has asked for.
+
+        Those of late values, which alone evaluate nothing, and the `observed`, which are read on ticks.
+        """
+        late = self.histories.late_rings(self.rows) if len(self.rows.late.row) else ()
+        if not (late or observed):
             return
         with np.errstate(all="ignore"):
-            for ring in self.histories.late_rings(self.rows):
+            for ring in dict.fromkeys((*late, *observed)):
                 if ring not in self._over_range:
                     self._over_range[ring] = self._ranges(ring)
 

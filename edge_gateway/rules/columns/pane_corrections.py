@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 
 from edge_gateway.columns.frame import BoolColumn, FloatColumn, IntColumn
-from edge_gateway.rules.columns.panes import EXTREMES, SUMMED, Panes, rise
+from edge_gateway.rules.columns.panes import EXTREMES, STEPS, SUMMED, Panes
 from edge_gateway.rules.columns.runs import run_starts
 
 _BEFORE_ALL: Final = np.int64(-(2**62))
@@ -51,7 +51,7 @@ class _Sums:
 def insert(panes: Panes, slot: IntColumn, at: IntColumn, value: FloatColumn) -> None:
     """Add late samples of distinct slots, each before the samples of its time; one older than the range is left out.
 
-    Between samples of one pane a rise is not known, so `rate` leaves out what comes late there.
+    Between samples of one pane a rise is not known, so `rate` and `changes` leave out what comes late there.
     """
     newest = (panes.head[slot] == 0) | (at > panes.last_at[slot])
     if newest.any():
@@ -88,9 +88,9 @@ def _pane_numbers(panes: Panes, slot: IntColumn) -> IntColumn:
 
 
 def _fits(panes: Panes, into: _Insertion) -> BoolColumn:
-    """Which samples have a place: a pane before them or of their slice and, for rises, neighbours that are known."""
+    """Which samples have a place: a pane before them or of their slice and, for steps, neighbours that are known."""
     fits: BoolColumn = into.joins | (into.place > 0)
-    if panes.family != "rises":
+    if panes.family not in STEPS:
         return fits
     n, place = into.here("n"), into.place
     alone_before = (place > 0) & (n - into.here("n", -1) == 1)
@@ -100,7 +100,7 @@ def _fits(panes: Panes, into: _Insertion) -> BoolColumn:
 
 
 def _insert(panes: Panes, into: _Insertion) -> None:
-    sums = _rises(panes, into) if panes.family == "rises" else _summands(panes, into)
+    sums = _steps(panes, into) if panes.family in STEPS else _summands(panes, into)
     number = into.here("n") + np.where(into.leads, 1, 2)
     opened = {"first_at": into.at, "first": into.value, **sums.own}
     opened |= {
@@ -141,18 +141,19 @@ def _summands(panes: Panes, into: _Insertion) -> _Sums:
     return _Sums(later, own, {row: (integer, None) for row, integer in beside.items()})
 
 
-def _rises(panes: Panes, into: _Insertion) -> _Sums:
-    """What samples add that split the rise between their neighbours into two."""
+def _steps(panes: Panes, into: _Insertion) -> _Sums:
+    """What samples add that split the step between their neighbours, a rise or a change, into two."""
+    step = STEPS[panes.family]
     follows = into.here("n") > 0
     before = np.where(into.leads, into.here("first", -1), into.here("first"))
     after = np.where(into.leads, into.here("first"), into.here("first", 1))
     is_first = into.leads & ~follows
-    rises = (
-        np.where(is_first, 0.0, rise(before, into.value)),
-        rise(into.value, after),
-        np.where(is_first, 0.0, rise(before, after)),
+    steps = (
+        np.where(is_first, 0.0, step(before, into.value)),
+        step(into.value, after),
+        np.where(is_first, 0.0, step(before, after)),
     )
-    found, beside = _split(panes, into, np.concatenate(rises))
+    found, beside = _split(panes, into, np.concatenate(steps))
     many = len(into.slot)
     later, own = {"n": np.ones(many, np.int64)}, {"n": into.here("n")}
     for name, column in found.items():
@@ -176,7 +177,7 @@ def _split(
 def _number_anew(panes: Panes, slot: int, number: int, integers: tuple[int | None, int | None]) -> None:
     """Number the samples of a slot from `number` on one higher; these integers are of `number` and the one after."""
     kept = panes.beside.get(slot, [])
-    replaced = number if panes.family == "rises" else None
+    replaced = number if panes.family in STEPS else None
     moved = [(each + (each >= number), integer) for each, integer in kept if each != replaced]
     moved += [(number + step, integer) for step, integer in enumerate(integers) if integer is not None]
     if moved:

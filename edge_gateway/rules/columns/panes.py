@@ -7,7 +7,7 @@ time. Beside the first sample of each pane stand running totals: how many sample
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
@@ -21,14 +21,17 @@ PANES: Final = 120
 MAX_CAPACITY: Final = 128
 NO_PANE: Final = np.int64(-(2**62))
 EXTREMES: Final = {"least": np.minimum, "most": np.maximum}
-SUMMED: Final = frozenset(("sums", "rises"))
-"""Families that keep sums: of the samples, or of the rises from each sample to the next."""
+SUMMED: Final = frozenset(("sums", "rises", "changes"))
+"""Families that keep sums: of the samples, or of the STEPS from each sample to the next."""
 _LARGEST: Final = float(np.finfo(np.float64).max)
 
 
 @dataclass(slots=True)
 class View:
-    """The history at each row: its panes `oldest` … `newest` (none if oldest > newest) and totals up to the row."""
+    """The history at each row: its panes `oldest` … `newest` (none if oldest > newest) and totals up to the row.
+
+    `now`: the end of the range, ms.
+    """
 
     slot: IntColumn
     oldest: IntColumn
@@ -37,6 +40,7 @@ class View:
     last_at: IntColumn
     totals: dict[str, IntColumn]
     extremes: dict[str, FloatColumn]
+    now: IntColumn = field(default_factory=lambda: np.zeros(0, np.int64))
 
 
 class Panes:
@@ -150,7 +154,7 @@ class Panes:
             return self._push_samples(slot, at, value)
         is_sample = ~is_none
         samples = np.flatnonzero(is_sample)
-        before_batch = self._state(slot)
+        before_batch = self.view(slot)
         if not len(samples):
             return before_batch
         inner = self._push_samples(slot[samples], at[samples], value[samples])
@@ -158,8 +162,8 @@ class Panes:
             before_batch.totals[name] = np.zeros(len(slot), np.int64)
         return _carried(before_batch, inner, is_sample, start)
 
-    def _state(self, slot: IntColumn) -> View:
-        """The view of each row before the frame."""
+    def view(self, slot: IntColumn) -> View:
+        """The view of each row before the frame; its `oldest` is not known yet."""
         newest = self.head[slot] - 1
         return View(
             slot,
@@ -203,14 +207,15 @@ class Panes:
         self, run: Runs, slot: IntColumn, value: FloatColumn
     ) -> tuple[View, dict[str, IntColumn], dict[int, int]]:
         """The view before; what each sample adds to each total, and beside the limbs."""
-        before = self._state(slot)
+        before = self.view(slot)
         own = {"n": np.ones(len(value), np.int64)}
         beside: dict[int, int] = {}
         if self.family in SUMMED:
             summand = value
-            if self.family == "rises":
+            if self.family in STEPS:
                 known = run.shifted(np.ones(len(value), np.bool_), before.totals["n"] > 0)
-                summand = np.where(known, rise(run.shifted(value, before.last), value), 0.0)
+                step = STEPS[self.family](run.shifted(value, before.last), value)
+                summand = np.where(known, step, 0.0)
             found, beside = self.split(summand)
             own.update(found)
             for name in own.keys() - before.totals.keys():
@@ -281,6 +286,15 @@ class Panes:
 def rise(before: FloatColumn, value: FloatColumn) -> FloatColumn:
     """How far a counter rose from one sample to the next; a fall counts as a restart from 0."""
     return np.where(value >= before, np.minimum(value - before, _LARGEST), value)
+
+
+def change(before: FloatColumn, value: FloatColumn) -> FloatColumn:
+    """1 where a value is another one than that before it."""
+    return np.where(value == before, 0.0, 1.0)
+
+
+STEPS: Final = {"rises": rise, "changes": change}
+"""By family what is summed of two samples that follow each other."""
 
 
 def _longer(column: np.ndarray[Any, Any], size: int) -> np.ndarray[Any, Any]:

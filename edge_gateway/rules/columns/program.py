@@ -13,15 +13,17 @@ import numpy as np
 
 from edge_gateway.records.alerts import LEVELS
 from edge_gateway.rules.columns.compile import Operation, Symbols, compile_analysis
+from edge_gateway.rules.columns.observed import observe
 from edge_gateway.rules.columns.schedules import ALWAYS
 from edge_gateway.rules.language.analysis import Analysis, analyse
 from edge_gateway.rules.language.ruleset import Level, NoData, Rule, levels_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from edge_gateway.columns.frame import BoolColumn, FloatColumn, IntColumn
     from edge_gateway.rules.columns.registry_view import Strings
+    from edge_gateway.rules.language.expression import Call
     from edge_gateway.rules.language.matching import Variant
 
 ABSENT: Final = len(LEVELS)
@@ -137,9 +139,11 @@ class Program:
     By rule: `main_metric`, the metric its transitions name; `clocks`, the inputs whose newest time is its now.
     `read`, the inputs of its expressions, [rules, most of any], filled up with the first. `least_absence`:
     watched metrics to their shortest `no_data` time. `number_of`: rules by name. `schedules`: all that rules have.
+    `observed`: what aggregates over groups read, and `awaited` all metrics whose silence counts, those of
+    `least_absence` first.
     """
 
-    def __init__(self, rules: tuple[Rule, ...], strings: Strings) -> None:
+    def __init__(self, rules: tuple[Rule, ...], strings: Strings, aggregates: Sequence[Call] = ()) -> None:
         self.rules = rules
         self.symbols = Symbols(strings)
         self.latches: list[Latch] = []
@@ -148,6 +152,8 @@ class Program:
         self._columns: dict[tuple[object, ...], int] = {}
         for rule in rules:
             self._number_inputs(rule)
+        self.observed = observe(aggregates, self.symbols)
+        self.observed_rings = tuple(sorted({ring for each in self.observed for ring in each.rings}))
         self.inputs = tuple(self.symbols.inputs)
         self.first_expression = len(self.inputs)
         self.expressions: list[ExpressionColumn] = []
@@ -162,6 +168,8 @@ class Program:
         self.any_repeat = any(rule.repeat_ms for rule in rules)
         self.schedules = tuple(dict.fromkeys(each for rule in rules for each in rule.schedules))
         self.least_absence = self._least_absence()
+        named = (name for each in self.observed for name in each.awaited)
+        self.awaited = tuple(dict.fromkeys((*self.least_absence, *named)))
 
     def _least_absence(self) -> dict[str, int]:
         least: dict[str, int] = {}
@@ -269,7 +277,8 @@ class Program:
     @property
     def tags(self) -> set[str]:
         """The tags named in expressions."""
-        return {tag for rule in self.rules for analysis in rule.analyses for tag in analysis.tags}
+        own = {tag for rule in self.rules for analysis in rule.analyses for tag in analysis.tags}
+        return own.union(*(each.tags for each in self.observed))
 
     # --- latches
 

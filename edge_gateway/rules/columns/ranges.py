@@ -18,6 +18,7 @@ from edge_gateway.rules.columns import limbs
 from edge_gateway.rules.columns.pane_corrections import insert
 from edge_gateway.rules.columns.panes import EXTREMES, MAX_CAPACITY, PANES, Panes, View
 from edge_gateway.rules.columns.runs import expand_runs, run_starts
+from edge_gateway.rules.language.functions import parameter_of
 
 AT_ONCE: Final = MAX_CAPACITY - PANES - 1
 """Rows of one device added together; more would overwrite panes that the first of them still needs."""
@@ -54,6 +55,13 @@ class Ring:
         (found,) = copy.feed(np.zeros(1, np.int64), at, none, [function])
         return float(found[function][0])
 
+    def at_once(self, slot: IntColumn, now: IntColumn, function: str) -> FloatColumn:
+        """As `at`, of many slots."""
+        view = self.panes.view(slot)
+        view.oldest = self.panes.first_after(slot, now - self.panes.ms, *self.panes.kept(slot))
+        view.now = now
+        return self._value(view, function)
+
     def feed(
         self,
         slot: IntColumn,
@@ -73,7 +81,8 @@ class Ring:
         start = run_starts(slot)
         if len(start) == len(slot) and nows is None:
             view = self._feed(slot, at, value, start, [at])
-            return [{name: FUNCTIONS[name](self, view) for name in names}]
+            view.now = at
+            return [{name: self._value(view, name) for name in names}]
         nows = [at] if nows is None else nows
         found = [{name: np.full(len(slot), np.nan) for name in names} for _ in nows]
         piece = _pieces(len(slot), start, late)
@@ -115,8 +124,16 @@ class Ring:
         found, floor = [], view.oldest
         for now in nows:
             view.oldest = self.panes.first_after(view.slot, now - self.panes.ms, floor, view.newest + 1)
-            found.append({name: FUNCTIONS[name](self, view) for name in names})
+            view.now = now
+            found.append({name: self._value(view, name) for name in names})
         return found
+
+    def _value(self, view: View, function: str) -> FloatColumn:
+        """A function at each row, of its parameter if it has one."""
+        name, parameter = parameter_of(function)
+        if name in PARAMETERS:
+            return PARAMETERS[name](self, view, parameter)
+        return FUNCTIONS[name](self, view)
 
     # --- functions
 
@@ -164,12 +181,73 @@ class Ring:
     def max(self, view: View) -> FloatColumn:
         return self._extreme(view, "most")
 
+    def changes(self, view: View) -> FloatColumn:
+        """How often a sample differed from the one before it."""
+        return _unless_empty(view, self._sum(view, 1))
+
+    def stddev(self, view: View) -> FloatColumn:
+        """Standard deviation of the population; above PANES samples of the first of each pane, by how many it has."""
+        found = np.full(len(view.slot), np.nan)
+        rows = np.flatnonzero(view.oldest <= view.newest)
+        if not len(rows):
+            return found
+        owner, value, many = self._weighed(view, rows)
+        start = run_starts(owner)
+        zero = value[start]
+        offset, n = value - zero[owner], np.add.reduceat(many, start)
+        mean = np.add.reduceat(offset * many, start) / n
+        with np.errstate(over="ignore"):
+            variance = np.add.reduceat((offset - mean[owner]) ** 2 * many, start) / n
+        found[rows] = np.where(np.isfinite(variance), np.sqrt(variance), np.nan)
+        return found
+
+    def quantile(self, view: View, part: float) -> FloatColumn:
+        """The quantile `part` (0 to 1), interpolated between its neighbours; of the samples as `stddev`."""
+        found = np.full(len(view.slot), np.nan)
+        rows = np.flatnonzero(view.oldest <= view.newest)
+        if not len(rows):
+            return found
+        owner, value, many = self._weighed(view, rows)
+        order = np.lexsort((value, owner))
+        owner, value, upto = owner[order], value[order], np.cumsum(many[order])
+        start = run_starts(owner)
+        before = np.append(0, upto[start[1:] - 1])
+        n = np.append(upto[start[1:] - 1], upto[-1]) - before
+        rank = part * (n - 1)
+        low = np.floor(rank).astype(np.int64)
+        high = np.minimum(low + 1, n - 1)
+        below, above = (value[np.searchsorted(upto, before + each, side="right")] for each in (low, high))
+        share = rank - low
+        found[rows] = np.where(share > 0, below * (1 - share) + above * share, below)
+        return found
+
+    def _weighed(self, view: View, rows: IntColumn) -> tuple[IntColumn, FloatColumn, IntColumn]:
+        """Of each pane of these rows, which have samples: whose it is, its first sample, and how many it has."""
+        slot, first, newest = view.slot[rows], view.oldest[rows], view.newest[rows]
+        owner, pane = expand_runs(first, newest - first + 1)
+        value = self.panes.at_pane("first", slot[owner], pane)
+        number = self.panes.at_pane("n", slot[owner], pane)
+        following = np.append(number[1:], 0)
+        last = np.append(run_starts(owner)[1:], len(owner)) - 1
+        following[last] = view.totals["n"][rows]
+        return owner, value, following - number
+
     def deriv(self, view: View) -> FloatColumn:
         """Slope per second of the least-squares line through the first sample of each pane and the last sample."""
-        slope = np.full(len(view.slot), np.nan)
+        return self._line(view)[0]
+
+    def predict(self, view: View, ahead: float) -> FloatColumn:
+        """What the line of `deriv` comes to so many seconds after the end of the range."""
+        slope, at_last = self._line(view)
+        found = at_last + slope * ((view.now - view.last_at) / 1000.0 + ahead)
+        return np.where(np.isfinite(found), found, np.nan)
+
+    def _line(self, view: View) -> tuple[FloatColumn, FloatColumn]:
+        """(slope per second, value at the last sample's time) of the least-squares line; NaN below two samples."""
+        slope, at_last = np.full((2, len(view.slot)), np.nan)
         rows = np.flatnonzero(self._span(view) > 0)
         if not len(rows):
-            return slope
+            return slope, at_last
         slot, first, last_at = view.slot[rows], view.oldest[rows], view.last_at[rows]
         owner, pane = expand_runs(first, view.newest[rows] - first + 1)
         zero = self.panes.at_pane("first", slot, first)
@@ -182,7 +260,8 @@ class Ring:
         tail = (newest_at != last_at).astype(np.float64)  # the last sample is at second 0
         n, x, y, xx, xy = sums[0] + tail, sums[1], sums[2] + tail * (view.last[rows] - zero), sums[3], sums[4]
         slope[rows] = (n * xy - x * y) / (n * xx - x * x)
-        return slope
+        at_last[rows] = zero + (y - slope[rows] * x) / n
+        return slope, at_last
 
     def _oldest(self, view: View, name: str) -> Any:
         return self.panes.at_pane(name, view.slot, view.oldest)
@@ -238,4 +317,11 @@ FUNCTIONS: Final[dict[str, Callable[[Ring, View], FloatColumn]]] = {
     "delta": Ring.delta,
     "rate": Ring.rate,
     "deriv": Ring.deriv,
+    "stddev_over_time": Ring.stddev,
+    "changes": Ring.changes,
 }
+PARAMETERS: Final[dict[str, Callable[[Ring, View, float], FloatColumn]]] = {
+    "quantile_over_time": Ring.quantile,
+    "predict_linear": Ring.predict,
+}
+"""Functions that also take a number: the part of the samples, or how many seconds ahead."""

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from edge_gateway.columns.frame import IntColumn
-    from edge_gateway.rules.columns.registry_view import RegistryView
+    from edge_gateway.rules.columns.registry_view import Subjects
     from edge_gateway.rules.language.zones import Zones
 
 ALWAYS: Final = -1
@@ -32,7 +32,7 @@ class Schedules:
         self._calendars: dict[tuple[int, int], Calendar] = {}
         self.zone_of = np.zeros(0, np.int64)
 
-    def learn_zones(self, devices: list[int], registry: RegistryView) -> None:
+    def learn_zones(self, devices: list[int], registry: Subjects) -> None:
         """Store the zones of these devices' sites."""
         self.zone_of = with_room(self.zone_of, registry.devices, 0)
         for device in devices:

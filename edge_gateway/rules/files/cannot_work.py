@@ -84,6 +84,8 @@ class _Check:
         yield from _conditions(rule, place)
         yield from _commands(rule, place)
         yield from self._waits(rule, place)
+        for key in rule.by:
+            yield from self._key("by", key, place.at("by"))
         unmatched = [*self._matches(rule, place)]
         yield from unmatched
         if any(problem.message.endswith(_FITS_NONE) for problem in unmatched):
@@ -96,7 +98,7 @@ class _Check:
     def _waits(self, rule: Rule, place: Place) -> Iterator[Problem]:
         """Waits that a value outlasts only if it is read again: `for` reaches the lookback of what it watches."""
         least = {name: self.lookbacks.get(name, self.known.lookback) for name, _ in rule.metrics}
-        if not least:
+        if not least or rule.by:
             return
         name = min(least, key=lambda each: least[each])
         for level, here in _levels(rule, place):
@@ -150,7 +152,10 @@ class _Check:
         """Matches that must all fit: keys that no device has, else the first that leaves no device."""
         matches = [(place, _globs(place)) for place in places]
         unknown = [
-            problem for place, globs in matches for key in globs for problem in self._key(key, place.at(key))
+            problem
+            for place, globs in matches
+            for key in globs
+            for problem in self._key("match", key, place.at(key), is_key=True)
         ]
         yield from unknown
         if unknown or not self.known.devices:
@@ -167,12 +172,12 @@ class _Check:
             for one in self.known.devices
         )
 
-    def _key(self, key: str, place: Place) -> Iterator[Problem]:
+    def _key(self, of: str, key: str, place: Place, *, is_key: bool = False) -> Iterator[Problem]:
         if key in PROPERTIES or key in self.tags:
             return
         near = suggest(key, [*PROPERTIES, *self.tags])
         if self._judges(place) or near:
-            yield place.problem(f"match: no device has a tag '{key}'{near}", key=True)
+            yield place.problem(f"{of}: no device has a tag '{key}'{near}", key=is_key)
 
 
 def _globs(place: Place) -> dict[str, list[str]]:

@@ -37,7 +37,7 @@ def check_expression(text: str, place: Place) -> Analysis | None:
 def checked(text: str, place: Place) -> Analysis | None:
     """As `check_expression`, of an expression whose readings evaluate a rule."""
     analysis = check_expression(text, place)
-    if analysis is not None and not analysis.metrics:
+    if analysis is not None and not (analysis.metrics or analysis.silences):
         place.report("expr: the expression must name a metric: only readings of its metrics evaluate a rule")
     return analysis
 

@@ -15,15 +15,15 @@ from edge_gateway.rules.language.schedule import PATTERN, covers_the_week, parse
 from fleet_config import spelling
 from fleet_config.durations import DURATION_PATTERN, Duration, format_duration
 from fleet_config.explain import refused_key
-from fleet_config.match import MatchSpec
+from fleet_config.match import MatchSpec, TagName
 from fleet_config.spelling import Spelling
 from fleet_config.validation import Strict
 
 CommandEvent = Literal["firing", "escalated", "deescalated", "resolved", "no_data", "repeat"]
 
 DEFAULT_EXPIRES_MS: Final = 60_000
-UNSUPPORTED_KEYS: Final = ("by",)
-"""Keys that this version does not support; errors say so."""
+UNSUPPORTED_KEYS: Final = {"RecordSpec": "by"}
+"""By model a key that this version does not support; errors say so."""
 
 
 def _unsupported(name: str, instead: str) -> BeforeValidator:
@@ -33,7 +33,11 @@ def _unsupported(name: str, instead: str) -> BeforeValidator:
     return BeforeValidator(refuse)
 
 
-_By = Annotated[None, _unsupported("by", "a rule is evaluated for each device"), Field(exclude=True)]
+_By = Annotated[
+    None,
+    _unsupported("by", "a record is of each device; put the aggregate into an alert"),
+    Field(exclude=True),
+]
 
 
 def _unreserved(name: Any) -> Any:
@@ -71,6 +75,17 @@ def _sendable(args: dict[str, Any]) -> dict[str, Any]:
 def _time_of_week(text: str) -> str:
     parse_span(text)
     return text
+
+
+def _groups_devices(keys: tuple[str, ...]) -> tuple[str, ...]:
+    if "device" in keys:
+        raise ValueError("'device' makes a group of each device; leave 'by' out, and 'match' selects devices")
+    if len(set(keys)) < len(keys):
+        raise ValueError("a key stands here twice")
+    return keys
+
+
+GroupKeys = Annotated[tuple[TagName, ...], Field(min_length=1, max_length=4), AfterValidator(_groups_devices)]
 
 
 def _part_of_the_week(texts: tuple[str, ...]) -> tuple[str, ...]:
@@ -242,7 +257,9 @@ class AlertSpec(Strict):
     """What an edit does to the rule's state; by default what rules.on_change in gateway.yaml says."""
     unit: str | None = None
     """The metric's unit: for a device whose birth has another the rule does not run."""
-    by: _By = None
+    by: GroupKeys | None = None
+    """Evaluate the rule for each group of devices with equal values of these keys, each site, type or a birth tag, as
+    in [site]: `expr` then has aggregates such as avg(temperature) or share(no_data(temperature, 1m))."""
 
 
 class RecordSpec(Strict):
@@ -305,10 +322,9 @@ class RuleFile(Strict):
 def rules_schema() -> dict[str, Any]:
     """The JSON Schema (2020-12) of rule files, for editors."""
     schema = TypeAdapter(RuleFile).json_schema(by_alias=True)
-    for model in [schema, *schema["$defs"].values()]:
+    for name, model in {"RuleFile": schema, **schema["$defs"]}.items():
         properties = model.get("properties", {})
-        for key in UNSUPPORTED_KEYS:
-            properties.pop(key, None)
+        properties.pop(UNSUPPORTED_KEYS.get(name), None)
         for described in properties.values():
             if described.get("pattern") == DURATION_PATTERN and "default" in described:
                 described["default"] = format_duration(described["default"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from edge_gateway.rules.files.grouping import check_grouping, check_of_device
 from edge_gateway.rules.files.levels import (
     DEFAULT_LEVEL,
     LIMIT_KEYS,
@@ -49,6 +50,8 @@ def record_rule(group: GroupSpec, spec: RecordSpec, place: Place) -> Rule | None
     analysis = checked(spec.expr, place.at("expr"))
     if analysis is not None and analysis.is_condition:
         place.at("expr").report("expr: a record must be a number, not a condition")
+    if analysis is not None:
+        check_of_device(analysis, place.at("expr"))
     if len(place.source.problems) > before:
         return None
     return Rule(
@@ -67,6 +70,7 @@ def alert_rule(group: GroupSpec, spec: AlertSpec, place: Place) -> Rule | None:
     before = len(place.source.problems)
     _check_templates(spec, place)
     _check_command_ids(spec, place)
+    check_grouping(spec, place)
     levels = levels_in(spec, place)
     no_data = None if spec.no_data is None else _no_data(spec, spec.no_data, levels, place.at("no_data"))
     overrides = tuple(
@@ -93,6 +97,7 @@ def alert_rule(group: GroupSpec, spec: AlertSpec, place: Place) -> Rule | None:
         unit=spec.unit,
         lookbacks=_lookbacks(group),
         at=spec.at,
+        by=spec.by or (),
     )
     _check_overrides(rule, place)
     return rule if len(place.source.problems) == before else None

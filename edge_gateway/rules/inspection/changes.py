@@ -57,7 +57,9 @@ class RuleChange(NamedTuple):
 def compare(old: RuleSet, new: RuleSet) -> list[RuleChange]:
     """What becomes of every rule: those of the new set in its order, then those that are removed."""
     before = {key_of(rule): rule for rule in old.rules}
-    following = dict(zip(map(key_of, old.alerts), successors(old.alerts, new.alerts), strict=True))
+    alerts = (*old.alerts, *old.group_alerts)
+    successors_of = successors(alerts, (*new.alerts, *new.group_alerts))
+    following = dict(zip(map(key_of, alerts), successors_of, strict=True))
     kept = {key_of(rule) for rule in new.rules}
     gone = [rule for key, rule in before.items() if key not in kept]
     found = [_change(rule, before.get(key_of(rule)), following.get(key_of(rule)), gone) for rule in new.rules]
@@ -146,6 +148,7 @@ _SAID: Final[dict[str, Callable[[Rule, Any], str]]] = {
     "no_data": lambda rule, _: limits_of(replace(rule, levels=(), at=())) or "none",
     "overrides": _overrides,
     "lookbacks": _lookbacks,
+    "by": lambda _, value: ", ".join(value) or "each device",
     **dict.fromkeys(("keep_ms", "warmup_ms", "repeat_ms"), _duration),
 }
 

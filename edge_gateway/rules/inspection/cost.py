@@ -13,6 +13,7 @@ from edge_gateway.rules.alerts.evaluator import Evaluator
 from edge_gateway.rules.columns.panes import MAX_CAPACITY, Panes
 from edge_gateway.rules.columns.program import Program
 from edge_gateway.rules.columns.record_rules import Records
+from edge_gateway.rules.groups.aggregates import split
 from edge_gateway.rules.language.analysis import MAX_NODES
 from edge_gateway.rules.language.expression import walk
 from edge_gateway.rules.language.ruleset import RuleSet
@@ -60,8 +61,16 @@ class RuleCost(NamedTuple):
 def cost_of(rule: Rule, registry: Registry) -> RuleCost:
     """The cost of one rule by itself; ranges that rules share are counted at each."""
     nodes = sum(1 for analysis in rule.analyses for _ in walk(analysis.tree))
-    columns = 1 if rule.record else len(Program((rule,), registry.strings).expressions)
+    columns = 1 if rule.record else _columns(rule, registry)
     return RuleCost(nodes, columns, sum(map(range_bytes, ranges_of([rule]))))
+
+
+def _columns(alert: Rule, registry: Registry) -> int:
+    """Expressions computed for an alert; of one of groups its aggregates, and what is computed of them."""
+    if not alert.by:
+        return len(Program((alert,), registry.strings).expressions)
+    parts = split([alert])
+    return len(parts.aggregates) + len(Program(parts.rules, registry.strings).expressions)
 
 
 def ranges_of(rules: Sequence[Rule]) -> list[Range]:
@@ -81,8 +90,10 @@ def range_bytes(wanted: Range) -> int:
 
 def state_bytes(rules: Sequence[Rule], registry: Registry) -> int:
     """Bytes of one device's state beside its ranges, if all rules run on it: latches, and the last values of inputs."""
-    alerts, records = [rule for rule in rules if not rule.record], [rule for rule in rules if rule.record]
-    program = Program(tuple(alerts), registry.strings)
+    records = [rule for rule in rules if rule.record]
+    alerts = [rule for rule in rules if not rule.record and not rule.by]
+    of_groups = split(rule for rule in rules if rule.by)
+    program = Program(tuple(alerts), registry.strings, [*of_groups.aggregates.values()])
     latches = sum(len(program.latches_of((number, -1))) for number in range(len(alerts)))
     inputs = len(program.inputs) + len(Records(tuple(records), registry, 0).inputs.wanted)
     return -(-latches // _LATCHES) * _LATCHES * _LATCH_BYTES + inputs * _INPUT_BYTES
@@ -153,7 +164,8 @@ def _joined(columns: Sequence[IntColumn]) -> IntColumn:
 def seconds_of_steps(rules: Sequence[Rule], clock: Callable[[], float], *, devices: int, steps: int) -> float:
     """Seconds that a step of all devices takes through these rules, each on every device: the quickest of `steps`.
 
-    `clock`: seconds. The first steps are not counted, in which everything is made.
+    `clock`: seconds. The first steps are not counted, in which everything is made. Rules of groups are looked at once a
+    step.
     """
     everywhere = [replace(rule, match=(), overrides=(), unit=None, warmup_ms=0) for rule in rules]
     work = Workload(rules, devices)
@@ -163,5 +175,7 @@ def seconds_of_steps(rules: Sequence[Rule], clock: Callable[[], float], *, devic
         frame = work.frame(step)
         begin = clock()
         evaluator.evaluate(evaluator.add_records(frame), step * STEP)
+        if evaluator.groups.rules:
+            evaluator.tick(step * STEP, START + step * STEP)
         taken.append(clock() - begin)
     return min(taken[_WARM_UP:])

@@ -39,6 +39,9 @@ def explain(evaluator: Evaluator, rule: Rule, device: int, sent: Collection[str]
         "site": registry.device_site[device],
         "type": registry.type(device),
     }
+    if rule.by:
+        asked = ",".join(f"{key}=…" for key in rule.by)
+        return {**found, "state": "not_run", "why": [f"it is of groups of devices; ask with --group {asked}"]}
     if why := not_run(evaluator, rule, device):
         return {**found, "state": "not_run", "why": why}
     expr = None if rule.expr is None else readable(rule.expr)

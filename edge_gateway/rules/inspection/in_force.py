@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from edge_gateway.columns.frame import IntColumn
     from edge_gateway.rules.alerts.evaluator import Evaluator
     from edge_gateway.rules.alerts.rule_state import RuleState
+    from edge_gateway.rules.alerts.state_machine import ActiveAlert
     from edge_gateway.rules.columns.inputs import Inputs
+    from edge_gateway.rules.groups.alerts import GroupAlerts
     from edge_gateway.rules.language.ruleset import Rule
 
 MOST_LISTED: Final = 20
@@ -56,7 +58,8 @@ _NO_DEVICES: Final = np.zeros(0, np.int64)
 def standings(evaluator: Evaluator, wanted: Iterable[Rule]) -> dict[str, Standing]:
     """What these of the rules in force do, by `key_of`."""
     keys = {key_of(rule) for rule in wanted}
-    return {**dict(_of_alerts(evaluator, keys)), **dict(_of_records(evaluator, keys))}
+    alerts = {**dict(_of_alerts(evaluator, keys)), **dict(_of_group_alerts(evaluator, keys))}
+    return {**alerts, **dict(_of_records(evaluator, keys))}
 
 
 def key_of(rule: Rule) -> str:
@@ -83,6 +86,19 @@ def _of_alerts(evaluator: Evaluator, keys: Container[str]) -> Iterator[tuple[str
         newest = _newest(state.inputs, devices, state.program.clocks[number])
         evaluated = not reads or state.evaluated.sent(classes, reads)
         yield key_of(rule), Standing(devices, mismatched[number], newest, evaluated)
+
+
+def _of_group_alerts(evaluator: Evaluator, keys: Container[str]) -> Iterator[tuple[str, Standing]]:
+    groups, state = evaluator.groups, evaluator.state
+    mismatched = Counter(rule for _, rule in groups.membership.unit_mismatches)
+    for number, rule in enumerate(groups.rules):
+        if key_of(rule) not in keys:
+            continue
+        devices = np.sort(groups.membership.of(number).devices)
+        reads = {state.program.symbols.inputs[metric] for metric in rule.metrics}
+        reads.update(each for name in rule.silences for each in state.program.watched(name))
+        newest = _newest(state.inputs, devices, sorted(reads))
+        yield key_of(rule), Standing(devices, mismatched[number], newest, newest > 0 or bool(rule.silences))
 
 
 def _of_records(evaluator: Evaluator, keys: Container[str]) -> Iterator[tuple[str, Standing]]:
@@ -119,6 +135,7 @@ def describe(rule: Rule) -> dict[str, Any]:
         "kind": kind_of(rule),
         "group": rule.group,
         "match": devices_of(rule.match),
+        "by": list(rule.by),
         "expr": None if rule.expr is None else readable(rule.expr),
         "limits": limits_of(rule),
         "overrides": [
@@ -169,13 +186,31 @@ def _alerts(evaluator: Evaluator) -> dict[str, ActiveOfRule]:
         pending = sum(waits for waits, *_ in own)
         rows = [_active_row(state, device, number) for *_, device in sorted(own)[:MOST_LISTED]]
         found[state.rules[number].name] = ActiveOfRule(len(own) - pending, pending, rows)
+    return found | _group_alerts(evaluator.groups)
+
+
+def _group_alerts(groups: GroupAlerts) -> dict[str, ActiveOfRule]:
+    found = {}
+    for number, rule in enumerate(groups.rules):
+        own = [(group, active) for (group, of), active in groups.state.active.items() if of == number]
+        own.sort(key=lambda one: (not one[1].firing, one[1].stamp, groups.groups.device_name[one[0]]))
+        if own:
+            pending = sum(not active.firing for _, active in own)
+            rows = [
+                {**_row(groups.groups.device_name[group], active), "since": active.stamp}
+                for group, active in own[:MOST_LISTED]
+            ]
+            found[rule.name] = ActiveOfRule(len(own) - pending, pending, rows)
     return found
 
 
 def _active_row(state: RuleState, device: int, number: int) -> dict[str, Any]:
-    active = state.active[device, number]
+    return _row(state.registry.device_name[device], state.active[device, number])
+
+
+def _row(subject: str, active: ActiveAlert) -> dict[str, Any]:
     return {
-        "device": state.registry.device_name[device],
+        "device": subject,
         "state": "firing" if active.firing else "pending",
         "level": LEVELS[active.rank],
         "since": active.at,

@@ -6,11 +6,12 @@ The same compiled operations run as in the gateway, on one row: the rule's newes
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from edge_gateway.rules.columns.compile import compile_tree
+from edge_gateway.rules.language.analysis import is_condition
 from edge_gateway.rules.language.expression import Binary, Call, Compare, MetricRef, OneOf, Unary
 from edge_gateway.rules.language.printing import text_of
 
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
 
 Value = float | bool | str | None
 """A number, a truth, a text, or None where it is unknown."""
-
-_CONDITIONS: Final = ("and", "or", "not")
 
 
 class InputReading(NamedTuple):
@@ -119,7 +118,7 @@ class LastEvaluation:
             return None
         column = compile_tree(tree, self.symbols)(self)
         value = _known(float(np.broadcast_to(column, (1,))[0]))
-        return bool(value) if value is not None and _is_condition(tree) else value
+        return bool(value) if value is not None and is_condition(tree) else value
 
     # --- the context of compiled operations
 
@@ -137,11 +136,6 @@ class LastEvaluation:
 
 def _known(value: float) -> float | None:
     return None if np.isnan(value) else value
-
-
-def _is_condition(tree: Node) -> bool:
-    is_logic = isinstance(tree, Binary | Unary) and tree.op in _CONDITIONS
-    return is_logic or isinstance(tree, Compare | OneOf)
 
 
 def _operations(tree: Node) -> Iterator[Node]:

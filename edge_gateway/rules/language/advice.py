@@ -5,19 +5,18 @@ from __future__ import annotations
 import re
 from typing import Final
 
-_MISSING: Final = "missing data is a key of the rule: no_data: {after: 5m}"
+MISSING: Final = "missing data is a key of the rule: no_data: {after: 5m}"
 _TIME: Final = "rules do not know the time of day in this version"
 _ROUND: Final = "compare with a limit; texts round a value with {{ value | round(1) }}"
-_SPREAD: Final = "for the spread write max_over_time(metric, 5m) - min_over_time(metric, 5m)"
+_SPREAD: Final = "for the spread write stddev_over_time(metric, 5m)"
 _SMOOTH: Final = "smooth with avg_over_time(metric, 5m)"
 
 OTHER_FUNCTIONS: Final = {
-    "avg": "over time write avg_over_time(metric, 5m)",
     "average": "write avg_over_time(metric, 5m)",
     "mean": "write avg_over_time(metric, 5m)",
-    "median": _SMOOTH,
-    "sum": "over time write sum_over_time(metric, 5m)",
-    "count": "over time write count_over_time(metric, 5m)",
+    "median": "write quantile_over_time(0.5, metric, 5m)",
+    "quantile": "write quantile_over_time(0.95, metric, 5m)",
+    "percentile": "write quantile_over_time(0.95, metric, 5m)",
     "first": "for the change since then write delta(metric, 5m)",
     "first_over_time": "for the change since then write delta(metric, 5m)",
     "last": "write last_over_time(metric, 5m), or the metric alone",
@@ -26,31 +25,26 @@ OTHER_FUNCTIONS: Final = {
     "idelta": "write delta(metric, 1m)",
     "derivative": "write deriv(metric, 5m)",
     "slope": "write deriv(metric, 5m)",
-    "predict_linear": "write metric + deriv(metric, 1h) * 3600 for an hour ahead",
     "stddev": _SPREAD,
-    "stdvar": _SPREAD,
-    "stddev_over_time": _SPREAD,
-    "stdvar_over_time": _SPREAD,
-    "quantile_over_time": "for the extremes write max_over_time(metric, 5m) or min_over_time(metric, 5m)",
-    "changes": "of a number that moved write max_over_time(metric, 5m) - min_over_time(metric, 5m)",
-    "share": "write a rule for each device",
-    "zscore": "write metric - avg_over_time(metric, 1h)",
+    "stdvar": "multiply stddev_over_time(metric, 5m) by itself",
+    "stdvar_over_time": "multiply stddev_over_time(metric, 5m) by itself",
+    "resets": "for how often it changed write changes(metric, 5m)",
+    "zscore": "write (metric - avg_over_time(metric, 1h)) / stddev_over_time(metric, 1h)",
     "ewma": _SMOOTH,
     "ewma_dev": _SPREAD,
     "holt_winters": _SMOOTH,
-    "no_data": _MISSING,
-    "absent": _MISSING,
-    "absent_over_time": _MISSING,
-    "present_over_time": _MISSING,
-    "isnull": _MISSING,
-    "is_null": _MISSING,
+    "absent": MISSING,
+    "absent_over_time": MISSING,
+    "present_over_time": MISSING,
+    "isnull": MISSING,
+    "is_null": MISSING,
     "isnan": "NaN is missing data: no_data: {after: 5m}",
     "clamp_min": "write max(x, low)",
     "clamp_max": "write min(x, high)",
     "between": "write low <= x <= high",
     "if": "write 'and' and 'or', or two rules",
     "iif": "write 'and' and 'or', or two rules",
-    "coalesce": _MISSING,
+    "coalesce": MISSING,
     "pow": "multiply",
     "round": _ROUND,
     "floor": _ROUND,
@@ -99,13 +93,14 @@ _OTHER_WORDS: Final = {
     "equals": "write '=='",
     "mod": "there is no remainder operator",
     "xor": "write (a or b) and not (a and b)",
-    "by": "write a rule for each device; groups are not supported in this version",
+    "by": "'by' is a key of the rule: by: [site]",
     "for": "'for' is a key of the rule: for: 30s",
     **dict.fromkeys(("like", "matches", "contains"), 'compare with ==, or with in ("a", "b")'),
     **dict.fromkeys(("if", "then", "else", "unless"), "write 'and' and 'or', or two rules"),
     **{word.upper(): f"write '{word}'" for word in ("and", "or", "not", "in")},
     **{word.title(): f"write '{word}'" for word in ("and", "or", "not", "in")},
 }
+_OVER_TIME: Final = frozenset(("avg", "sum", "count", "min", "max"))
 _UNIT_OF_TIME: Final = re.compile(r"ms|[ywdhms]")
 
 
@@ -113,6 +108,11 @@ def of_function(name: str) -> str:
     """`; ` and what to write instead of a function, or nothing."""
     advice = OTHER_FUNCTIONS.get(name.lower())
     return f"; {advice}" if advice else ""
+
+
+def of_time(name: str) -> str:
+    """`; ` and what to write for a function of a group if it was meant over time, or nothing."""
+    return f"; over time write {name}_over_time(metric, 5m)" if name in _OVER_TIME else ""
 
 
 def of_character(text: str, at: int) -> str | None:

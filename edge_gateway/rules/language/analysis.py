@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final, Literal, NamedTuple
 
+from edge_gateway.rules.language.advice import MISSING
 from edge_gateway.rules.language.expression import (
     Binary,
     Call,
@@ -20,7 +21,7 @@ from edge_gateway.rules.language.expression import (
     Unary,
     parse,
 )
-from edge_gateway.rules.language.functions import FAMILY, FUNCTIONS
+from edge_gateway.rules.language.functions import AGGREGATES, FAMILY, FUNCTIONS, OF_CONDITIONS
 from edge_gateway.rules.language.tokens import ExpressionError
 
 MAX_NODES: Final = 400
@@ -50,8 +51,9 @@ class Range(NamedTuple):
 class Analysis:
     """A checked expression.
 
-    `numbers` and `states` are the metrics read as numbers and as texts, `tags` and `ranges` the others' names; each
-    in the order of first mention.
+    `numbers` and `states` are the metrics read as numbers and as texts, `silences` those of `no_data`, `tags` and
+    `ranges` the others' names; each in the order of first mention. `aggregates`: the calls over groups of devices;
+    `outside`: the first metric or tag that stands in none of them.
     """
 
     tree: Node
@@ -60,6 +62,9 @@ class Analysis:
     states: tuple[str, ...]
     tags: tuple[str, ...]
     ranges: tuple[Range, ...]
+    silences: tuple[str, ...] = ()
+    aggregates: tuple[Call, ...] = ()
+    outside: MetricRef | TagRef | None = None
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -84,16 +89,26 @@ def analyse(text: str) -> Analysis:
         states=tuple(name for name, state in metrics.items() if state),
         tags=tuple(dict.fromkeys(check.tags)),
         ranges=tuple(dict.fromkeys(check.ranges)),
+        silences=tuple(dict.fromkeys(check.silences)),
+        aggregates=tuple(dict.fromkeys(check.aggregates)),
+        outside=check.outside,
     )
 
 
 @dataclass(slots=True)
 class _Checker:
-    """Walks a tree once. `metrics`: name to whether it is read as text; `nodes`: how many were checked."""
+    """Walks a tree once. `metrics`: name to whether it is read as text; `nodes`: how many were checked.
+
+    `within`: the aggregate whose argument is being checked.
+    """
 
     metrics: dict[str, bool] = field(default_factory=dict)
     tags: list[str] = field(default_factory=list)
     ranges: list[Range] = field(default_factory=list)
+    silences: list[str] = field(default_factory=list)
+    aggregates: list[Call] = field(default_factory=list)
+    within: Call | None = None
+    outside: MetricRef | TagRef | None = None
     nodes: int = 0
 
     def value_type(self, node: Node) -> ValueType:  # noqa: PLR0911 - one line per type of node
@@ -109,6 +124,7 @@ class _Checker:
                 return "metric"
             case TagRef(name):
                 self.tags.append(name)
+                self._stands(node)
                 return "text"
             case Unary(op, operand):
                 return self.number(operand) if op == "-" else self._condition(operand, "'not' needs")
@@ -140,6 +156,12 @@ class _Checker:
     def _use(self, metric: MetricRef, *, state: bool) -> None:
         if self.metrics.setdefault(metric.name, state) is not state:
             raise ExpressionError(metric.at, f"'{metric.name}' is used as a number and as a text")
+        self._stands(metric)
+
+    def _stands(self, node: MetricRef | TagRef) -> None:
+        """Note a metric or tag that stands in no aggregate."""
+        if self.within is None and self.outside is None:
+            self.outside = node
 
     def _binary(self, node: Binary) -> ValueType:
         if node.op in ("and", "or"):
@@ -203,14 +225,56 @@ class _Checker:
 
     def _call(self, node: Call) -> ValueType:
         signature = FUNCTIONS[node.name]
+        if is_aggregate(node):
+            return self._aggregate(node)
+        if node.name == "no_data":
+            return self._silence(node, signature.usage)
         if signature.ranged:
             return self._ranged(node, signature.usage)
         for arg in node.args:
             self.number(arg)
         return "number"
 
-    def _ranged(self, node: Call, usage: str) -> ValueType:
+    def _aggregate(self, node: Call) -> ValueType:
+        if self.within is not None:
+            told = f"{node.name}(…) within {self.within.name}(…): an aggregate takes what each device has"
+            raise ExpressionError(node.at, told)
+        self.within = node
+        (argument,) = node.args
+        value_type = self.value_type(argument)
+        if isinstance(argument, MetricRef):
+            self._use(argument, state=False)
+            value_type = "number"
+        self.within = None
+        self._check_argument(node, value_type)
+        self.aggregates.append(node)
+        return "number"
+
+    def _check_argument(self, node: Call, value_type: ValueType) -> None:
+        at, name = node.args[0].at, node.name
+        if value_type == "condition" and name not in OF_CONDITIONS:
+            told = f"{name} takes a number, not a condition; write share(…) or count(…) of a condition"
+            raise ExpressionError(at, told)
+        if value_type == "number" and name == "share":
+            raise ExpressionError(at, f"share takes a condition; write {FUNCTIONS[name].usage}")
+        if value_type not in ("number", "condition"):
+            raise ExpressionError(at, f"{name} takes a number, not {_TYPE_NAMES[value_type]}")
+
+    def _silence(self, node: Call, usage: str) -> ValueType:
         metric, span = node.args
+        if self.within is None:
+            raise ExpressionError(
+                node.at, f"no_data is a condition within share(…) or count(…) of a group; {MISSING}"
+            )
+        if not isinstance(metric, MetricRef):
+            raise ExpressionError(metric.at, f"no_data takes a metric; write {usage}")
+        if not isinstance(span, Duration):
+            raise ExpressionError(span.at, f"expected a duration; write {usage}")
+        self.silences.append(metric.name)
+        return "condition"
+
+    def _ranged(self, node: Call, usage: str) -> ValueType:
+        metric, span = self._range_of(node, usage)
         if not isinstance(metric, MetricRef):
             raise ExpressionError(
                 metric.at,
@@ -221,6 +285,35 @@ class _Checker:
         self._use(metric, state=False)
         self.ranges.append(Range(metric.name, span.ms, FAMILY[node.name]))
         return "number"
+
+    def _range_of(self, node: Call, usage: str) -> tuple[Node, Node]:
+        """The arguments of a function over a range without its parameter, which is checked."""
+        match node:
+            case Call("quantile_over_time", (part, metric, span)):
+                if not (isinstance(part, Number) and 0 <= part.value <= 1):
+                    raise ExpressionError(part.at, f"expected a number from 0 to 1; write {usage}")
+                return metric, span
+            case Call("predict_linear", (metric, span, ahead)):
+                if not isinstance(ahead, Duration):
+                    raise ExpressionError(ahead.at, f"expected a duration, how far ahead; write {usage}")
+                return metric, span
+        metric, span = node.args
+        return metric, span
+
+
+def is_aggregate(node: Node) -> bool:
+    """Whether a node is over the devices of a group: `min(x)` is, `min(x, y)` is not."""
+    return isinstance(node, Call) and node.name in AGGREGATES and len(node.args) == 1
+
+
+def is_condition(node: Node) -> bool:
+    """Whether a checked tree is true or false, and no number."""
+    match node:
+        case Binary(op) | Unary(op):
+            return op in ("and", "or", "not")
+        case Call(name):
+            return name == "no_data"
+    return isinstance(node, Compare | OneOf)
 
 
 def _refuse_constants(node: Compare) -> None:

@@ -324,10 +324,8 @@ class _Parser:
         args = self._arguments()
         self._depth -= 1
         if not signature.least <= len(args) <= signature.most:
-            raise ExpressionError(
-                name.at,
-                f"{name.text} takes {_arity(signature.least, signature.most)}; write {signature.usage}",
-            )
+            takes = f"{name.text} takes {_arity(signature.least, signature.most)}; write {signature.usage}"
+            raise ExpressionError(name.at, takes + advice.of_time(name.text))
         return Call(name.text, args, name.at)
 
     def _arguments(self) -> tuple[Node, ...]:

@@ -106,7 +106,7 @@ class Rule:
     `no_data`, and where each level has a condition of its own. `levels` is lowest first. `lookbacks`: how long last
     values count, of metrics with a time of their own. `at`: the times of the week at which the rule is active.
     With the formula of a record in the expressions, `shown` is the metric that transitions name, and `value_expr` its
-    formula.
+    formula. `by`: the keys by whose values the rule groups devices; it is evaluated for each device if there are none.
     """
 
     name: str
@@ -130,6 +130,7 @@ class Rule:
     shown: str = ""
     value_expr: str = ""
     at: tuple[str, ...] = ()
+    by: tuple[str, ...] = ()
 
     @property
     def schedules(self) -> tuple[tuple[str, ...], ...]:
@@ -165,7 +166,12 @@ class Rule:
             return self.shown
         if self.metrics:
             return min(self.metrics, key=lambda metric: metric[1])[0]
-        return self.no_data.metric if self.no_data else ""
+        return self.no_data.metric if self.no_data else next(iter(self.silences), "")
+
+    @property
+    def silences(self) -> tuple[str, ...]:
+        """The metrics whose silence the expressions name."""
+        return tuple(dict.fromkeys(name for analysis in self.analyses for name in analysis.silences))
 
     @property
     def watches_silence(self) -> bool:
@@ -211,7 +217,16 @@ class RuleSet:
 
     @cached_property
     def alerts(self) -> tuple[Rule, ...]:
-        """The alert rules, with the formulas of records in the place of their names."""
+        """The alert rules of devices, with the formulas of records in the place of their names."""
+        return tuple(rule for rule in self._alerts if not rule.by)
+
+    @cached_property
+    def group_alerts(self) -> tuple[Rule, ...]:
+        """As `alerts`, those of groups of devices."""
+        return tuple(rule for rule in self._alerts if rule.by)
+
+    @cached_property
+    def _alerts(self) -> tuple[Rule, ...]:
         records = formulas_of(self.records)
         return tuple(with_formulas(rule, records) for rule in self.rules if not rule.record)
 
@@ -263,6 +278,7 @@ class RuleSet:
 def _tags(rule: Rule) -> Iterator[str]:
     for match in (*rule.match, *(override.match for override in rule.overrides)):
         yield from match
+    yield from rule.by
     for analysis in rule.analyses:
         yield from analysis.tags
     for text in (*rule.labels.values(), *rule.annotations.values()):

@@ -13,7 +13,8 @@ from fleet_config.problems import suggest
 Value = str | float | None
 
 NAMES: Final = (
-    "device", "subject", "site", "type", "group", "rule", "level", "state", "metric", "value", "limit", "unit",
+    "device", "devices", "subject", "site", "type", "group", "rule", "level", "state", "metric", "value", "limit",
+    "unit",
 )  # fmt: skip
 FILTERS: Final = ("round(n)", "upper", "lower")
 NO_VALUE: Final = "no data"

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from fleet_config.match import UNKNOWN
+from fleet_wire.topics import NO_SITE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from edge_gateway.rules.columns.registry_view import RegistryView
+    from edge_gateway.rules.columns.registry_view import Subjects
     from fleet_config.match import Match
     from fleet_wire.control_messages import Level
 
@@ -51,10 +52,11 @@ class Mute(NamedTuple):
     commands: bool = False
 
 
-def attributes_of(registry: RegistryView, device: int) -> dict[str, str]:
-    """Site, name, type and tags of a device."""
-    name, site = registry.device_name[device], registry.device_site[device]
-    return {**registry.tags(device), "site": site, "device": name, "type": registry.type(device)}
+def attributes_of(subjects: Subjects, number: int) -> dict[str, str]:
+    """Site, name, type and tags of a device; of a group its values and its name."""
+    name, site = subjects.device_name[number], subjects.device_site[number]
+    found = {**subjects.tags(number), "device": name, "type": subjects.type(number)}
+    return found if site == NO_SITE else {**found, "site": site}
 
 
 def text_of(key: Key) -> str:

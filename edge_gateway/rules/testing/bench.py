@@ -12,6 +12,7 @@ from edge_gateway.fleet.limits import Refusal
 from edge_gateway.fleet.registry import Registry
 from edge_gateway.records import codec
 from edge_gateway.rules.alerts.evaluator import Evaluator
+from edge_gateway.rules.alerts.rule_state import Instant
 from edge_gateway.rules.language.ruleset import RuleSet
 from fleet_wire.control_messages import Birth
 
@@ -109,7 +110,8 @@ class Bench:
         self.evaluator.restore(state)
 
     def reload(self, rules: RuleSet) -> None:
-        self.transitions += self.evaluator.reload(rules)
+        listening = self.evaluator.listening
+        self.transitions += self.evaluator.reload(rules, Instant(listening, START + listening))
 
     def _frame(self, reading: SentReading, at: int) -> Frame:
         device = self._number(reading.device)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, FiniteFloat
 
+from edge_gateway.records.alerts import group_subject
 from edge_gateway.rules.files.inhibits import LevelName
 from edge_gateway.rules.files.load import TEST_ENDINGS, is_test_file, rule_files
 from edge_gateway.rules.files.model import RuleName
@@ -23,6 +24,9 @@ from fleet_config.validation import Strict, validate
 from fleet_config.yaml_source import load_yaml
 from fleet_wire.telemetry import is_metric_name
 from fleet_wire.topics import is_level
+
+if TYPE_CHECKING:
+    from edge_gateway.rules.language.ruleset import Rule
 
 MAX_DEVICES = 1_000
 OF_A_DEVICE = frozenset({"late", "duplicate", "will", "birth"})
@@ -46,6 +50,8 @@ class EventSpec(Strict):
 class ExpectSpec(Strict):
     at: Duration
     device: str | None = None
+    group: Annotated[dict[str, str], Field(min_length=1)] | None = None
+    """Of an alert with `by` the group, as in {site: berlin}."""
     alert: RuleName | None = None
     state: Literal["inactive", "pending", "firing", "resolved"] | None = None
     level: LevelName | None = None
@@ -105,6 +111,13 @@ class RuleTest:
     def device_of(self, spec: EventSpec | ExpectSpec) -> str:
         """The device that an event or an expectation is about; a test with only one need not name it."""
         return spec.device or next(iter(self.spec.devices))
+
+    def subject_of(self, expected: ExpectSpec, rules: Iterable[Rule]) -> str:
+        """What an expectation is about: a device, or the group of one of the rules as its alerts name it."""
+        if expected.group is None:
+            return self.device_of(expected)
+        by = next((rule.by for rule in rules if rule.name == expected.alert), ())
+        return group_subject({key: expected.group[key] for key in by if key in expected.group})
 
     def files_after(self, reload: EventSpec) -> tuple[Path, ...]:
         """The rule files in force after a reload."""
@@ -241,5 +254,18 @@ def _check_expected(expected: ExpectSpec, spec: RuleTestSpec, place: Place) -> N
         place.report("an alert needs a 'state' or a 'count'")
     elif expected.metric is not None and expected.value is None:
         place.report("a metric needs a 'value'")
-    if expected.device is None and len(spec.devices) > 1:
-        place.report("an expectation needs a 'device' if the test has several")
+    if expected.group is not None:
+        _check_group(expected, place)
+    elif expected.device is None and len(spec.devices) > 1:
+        place.report(
+            "an expectation needs a 'device' if the test has several, or a 'group' of an alert with 'by'"
+        )
+
+
+def _check_group(expected: ExpectSpec, place: Place) -> None:
+    if expected.device is not None:
+        place.at("group").report(
+            "group: the expectation has a 'device', too; it is about one of them", key=True
+        )
+    if expected.alert is None:
+        place.at("group").report("group: only an 'alert' is of a group", key=True)

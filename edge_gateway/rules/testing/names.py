@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from edge_gateway.rules.language.matching import RuleMatcher
 from edge_gateway.rules.testing.definitions import unknown
-from fleet_config.match import PROPERTIES
+from fleet_config.match import PROPERTIES, UNKNOWN
 from fleet_config.problems import suggest
 
 if TYPE_CHECKING:
@@ -72,6 +72,7 @@ def _most_like(word: str, names: Iterable[str]) -> str:
 def _of_readings(test: RuleTest, rules: Sequence[Rule]) -> Iterator[_Found]:
     read = {name for rule in rules for name, _ in rule.metrics}
     read |= {rule.no_data.metric for rule in rules if rule.no_data}
+    read |= {name for rule in rules for name in rule.silences}
     named: list[tuple[Where, str]] = [
         (("input", name), metric) for name in test.spec.input for metric in [name.partition(".")[2]]
     ]
@@ -109,6 +110,7 @@ def _of_expectations(test: RuleTest, rules: Sequence[Rule]) -> Iterator[_Found]:
         if expected.alert in alerts:
             yield from _of_alert(expected, alerts[expected.alert], path)
             yield from _of_its_device(test, expected, alerts[expected.alert], path)
+            yield from _of_its_group(test, expected, alerts[expected.alert][0], path)
 
 
 def _of_alert(expected: ExpectSpec, versions: Sequence[Rule], path: Where) -> Iterator[_Found]:
@@ -120,6 +122,7 @@ def _of_alert(expected: ExpectSpec, versions: Sequence[Rule], path: Where) -> It
         yield (*path, "level"), f"{name} has no level '{expected.level}', only {_listed(levels)}", False
     for key in ("labels", "annotations"):
         texts = [text for rule in versions for text in getattr(rule, key)]
+        texts += [text for rule in versions for text in rule.by if key == "labels"]
         for text in getattr(expected, key):
             if text not in texts:
                 fault = f"{key}: {name} has no '{text}'{suggest(text, texts)}"
@@ -133,9 +136,29 @@ def _of_its_device(
     device = test.device_of(expected)
     about = test.spec.devices.get(device)
     active = expected.state in ("pending", "firing", "resolved") or expected.count
+    active = active and not (expected.group or versions[0].by)
     if about is not None and active and not _matches(RuleMatcher(versions), device, about):
         fault = f"{versions[0].name} does not match device '{device}'{_nearest(about, versions)}"
         yield (*path, "alert"), fault, False
+
+
+def _of_its_group(test: RuleTest, expected: ExpectSpec, rule: Rule, path: Where) -> Iterator[_Found]:
+    """An alert with `by` whose group is missing or nowhere in the test, and a group of another."""
+    if expected.group is None:
+        if rule.by:
+            told = f"{rule.name} is of groups: write group: {{{', '.join(f'{key}: …' for key in rule.by)}}}"
+            yield (*path, "alert"), told, False
+        return
+    if set(expected.group) != set(rule.by):
+        told = f"{rule.name} has 'by: [{_listed(rule.by)}]'" if rule.by else f"{rule.name} is of devices"
+        fit = "these keys" if rule.by else "'device'"
+        yield (*path, "group"), f"group: {told}; write {fit}", True
+        return
+    usual = {"site": "site", "type": UNKNOWN}
+    for key, value in expected.group.items():
+        values = {about.get(key, usual.get(key, UNKNOWN)) for about in test.spec.devices.values()}
+        if value not in values:
+            yield (*path, "group", key), unknown(key, value, values), False
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -194,5 +194,7 @@ def _failures(test: RuleTest, bench: Bench, at: int) -> list[Problem]:
     return [
         Problem(test.file, test.line_of("expect", number), 1, f"{test.spec.name}: {message}")
         for number, expected in enumerate(test.spec.expect)
-        if expected.at == at and (message := failure(bench, expected, test.device_of(expected))) is not None
+        if expected.at == at
+        and (message := failure(bench, expected, test.subject_of(expected, bench.evaluator.rules.rules)))
+        is not None
     ]

@@ -9,6 +9,7 @@ import pytest
 
 from edge_gateway.cli import main, rule_tools, rules
 from edge_gateway.configuration.loading import load_config
+from edge_gateway.errors import BadInput
 from edge_gateway.journal import checkpoint
 from edge_gateway.journal.spool import CHECKPOINTS, SOCKET
 from edge_gateway.records.inputs import Moment, Reload
@@ -207,3 +208,13 @@ def test_without_a_gateway_its_last_checkpoint_is_compared(
     out, err = capsys.readouterr()
     assert "warning above 90, for 10s  →  warning above 95, for 10s" in out
     assert err.endswith(": compared with its last checkpoint\n")
+
+
+def test_an_explanation_is_about_a_device_or_a_group() -> None:
+    assert rule_tools.about("f1", None) == {"device": "f1"}
+    assert rule_tools.about(None, "site=berlin, room=2") == {"group": {"site": "berlin", "room": "2"}}
+    for device, group in ((None, None), ("f1", "site=berlin")):
+        with pytest.raises(BadInput, match="--device, or --group"):
+            rule_tools.about(device, group)
+    with pytest.raises(BadInput, match="write key=value"):
+        rule_tools.about(None, "berlin")

@@ -132,7 +132,7 @@ class Stage:
 
     def tick(self, second: float) -> list[Transition]:
         self.begin()
-        return self.evaluator.tick(int(second * 1000))
+        return self.evaluator.tick(int(second * 1000), T0 + int(second * 1000))
 
 
 def happened(transitions: list[Transition]) -> list[str]:

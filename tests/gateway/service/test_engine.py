@@ -218,7 +218,7 @@ async def test_the_devices_that_agreed_are_shown_after_their_vote(monkeypatch: p
     bench = Bench()
     polls = [Poll(voters=60, agree=50, live=50, differ=1, off=9, dissent=1), Poll(0, 0, 0, 0, 0, 0)]
     monkeypatch.setattr(bench.fold.admission, "poll_clock", lambda moment: polls[moment.least is None])
-    bench.engine._fleet_asked_at = -10_000
+    bench.engine._ask_fleet.since = -10_000
     bench.engine.judge_clock()
     shown = bench.engine.clock_status()
     assert (shown.state, shown.agree, shown.differ) == ("agreed", 50, 1)

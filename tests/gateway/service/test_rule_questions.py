@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from edge_gateway.records import codec
-from edge_gateway.records.inputs import Batch, Moment, Reload
+from edge_gateway.records.inputs import Batch, Moment, Reload, Tick
 from edge_gateway.rules.inspection.in_force import describe_in_force
 from edge_gateway.rules.language.ruleset import Level, Rule, RuleSet
 from edge_gateway.service.rule_questions import MOST_TOUCHED, RuleQuestions
@@ -106,3 +106,19 @@ def test_of_many_alerts_some_are_listed_and_all_are_counted() -> None:
 def test_what_is_no_set_of_rules_is_refused(rules: Any) -> None:
     with pytest.raises(ValueError, match=r"set of rules|format|expected"):
         running().try_rules({"rules": rules})
+
+
+def test_a_rule_is_explained_for_a_group() -> None:
+    gateway = Gateway()
+    warm = Rule(
+        name="Warm", group="g", expr="avg(t)", levels=(Level("warning", limit=10.0),), by=("site", "room")
+    )
+    gateway.pipeline.fold(Reload(Moment(START, 0), RuleSet((warm,)).to_plain()))
+    gateway.take((topic("d"), encode_telemetry(1, 0, START, {"t": 20.0})))
+    gateway.pipeline.fold(Tick(Moment(START, 1_000)))
+    questions = RuleQuestions(gateway.pipeline)
+    site = gateway.pipeline.registry.device_site[0]
+    (found,) = questions.explain({"rule": "Warm", "group": {"room": "unknown", "site": site}})
+    assert (found["state"], found["value"], found["group"]) == ("firing", 20.0, f"site={site}, room=unknown")
+    with pytest.raises(ValueError, match="the groups of Warm are by site, room"):
+        questions.explain({"rule": "Warm", "group": {"site": site}})

@@ -12,6 +12,7 @@ from edge_gateway.records.alerts import Transition, alert_id
 from edge_gateway.rules.alerts.state_machine import NOTHING, ActiveAlert, StateChange
 from edge_gateway.rules.alerts.transition_builder import Details, Reading, TransitionBuilder
 from edge_gateway.rules.language.ruleset import Command, NoData, Rule
+from edge_gateway.rules.muting.verdicts import Muting
 from fleet_wire.control_messages import AlertCause, AlertEvent, AlertState
 from tests.gateway.rules.fleet import Fleet
 
@@ -23,7 +24,7 @@ class Builder:
     def __init__(self) -> None:
         self.fleet = Fleet()
         self.fleet.born("d", line="L1")
-        self.builder = TransitionBuilder(self.fleet.registry)
+        self.builder = TransitionBuilder(self.fleet.registry, Muting())
 
     def build(
         self,

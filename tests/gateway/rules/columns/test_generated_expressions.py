@@ -25,7 +25,7 @@ ROWS = 3
 NUMBERS = ("0", "1", "-2.5", "1e308", ".5", "3.")
 TEXTS = ('"a"', "'b'", "true", "false")
 SPANS = ("1ms", "30s", "5m", "1h30m", "1000y")
-RANGED = tuple(name for name, signature in FUNCTIONS.items() if signature.ranged)
+RANGED = tuple(name for name, signature in FUNCTIONS.items() if signature.ranged and signature.most == 2)
 SOUP = (*NUMBERS, *TEXTS, *SPANS, *FUNCTIONS, "x", "y", "tag", ".", "and", "or", "not", "in", "(", ")", ",", "+", "-",
         "*", "/", "<", "<=", "==", "!=", "&&", "≥", "[", '"', "1,5", "30", "s", "\t", "\n", "é", "\0")  # fmt: skip
 
@@ -49,7 +49,10 @@ def a_number(dice: random.Random, depth: int) -> str:
     inner = [a_number(dice, depth - 1) for _ in range(8)]
     match dice.randrange(6):
         case 0:
-            return f"{dice.choice(RANGED)}({dice.choice('xyz')}, {dice.choice(SPANS)})"
+            metric, span, ahead = dice.choice("xyz"), dice.choice(SPANS), dice.choice(SPANS)
+            quantile = f"quantile_over_time({dice.choice(NUMBERS)}, {metric}, {span})"
+            one = f"{dice.choice(RANGED)}({metric}, {span})"
+            return dice.choice((quantile, f"predict_linear({metric}, {span}, {ahead})", one, one, one))
         case 1:
             return f"{dice.choice(('min', 'max'))}({', '.join(inner[: dice.randint(2, 8)])})"
         case 2:
@@ -105,6 +108,8 @@ def tried(text: str) -> str:
         assert shape.message, text
         return "refused"
     assert sum(1 for _ in walk(shape.tree)) <= MAX_NODES
+    if shape.aggregates:
+        return "of groups"  # what devices have is computed on ticks: rules/groups
     column = compile_tree(shape.tree, Symbols(StringTable(100, 100)))(Cells())
     values = np.broadcast_to(column, (ROWS,))
     assert analyse(normal_text(text)).tree == shape.tree

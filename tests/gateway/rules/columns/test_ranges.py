@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Sequence
 from itertools import pairwise
 from random import Random
@@ -15,7 +16,17 @@ from hypothesis import strategies as st
 
 from edge_gateway.rules.columns.panes import MAX_CAPACITY, PANES
 from edge_gateway.rules.columns.ranges import LateSamples, Ring
-from edge_gateway.rules.language.functions import FAMILY
+from edge_gateway.rules.language.functions import FAMILY, parameter_of, with_parameter
+
+PARAMETERS = {"quantile_over_time": 0.9, "predict_linear": 600.0}
+EVERY = tuple(
+    with_parameter(name, PARAMETERS[name]) if name in PARAMETERS else name for name in sorted(FAMILY)
+)
+
+
+def family_of(function: str) -> str:
+    return FAMILY[parameter_of(function)[0]]
+
 
 Sample = tuple[int, int, float]
 """Slot, time, value."""
@@ -29,7 +40,7 @@ def values_of(ring: Ring, slot: Any, at: Any, value: Any, function: str, **more:
 
 def fed(samples: Sequence[Sample], ms: int, function: str, cut: int, slots: int = 3) -> list[float]:
     """The function at each sample, with `cut` samples going in together. Those older than the newest go in late."""
-    ring = Ring(ms, FAMILY[function])
+    ring = Ring(ms, family_of(function))
     ring.panes.add_slots(slots)
     found = np.full(len(samples), np.nan)
     newest = [0] * slots
@@ -55,11 +66,11 @@ def plainly(samples: Sequence[Sample], ms: int, function: str) -> list[float]:
         so_far = [(t, v) for s, t, v in samples[: number + 1] if s == slot]
         now = max(t for t, _ in so_far)
         own = sorted((t, v) for t, v in so_far if now - ms < t <= now and not math.isnan(v))
-        found.append(_plain(own, function) if own else math.nan)
+        found.append(_plain(own, function, now) if own else math.nan)
     return found
 
 
-def _plain(own: list[tuple[int, float]], function: str) -> float:  # noqa: PLR0911 - one line a function
+def _plain(own: list[tuple[int, float]], function: str, now: int) -> float:  # noqa: C901, PLR0911, PLR0912 - one line a function
     values = [v for _, v in own]
     span = (own[-1][0] - own[0][0]) / 1000
     match function:
@@ -80,6 +91,18 @@ def _plain(own: list[tuple[int, float]], function: str) -> float:  # noqa: PLR09
         case "rate":
             rises = [after - before if after >= before else after for before, after in pairwise(values)]
             return math.fsum(rises) / span if span > 0 else math.nan
+        case "stddev_over_time":
+            return statistics.pstdev(values)
+        case "changes":
+            return float(sum(before != after for before, after in pairwise(values)))
+        case "quantile_over_time:0.9":
+            return float(np.quantile(values, 0.9))
+        case "predict_linear:600.0":
+            seconds = [(t - own[-1][0]) / 1000 for t, _ in own]
+            if span == 0:
+                return math.nan
+            slope, at_last = np.polyfit(seconds, values, 1)
+            return float(at_last + slope * ((now - own[-1][0]) / 1000 + 600))
         case _:
             return (
                 float(np.polyfit([(t - own[-1][0]) / 1000 for t, _ in own], values, 1)[0])
@@ -103,7 +126,7 @@ def few(random: Random, count: int, ms: int) -> list[Sample]:
 @settings(max_examples=40, deadline=None)
 @given(
     seed=st.integers(0, 2**32),
-    function=st.sampled_from(sorted(FAMILY)),
+    function=st.sampled_from(EVERY),
     ms=st.sampled_from((60_000, 300_000, 7_777)),
     cut=st.sampled_from((2, 9, 50, 500)),
 )
@@ -114,7 +137,19 @@ def test_few_samples_are_exact_and_cuts_do_not_matter(seed: int, function: str, 
     np.testing.assert_allclose(one_by_one, plainly(samples, ms, function), rtol=1e-6, atol=1e-7)
 
 
-@pytest.mark.parametrize("function", ["avg_over_time", "count_over_time", "max_over_time", "rate", "deriv"])
+@pytest.mark.parametrize(
+    "function",
+    [
+        "avg_over_time",
+        "count_over_time",
+        "max_over_time",
+        "rate",
+        "deriv",
+        "changes",
+        "stddev_over_time",
+        "quantile_over_time:0.9",
+    ],
+)
 @pytest.mark.parametrize("cut", [7, 5000])
 def test_many_samples_are_coarse_by_a_pane_at_most(function: str, cut: int) -> None:
     """Eight samples a pane: the far edge of the range is the only thing that is not exact."""
@@ -125,9 +160,11 @@ def test_many_samples_are_coarse_by_a_pane_at_most(function: str, cut: int) -> N
     found = fed(samples, 10_000, function, cut, 1)
     np.testing.assert_array_equal(found, fed(samples, 10_000, function, 1, 1))
     within = [
-        _plain([(at, value) for _, at, value in samples[-1000 + less :]], function) for less in range(12)
+        _plain([(at, value) for _, at, value in samples[-1000 + less :]], function, samples[-1][1])
+        for less in range(12)
     ]
-    room = 0.1 if function == "deriv" else 0.01  # of a pane's samples the slope takes the first
+    # of a pane's samples the slope, the deviation and the quantile take the first
+    room = 0.3 if family_of(function) == "samples" else 0.01
     assert min(within) - room <= found[-1] <= max(within) + room
 
 
@@ -136,11 +173,11 @@ def test_a_sum_does_not_drift() -> None:
     assert set(fed(samples, 10_000, "avg_over_time", 500, 1)[20:]) == {0.1}
 
 
-@pytest.mark.parametrize("function", sorted(FAMILY))
+@pytest.mark.parametrize("function", EVERY)
 def test_memory_is_bounded_and_a_snapshot_goes_on_alike(function: str) -> None:
     random = Random(1)
     samples = [(0, 1_767_225_600_000 + 10 * number, random.random()) for number in range(4000)]
-    ring = Ring(10_000, FAMILY[function])
+    ring = Ring(10_000, family_of(function))
     ring.panes.add_slots(1)
     slot, at, value = (np.array(column) for column in zip(*samples, strict=True))
     values_of(ring, slot[:2000], at[:2000], value[:2000], function)
@@ -166,7 +203,7 @@ def test_a_forgotten_slot_begins_anew() -> None:
 @settings(max_examples=30, deadline=None)
 @given(
     seed=st.integers(0, 2**32),
-    function=st.sampled_from(sorted(FAMILY)),
+    function=st.sampled_from(EVERY),
     ms=st.sampled_from((60_000, 300_000)),
     cut=st.sampled_from((1, 2, 9, 500)),
 )
@@ -219,7 +256,7 @@ def test_a_sum_beyond_all_doubles_is_unknown() -> None:
 @pytest.mark.parametrize("function", ["sum_over_time", "rate"])
 def test_what_limbs_do_not_hold_is_forgotten_with_its_panes_and_kept_in_snapshots(function: str) -> None:
     random, begin = Random(4), 1_767_225_600_000
-    ring = Ring(60_000, FAMILY[function])
+    ring = Ring(60_000, family_of(function))
     ring.panes.add_slots(1)
     one = np.zeros(1, np.int64)
     for number in range(500):
@@ -233,10 +270,10 @@ def test_what_limbs_do_not_hold_is_forgotten_with_its_panes_and_kept_in_snapshot
     assert not ring.panes.beside
 
 
-@pytest.mark.parametrize("function", sorted(FAMILY))
+@pytest.mark.parametrize("function", EVERY)
 def test_histories_stay_when_room_is_made_for_more_devices_and_samples(function: str) -> None:
     random, begin = Random(2), 1_767_225_600_000
-    grown, roomy = Ring(60_000, FAMILY[function]), Ring(60_000, FAMILY[function])
+    grown, roomy = Ring(60_000, family_of(function)), Ring(60_000, family_of(function))
     roomy.panes.add_slots(300)
     held = 0
     for step, more in enumerate((1, 70, 0, 120, 0, 0, 109) + (0,) * 20):
@@ -248,9 +285,9 @@ def test_histories_stay_when_room_is_made_for_more_devices_and_samples(function:
         np.testing.assert_array_equal(one, other)
 
 
-@pytest.mark.parametrize("function", sorted(FAMILY))
+@pytest.mark.parametrize("function", EVERY)
 def test_a_look_at_a_slot_is_what_its_last_sample_was_told_and_changes_nothing(function: str) -> None:
-    random, ring = Random(function), Ring(60_000, FAMILY[function])
+    random, ring = Random(function), Ring(60_000, family_of(function))
     ring.panes.add_slots(2)
     now = 1_767_225_600_000
     for _ in range(300):
@@ -262,3 +299,27 @@ def test_a_look_at_a_slot_is_what_its_last_sample_was_told_and_changes_nothing(f
         looked = [ring.at(slot, now, function) for slot in (0, 1)]
         np.testing.assert_array_equal(looked, told)
         np.testing.assert_equal(ring.panes.snapshot(), before)
+
+
+@pytest.mark.parametrize("base", [0.0, 1.7e12, -1.7e12])
+def test_spread_quantiles_and_lines_are_exact_whatever_the_magnitude(base: float) -> None:
+    at = [1_767_225_600_000 + 1000 * number for number in range(5)]
+    samples = [(0, each, base + value) for each, value in zip(at, (0.5, 2.5, 2.5, 1.0, 3.5), strict=True)]
+
+    def last(function: str) -> float:
+        return fed(samples, 60_000, function, 5, 1)[-1]
+
+    assert last("stddev_over_time") == pytest.approx(statistics.pstdev([0.5, 2.5, 2.5, 1.0, 3.5]), rel=1e-12)
+    assert last("changes") == 3
+    assert last("quantile_over_time:0.5") == base + 2.5
+    assert last("quantile_over_time:0.25") == base + 1.0
+    assert last("quantile_over_time:0.9") == pytest.approx(base + 3.1, rel=1e-15)
+    assert last("predict_linear:10.0") - base == pytest.approx(2.9 + 10 * 0.45, abs=1e-3)
+    assert [last(f"quantile_over_time:{part}") for part in ("0", "1.0")] == [base + 0.5, base + 3.5]
+
+
+def test_one_sample_has_no_line_and_no_spread() -> None:
+    samples = [(0, 1_767_225_600_000, 5.0)]
+    found = {name: fed(samples, 60_000, name, 1, 1)[0] for name in EVERY}
+    assert math.isnan(found["predict_linear:600.0"])
+    assert (found["stddev_over_time"], found["changes"], found["quantile_over_time:0.9"]) == (0, 0, 5)

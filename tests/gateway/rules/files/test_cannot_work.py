@@ -68,6 +68,14 @@ def warnings(tmp_path: Path, text: str, known: KnownNames, head: str = HEAD) -> 
             "5:45: metric: no device, test or record has a metric 'dor'; did you mean 'door'?",
         ),
         (
+            "{alert: A, expr: avg(humidity), by: [site, rooom], above: 1}",
+            "5:41: by: no device has a tag 'rooom'; did you mean 'room'?",
+        ),
+        (
+            "{alert: A, expr: 'share(no_data(humdity, 1m))', by: [site], above: 0.5}",
+            "5:41: expr: no device, test or record has a metric 'humdity'; did you mean 'humidity'?",
+        ),
+        (
             "{alert: A, expr: door == open}",
             "5:30: expr: 'open' is read as a metric, which nothing has; put a text in quotes: door == \"open\"",
         ),

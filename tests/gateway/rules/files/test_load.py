@@ -17,7 +17,9 @@ EXAMPLES = Path(__file__).parents[4] / "rules"
 def test_all_errors_of_all_files_at_once(tmp_path: Path) -> None:
     found = problems(
         tmp_path,
-        a=HEAD + "  - {alert: A, expr: x +, above: 1}\n  - {alert: B, expr: 'zscore(x, 5m)', by: [site]}\n",
+        a=HEAD
+        + "  - {alert: A, expr: x +, above: 1}\n  - {alert: B, expr: 'zscore(x, 5m)', above: 1}\n"
+        + "  - {record: r, expr: x, by: [site]}\n",
         b="version: 1\ngroups:\n- name: g\n  rules:\n  - {alert: A, expr: x, above: 1, bellow: 1}\ninhibit: none\n",
         c=HEAD.replace("name: g", "name: h") + "  - {alert: A, expr: x, above: 1}\n",
         d="version: 1\ngroups: [\n",
@@ -25,7 +27,7 @@ def test_all_errors_of_all_files_at_once(tmp_path: Path) -> None:
     assert [line.split(": ")[0] for line in found] == [
         "a.yaml:5:25",
         "a.yaml:6:23",
-        "a.yaml:6:39",
+        "a.yaml:7:26",
         "b.yaml:5:35",
         "b.yaml:6:10",
         "c.yaml:5:13",

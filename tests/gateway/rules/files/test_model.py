@@ -16,7 +16,8 @@ def test_the_schema_knows_every_key_and_none_that_is_refused() -> None:
     assert {"alert", "expr", "for", "levels", "no_data", "keep_firing_for", "overrides", "commands"} <= set(
         alert
     )
-    assert "by" not in alert
+    assert "by" in alert
+    assert "by" not in schema["$defs"]["RecordSpec"]["properties"]
     assert "inhibit" in schema["properties"]
     assert alert["for"]["default"] == "0s"
 
@@ -34,7 +35,7 @@ def test_every_key_of_the_schema_is_described() -> None:
 
 def test_what_is_refused_by_name_is_not_offered_for_another(tmp_path: Path) -> None:
     found = problem_of_rule(tmp_path, "{alert: A, expr: x, bu: [site]}")
-    assert "unknown key 'bu'; allowed here: above, alert, annotations, at, below, clear," in found
+    assert "unknown key 'bu'; allowed here: above, alert, annotations, at, below, by, clear," in found
 
 
 def test_only_the_invalid_entry_of_a_list_is_an_error(tmp_path: Path) -> None:

@@ -197,7 +197,7 @@ def test_both_matches_of_group_and_rule(tmp_path: Path) -> None:
         ("{alert: A B, expr: x, above: 1}", "5:13: alert: 'A B' is not allowed"),
         (
             "{alert: A, expr: x, above: 1, by: [site]}",
-            "5:35: by: `by` is not supported in this version; a rule is evaluated for each device",
+            "5:22: expr: with 'by' each device has its own 'x'; put it into an aggregate, as in avg(x)",
         ),
         ("{alert: A, expr: x, above: 1, annotations: {s: '{{ valu }}'}}", "5:56: s: unknown name 'valu'"),
         (

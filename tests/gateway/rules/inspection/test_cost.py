@@ -108,3 +108,15 @@ def test_every_shipped_rule_can_be_measured(rule: Rule) -> None:
 def test_no_rules_can_be_measured() -> None:
     ticks = count()
     assert seconds_of_steps((), lambda: float(next(ticks)), devices=2, steps=2) == 1.0
+
+
+def test_a_rule_of_groups_is_counted_by_what_it_computes_and_measured_with_its_tick() -> None:
+    rule = replace(HOT, expr="avg ( avg_over_time ( t , 1m ) ) - min ( u )", by=("site",))
+    cost = cost_of(rule, Registry())
+    assert cost.columns == 3
+    assert cost.range_bytes == range_bytes(Range("t", 60_000, "sums"))
+    assert state_bytes([rule], Registry()) == state_bytes([replace(HOT, expr="t + u")], Registry()) - (
+        4 * 8 + 4
+    )
+    ticks = count()
+    assert seconds_of_steps((rule,), lambda: float(next(ticks)), devices=2, steps=2) == 1.0

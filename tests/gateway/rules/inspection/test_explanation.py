@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from edge_gateway.records import codec
+from edge_gateway.rules.alerts.rule_state import Instant
 from edge_gateway.rules.inspection.explanation import explain
 from edge_gateway.rules.language.ruleset import Level, NoData, Override, Rule, RuleSet
 from edge_gateway.rules.language.schedule import DAYS
@@ -332,7 +333,7 @@ def test_what_mutes_an_alert_and_who_has_seen_it_is_told() -> None:
     stage.read(1, t=25)
     assert told(stage, HOT)["why"][-1] == "nobody is told: silence 1 (anna: defrosting)"
     alert = stage.evaluator.firing()[0].id
-    stage.evaluator.acknowledge(0, 0, Acknowledgement(alert, "bob", "on my way", T0))
+    stage.evaluator.acknowledge(Acknowledgement(alert, "bob", "on my way", T0), Instant(0))
     assert told(stage, HOT)["why"][-1] == "acknowledged by bob: on my way; its notice is not repeated"
     muting.end_silence(1)
     assert not any("nobody" in why for why in told(stage, HOT)["why"])

@@ -24,14 +24,13 @@ def refusal(text: str) -> ExpressionError:
 @pytest.mark.parametrize(
     ("text", "at", "end"),
     [
-        ("avg(temperature, 5m) > 3", 0, "in this version; over time write avg_over_time(metric, 5m)"),
-        ("avg(temperature)", 0, "in this version; over time write avg_over_time(metric, 5m)"),
+        ("avg(temperature, 5m) > 3", 0, "write avg(x); over time write avg_over_time(metric, 5m)"),
         (
-            "1 + stddev_over_time(t, 5m)",
+            "1 + zscore(t, 5m)",
             4,
-            "in this version; for the spread write max_over_time(metric, 5m) - min_over_time(metric, 5m)",
+            "in this version; write (metric - avg_over_time(metric, 1h)) / stddev_over_time(metric, 1h)",
         ),
-        ("no_data(t, 5m)", 0, "in this version; missing data is a key of the rule: no_data: {after: 5m}"),
+        ("no_data(t, 5m)", 0, "of a group; missing data is a key of the rule: no_data: {after: 5m}"),
         (
             "x > 80%",
             6,

@@ -48,9 +48,10 @@ def test_precedence(text: str, same_as: str) -> None:
             "avrg_over_time(x, 5m)",
             0,
             (
-                "there is no function 'avrg_over_time'; did you mean 'avg_over_time'? One of abs, avg_over_time,"
-                " clamp, count_over_time, delta, deriv, last_over_time, max, max_over_time, min, min_over_time,"
-                " rate, sum_over_time"
+                "there is no function 'avrg_over_time'; did you mean 'avg_over_time'? One of abs, avg,"
+                " avg_over_time, changes, clamp, count, count_over_time, delta, deriv, last_over_time, max,"
+                " max_over_time, min, min_over_time, no_data, predict_linear, quantile_over_time, rate, share,"
+                " stddev_over_time, sum, sum_over_time"
             ),
         ),
         ("1 + rate", 4, "'rate' is a function, not a metric; write rate(metric, 5m)"),
@@ -104,14 +105,18 @@ def test_precedence(text: str, same_as: str) -> None:
             3,
             "expected '.' after 'tag', found the end of the expression",
         ),
-        ("min(x)", 0, "min takes 2 to 8 arguments; write min(x, y)"),
+        (
+            "min()",
+            0,
+            "min takes 1 to 8 arguments; write min(x, y); over time write min_over_time(metric, 5m)",
+        ),
         ("abs(x, y)", 0, "abs takes 1 argument; write abs(x)"),
         ("abs()", 0, "abs takes 1 argument; write abs(x)"),
         ("and", 0, "expected a value, found 'and'"),
         (
-            "1 + stddev_over_time",
+            "1 + zscore",
             4,
-            "'stddev_over_time' is kept for a function; a metric cannot have this name",
+            "'zscore' is kept for a function; a metric cannot have this name",
         ),
         ("1 + AND", 4, "'AND' must be written 'and'"),
         ("(x, y)", 2, "expected ')' to close the parenthesis, found ','"),

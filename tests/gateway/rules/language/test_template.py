@@ -9,7 +9,7 @@ import pytest
 from edge_gateway.rules.language.template import parts_of, render
 from edge_gateway.rules.language.tokens import ExpressionError
 
-KNOWN = "device, subject, site, type, group, rule, level, state, metric, value, limit, unit, tags.…, labels.…"
+KNOWN = "device, devices, subject, site, type, group, rule, level, state, metric, value, limit, unit, tags.…, labels.…"
 VALUES: dict[str, Any] = {"device": "d1", "value": -14.256, "limit": None, "level": "warning"}
 
 

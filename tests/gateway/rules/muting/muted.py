@@ -7,6 +7,7 @@ from typing import Any
 from edge_gateway.records.alerts import Transition
 from edge_gateway.records.inputs import Moment
 from edge_gateway.rules.alerts.evaluator import Evaluator
+from edge_gateway.rules.alerts.rule_state import Instant
 from edge_gateway.rules.language.inhibits import Inhibit, Selector
 from edge_gateway.rules.language.ruleset import Command, Level, Rule, RuleSet
 from edge_gateway.rules.muting.acknowledgements import Acknowledgement
@@ -48,7 +49,7 @@ class MutedStage(Stage):
     def end_silence(self, number: int) -> list[Transition]:
         self.begin()
         self.evaluator.muting.end_silence(number)
-        return self.evaluator.release("operator")
+        return self.evaluator.release("operator", Instant(self.evaluator.listening))
 
     def pass_to(self, second: float) -> list[Transition]:
         """A tick, as the fold has it."""
@@ -66,7 +67,10 @@ class MutedStage(Stage):
 
     def acknowledge(self, rule: int = 0, device: str = "d") -> Transition:
         key = self.fleet.device(device), rule
-        return self.evaluator.acknowledge(*key, Acknowledgement(self.state.active[key].id, "me", "", T0))
+        given = Acknowledgement(self.state.active[key].id, "me", "", T0)
+        told = self.evaluator.acknowledge(given, Instant(self.evaluator.listening))
+        assert told is not None
+        return told
 
 
 def told(transitions: list[Transition]) -> list[str]:

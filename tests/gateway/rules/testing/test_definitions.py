@@ -109,7 +109,7 @@ def test_several_devices_must_be_named(tmp_path: Path, event: str) -> None:
     found = errors(tmp_path, FILE % ("{d: {}, e: {}}", INPUT, f"{{at: 1s, do: {event}}}", EXPECTED))
     assert found == [
         f"7:12: '{event}' needs a 'device' if the test has several",
-        "8:12: an expectation needs a 'device' if the test has several",
+        "8:12: an expectation needs a 'device' if the test has several, or a 'group' of an alert with 'by'",
     ]
 
 
