@@ -10,6 +10,7 @@ from typing import Any, cast
 import pytest
 
 from edge_gateway.configuration.model import GatewayConfig
+from edge_gateway.fold.pipeline import Pipeline
 from edge_gateway.fold.settings import build_pipeline
 from edge_gateway.records.inputs import Moment, Trim
 from edge_gateway.records.store_effects import Stamp
@@ -32,6 +33,8 @@ from edge_gateway.status.counters import Counters
 from edge_gateway.status.problems import Problems
 from edge_gateway.store.budget import SpoolBytes
 from edge_gateway.store.database import Store
+from fleet_wire.control_messages import MetricInfo
+from tests.gateway.status.fed_gateway import Gateway, birth, fresh
 from tests.gateway.status.reports import CLOCK, report_of, store_facts
 
 
@@ -46,6 +49,7 @@ class Parts:
     state: ClockState = ClockState.PLAUSIBLE
     aged: int = 1_600_000_000_000
     lines: list[tuple[bytes, int]] = field(default_factory=list)
+    pipeline: Pipeline = field(default_factory=fresh)
 
     async def check(self) -> None:
         pass
@@ -103,6 +107,15 @@ async def test_the_gateways_own_point_is_queued_for_the_sinks_there_are() -> Non
     assert line.startswith(b"gateway,gateway=gw ")
     assert b"rule_reloads=7i" in line
     assert line.endswith(b" %d\n" % (at * 10**6))
+
+
+async def test_the_units_of_metrics_go_with_the_gateways_own_point() -> None:
+    gateway, parts = Gateway(), Parts()
+    gateway.take(birth("d", metrics={"t": MetricInfo(unit="bar")}))
+    parts.pipeline = gateway.pipeline
+    await maintenance_of(parts, sinks=("influx",))._record_own_point()
+    ((line, at),) = parts.lines
+    assert line.endswith(b'\nmetric,metric=t unit="bar" %d\n' % (at * 10**6))
 
 
 class Trimmed(Parts):
