@@ -25,7 +25,9 @@ COMMANDS: Final = {
         "Show what a running gateway is doing, with every reading accounted for.",
         "edge_gateway.cli.inspect:status",
     ),
-    "alerts": Command("Show the alerts that fire now.", "edge_gateway.cli.inspect:alerts"),
+    "alerts": Command(
+        "Show the alerts that fire now, and what mutes their notices.", "edge_gateway.cli.inspect:alerts"
+    ),
     "query": Command(
         "Query the local history, whether the gateway runs or not.",
         "edge_gateway.cli.inspect:query",
