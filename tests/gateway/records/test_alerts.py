@@ -63,6 +63,9 @@ def test_a_row_names_everything_people_may_ask_for_even_where_it_is_unknown() ->
         "seq": 7,
         "labels": {"line": "L1"},
         "annotations": {"summary": "too warm"},
+        "suppressed": (),
+        "held": (),
+        "acked": False,
     }
 
 

@@ -119,6 +119,7 @@ def _payload(each: Delivery) -> bytes:
 
 
 def deeds(effects: Effects) -> list[Deeds]:
+    """What the fold did. A notice counts whether or not flapping muted it, which tests of muting judge."""
     return [
         Deeds(
             each.id,
@@ -131,10 +132,11 @@ def deeds(effects: Effects) -> list[Deeds]:
             each.level,
             each.was,
             not each.backlog,
-            each.notify,
+            each.notify or bool(each.suppressed),
             tuple(command.name for command in each.commands),
         )
         for each in effects.alerts
+        if (each.event, each.cause) != ("released", "time")
     ]
 
 
