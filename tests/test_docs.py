@@ -165,15 +165,6 @@ def test_yaml_is_what_the_programs_accept(block: Block, tmp_path: Path) -> None:
         assert load_mapping(str(file)).metrics
 
 
-def test_the_ten_rules_do_what_their_comments_say(tmp_path: Path) -> None:
-    (ten,) = (block for block in YAML if "name: ten-rules" in block.text)
-    (tmp_path / "ten_rules.yaml").write_text(ten.text)
-    shutil.copy(ROOT / "tests" / "ten_rules.test.yaml", tmp_path)
-    report = run_rule_tests([tmp_path / "ten_rules.test.yaml"])
-    assert report.ok, report.as_dict()
-    assert not report.uncovered
-
-
 class TooSlow(Exception):
     """A fleet's run was inconclusive."""
 

@@ -47,7 +47,7 @@ class Player:
     def __init__(self, fold: DryFold, devices: Mapping[str, DeviceFacts]) -> None:
         self._fold = fold
         self._devices = devices
-        self._silences = Silences(fold.pipeline.rules.rules)
+        self._silences = MissedMetrics(fold.pipeline.rules.rules)
         self._known: set[str] = set()
         self._seqs: dict[str, int] = {}
         self._reach = FIRST_REACH
@@ -179,7 +179,7 @@ class Player:
         return bool(state.active) or bool(len(state.cells.all_busy()))
 
 
-class Silences:
+class MissedMetrics:
     """When each metric of a device that a rule watches is missed, unless it is heard before."""
 
     def __init__(self, rules: RuleSet) -> None:

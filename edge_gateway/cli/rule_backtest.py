@@ -112,9 +112,22 @@ def _rules(path: Path | None, settings: GatewayConfig) -> RuleSet:
 
     zones = settings.gateway.time_zones
     found = read_rules(settings.rules, zones) if path is None else load_rules(path).within(zones)
+    found = _of_devices(found)
     if not any(not rule.record for rule in found.rules):
         raise BadInput(f"no alert rule to run: {path or no_folder(settings.rules) or settings.rules.path}")
     return found
+
+
+def _of_devices(rules: RuleSet) -> RuleSet:
+    """Return the rules without those over groups, which are said: what a group is at each second is not played."""
+    from dataclasses import replace
+
+    from fleet_console.terminal import complain
+
+    groups = [rule.name for rule in rules.rules if rule.by]
+    if groups:
+        complain(f"left out, because a backtest plays no groups of devices: {', '.join(groups)}")
+    return replace(rules, rules=tuple(rule for rule in rules.rules if not rule.by))
 
 
 def _readings(

@@ -63,6 +63,19 @@ def test_a_part_of_it_other_rules_and_labels(place: Path) -> None:
     assert report["scores"][0]["found"] == 1
 
 
+def test_rules_over_groups_are_left_out_and_named(place: Path) -> None:
+    rules = RULES + "  - {alert: SiteHot, expr: avg(t), by: [site], above: 10}\n"
+    (place / "rules" / "r.yaml").write_text(rules)
+    status, text = run("--from", "day.csv")
+    assert status == 0
+    assert "left out, because a backtest plays no groups of devices: SiteHot" in text
+    assert "Hot d1" in text
+    (place / "rules" / "r.yaml").write_text(rules.replace("  - {alert: Hot, expr: t, above: 10}\n", ""))
+    status, text = run("--from", "day.csv")
+    assert status != 0
+    assert "no alert rule to run" in text
+
+
 def test_sensitivity_needs_enough_readings(place: Path) -> None:
     assert "are needed: give a longer recording" in run("--from", "day.csv", "--sensitivity")[1]
 
