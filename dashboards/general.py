@@ -61,7 +61,7 @@ def device() -> dict[str, Any]:
     quality = f"{flux.windows('quality', chosen)}\nwindows |> group() |> mean()"
     columns = {"metric": "metric", "value": "mean", "unit": "unit", "_time": "window"}
     every = table(
-        "Newest of every metric", flux.newest_of_all(OWN), columns, note=note, order="metric", clock=CLOCK
+        "Every metric of the device", flux.newest_of_all(OWN), columns, note=note, order="metric", clock=CLOCK
     )
     return dashboard(
         "fleet-device",

@@ -19,6 +19,7 @@ from edge_gateway.sinks.influx.setup.documents import (
 from edge_gateway.sinks.influx.setup.facts import Facts, found_facts, wanted_facts
 from edge_gateway.sinks.influx.setup.plan import Allowed, Plan, Present, Survey, part_key, plan_of
 from edge_gateway.sinks.influx.setup.second_stacks import (
+    ANOTHER_APPLY,
     Second,
     changes,
     make_stack,
@@ -61,6 +62,10 @@ async def apply(target: Target, windows: Sequence[WindowBucket], allowed: Allowe
         asked = allowed or Allowed()
         planned = plan_of(found.survey, asked, time.time())
         if planned.refusals:
+            if (
+                not planned.stack and await server.stacks()
+            ):  # made since we looked, with what seems to be another's
+                raise BadInput(ANOTHER_APPLY)
             raise BadInput("\n".join(["nothing was changed:", *planned.refusals]))
         stack = planned.stack or await make_stack(server)
         if not planned.in_step:
@@ -86,14 +91,16 @@ def _steps(found: _Inspection) -> list[list[Document]]:
     """Return the sets of documents to post, one after the other.
 
     InfluxDB's page lists variables by age, and those of one request have the same age: new ones are added one by one.
+    New dashboards come last: the server reads every query of a request, which takes seconds.
     """
-    new = [
+    present = found.survey.present
+    new = [one for one in found.documents if one["kind"] == "Variable" and key_of(one) not in present]
+    early = [
         one
         for one in found.documents
-        if one["kind"] == "Variable" and key_of(one) not in found.survey.present
+        if one not in new and (one["kind"] != "Dashboard" or key_of(one) in present)
     ]
-    first = [one for one in found.documents if one not in new]
-    return [[*first, *new[:count]] for count in range(min(1, len(new)), len(new) + 1)]
+    return [*([*early, *new[:count]] for count in range(1, len(new))), found.documents]
 
 
 async def _inspect(server: Server, windows: Sequence[WindowBucket]) -> _Inspection:

@@ -14,6 +14,8 @@ from edge_gateway.sinks.influx.setup.plan import Change
 from edge_gateway.sinks.influx.setup.server import Server, Stack
 from fleet_wire.printable import printable
 
+ANOTHER_APPLY: Final = "another apply is running on this organisation; run this one again after it"
+
 
 @dataclass(frozen=True, slots=True)
 class Second:
@@ -70,4 +72,4 @@ async def make_stack(server: Server) -> str:
     if first.id == made:
         return made
     await server.remove_empty_stack(made)
-    raise BadInput("another apply is running on this organisation; run this one again after it")
+    raise BadInput(ANOTHER_APPLY)

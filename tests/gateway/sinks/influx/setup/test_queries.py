@@ -1,7 +1,10 @@
 """Every query of the templates on a real server, over data as the product writes it."""
 
+import asyncio
 import re
+from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +14,9 @@ import yaml
 from edge_gateway.sinks.influx.setup.documents import documents_for
 from tests.gateway.sinks.influx.setup.every_domain import FREEZERS, OTHERS, write_every_domain
 from tests.gateway.sinks.influx.setup.page import result_faults
-from tests.gateway.sinks.influx.setup.place import MINUTE, WINDOWS
+from tests.gateway.sinks.influx.setup.place import WINDOWS
 from tests.servers.influx import Influx
+from tests.templates import uninstall
 
 HERE = Path(__file__).parent
 
@@ -58,13 +62,18 @@ def with_choices(query: str, site: str = "berlin") -> str:
     return imports + option + re.sub(r'^import ".*"\n', "", query, flags=re.MULTILINE)
 
 
-@pytest.fixture
-async def data(clean: Influx, tmp_path: Path) -> Influx:
-    await write_every_domain(clean, tmp_path)
-    return clean
+@pytest.fixture(scope="module")
+def data(_session_influx: Influx, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Influx]:
+    """A server with all dashboards and a fleet of every domain."""
+    influx = _session_influx
+    influx.heal()
+    uninstall(influx)
+    asyncio.run(write_every_domain(influx, tmp_path_factory.mktemp("store")))
+    yield influx
+    uninstall(influx)
 
 
-async def test_every_query_of_every_cell_finds_what_was_written(data: Influx) -> None:
+def test_every_query_of_every_cell_finds_what_was_written(data: Influx) -> None:
     rows = {name: data.query(query_of(name)) for name, one in charts().items() if one.get("queries")}
     assert [name for name, found in rows.items() if not found] == []
 
@@ -103,7 +112,7 @@ async def test_every_query_of_every_cell_finds_what_was_written(data: Influx) ->
     assert rates == {("received", "1"), ("new", "1"), ("duplicate", "0")}
 
 
-async def test_every_variable_and_check_finds_what_was_written(data: Influx) -> None:
+def test_every_variable_and_check_finds_what_was_written(data: Influx) -> None:
     others = [(one["kind"], one["spec"]) for one in documents_for(WINDOWS) if "query" in one["spec"]]
     rows = {f"{kind} {spec['name']}": data.query(with_choices(spec["query"])) for kind, spec in others}
     found = {name: [row["_value"] for row in own] for name, own in rows.items()}
@@ -113,7 +122,7 @@ async def test_every_variable_and_check_finds_what_was_written(data: Influx) -> 
     assert len(rows["CheckDeadman Gateway silent"]) == 3
 
 
-async def test_the_worst_devices_are_shown_with_the_limits_they_must_not_cross(data: Influx) -> None:
+def test_the_worst_devices_are_shown_with_the_limits_they_must_not_cross(data: Influx) -> None:
     found = data.query(query_of("fleet-overview: The ten worst devices of the site"))
     lines = {(row["line"], row["_value"]) for row in found}
     assert {line for line, _ in lines} == {"frz-1", "frz-2", "limit, critical", "limit, warning"}
@@ -122,14 +131,14 @@ async def test_the_worst_devices_are_shown_with_the_limits_they_must_not_cross(d
     assert {row["line"] for row in data.query(low)} == {"frz-1", "frz-2", "limit, warning"}
 
 
-async def test_what_is_nearest_to_a_limit_comes_first_and_says_how_near(data: Influx) -> None:
+def test_what_is_nearest_to_a_limit_comes_first_and_says_how_near(data: Influx) -> None:
     name = "fleet-factory: Nearest to a limit at the site"
     rows = as_shown(chart(name), data.query(query_of(name)))
     assert {row["site"] for row in rows} == {"hall"}
     assert {(row["value"], row["limit"], row["share"]) for row in rows} == {("10", "20", "50 %")}
 
 
-async def test_sites_are_compared_by_all_of_their_readings(data: Influx) -> None:
+def test_sites_are_compared_by_all_of_their_readings(data: Influx) -> None:
     rows = data.query(query_of("fleet-sites: Sites"))
     assert [(row["site"], row["devices"], row["critical"], row["warning"]) for row in rows] == [
         ("berlin", "2", "1", "2"),
@@ -146,7 +155,7 @@ def as_shown(chart: dict[str, Any], rows: list[dict[str, str]]) -> list[dict[str
     return sorted(rows, key=lambda row: float(row[chart["tableOptions"]["sortBy"]]))
 
 
-async def test_what_fires_is_shown_however_long_ago_it_began(data: Influx) -> None:
+def test_what_fires_is_shown_however_long_ago_it_began(data: Influx) -> None:
     name = "fleet-overview: Firing now"
     firing = as_shown(chart(name), data.query(query_of(name)))
     assert [(row["rule"], row["level"], row["value"]) for row in (firing[0], firing[-1])] == [
@@ -157,7 +166,7 @@ async def test_what_fires_is_shown_however_long_ago_it_began(data: Influx) -> No
     assert len(firing) == 7
 
 
-async def test_transitions_are_shown_with_their_cause_the_newest_first(data: Influx) -> None:
+def test_transitions_are_shown_with_their_cause_the_newest_first(data: Influx) -> None:
     name = "fleet-alerts: Alerts, newest first"
     rows = as_shown(chart(name), data.query(query_of(name)))
     assert [(row["rule"], row["event"], row["cause"]) for row in (rows[0], rows[-1])] == [
@@ -167,10 +176,13 @@ async def test_transitions_are_shown_with_their_cause_the_newest_first(data: Inf
     assert len(rows) == 8
 
 
-async def test_a_window_that_some_devices_may_still_have_open_is_left_out_of_the_sites_lines(
+def test_a_window_that_some_devices_may_still_have_open_is_left_out_of_the_sites_lines(
     data: Influx,
 ) -> None:
-    waiting = (replace(WINDOWS[0], settled=4 * MINUTE), *WINDOWS[1:])
+    lines = data.query(query_of("fleet-overview: The site: least, mean and greatest"))
+    newest = max(datetime.fromisoformat(row["_time"]) for row in lines)
+    age = datetime.now(UTC) - newest + timedelta(seconds=1)
+    waiting = (replace(WINDOWS[0], settled=int(age.total_seconds() * 1000)), *WINDOWS[1:])
     boards = {
         one["metadata"]["name"]: one["spec"]["charts"]
         for one in documents_for(waiting)
@@ -181,19 +193,19 @@ async def test_a_window_that_some_devices_may_still_have_open_is_left_out_of_the
     assert len(rows) == len(["greatest", "least", "mean"]) * 2, "of three windows the newest is younger"
 
 
-async def test_the_greatest_of_the_newest_means_comes_first(data: Influx) -> None:
+def test_the_greatest_of_the_newest_means_comes_first(data: Influx) -> None:
     name = "fleet-overview: Newest of the site, greatest first"
     rows = as_shown(chart(name), data.query(query_of(name)))
     assert [(row["device"], row["value"]) for row in rows] == [("frz-2", "-12.5 °C"), ("frz-1", "-13.5 °C")]
 
 
-async def test_the_page_draws_what_the_queries_answer(data: Influx) -> None:
+def test_the_page_draws_what_the_queries_answer(data: Influx) -> None:
     for name, one in charts().items():
         if one.get("queries"):
             assert result_faults(one, grouped(data, query_of(name))) == [], name
 
 
-async def test_the_guard_sees_results_that_the_page_would_draw_wrongly(data: Influx) -> None:
+def test_the_guard_sees_results_that_the_page_would_draw_wrongly(data: Influx) -> None:
     for bad in yaml.safe_load((HERE / "bad_results.yml").read_text()):
         faults = result_faults(bad["chart"], grouped(data, with_choices(bad["query"])))
         assert any(bad["fault"] in fault for fault in faults), (bad["fault"], faults)
@@ -212,7 +224,7 @@ def grouped(influx: Influx, query: str) -> list[dict[str, str]]:
     return rows
 
 
-async def test_the_text_of_the_check_says_whether_the_gateway_is_silent_or_heard(data: Influx) -> None:
+def test_the_text_of_the_check_says_whether_the_gateway_is_silent_or_heard(data: Influx) -> None:
     (check,) = [
         one
         for one in data.call("GET", f"/api/v2/checks?org={data.org}")["checks"]
