@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from edge_gateway.rules.alerts.reload import judge_by_limits
 from edge_gateway.rules.alerts.single_alert import AlertEvent, SingleAlert
 from edge_gateway.rules.alerts.state_machine import NOTHING
 from edge_gateway.rules.language.matching import RuleMatcher
@@ -47,11 +48,10 @@ class RuleAssignment:
         state, cells = self._state, self._state.cells
         classes = cells.classes.numbers([self._variants_of(device) for device in devices.tolist()])
         moved = np.flatnonzero(classes != cells.class_of[devices])
-        saved = cells.extract(cells.busy_of(devices[moved]))
-        cells.place(devices[moved], classes[moved])
-        cells.insert(saved)
-        cells.compact()
         state.schedules.learn_zones(devices.tolist(), state.registry)
+        saved, changed = cells.move(devices[moved], classes[moved])
+        judge_by_limits(state, changed)
+        cells.compact()
         self._enrol(devices[moved], classes[moved])
         state.histories.learn_tags(state.program.tags, devices.tolist(), state.registry)
         return sorted(set(zip(saved.device.tolist(), saved.rule.tolist(), strict=True)))

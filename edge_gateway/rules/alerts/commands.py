@@ -44,7 +44,7 @@ class GivenCommands(NamedTuple):
 
 
 class RuleCommands:
-    """When each command with a cooldown was last given, and which alerts' rules have commanded since the onset."""
+    """When each command was last given, and which alerts' rules have commanded since the onset."""
 
     def __init__(self) -> None:
         self._given_at: dict[CooldownKey, int] = {}
@@ -79,7 +79,7 @@ class RuleCommands:
             if muted and not closing:
                 held.append(command.id)
             elif closing or self._is_over(command, key, change.at):
-                self._given_at |= {key: change.at} if command.cooldown_ms else {}
+                self._given_at[key] = change.at
                 found.append(_intent(command, None if closing else read_at, closing=closing))
         if found and change.state == "firing":
             self._commanded.add((device, rule.name))

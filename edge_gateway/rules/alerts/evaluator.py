@@ -22,7 +22,14 @@ from edge_gateway.rules.alerts.assignment import RuleAssignment, reconcile
 from edge_gateway.rules.alerts.latch_cells import SavedCells
 from edge_gateway.rules.alerts.presence import end_lost_waits
 from edge_gateway.rules.alerts.released import released
-from edge_gateway.rules.alerts.reload import Fate, Successor, carried_over, kept_ranges, successors
+from edge_gateway.rules.alerts.reload import (
+    Fate,
+    Successor,
+    carried_over,
+    judge_by_limits,
+    kept_ranges,
+    successors,
+)
 from edge_gateway.rules.alerts.rule_state import Ages, AlertKey, Instant, RuleState
 from edge_gateway.rules.alerts.single_alert import AlertEvent, SingleAlert
 from edge_gateway.rules.alerts.state_machine import NOTHING, ActiveAlert, StateChange
@@ -309,7 +316,7 @@ class Evaluator:
         names = {rule.name for rule in state.rules}
         self._builder.forget_rules(lambda name: name not in names, old.inputs.cursor)
         self._assignment.follow_registry()
-        state.cells.insert(saved)
+        judge_by_limits(state, state.cells.insert(saved))
         of_groups = self._groups.reload(rules.group_alerts, state, rules.zones, at)
         firing = [
             subject_of_alert(state, self._builder, *key, each)
@@ -380,10 +387,10 @@ class Evaluator:
         state.expected.restore(snapshot["expected"])
         self._pending = msgspec.convert(snapshot["owed"], list[Transition])
         self._assignment.follow_registry()
-        state.cells.insert(
-            SavedCells(**{name: np.array(column) for name, column in snapshot["cells"].items()})
-        )
+        saved = SavedCells(**{name: np.array(column) for name, column in snapshot["cells"].items()})
+        cells = state.cells.insert(saved)
         self._groups = GroupAlerts(self.rules.group_alerts, state, self.rules.zones, self.muting)
         self._groups.restore(snapshot["groups"])
         if snapshot["known"] != self._assignment.registry_version:
+            judge_by_limits(state, cells)
             self._pending += self._transitions(reconcile(state, sorted(state.active)))

@@ -14,7 +14,6 @@ from edge_gateway.columns.growing import with_room
 from edge_gateway.rules.alerts.device_classes import NO_CLASS, DeviceClasses
 from edge_gateway.rules.columns.inputs import shifted
 from edge_gateway.rules.columns.latch_scan import Carry
-from edge_gateway.rules.columns.program import ABSENT
 from edge_gateway.rules.columns.runs import expand_runs
 
 if TYPE_CHECKING:
@@ -171,6 +170,17 @@ class LatchCells:
 
     # --- moving cells
 
+    def move(self, devices: IntColumn, classes: IntColumn) -> tuple[SavedCells, IntColumn]:
+        """Give devices other classes; what was busy on them, and the cells that came to another latch."""
+        busy = self.busy_of(devices)
+        before, _ = self.latch_at(busy, self.device_at(busy))
+        saved = self.extract(busy)
+        self.place(devices, classes)
+        cells = self.insert(saved)
+        placed = np.flatnonzero(cells >= 0)
+        latch, _ = self.latch_at(cells[placed], saved.device[placed])
+        return saved, cells[placed[latch != before[placed]]]
+
     def extract(self, cells: IntColumn) -> SavedCells:
         """Save busy cells and put them to rest."""
         device = self.device_at(cells)
@@ -200,36 +210,14 @@ class LatchCells:
         return cells
 
     def _fill(self, cells: IntColumn, saved: SavedCells) -> None:
-        placed = np.flatnonzero((cells >= 0) & (saved.on | (saved.up != NO_TIME)))
-        up, down = self._judged(cells[placed], saved, placed)
-        busy = saved.on[placed] | (up != NO_TIME)
-        kept, up, down = placed[busy], up[busy], down[busy]
+        kept = np.flatnonzero((cells >= 0) & (saved.on | (saved.up != NO_TIME)))
         target, device = cells[kept], saved.device[kept]
-        self.busy[target] = True
-        self.on[target], self.up[target] = saved.on[kept], up
-        self.down[target], self.value[target] = down, saved.value[kept]
-        self.stamps[target], self.seen[target] = saved.stamps[kept], saved.seen[kept]
-        self.device_busy[device] = True
+        self.busy[target] = self.device_busy[device] = True
+        for name in SavedCells._fields[3:]:
+            getattr(self, name)[target] = getattr(saved, name)[kept]
         latch, alert = self.latch_at(target, device)
         raising = saved.on[kept] & self.program.table.raises[latch]
         np.add.at(self.raised, alert, raising.astype(np.int8))
-
-    def _judged(self, cells: IntColumn, saved: SavedCells, items: IntColumn) -> tuple[IntColumn, IntColumn]:
-        """`up` and `down` of saved items by the limits of the cells they come to: what does not hold by them ends.
-
-        A condition has no limits, and silence none that changes.
-        """
-        table = self.program.table
-        latch, _ = self.latch_at(cells, saved.device[items])
-        value, up, down = saved.value[items], saved.up[items], saved.down[items]
-        limited = (table.value_column[latch] == table.column[latch]) & (table.key[latch] != ABSENT)
-        beyond = table.sign[latch] * value > table.threshold[latch]
-        by_value = limited & (table.clear_column[latch] == table.column[latch])
-        clear = table.clear_sign[latch] * value <= table.clear_threshold[latch]
-        return (
-            np.where(limited & ~beyond, NO_TIME, up),
-            np.where(by_value & ~clear, NO_TIME, down),
-        )
 
     def cells_of(self, device: int, rule: int) -> list[tuple[int, int]]:
         """(cell, latch) of each latch of a rule on a device."""

@@ -10,12 +10,15 @@ import numpy as np
 
 from edge_gateway.records.alerts import LEVELS
 from edge_gateway.rules.alerts.latch_cells import NO_TIME, SavedCells
+from edge_gateway.rules.alerts.step import thresholds
 from edge_gateway.rules.columns.program import ABSENT
 from edge_gateway.rules.language.analysis import Range, analyse
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from edge_gateway.columns.frame import IntColumn
+    from edge_gateway.rules.alerts.rule_state import AlertState
     from edge_gateway.rules.language.ruleset import Rule
 
 
@@ -116,6 +119,26 @@ def carried_over(saved: SavedCells, following: Sequence[Successor]) -> SavedCell
         stamps=np.where(restarted, 0, saved.stamps),
     )
     return SavedCells(**{name: column[kept] for name, column in saved._asdict().items()})
+
+
+def judge_by_limits(state: AlertState, cells: IntColumn, at: int | None = None) -> None:
+    """End what does not wait, or is not held, by the limits that these cells (-1: none) have now; by the last values.
+
+    Of limits by time those count that were in force when the value was read, or that are `at` (ms). A condition has no
+    limits, and silence none that changes.
+    """
+    own, table, cells = state.cells, state.program.table, cells[cells >= 0]
+    device = own.device_at(cells)
+    latch, _ = own.latch_at(cells, device)
+    limits_at = own.seen[cells] if at is None else np.full(len(cells), at)
+    threshold, clear_threshold = thresholds(state, latch, device, limits_at)
+    limited = (table.value_column[latch] == table.column[latch]) & (table.key[latch] != ABSENT)
+    beyond = table.sign[latch] * own.value[cells] > threshold
+    by_value = limited & (table.clear_column[latch] == table.column[latch])
+    clear = table.clear_sign[latch] * own.value[cells] <= clear_threshold
+    own.up[cells[limited & ~beyond]] = NO_TIME
+    own.down[cells[by_value & ~clear]] = NO_TIME
+    own.busy[cells] = own.on[cells] | (own.up[cells] != NO_TIME)
 
 
 def kept_ranges(old: Sequence[Rule], new: Sequence[Rule]) -> set[Range]:

@@ -40,7 +40,8 @@ def advance_time(state: RuleState, at: Instant) -> Passed:
     """Let time pass up to this moment."""
     now = state.now(at.listening)
     _end_unexpected(state, now)
-    absent, expired, closed = _absent(state, at, now), _expired(state, now), _closed(state, now)
+    closed, expired = _closed(state, now), _expired(state, now)
+    absent = _absent(state, at, now, closed)
     readings, device_of = _due_readings(state, now, absent.keys() | expired.keys() | closed.keys())
     events: list[AlertEvent] = []
     for alert, own in single_alerts(readings, device_of, state.program.latches, state.active):
@@ -82,10 +83,11 @@ def _missed(state: RuleState, absent: Mapping[int, int]) -> set[tuple[int, str]]
     return {(of, rule.metric) for of, rule in zip(device.tolist(), rules, strict=True) if rule is not None}
 
 
-def _absent(state: RuleState, at: Instant, now: IntColumn) -> dict[int, int]:
+def _absent(state: RuleState, at: Instant, now: IntColumn, closed: Mapping[int, int]) -> dict[int, int]:
     """The absence latches to raise now: cell to the time (ms) since which the metric counts as missing.
 
-    A latch that is on and about to clear is raised again; one whose times do not hold waits for them.
+    A latch that is on and about to clear, or whose times ended (`closed`), is raised again; one whose times do not hold
+    waits for them.
     """
     cells, latches, inputs = state.cells, state.program.table, state.inputs
     if not state.program.least_absence:
@@ -105,7 +107,8 @@ def _absent(state: RuleState, at: Instant, now: IntColumn) -> dict[int, int]:
     until = np.where(heard, now[device], at.wall or 0)
     begin, _ = state.schedules.spans_at(latches.schedule[latch], device, until)
     due = np.maximum(due, begin)
-    open_ = (begin > 0) & (~cells.on[cell] | (cells.down[cell] > 0))
+    ends = (cells.down[cell] > 0) | np.isin(cell, np.fromiter(closed, np.int64, len(closed)))
+    open_ = (begin > 0) & (~cells.on[cell] | ends)
     found = np.flatnonzero((since > 0) & (due <= until) & open_)
     cells.seen[cell[found]] = due[found]
     cells.busy[cell[found]] = True

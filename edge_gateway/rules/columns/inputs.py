@@ -111,10 +111,7 @@ class Inputs:
         before = self._newest_time_before(device, at, first)
         stamps = TimesRead(at, boots_since(device, boot, self.boot[device]), frame.seq[order])
         now, values = np.maximum(at, before), self._values(frame, order)
-        newest = self._are_newest(values, device, stamps, at <= before)
-        if len(self.online):
-            of_birth = self._are_of_birth(device, boot)[values.row]
-            newest &= of_birth | ~np.isin(values.number, self.online)
+        newest = self._are_newest(values, device, boot, stamps, at <= before)
         known = newest & (now[values.row] - at[values.row] <= self.lookback[values.number])
         x, place = columns_of(values.only(known), len(order), len(self.wanted))
         values, late = values.only(newest), values.only(~newest)
@@ -129,8 +126,25 @@ class Inputs:
         found: BoolColumn = (born == 0) | (~boot == born)
         return found
 
+    def add(self, rows: Rows, number: int, own: IntColumn, values: FloatColumn) -> None:
+        """Add values of an input that was computed on its `own` rows: newest, late, or unknown at once, as if read."""
+        if rows.in_order:
+            rows.add(number, own, values)
+            return
+        computed = InputValues(own, np.full(len(own), number), values)
+        newest = self._are_newest(
+            computed, rows.device, rows.boot, rows.stamps, np.ones(len(rows.at), np.bool_)
+        )
+        known = newest & (rows.now[own] - rows.at[own] <= self.lookback[number])
+        rows.add_some(computed, newest, known)
+
     def _are_newest(
-        self, values: InputValues, device: IntColumn, stamps: TimesRead, behind: BoolColumn
+        self,
+        values: InputValues,
+        device: IntColumn,
+        boot: IntColumn,
+        stamps: TimesRead,
+        behind: BoolColumn,
     ) -> BoolColumn:
         """Which values are the newest of their input; only devices with a row `behind` another need a look."""
         newest = np.ones(len(values.row), np.bool_)
@@ -143,6 +157,8 @@ class Inputs:
         cells = np.unique(cell)
         before = TimesRead(self.last_at.ravel()[cells], np.zeros_like(cells), self.last_seq.ravel()[cells])
         newest[entries] = newest_so_far(cell, stamps.of(row), cells, before)
+        if len(self.online):
+            newest &= self._are_of_birth(device, boot)[values.row] | ~np.isin(values.number, self.online)
         return newest
 
     def passed_rows(self, frame: Frame, taken: Rows) -> Rows:
@@ -162,8 +178,8 @@ class Inputs:
         row_of = np.full(frame.rows, -1)
         row_of[taken.source] = np.arange(len(taken.source))
         of_taken = row_of[order]
-        for each in np.flatnonzero(taken.place).tolist():
-            known = np.where(of_taken >= 0, taken.column(each)[of_taken], np.nan)
+        for each in np.unique(np.concatenate([taken.values.number, taken.late.number])).tolist():
+            known = np.where(of_taken >= 0, taken.taken(each)[of_taken], np.nan)
             missing = np.flatnonzero(~np.isnan(known) & np.isnan(rows.column(each)))
             if len(missing):
                 rows.add(each, missing, known[missing])

@@ -112,7 +112,7 @@ class Records:
             known = np.flatnonzero(~np.isnan(values))
             if len(known):
                 own, values = own[known], values[known]
-                rows.add(record.output, own, values)
+                columns.inputs.add(rows, record.output, own, values)
                 derived.append((rows.source[own], self._series(record, rows.device[own]), values))
         return derived
 

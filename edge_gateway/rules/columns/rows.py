@@ -76,13 +76,29 @@ class Rows:
         return found
 
     def add(self, number: int, rows: IntColumn, values: FloatColumn) -> None:
-        """Add values of an input that was computed, for rows that had none."""
-        if not self.place[number]:
-            self.place[number] = len(self.x)
-            self.x = np.concatenate([self.x, np.full((1, len(self.device)), np.nan)])
-        self.x[self.place[number], rows] = values
-        added = InputValues(rows, np.full(len(rows), number), values)
-        self.values = self.values.then(added)
+        """Add values of an input that was computed, for rows that had none: each the newest of it, and known."""
+        every = np.ones(len(rows), np.bool_)
+        self.add_some(InputValues(rows, np.full(len(rows), number), values), every, every)
+
+    def add_some(self, computed: InputValues, newest: BoolColumn, known: BoolColumn) -> None:
+        """As `add`, of values some of which are late, or not `known`, because they are older than the lookback."""
+        for number in np.unique(computed.number[known]).tolist():
+            if not self.place[number]:
+                self.place[number] = len(self.x)
+                self.x = np.concatenate([self.x, np.full((1, len(self.device)), np.nan)])
+        self.x[self.place[computed.number[known]], computed.row[known]] = computed.value[known]
+        self.values, self.late = (
+            self.values.then(computed.only(newest)),
+            self.late.then(computed.only(~newest)),
+        )
+
+    def taken(self, number: int) -> FloatColumn:
+        """The column of an input with all its values, also those that are late or unknown at once."""
+        found = np.full(len(self.device), np.nan)
+        for values in (self.late, self.values):
+            own = values.only(np.flatnonzero(values.number == number))
+            found[own.row] = own.value
+        return found
 
     def has_any(self, numbers: tuple[int, ...], rows: IntColumn) -> BoolColumn:
         """Which of the rows have a value of any of the inputs."""

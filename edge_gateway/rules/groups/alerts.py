@@ -17,7 +17,7 @@ import numpy as np
 
 from edge_gateway.records.alerts import NO_READING, Transition
 from edge_gateway.rules.alerts.latch_cells import LatchCells, SavedCells
-from edge_gateway.rules.alerts.reload import Fate, carried_over, successors
+from edge_gateway.rules.alerts.reload import Fate, carried_over, judge_by_limits, successors
 from edge_gateway.rules.alerts.rule_state import AlertState
 from edge_gateway.rules.alerts.single_alert import AlertEvent, SingleAlert, close, repeat_notice
 from edge_gateway.rules.alerts.state_machine import NOTHING, ActiveAlert, StateChange, switch_off_cleared
@@ -34,6 +34,7 @@ from edge_gateway.rules.groups.names import Groups
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from edge_gateway.columns.frame import IntColumn
     from edge_gateway.rules.alerts.rule_state import AlertKey, Instant, RuleState
     from edge_gateway.rules.groups.looks import GroupLook
     from edge_gateway.rules.language.matching import Variant
@@ -194,9 +195,7 @@ class GroupAlerts:
         variants = self._variants()
         classes = cells.classes.numbers([variants.get(each, ()) for each in range(self.groups.devices)])
         moved = np.flatnonzero(classes != cells.class_of[: len(classes)])
-        saved = cells.extract(cells.busy_of(moved))
-        cells.place(moved, classes[moved])
-        cells.insert(saved)
+        cells.move(moved, classes[moved])
         cells.compact()
         state.schedules.learn_zones(moved.tolist(), self.groups)
 
@@ -323,8 +322,20 @@ class GroupAlerts:
         names = {rule.name for rule in rules}
         newest = np.full(self.groups.devices, _wall(at))
         self.builder.forget_rules(lambda name: name not in names, newest)
-        self._settle(saved)
+        cells = self._settle(saved)
+        self._judge(cells[cells >= 0], at)
         return found + self._reconciled(at)
+
+    def _judge(self, cells: IntColumn, at: Instant) -> None:
+        """End what waits, or is held, if it does not by the limits of now and the value that its rule sees now."""
+        own, rule = self.state.cells, self.state.program.table.rule
+        looks = self.looks(at)
+        for number, look in looks.items():
+            latches = latches_of(self.state, number, look, at)
+            known = ~np.isnan(latches.value)
+            own.value[latches.cell[known]] = latches.value[known]
+        latch, _ = own.latch_at(cells, own.device_at(cells))
+        judge_by_limits(self.state, cells[np.isin(rule[latch], list(looks))], _wall(at))
 
     def _reconciled(self, at: Instant) -> list[Transition]:
         """Bring the alerts in line with the levels that a reload left them."""
@@ -337,11 +348,11 @@ class GroupAlerts:
             events += alert.events
         return [self._transition(event, self.details(event, None, at), at) for event in events]
 
-    def _settle(self, saved: SavedCells) -> None:
-        """Put saved cells into the latches of the groups there are now."""
+    def _settle(self, saved: SavedCells) -> IntColumn:
+        """Put saved cells into the latches of the groups there are now; the cells, -1 where a group has none."""
         self.state.cells.make_room(self.groups.devices)
         self.follow()
-        self.state.cells.insert(saved)
+        return self.state.cells.insert(saved)
 
     # --- snapshots
 

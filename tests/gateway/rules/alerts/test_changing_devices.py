@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from edge_gateway.rules.alerts.evaluator import Evaluator
-from edge_gateway.rules.language.ruleset import Override, RuleSet
+from edge_gateway.rules.language.ruleset import Level, LevelChange, Override, RuleSet
 from tests.gateway.rules.alerts.hot import HOT, command
 from tests.gateway.rules.fleet import T0, Row, Stage, events
 
@@ -119,3 +119,20 @@ def test_an_empty_frame_shows_only_what_changed_in_the_fleet() -> None:
     stage.read(0, t=15)
     stage.fleet.born("d", line="L2")
     assert [each.cause for each in stage.evaluator.evaluate(stage.fleet.frame([]))] == ["moved"]
+
+
+def test_a_device_that_gets_other_limits_is_judged_by_them_and_by_those_that_stay_it_is_not() -> None:
+    level = Level("warning", limit=30.0, for_ms=60_000, limits=(("00:00-01:00", 10.0),))
+    other = Override({"line": ["L2"]}, (LevelChange("warning", limit=20.0),))
+    rules = (replace(HOT, levels=(level,), overrides=(other,)), replace(HOT, name="Same", levels=(level,)))
+    for restarted in (False, True):
+        stage = Stage(*rules)
+        stage.fleet.born("d", line="L1")
+        stage.read(0, t=15)
+        stage.fleet.born("d", line="L2")
+        if restarted:
+            stage.restart()
+        assert [(each.rule, each.event, each.cause) for each in stage.tick(60)] == [
+            ("Hot", "resolved", "moved"),
+            ("Same", "firing", "time"),
+        ]

@@ -137,6 +137,14 @@ def test_the_rest_is_forgotten() -> None:
     assert [given(commands, change(at=1), device=device) for device in (0, 1)] == [["on"], []]
 
 
+def test_a_cooldown_that_an_edit_brings_counts_from_the_command_given_before() -> None:
+    commands, without = RuleCommands(), replace(RULE, commands=(replace(ON, cooldown_ms=0),))
+    assert given(commands, change(at=1), without) == ["on"]
+    commands = RuleCommands.from_snapshot(commands.snapshot())
+    assert given(commands, change(at=2), RULE) == []
+    assert given(commands, change(at=1 + ON.cooldown_ms), RULE) == ["on"]
+
+
 def test_a_snapshot_restores_cooldowns_and_what_was_begun() -> None:
     commands = RuleCommands()
     assert given(commands, change(at=0)) == ["on"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from edge_gateway.records import codec
@@ -149,6 +150,26 @@ def test_a_full_restore_goes_on_alike() -> None:
         assert one.tick(second + 5) == two.tick(second + 5)
     assert one.tick(400) == two.tick(400)
     assert codec.pack(one.evaluator.snapshot()) == codec.pack(two.evaluator.snapshot())
+
+
+@pytest.mark.parametrize("back", [False, True])
+def test_a_restart_keeps_what_waits_or_is_held_by_a_limit_of_its_time(back: bool) -> None:
+    """So it does where the clock of the device was set back since, to a time that has another limit."""
+    level = Level("warning", limit=30.0, limits=(("00:10-00:20", 20.0),), deadband=2.0)
+    waits = replace(HOT, name="Waits", levels=(replace(level, for_ms=60_000),))
+    held = replace(HOT, name="Held", expr="u", keep_ms=60_000, levels=(replace(level, limit=10.0),))
+    stage = Stage(waits, held)
+    stage.read(600, t=25, u=35)
+    stage.read(610, t=25, u=15)
+    if back:
+        at = np.array([T0 + 310_000])
+        stage.evaluator.rewind(np.array([0]), at, at, 610_000)
+        stage.evaluator.evaluate(stage.fleet.frame([Row("d", T0 + 310_000, {"other": 1})]), 610_000)
+    stage.restart()
+    assert [(each.rule, each.event) for each in stage.tick(700)] == [
+        ("Waits", "firing"),
+        ("Held", "resolved"),
+    ]
 
 
 def test_the_strings_in_use_are_those_of_rules_values_tags_and_records() -> None:

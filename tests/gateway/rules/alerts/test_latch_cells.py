@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 
 import numpy as np
@@ -14,7 +13,7 @@ from edge_gateway.columns.strings import StringTable
 from edge_gateway.rules.alerts import latch_cells
 from edge_gateway.rules.alerts.latch_cells import LatchCells, SavedCells
 from edge_gateway.rules.columns.program import ABSENT, Program
-from edge_gateway.rules.language.ruleset import Level, NoData, Rule
+from edge_gateway.rules.language.ruleset import Level, LevelChange, NoData, Override, Rule
 
 HOT = Rule(
     name="Hot", group="g", expr="t", levels=(Level("info", limit=10.0), Level("critical", limit=30.0)),
@@ -100,25 +99,17 @@ def test_state_moves_to_where_the_latch_is_now() -> None:
     assert (found.on[moved], found.up[moved]) == (True, 7)
 
 
-@pytest.mark.parametrize(
-    ("on", "up", "down", "value", "kept"),
-    [
-        (False, 7, 0, 32.5, (True, 7, 0)),
-        (False, 7, 0, 30.0, (False, 0, 0)),
-        (False, 7, 0, math.nan, (False, 0, 0)),
-        (True, 7, 0, 30.0, (True, 0, 0)),
-        (True, 0, 9, 30.0, (True, 0, 9)),
-        (True, 0, 9, 30.5, (True, 0, 0)),
-    ],
-)
-def test_what_waits_or_is_held_is_judged_by_the_limit_of_its_new_place(
-    on: bool, up: int, down: int, value: float, kept: tuple[bool, int, int]
-) -> None:
-    found = cells(((0, -1),))
-    (cell,) = found.insert(saved(0, 0, 2, on=on, up=up, down=down, value=value))
-    assert (found.busy[cell], found.up[cell], found.down[cell]) == kept
-    assert found.on[cell] == on
-    assert found.raised.sum() == on
+def test_devices_that_move_keep_what_is_busy_and_the_latches_that_are_others_are_told() -> None:
+    by_device = replace(HOT, overrides=(Override({"device": ["d"]}, (LevelChange("critical", limit=40.0),)),))
+    found = cells(((0, -1), (1, -1)), rules=(by_device, RULES[1]))
+    for rule in (0, 1):
+        found.insert(saved(0, rule, 2, up=7, value=32.5))
+    moved, changed = found.move(np.array([0]), found.classes.numbers([((0, 0), (1, -1))]))
+    assert moved.rule.tolist() == [0, 1]
+    latch, _ = found.latch_at(changed, np.array([0]))
+    assert [found.program.latches[each].limit for each in latch.tolist()] == [40.0]
+    busy = found.all_busy()
+    assert (found.up[busy].tolist(), found.value[busy].tolist()) == ([7, 7], [32.5, 32.5])
 
 
 def test_what_waits_moves_with_the_clock_of_its_device() -> None:

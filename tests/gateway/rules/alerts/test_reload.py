@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from edge_gateway.records.alerts import Transition
 from edge_gateway.rules.alerts.evaluator import Evaluator
+from edge_gateway.rules.alerts.latch_cells import SavedCells
+from edge_gateway.rules.alerts.reload import judge_by_limits
 from edge_gateway.rules.language.ruleset import Level, NoData, Rule, RuleSet
 from tests.gateway.rules.fleet import T0, Fleet, Row
 
@@ -202,6 +206,55 @@ def test_what_is_held_is_judged_by_the_limits_in_force() -> None:
     assert stage.read(61, t=4) == []
     (resolved,) = stage.evaluator.tick(91_000)
     assert (resolved.event, resolved.cause, resolved.value, resolved.limit) == ("resolved", "time", 4.0, 10.0)
+
+
+@pytest.mark.parametrize(
+    ("on", "up", "down", "value", "kept"),
+    [
+        (False, 7, 0, 22.5, (True, 7, 0)),
+        (False, 7, 0, 20.0, (False, 0, 0)),
+        (False, 7, 0, math.nan, (False, 0, 0)),
+        (True, 7, 0, 20.0, (True, 0, 0)),
+        (True, 0, 9, 20.0, (True, 0, 9)),
+        (True, 0, 9, 20.5, (True, 0, 0)),
+    ],
+)
+def test_what_waits_or_is_held_is_judged_by_the_limits_of_its_cell(
+    on: bool, up: int, down: int, value: float, kept: tuple[bool, int, int]
+) -> None:
+    stage = Stage(HOT)
+    stage.read(0, t=5)
+    state, one = stage.evaluator.state, np.ones(1, np.int64)
+    saved = SavedCells(
+        one * 0, one * 0, one * 2, one > 1 - on, one * up, one * down, one * 0, np.array([value]), one * T0
+    )
+    cells = state.cells.insert(saved)
+    judge_by_limits(state, np.append(cells, -1))
+    (cell,) = cells.tolist()
+    assert (state.cells.busy[cell], state.cells.up[cell], state.cells.down[cell]) == kept
+    assert (state.cells.on[cell], state.cells.raised.sum()) == (on, on)
+
+
+@pytest.mark.parametrize("timed", [20.0, 30.0])
+def test_what_waits_is_judged_by_the_limit_of_its_time(timed: float) -> None:
+    """The default, 10, does not count at that time."""
+    level = Level("warning", limit=10.0, for_ms=60_000, limits=(("00:00-01:00", 15.0),))
+    stage = Stage(replace(SLOW, levels=(level,)))
+    stage.read(0, t=25)
+    other = replace(SLOW, levels=(replace(level, limits=(("00:00-01:00", timed),)),))
+    assert stage.reload(other) == ([] if timed < 25 else [("Slow", "reload", "inactive", "warning")])
+
+
+@pytest.mark.parametrize("timed", [15.0, 20.0])
+def test_what_is_held_is_judged_by_the_limit_of_its_time(timed: float) -> None:
+    level = Level("warning", limit=10.0, limits=(("00:00-01:00", 20.0),), deadband=2.0)
+    held = replace(HOT, levels=(level,), keep_ms=30_000)
+    stage = Stage(held)
+    stage.read(0, t=25)
+    stage.read(10, t=18)
+    other = replace(held, levels=(replace(level, limits=(("00:00-01:00", timed),)),), labels={"a": "b"})
+    assert stage.reload(other) == []
+    assert len(stage.evaluator.tick(40_000)) == (timed == 20.0), "18 is clear of 20, and not of 15"
 
 
 def test_another_condition_to_clear_is_waited_for_anew() -> None:

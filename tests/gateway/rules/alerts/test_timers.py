@@ -61,6 +61,16 @@ def test_data_that_stops_again_while_the_alert_is_about_to_resolve() -> None:
     assert [each.rule for each in stage.evaluator.firing()] == ["Silent"]
 
 
+@pytest.mark.parametrize("returns", [False, True])
+def test_silence_between_whose_times_no_tick_came_begins_anew_in_the_next(returns: bool) -> None:
+    stage = Stage(replace(SILENT, at=("00:00-00:01", "00:02-00:03"), keep_ms=60_000))
+    stage.read(0, t=1)
+    assert ticked(stage, 30) == [("d", "Silent", "firing", 30)]
+    if returns:
+        stage.read(59, t=1)
+    assert ticked(stage, 125) == [("d", "Silent", "resolved", 60), ("d", "Silent", "firing", 120)]
+
+
 def test_a_device_whose_readings_wait_for_their_time_is_not_silent_and_no_wait_of_its_ends() -> None:
     stage = Stage(SILENT, replace(HOT, levels=(Level("warning", limit=10.0, for_ms=40_000),)))
     stage.read(0, t=15)

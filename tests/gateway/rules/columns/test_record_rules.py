@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pytest
 
 from edge_gateway.columns.frame import Frame
 from edge_gateway.rules.columns.record_rules import Records
@@ -71,6 +72,30 @@ def test_a_value_older_than_another_metrics_is_joined_like_any() -> None:
     recorder.derived(100, t=1)
     assert recorder.derived(90, u=2) == {"sum": 3.0, "mean": 2.0}
     assert recorder.derived(95, u=4) == {"sum": 5.0, "mean": 3.0}
+
+
+@pytest.mark.parametrize("together", [False, True])
+def test_a_computed_value_older_than_the_newest_of_its_record_is_late(together: bool) -> None:
+    """It corrects the ranges of the record, and is no last value."""
+    rules = record("total", "t + u"), record("less", "total - v"), record("mean", "avg_over_time(total, 1m)")
+    recorder = Recorder(*rules)
+    rows = [Row("d", T0 + second * 1000, values) for second, values in
+            ((100, {"t": 1, "u": 1}), (110, {"t": 2}), (105, {"u": 5, "v": 0}))]  # fmt: skip
+    frames = [rows] if together else [[row] for row in rows]
+    last = [recorder.extend(*frame) for frame in frames][-1]
+    own = last.value[last.row == last.rows - 1].tolist()
+    assert own == [5.0, 0.0, 7.0, 3.0], "u, v, a late total, and less, which is of the newest total"
+    assert recorder.derived(120, v=1) == {"less": 2.0}
+    assert recorder.derived(130, t=4) == {"total": 9.0, "less": 8.0, "mean": 5.25}, (
+        "the mean of 2, 3, 7 and 9"
+    )
+
+
+def test_a_computed_value_that_is_too_old_to_count_is_unknown_at_once() -> None:
+    long = {"t": 600_000, "u": 600_000, "v": 600_000}
+    recorder = Recorder(record("total", "t + u", lookbacks=long), record("gap", "total - v"))
+    recorder.derived(200, v=1)
+    assert recorder.derived(100, t=1, u=1) == {"total": 2.0}
 
 
 def test_rules_follow_the_tags_of_a_device() -> None:

@@ -43,6 +43,17 @@ def test_computed_values_are_added() -> None:
     assert table.values.number.tolist() == [0, 1]
 
 
+def test_computed_values_that_are_late_or_unknown_at_once_stand_in_no_column() -> None:
+    given = values((0, 0, 1.0))
+    table = rows(given, given, 3, 2)
+    computed = values((0, 1, 7.0), (1, 1, 8.0), (2, 1, 9.0))
+    table.add_some(computed, np.array([True, False, True]), np.array([False, False, True]))
+    np.testing.assert_array_equal(table.column(1), [math.nan, math.nan, 9.0])
+    np.testing.assert_array_equal(table.newest(1), [7.0, math.nan, 9.0])
+    np.testing.assert_array_equal(table.taken(1), [7.0, 8.0, 9.0])
+    assert table.late.value.tolist() == [8.0]
+
+
 def test_the_newest_values_are_those_taken_even_if_unknown_at_once() -> None:
     taken = values((0, 0, 1.0), (1, 0, 2.0))
     table = rows(taken, taken.only(np.array([1])), 2, 1)

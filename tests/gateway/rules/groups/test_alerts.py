@@ -96,6 +96,35 @@ def test_an_edit_of_limits_keeps_what_fires_and_another_by_ends_it(tmp_path: Pat
     assert told(stage.evaluator.reload(RuleSet(), at)) == ["type=freezer resolved removed 8.001"]
 
 
+@pytest.mark.parametrize(("limit", "goes_on"), [(20, True), (30, False)])
+def test_an_edit_judges_what_waits_by_the_value_and_the_limit_of_now(
+    tmp_path: Path, limit: int, goes_on: bool
+) -> None:
+    """Not by the value that the wait began with, nor by a limit of other times."""
+    slow = (
+        "{alert: Slow, expr: avg(x), by: [site], for: 10m, above: {default: LIMIT, at: {'00:00-01:00': 10}}}"
+    )
+    rule = slow.replace("LIMIT", "5")
+    stage = stage_of(tmp_path, rule)
+    stage.read(1, "a", x=15.0)
+    assert told(stage.tick(1)) == ["site=berlin pending reading 1"]
+    stage.read(2, "a", x=25.0)
+    assert stage.tick(2) == []
+    at = Instant(3_000, T0 + 3_000)
+    edited = rule.replace(": 10}", f": {limit}}}")
+    found = told(stage.evaluator.reload(rules_in(tmp_path, edited), at))
+    assert found == ([] if goes_on else ["site=berlin resolved reload 3"])
+
+
+def test_a_time_of_the_week_that_nobody_knows_judges_no_wait(tmp_path: Path) -> None:
+    slow = "{alert: Slow, expr: avg(x), by: [site], for: 10m, above: {default: 30, at: {'00:00-01:00': 10}}}"
+    stage = stage_of(tmp_path, slow)
+    stage.read(1, "a", x=15.0)
+    stage.tick(1)
+    at = Instant(3_000, T0 + 7_200_000, trusted=False)
+    assert stage.evaluator.reload(rules_in(tmp_path, slow.replace("30", "40")), at) == []
+
+
 def test_a_level_that_is_removed_and_devices_that_no_longer_match_end_with_the_reload(tmp_path: Path) -> None:
     levels = "{alert: A, expr: avg(x), by: [site], levels: {critical: {above: 15}, warning: {above: 10}}}"
     stage = stage_of(tmp_path, levels)

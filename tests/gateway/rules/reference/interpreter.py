@@ -110,9 +110,10 @@ class Interpreter:
             changes = self._read(rule, one, device, look)
             found += [self.telling.tell(rule, device.name, change, live=not old) for change in changes]
             if not old and look.fresh & set(rule.inputs):
-                told = self.telling.settle(rule, device.name, device.inputs.newest_of(rule.inputs))
-                if told is not None:
-                    one.noticed = max(one.noticed, told.at) if one.state == "firing" else one.noticed
+                settled = self.telling.settle(rule, device.name, device.inputs.newest_of(rule.inputs))
+                if settled is not None:
+                    change, told = settled
+                    one.noticed = max(one.noticed, change.at) if one.state == "firing" else one.noticed
                     found.append(told)
         return found
 

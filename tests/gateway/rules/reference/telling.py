@@ -114,15 +114,15 @@ class Telling:
             self.ids.pop(key, None)
         return alert
 
-    def settle(self, rule: Definition, device: str, at: int) -> Deeds | None:
-        """Tell what is owed at `at`; None if nothing is."""
+    def settle(self, rule: Definition, device: str, at: int) -> tuple[Change, Deeds] | None:
+        """Tell what is owed at `at`: the change, and how it is told; None if nothing is owed."""
         key = rule.name, device
         if key not in self.owed:
             return None
         owed, alert = self.owed[key]
         before = owed.level if owed.state == "resolved" else self.told.get(key)
         change = Change(max(at, owed.at), "released", "reading", owed.state, owed.level, before)
-        return self.tell(rule, device, change, live=True, known=alert)
+        return change, self.tell(rule, device, change, live=True, known=alert)
 
     def _events(self, rule: Definition, device: str, change: Change) -> set[str]:
         """All that hold: what happens to the alert, and what happens to its device."""
