@@ -7,6 +7,7 @@ removed and it is renamed.
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from edge_gateway.errors import BadInput
 from edge_gateway.sinks.influx.setup.documents import STACK, Key
