@@ -206,7 +206,7 @@ def _closed(
     schedule, device = state.program.table.schedule[pairs.latch], rows.device[pairs.row]
     begin, _ = state.schedules.spans_at(schedule, device, at)
     _, end = state.schedules.spans_at(schedule, device, before)
-    ended = (schedule != ALWAYS) & (before > 0) & (end <= at)
+    ended = (schedule != ALWAYS) & (before > 0) & (np.maximum(end, before) <= at)
     return np.where(ended, np.maximum(end, before), 0), begin > 0
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from edge_gateway.rules.language.ruleset import Level, NoData, Rule
+from edge_gateway.rules.language.ruleset import Level, NoData, Rule, RuleSet
 from tests.gateway.rules.alerts.hot import HOT
 from tests.gateway.rules.fleet import T0, Stage
 
@@ -69,6 +69,16 @@ def test_silence_between_whose_times_no_tick_came_begins_anew_in_the_next(return
     if returns:
         stage.read(59, t=1)
     assert ticked(stage, 125) == [("d", "Silent", "resolved", 60), ("d", "Silent", "firing", 120)]
+
+
+def test_a_reading_from_before_a_silence_ends_it_for_no_times_that_an_edit_brings() -> None:
+    stage = Stage(SILENT)
+    stage.read(0, t=1)
+    assert ticked(stage, 40) == [("d", "Silent", "firing", 30)]
+    stage.evaluator.reload(RuleSet((replace(SILENT, at=("12:00-13:00",)),)))
+    assert stage.read(10, t=1, backlog=True) == []
+    (ended,) = stage.tick(80)
+    assert (ended.event, ended.cause, ended.notify) == ("resolved", "schedule", True)
 
 
 def test_a_device_whose_readings_wait_for_their_time_is_not_silent_and_no_wait_of_its_ends() -> None:
