@@ -35,8 +35,12 @@ def _encode_status(message: dict[str, Any]) -> bytes:
     return control_messages.encode_birth(control_messages.Birth(**fields, metrics=metrics))
 
 
+def _alert(message: dict[str, Any]) -> control_messages.Alert:
+    return control_messages.Alert(**{**message, "suppressed": tuple(message["suppressed"])})
+
+
 def _encode_command(message: dict[str, Any]) -> bytes:
-    alert = control_messages.Alert(**message["alert"]) if message["alert"] else None
+    alert = _alert(message["alert"]) if message["alert"] else None
     return control_messages.encode_command(control_messages.Command(**{**message, "alert": alert}))
 
 
@@ -56,7 +60,7 @@ _ENCODERS: dict[str, Callable[[dict[str, Any]], bytes]] = {
     "status": _encode_status,
     "command": _encode_command,
     "ack": lambda message: control_messages.encode_ack(control_messages.Ack(**message)),
-    "alert": lambda message: control_messages.encode_alert(control_messages.Alert(**message)),
+    "alert": lambda message: control_messages.encode_alert(_alert(message)),
     "receipt": lambda message: control_messages.encode_receipt(
         msgspec.convert(message, control_messages.Receipt)
     ),

@@ -236,7 +236,7 @@ class Life:
         wanted.sort(key=lambda one: (one[0], numbers[f"dev-{one[1]}"]))
         assert found == [
             (start, f"dev-{series}", *window.facts(), window.revision)
-            for start, series, window in wanted[: limit or None]
+            for start, series, window in wanted[-limit:]
         ]
 
     def query(self, tier: int, **asked: Any) -> list[tuple[Any, ...]]:

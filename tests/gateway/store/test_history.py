@@ -1,3 +1,4 @@
+import json
 import math
 import sqlite3
 from dataclasses import replace
@@ -317,7 +318,8 @@ def test_alerts_commands_quarantine_and_events_are_the_newest_in_order(tmp_path:
         assert [row["text"] for row in history.query("events", limit=2)] == ["text 3", "text 4"]
         assert next(history.query("events", limit=1)) == {"at": T0 + 4, "code": "code", "text": "text 4"}
         alert = next(history.query("alerts", limit=1))
-        assert alert == alert_row(structs.replace(ALERT, id="a4", subject="dev-0", at=alert["at"]))
+        row = alert_row(structs.replace(ALERT, id="a4", subject="dev-0", at=alert["at"]))
+        assert alert == json.loads(json.dumps(row))
         with pytest.raises(KeyError):
             history.query("weather")
 

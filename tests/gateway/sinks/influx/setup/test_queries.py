@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from tests.templates import uninstall
 HERE = Path(__file__).parent
 
 
+@cache
 def charts() -> dict[str, dict[str, Any]]:
     """Every cell of the dashboards, by the dashboard's template and its own name."""
     boards = [one for one in documents_for(WINDOWS) if one["kind"] == "Dashboard"]
