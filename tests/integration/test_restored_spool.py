@@ -60,7 +60,7 @@ class Site:
     def counts(self, measurement: str = "sensor") -> dict[int, int]:
         """Readings of each point, by the window's number in minutes."""
         rows = points(self._influx, self._bucket, measurement)
-        return {(int(row["at"]) - self.begun) // MINUTE: int(row["count"]) for row in rows}
+        return {(int(row["at"]) - self.begun) // MINUTE: int(row["count"]) for row in rows if row["count"]}
 
     def wait_for(self, counts: dict[int, int]) -> None:
         wait_until(lambda: self.counts() == counts, WITHIN, f"{self.counts()} becomes {counts}")

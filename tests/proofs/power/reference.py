@@ -49,7 +49,7 @@ TABLES: Final = {
 """Tables that depend on the records alone. Revisions and the outbox also depend on when late readings were merged and
 on what the database had accepted; their result is compared as points."""
 ALERT_STEPS: Final = "SELECT alert || ' ' || state || ' ' || at FROM alert"
-OWN: Final = b"gateway,"
+OWN: Final = (b"gateway,", b"metric,", b"limit,")
 """The prefix of lines about the gateway itself, which no record causes."""
 
 Message = tuple[str, bytes]
