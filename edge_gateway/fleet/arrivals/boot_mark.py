@@ -194,13 +194,8 @@ class BootMark:
         self.top = max(self.top, following - 1)
 
     def close_below(self, floor: int) -> int:
-        """Close holes below `floor`, which the device no longer holds; return how many messages are lost.
-
-        One of them may still be under way: it is no repeat, and whether it counted is not known.
-        """
+        """Close holes below `floor`, which the device no longer holds; return how many messages are lost."""
         lost = missing(self.known_to + 1, max(self.known_to, floor - 1))
-        if floor - 1 > self.known_to or (self.holes and self.holes[0][0] < floor):
-            self.doubt(floor - 1)
         self.top = max(self.top, floor - 1)
         while self.holes and self.holes[0][0] < floor:
             first, last = self.holes[0]

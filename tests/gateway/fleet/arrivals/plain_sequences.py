@@ -94,8 +94,6 @@ class PlainSequences:
 
     def _close(self, device: int, mark: PlainBoot, floor: int) -> None:
         never = {seq for seq in mark.missing if seq < floor} | set(range(mark.top + 1, floor))
-        if never:
-            mark.doubtful_to = max(mark.doubtful_to, floor - 1)
         mark.missing -= never
         mark.top = max(mark.top, floor - 1)
         self.devices[device].lost += len(never)

@@ -91,21 +91,6 @@ def test_what_the_device_no_longer_holds_is_lost(
     assert (found.holes, found.top) == (holes, top)
 
 
-def test_a_message_that_its_device_gave_up_and_that_still_comes_is_no_repeat() -> None:
-    found = mark(0, 1, 4, 5)
-    assert found.accept(1, 0) == DUPLICATE
-    found.close_below(4)
-    assert found.accept(3, 0) == NOT_KNOWN
-    assert found.accept(5, 0) == DUPLICATE, "above what the device gave up nothing is forgotten"
-    assert found.accept(6, 0) == NEW
-
-
-def test_a_floor_below_which_nothing_is_missing_forgets_nothing() -> None:
-    found = mark(0, 1, 2)
-    found.close_below(3)
-    assert found.accept(1, 0) == DUPLICATE
-
-
 def test_too_many_holes_close_from_the_lowest(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(boot_mark, "HOLES_KEPT", 1)
     found = mark(3, 9)
