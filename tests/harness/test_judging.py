@@ -1,5 +1,6 @@
 """The judges see what they are to see."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from fleet_sim.ledger.expected import Facts
 from tests.proofs.ground import judging
 from tests.proofs.ground.stream import Stream, take_windows
 from tests.proofs.proof import Findings
+from tests.sim.judging.small_runs import Row, ledger_of
 
 
 def step(
@@ -47,6 +49,27 @@ def test_a_second_alert_while_one_is_firing_is_repeated() -> None:
 
 def test_an_alert_that_resolves_without_firing_is_lost() -> None:
     assert judged(step("resolved")).alerts_lost == 1
+
+
+@pytest.mark.parametrize(
+    ("late", "least"), [({}, 1), ({"sent": False}, 0), ({"again": True}, 0), ({"acked": False}, 0)]
+)
+def test_only_what_was_acknowledged_and_sent_once_when_it_was_made_must_raise_an_alert(
+    tmp_path: Path, late: dict[str, bool], least: int
+) -> None:
+    heat = [0.0, 6.0, 7.0, 0.0, 9.0, 0.0]
+    hot = {1: late, 2: late}
+    rows = [Row(seq, 1_000 * seq, value, **hot.get(seq, {})) for seq, value in enumerate(heat)]
+    ledger = ledger_of(tmp_path, rows, metric="heat")
+
+    def judged_hot(times: int) -> Findings:
+        findings = Findings()
+        stored = [step("firing", alert=f"a{number}") | {"subject": "d0"} for number in range(times)]
+        judging.judge_hot(findings, stored, ledger)
+        return findings
+
+    assert [judged_hot(times).alerts_lost for times in (0, 1, 2, 3)] == [1 + least, least, 0, 0]
+    assert [judged_hot(times).alerts_repeated for times in (0, 1, 2, 3)] == [0, 0, 0, 1]
 
 
 def test_a_comparison_that_judged_nothing_or_left_windows_out_has_not_held() -> None:

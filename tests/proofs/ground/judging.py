@@ -17,7 +17,7 @@ from fleet_sim.judging.grade import grade_commands
 from fleet_sim.judging.stored import InfluxPlace, window_rows
 from fleet_sim.judging.terms import gateway_terms
 from fleet_sim.judging.verify import Comparison, compare
-from fleet_sim.ledger.expected import Policy, readouts
+from fleet_sim.ledger.expected import Policy, Readouts, readouts
 from fleet_sim.ledger.reading import Ledger
 from fleet_wire.control_messages import NO_CHANGE
 from tests.proofs.proof import Findings
@@ -114,28 +114,44 @@ def judge_hot(findings: Findings, rows: Sequence[Mapping[str, Any]], ledger: Led
     found = Counter(
         row["subject"] for row in {row["id"]: row for row in rows if row["rule"] == "Hot"}.values()
     )
-    expected = expected_hot(ledger)
-    for device in sorted(found.keys() | expected.keys()):
-        missing = expected[device] - found[device]
-        if missing:
-            findings.alerts_lost += max(0, missing)
-            findings.alerts_repeated += max(0, -missing)
-            findings.show(f"{device}: {expected[device]} alerts by its readings, {found[device]} stored")
+    least, most = expected_hot(ledger)
+    for device in sorted(found.keys() | most.keys()):
+        missing = max(0, least[device] - found[device])
+        repeated = max(0, found[device] - most[device])
+        findings.alerts_lost += missing
+        findings.alerts_repeated += repeated
+        if missing or repeated:
+            findings.show(
+                f"{device}: {least[device]} to {most[device]} alerts by its readings, {found[device]} stored"
+            )
 
 
-def expected_hot(ledger: Ledger) -> Counter[str]:
-    """Count how often `Hot` must fire for each device, by its acknowledged readings."""
+def expected_hot(ledger: Ledger) -> tuple[Counter[str], Counter[str]]:
+    """Count how often `Hot` must, and how often it may fire for each device.
+
+    A device that was away sends live readings first and its buffer afterwards, and no rule goes back in time. So what
+    was acknowledged and sent once, when it was made, must have been judged; what was sent later or again, or not
+    acknowledged, may have been. In a sequence of which some readings are left out no rule fires more often.
+    """
     readings = readouts(ledger, "heat", Policy())
-    expected: Counter[str] = Counter()
+    sends = ledger.tables["sends"]
+    later = set(zip(sends["device"].tolist(), sends["boot"].tolist(), sends["seq"].tolist(), strict=True))
+    messages = zip(readings.device.tolist(), readings.boot.tolist(), readings.seq.tolist(), strict=True)
+    live = readings.sure & (readings.sent > 0) & [message not in later for message in messages]
+    return _times_hot(ledger, readings.rows(live)), _times_hot(ledger, readings)
+
+
+def _times_hot(ledger: Ledger, readings: Readouts) -> Counter[str]:
+    times: Counter[str] = Counter()
     firing: set[str] = set()
     for number, value in zip(readings.device.tolist(), readings.value.tolist(), strict=True):
         device = ledger.devices[number].id
         if value > WARM and device not in firing:
             firing.add(device)
-            expected[device] += 1
+            times[device] += 1
         elif value < COOL:
             firing.discard(device)
-    return expected
+    return times
 
 
 def judge_commands(findings: Findings, rows: Sequence[Mapping[str, Any]], ledger: Ledger) -> None:

@@ -36,12 +36,15 @@ class Row(NamedTuple):
     code: int = 0
     void: bool = False
     quality: float | None = None
+    again: bool = False
 
 
-def ledger_of(directory: Path, rows: Sequence[Row], *, killed: bool = False) -> Ledger:
+def ledger_of(
+    directory: Path, rows: Sequence[Row], *, killed: bool = False, metric: str = "temperature"
+) -> Ledger:
     with LedgerWriter(directory) as ledger:
         ledger.header({"name": "t"})
-        columns = ledger.group("probe", ["temperature"])
+        columns = ledger.group("probe", [metric])
         ledger.devices(0, 0, [{"id": f"d{i}", "site": "s", "type": "probe", "tags": {}} for i in range(3)])
         for row in rows:
             for name, value in (
@@ -51,7 +54,9 @@ def ledger_of(directory: Path, rows: Sequence[Row], *, killed: bool = False) -> 
                 getattr(columns, name).append(value)
             columns.values[0].append(row.value)
             if row.quality is not None:
-                columns.doubt("temperature", [row.quality])
+                columns.doubt(metric, [row.quality])
+            if row.again:
+                ledger.table("sends").extend((row.device, 9, row.seq, row.ts * 1000 + 5, 1))
             if row.acked:
                 ledger.table("acks").extend((row.device, 9, row.seq, row.ts * 1000 + 1, row.code))
         ledger.note("status", gateway="gw", status=STATUS)
