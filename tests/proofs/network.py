@@ -65,7 +65,8 @@ HOLDS = {
     FaultKind.BLACK_HOLE: (2.6 * KEEP_ALIVE, 4.0 * KEEP_ALIVE),
 }
 """Seconds. Mosquitto drops a silent client after one and a half keep-alives, clients the broker after two at most."""
-AFFECTED_WITHIN = 20.0
+AFFECTED_WITHIN = 40.0
+"""Seconds, more than any back-off: silence meets only a connection that is made."""
 TRIES = 3
 SETTLE = 30.0
 """Seconds, so that receipts arrive too; a sample does not wait for them."""
@@ -73,7 +74,11 @@ RECOVERED_WITHIN = 90.0
 STATUS_AGE = 1.1
 RETAINED = 60.0
 TELEMETRY = {"allowed_lateness": "1s", "idle_close": "4s"}
-SHORT_SETTLING = Sabotage(constants=(("edge_gateway.mqtt.source:SETTLED", 3.0),))
+SHORT_SETTLING = Sabotage(
+    constants=tuple(
+        (f"edge_gateway.mqtt.{session}:SETTLED", 3.0) for session in ("source", "control_session")
+    )
+)
 """Reset the back-off after a shorter connection, so that a long run does not mostly wait."""
 
 
