@@ -41,6 +41,8 @@ class BootMark:
         unsure_to: a message up to this device time (ms) may have arrived before the mark was made, in one that was
             forgotten.
         untimed: a message without a time has arrived.
+        earlier_top: the highest seq before the device was erased and began anew, -1 if it never was.
+        untimed_to: a message without a time up to this seq may have arrived, too, in a mark that was forgotten.
         born: digest of the last birth, NO_BIRTH or BIRTH_FORGOTTEN.
         denied: a birth contradicts the mark: its device may have been erased and count anew. The next message tells.
         contested: device times (ms) of messages, by seq, that came below others and were newer than they: the clock was
@@ -55,6 +57,8 @@ class BootMark:
     judged_from: int = 0
     unsure_to: int = NO_TIME
     untimed: bool = False
+    earlier_top: int = -1
+    untimed_to: int = -1
     born: int = NO_BIRTH
     denied: bool = False
     contested: dict[int, int] = field(default_factory=dict)
@@ -68,7 +72,7 @@ class BootMark:
         come under: of repeats up to there, nothing is known. One that fills a hole and is newer than those above it may
         be of a device that counts anew: another time under its number is no repeat.
         """
-        unsure = NO_TIME < time <= self.unsure_to
+        unsure = seq <= self.untimed_to if time == NO_TIME else time <= self.unsure_to
         overtaken = self._is_overtaken(seq)
         if seq > self.top:
             self._raise_to(seq, unsure=unsure)
@@ -129,6 +133,7 @@ class BootMark:
         """
         lost = sum(missing(*hole) for hole in self.holes)
         self.unsure_to = max(self.unsure_to, self.newest)
+        self.earlier_top = max(self.earlier_top, self.top)
         self.top, self.newest, self.holes, self.judged_from, self.denied = -1, NO_TIME, [], 0, False
         self.contested, self.contested_to = {}, -1
         return lost

@@ -1,8 +1,9 @@
 """What stays of boots and devices whose marks were forgotten: enough never to take a repeat for a new message.
 
-Of everything forgotten of a device one time stays: nothing of it was newer. Messages without a time need the number of
-their boot and its highest seq, a tombstone. Of a retired device the boot that it would go on with stays, with its
-highest seq: what is below has arrived, or is not waited for any more, so that no receipt asks for it.
+Of everything forgotten of a device one time stays: nothing of it was newer. Messages without a time need the number
+of their boot and its highest seq, a tombstone, and what came before, if the device was erased and began the boot
+anew. Of a retired device the boot that it would go on with stays, with its highest seq: what is below has arrived, or
+is not waited for any more, so that no receipt asks for it.
 """
 
 from collections.abc import Sequence
@@ -17,18 +18,34 @@ RETIRED: Final = 100_000
 """Retired devices that are remembered one by one; beyond that, all together by one time."""
 
 
+class Tombstone(NamedTuple):
+    """What stays of a boot with messages that have no time.
+
+    Attributes:
+        boot: its number.
+        top: its highest seq.
+        unsure_to: a message above `top` up to this time (ms) may have arrived before the device was erased.
+        untimed_to: as may one without a time up to this seq.
+    """
+
+    boot: int
+    top: int
+    unsure_to: int = NO_TIME
+    untimed_to: int = -1
+
+
 class Trace(NamedTuple):
     """What stays of one device.
 
     Attributes:
         to: the newest time of anything forgotten, ms.
-        tops: tombstones (boot, highest seq), oldest first.
+        tops: tombstones, oldest first.
         boot: the device's boot when it was retired last.
         top: that boot's highest seq.
     """
 
     to: int = NO_TIME
-    tops: tuple[tuple[int, int], ...] = ()
+    tops: tuple[Tombstone, ...] = ()
     boot: int = NO_BOOT
     top: int = -1
 
@@ -51,21 +68,35 @@ class Forgotten:
         before = self._traces.get(device, NOTHING)
         tops = before.tops
         if mark.untimed:
-            tops = (*(one for one in tops if one[0] != mark.boot), (mark.boot, mark.top))
+            earlier = max(mark.earlier_top, mark.untimed_to)
+            stone = Tombstone(mark.boot, mark.top, mark.unsure_to, earlier)
+            tops = (*(one for one in tops if one.boot != mark.boot), stone)
             self.tombstones_dropped += max(0, len(tops) - TOMBSTONES)
-        trace = before._replace(to=max(before.to, mark.newest), tops=tops[-TOMBSTONES:])
+        newest = max(before.to, mark.newest, mark.unsure_to)
+        trace = before._replace(to=newest, tops=tops[-TOMBSTONES:])
         if trace != NOTHING:
             self._traces[device] = trace
 
     def begin(self, device: int, boot: int) -> BootMark:
-        """Return a mark for a boot that has none. What is above a tombstone's seq is new, whatever its time."""
+        """Return a mark for a boot that has none.
+
+        What is above a tombstone's seq is new, whatever its time, unless it may be of before the device was erased.
+        """
         trace = self._traces.get(device, NOTHING)
-        top = dict(trace.tops).get(boot)
-        if top is None:
+        stone = next((one for one in trace.tops if one.boot == boot), None)
+        if stone is None:
             known = trace.top + 1 if boot == trace.boot else 0
             return BootMark(boot, unsure_to=trace.to, judged_from=known)
-        self._traces[device] = trace._replace(tops=tuple(one for one in trace.tops if one[0] != boot))
-        return BootMark(boot, top=top, judged_from=top + 1, untimed=True, born=BIRTH_FORGOTTEN)
+        self._traces[device] = trace._replace(tops=tuple(one for one in trace.tops if one.boot != boot))
+        return BootMark(
+            boot,
+            top=stone.top,
+            judged_from=stone.top + 1,
+            unsure_to=stone.unsure_to,
+            untimed=True,
+            untimed_to=stone.untimed_to,
+            born=BIRTH_FORGOTTEN,
+        )
 
     def retire(self, device: int, name: str, marks: Sequence[BootMark]) -> None:
         """Note that a device is forgotten, with all its marks, the current one last; its number is used again."""
@@ -111,4 +142,4 @@ def _plain(trace: Trace) -> tuple[int, list[list[int]], int, int]:
 
 
 def _trace(to: int, tops: list[list[int]], boot: int, top: int) -> Trace:
-    return Trace(to, tuple((one, highest) for one, highest in tops), boot, top)
+    return Trace(to, tuple(Tombstone(*one) for one in tops), boot, top)

@@ -13,7 +13,10 @@ from edge_gateway.fleet.arrivals.contents import Contents
 from edge_gateway.fleet.arrivals.forgotten import Forgotten
 
 BOOTS_KEPT = 8
-_MARK = ("boot", "top", "newest", "judged_from", "unsure_to", "untimed", "born", "denied", "contested_to")
+_MARK = (
+    *("boot", "top", "newest", "judged_from", "unsure_to", "untimed", "earlier_top", "untimed_to"),
+    *("born", "denied", "contested_to"),
+)
 """Columns of the current boot's mark, by their names in `BootMark`."""
 _EMPTY = BootMark(NO_BOOT)
 _COUNTS = ("opened", "lost", "given_up", "claimed")
@@ -49,6 +52,8 @@ class Marks:
         self.judged_from = np.empty(0, np.int64)
         self.unsure_to = np.empty(0, np.int64)
         self.untimed = np.empty(0, np.bool_)
+        self.earlier_top = np.empty(0, np.int64)
+        self.untimed_to = np.empty(0, np.int64)
         self.born = np.empty(0, np.int64)
         self.denied = np.empty(0, np.bool_)
         self.contested_to = np.empty(0, np.int64)

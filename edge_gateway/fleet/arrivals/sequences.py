@@ -151,7 +151,9 @@ class Sequences(Marks):
     def _is_sure(self, rows: MessageRows) -> BoolColumn:
         """Return which rows the mark of their device's current boot can judge, as far as it goes."""
         timed = rows.time != NO_TIME
-        sure: BoolColumn = ~timed | (rows.time > self.unsure_to[rows.device])
+        sure: BoolColumn = np.where(
+            timed, rows.time > self.unsure_to[rows.device], rows.seq > self.untimed_to[rows.device]
+        )
         sure &= rows.seq >= self.judged_from[rows.device]
         sure &= rows.seq > self.contested_to[rows.device]
         sure &= timed | self.untimed[rows.device]

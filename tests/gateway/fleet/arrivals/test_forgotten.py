@@ -3,7 +3,7 @@
 import pytest
 
 from edge_gateway.fleet.arrivals import forgotten as forgotten_module
-from edge_gateway.fleet.arrivals.boot_mark import BootMark
+from edge_gateway.fleet.arrivals.boot_mark import NEW, NOT_KNOWN, BootMark
 from edge_gateway.fleet.arrivals.forgotten import TOMBSTONES, Forgotten
 from edge_gateway.fleet.timestamps import NO_TIME
 from tests.gateway.fleet.states import packed, unpacked
@@ -35,6 +35,40 @@ def test_of_a_boot_without_times_the_highest_seq_stays_until_it_is_back() -> Non
     begun = forgotten.begin(0, 5)
     assert (begun.top, begun.judged_from, begun.untimed, begun.unsure_to) == (9, 10, True, NO_TIME)
     assert forgotten.begin(0, 5) == BootMark(5), "its mark remembers it now"
+
+
+def erased(top: int, newest: int, *, untimed: bool) -> BootMark:
+    """Boot 5 of a device that counts anew after `top`, the newest of it at `newest`."""
+    mark = BootMark(5, top=top, newest=newest, untimed=untimed)
+    mark.begin_anew()
+    mark.accept(0, newest + 10)
+    return mark
+
+
+def test_of_a_boot_that_began_anew_what_came_before_stays_not_known() -> None:
+    forgotten = Forgotten()
+    forgotten.boot(0, erased(13, 200, untimed=True))
+    begun = forgotten.begin(0, 5)
+    assert begun.accept(12, 150) == begun.accept(13, 200) == NOT_KNOWN, "repeats of before"
+    assert begun.accept(9, NO_TIME) == NOT_KNOWN
+    assert begun.accept(14, NO_TIME) == begun.accept(15, 300) == NEW
+
+
+def test_a_boot_that_began_anew_with_an_older_clock_does_not_forget_its_earlier_times() -> None:
+    mark = BootMark(5, top=13, newest=200)
+    mark.begin_anew()
+    mark.accept(0, 50)
+    forgotten = Forgotten()
+    forgotten.boot(0, mark)
+    assert forgotten.begin(0, 5).accept(13, 200) == NOT_KNOWN
+
+
+def test_what_came_before_stays_though_a_boot_is_forgotten_again() -> None:
+    forgotten = Forgotten()
+    forgotten.boot(0, erased(13, 200, untimed=True))
+    forgotten.boot(0, forgotten.begin(0, 5))
+    begun = forgotten.begin(0, 5)
+    assert begun.accept(13, NO_TIME) == begun.accept(12, 150) == NOT_KNOWN
 
 
 def test_a_device_keeps_its_newest_tombstones() -> None:
