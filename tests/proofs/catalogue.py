@@ -6,6 +6,7 @@ from tests.proofs import backlog, broker, calm, influx, network, rules, soak, st
 from tests.proofs.clock import proof as clock
 from tests.proofs.corruption import proof as corruption
 from tests.proofs.disk import proof as disk
+from tests.proofs.domains import proof as domains
 from tests.proofs.edits import proof as edits
 from tests.proofs.forget import proof as forget
 from tests.proofs.hostile import proof as hostile
@@ -28,6 +29,7 @@ PROOFS: tuple[Proof, ...] = (
     forget.PROOF,
     rules.PROOF,
     edits.PROOF,
+    domains.PROOF,
     clock.PROOF,
     calm.PROOF,
     storm.PROOF,

@@ -1,0 +1,1 @@
+"""Fleets of the shipped profiles, graded under the shipped rules."""
