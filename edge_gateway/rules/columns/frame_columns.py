@@ -113,10 +113,12 @@ class Histories:
         """The inputs whose newest time ends the range, for each kind of rule that reads it."""
         return list(self._clocks[ring])
 
-    def late_rings(self, rows: Rows) -> list[int]:
-        """The range histories that late values of these rows correct."""
-        late = set(np.unique(rows.late.number).tolist())
-        return [ring for ring, number in enumerate(self._input) if number in late]
+    def unasked_rings(self, rows: Rows) -> list[int]:
+        """The range histories of values that evaluate nothing: late ones, and those unknown at once."""
+        row, number, _ = rows.values
+        unknown = np.isnan(rows.x[rows.place[number], row])
+        unasked = {*np.unique(rows.late.number).tolist(), *np.unique(number[unknown]).tolist()}
+        return [ring for ring, number in enumerate(self._input) if number in unasked]
 
     def take_over(self, old: Histories, keep: set[Range]) -> None:
         """Take over the histories of the ranges in `keep`."""
@@ -206,13 +208,13 @@ class FrameColumns:
     def settle(self, observed: Sequence[int] = ()) -> None:
         """Keep up the range histories that no rule has asked for.
 
-        Those of late values, which alone evaluate nothing, and the `observed`, which are read on ticks.
+        Those of values that evaluate nothing by themselves, and the `observed`, which are read on ticks.
         """
-        late = self.histories.late_rings(self.rows) if len(self.rows.late.row) else ()
-        if not (late or observed):
+        unasked = () if self.rows.in_order else self.histories.unasked_rings(self.rows)
+        if not (unasked or observed):
             return
         with np.errstate(all="ignore"):
-            for ring in dict.fromkeys((*late, *observed)):
+            for ring in dict.fromkeys((*unasked, *observed)):
                 if ring not in self._over_range:
                     self._over_range[ring] = self._ranges(ring)
 
