@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from edge_gateway.columns.frame import IntColumn
     from edge_gateway.rules.alerts.rule_state import AlertState
-    from edge_gateway.rules.language.ruleset import Rule
+    from edge_gateway.rules.language.ruleset import Level, Rule
 
 
 class Fate(Enum):
@@ -88,15 +88,21 @@ def _renamed(rule: Rule, other: Rule) -> tuple[tuple[int, int], ...]:
 
 def _evaluates_as(rule: Rule, other: Rule) -> bool:
     """Whether both have the same expression at every level that both have."""
-    before = {level.level: level.expr for level in rule.levels}
-    own = ((level.expr, before.get(level.level, level.expr)) for level in other.levels)
-    return rule.expr == other.expr and all(one == another for one, another in own)
+    pairs = _common_levels(rule, other)
+    return rule.expr == other.expr and all(one.expr == another.expr for one, another in pairs)
 
 
 def _clears_as(rule: Rule, other: Rule) -> bool:
     """Whether both have the same clear condition at every level that both have."""
-    before = {level.level: level.clear_expr for level in rule.levels}
-    return all(level.clear_expr == before.get(level.level, level.clear_expr) for level in other.levels)
+    return all(one.clear_expr == another.clear_expr for one, another in _common_levels(rule, other))
+
+
+def _common_levels(rule: Rule, other: Rule) -> list[tuple[Level, Level]]:
+    """The levels that both have, as each has them; one with another severity now is the same level."""
+    before = {level.level: level for level in rule.levels}
+    renamed = {LEVELS[now]: LEVELS[was] for was, now in _renamed(rule, other)}
+    pairs = ((before.get(renamed.get(level.level, level.level)), level) for level in other.levels)
+    return [(one, level) for one, level in pairs if one is not None]
 
 
 def carried_over(saved: SavedCells, following: Sequence[Successor]) -> SavedCells:

@@ -13,7 +13,7 @@ from edge_gateway.records.alerts import Transition, alert_id
 from edge_gateway.rules.alerts.evaluator import Evaluator
 from edge_gateway.rules.language.ruleset import Level, NoData, Rule, RuleSet
 from tests.gateway.rules.alerts.hot import HOT, TWO, command
-from tests.gateway.rules.fleet import T0, Row, Stage, events
+from tests.gateway.rules.fleet import T0, Fleet, Row, Stage, events
 
 
 def test_a_transition_says_everything() -> None:
@@ -182,3 +182,19 @@ def test_the_strings_in_use_are_those_of_rules_values_tags_and_records() -> None
     stage.fleet.born("d", zone="hall")
     stage.read(0, door="shut")
     assert stage.evaluator.texts() == {code(each) for each in ("open", "cold", "hall", "shut")}
+
+
+def test_a_range_holds_what_is_older_than_the_lookback_at_once() -> None:
+    """`b` is 30 s behind what `door` has shown, and its last value counts for 20 s; its range is its own."""
+    rule = Rule(
+        name="R", group="g", expr="last_over_time(b, 10s) + a * 0", levels=(Level("warning", limit=2.0),),
+        lookbacks={"b": 20_000},
+    )  # fmt: skip
+    fleet = Fleet()
+    evaluator = Evaluator(RuleSet((rule,)), fleet.registry)
+
+    def take(at: int, **values: Any) -> list[Any]:
+        return evaluator.evaluate(fleet.frame([Row("d", T0 + at, values)]), at)
+
+    assert take(30_000, door="open") == take(0, b=5) == []
+    assert [each.state for each in take(0, a=5)] == ["firing"]

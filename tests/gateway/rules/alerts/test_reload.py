@@ -266,6 +266,19 @@ def test_another_condition_to_clear_is_waited_for_anew() -> None:
     assert stage.evaluator.tick(60_000) == []
 
 
+@pytest.mark.parametrize("clear", ["t < 9", None])
+def test_another_condition_to_clear_counts_though_the_severity_is_another_too(clear: str | None) -> None:
+    held = replace(HOT, expr="t > 10", levels=(Level("warning", clear_expr="t < 9"),), keep_ms=30_000)
+    stage = Stage(held)
+    stage.read(0, t=15)
+    stage.read(10, t=8)
+    (changed,) = stage.reload(replace(held, levels=(Level("critical", clear_expr=clear),)))
+    assert changed == ("Hot", "reload", "firing", "critical")
+    assert len(stage.evaluator.tick(60_000)) == (clear is not None), (
+        "held as before only if it clears as before"
+    )
+
+
 def test_no_value_of_another_expression_is_shown() -> None:
     stage = Stage(replace(HOT, repeat_ms=60_000))
     stage.read(0, t=15)
