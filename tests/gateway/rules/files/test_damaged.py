@@ -106,7 +106,7 @@ def tally(seed: int, count: int, directory: Path) -> Counter[str]:
 @pytest.mark.parametrize("seed", range(4))
 def test_damaged_rules_are_loaded_or_refused_with_places(seed: int, tmp_path: Path) -> None:
     found = tally(seed, 60, tmp_path)
-    assert min(found["loaded"], found["refused"]) > 5
+    assert min(found["loaded"], found["refused"]) > 2
 
 
 if __name__ == "__main__":
