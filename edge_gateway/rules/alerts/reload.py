@@ -100,7 +100,7 @@ def _clears_as(rule: Rule, other: Rule) -> bool:
 def _common_levels(rule: Rule, other: Rule) -> list[tuple[Level, Level]]:
     """The levels that both have, as each has them; one with another severity now is the same level."""
     before: dict[str, Level] = {level.level: level for level in rule.levels}
-    renamed = {LEVELS[now]: LEVELS[was] for was, now in _renamed(rule, other)}
+    renamed: dict[str, str] = {LEVELS[now]: LEVELS[was] for was, now in _renamed(rule, other)}
     pairs = ((before.get(renamed.get(level.level, level.level)), level) for level in other.levels)
     return [(one, level) for one, level in pairs if one is not None]
 
