@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from hashlib import blake2b
 from typing import Any, Final, Literal
 
@@ -156,8 +156,7 @@ class Rule:
     @property
     def metrics(self) -> tuple[tuple[str, bool], ...]:
         """(name, whether read as text) of every metric whose readings evaluate the rule, in order of mention."""
-        named = [(name, state) for analysis in self.analyses for name, state in _metrics_of(analysis)]
-        return tuple(dict.fromkeys(named))
+        return _metrics_in(self.expressions)
 
     @property
     def metric(self) -> str:
@@ -285,8 +284,15 @@ def _tags(rule: Rule) -> Iterator[str]:
         yield from (name for kind, name, _ in parts_of(text) if kind == "tags")
 
 
-def _metrics_of(analysis: Analysis) -> list[tuple[str, bool]]:
-    return [(name, False) for name in analysis.numbers] + [(name, True) for name in analysis.states]
+@lru_cache(maxsize=16_384)
+def _metrics_in(expressions: tuple[str, ...]) -> tuple[tuple[str, bool], ...]:
+    named = (
+        (name, is_text)
+        for analysis in map(analyse, expressions)
+        for names, is_text in ((analysis.numbers, False), (analysis.states, True))
+        for name in names
+    )
+    return tuple(dict.fromkeys(named))
 
 
 def lookbacks_of(rules: Iterable[Rule]) -> dict[str, int]:
