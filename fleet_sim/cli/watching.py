@@ -3,6 +3,7 @@
 import asyncio
 import signal
 from contextlib import AsyncExitStack
+from functools import partial
 
 from fleet_console.signals import ended_by
 from fleet_console.terminal import complain, console
@@ -17,6 +18,9 @@ from fleet_wire.errors import system_text
 
 __all__ = ["run_watched"]
 
+PATIENCE = 1.0
+"""Seconds after a signal until the user is told why the run has not ended."""
+
 
 def run_watched(fleet: FleetRun | ReplayRun, *, quiet: bool) -> RunResult:
     """Run with the live line (none if `quiet`) until the fleet ends; SIGINT and SIGTERM end it in order.
@@ -29,8 +33,13 @@ def run_watched(fleet: FleetRun | ReplayRun, *, quiet: bool) -> RunResult:
 async def _watched(fleet: FleetRun | ReplayRun, *, quiet: bool) -> RunResult:
     collect_rarely()
 
+    explain = partial(
+        complain, "ending once the messages under way have their PUBACK; Ctrl-C again ends at once"
+    )
+
     def on_signal(number: int) -> None:
         fleet.stop(INTERRUPTED if number == signal.SIGINT else TERMINATED, hurry=True)
+        asyncio.get_running_loop().call_later(PATIENCE, explain)
 
     with ended_by(on_signal):
         async with AsyncExitStack() as stack:

@@ -10,6 +10,7 @@ from typing import cast
 import pytest
 
 from fleet_console import interrupts
+from fleet_sim.cli import watching
 from fleet_sim.cli.watching import run_watched
 from fleet_sim.devices.counters import Snapshot
 from fleet_sim.recordings.replay import ReplayRun
@@ -26,6 +27,7 @@ class SignalledRun:
     stopped: asyncio.Event = field(default_factory=asyncio.Event)
     on_second: Callable[[Snapshot], None] = print
     hurried: bool = False
+    slow: float = 0.0
 
     def stop(self, reason: str, *, hurry: bool) -> None:
         self.reason, self.hurried = reason, hurry
@@ -35,6 +37,7 @@ class SignalledRun:
         self.on_second(snapshot())
         os.kill(os.getpid(), self.number)
         await self.stopped.wait()
+        await asyncio.sleep(self.slow)
         return result(self.reason)
 
 
@@ -57,3 +60,12 @@ def test_a_signal_ends_the_run_in_order_and_its_handler_goes_with_it(
 def test_the_live_line_is_shown_unless_quiet(quiet: bool, capsys: pytest.CaptureFixture[str]) -> None:
     run_watched(cast("ReplayRun", SignalledRun(signal.SIGTERM)), quiet=quiet)
     assert ("1000 of 1000 connected" in capsys.readouterr().out) is not quiet
+
+
+@pytest.mark.parametrize("slow", [0.0, 0.2])
+def test_a_run_that_does_not_end_at_once_says_why(
+    slow: float, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watching, "PATIENCE", 0.01 if slow else 60.0)
+    run_watched(cast("ReplayRun", SignalledRun(signal.SIGINT, slow=slow)), quiet=True)
+    assert ("Ctrl-C again ends at once" in capsys.readouterr().err) is bool(slow)
