@@ -39,22 +39,23 @@ def firing_count(level: str, colour: str, condition: str = "true") -> Cell:
 
 
 def firing_table(name: str = "Firing now", condition: str = "true") -> Cell:
-    """What fires, the worst and newest first."""
+    """What fires, the worst and newest first; a reminder says since when."""
     query = f"""\
 {MATH}{ROUND}{RANK}{AGE}
 {FIRING}
 firing
     |> filter(fn: (r) => {condition})
+    |> map(fn: (r) => ({{r with changed: if exists r.since then time(v: r.since * 1000000) else r._time}}))
     |> map(
         fn: (r) => ({{
-            order: rank(level: r.level) * 10000000000 - int(v: r._time) / 1000000000,
+            order: rank(level: r.level) * 10000000000 - int(v: r.changed) / 1000000000,
             level: r.level,
             device: r.device,
             rule: r.rule,
             value: if exists r.value then shown(x: r.value) else "–",
             limit: if exists r.limit then shown(x: r.limit) else "–",
             site: r.site,
-            age: age(t: r._time),
+            age: age(t: r.changed),
         }}),
     )
     |> sort(columns: ["order"])

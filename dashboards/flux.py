@@ -21,7 +21,7 @@ firing = from(bucket: "telemetry")
     |> group()
     |> filter(fn: (r) => r.state == "firing", onEmpty: "keep")
 """
-"""`firing`: the newest transition of each alert that fires. Firing alerts are those of the last thirty days."""
+"""`firing`: the newest transition of each alert that fires. Reminders keep those that last within the thirty days."""
 
 AGE: Final = """\
 age = (t) => {

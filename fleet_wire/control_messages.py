@@ -75,8 +75,8 @@ AlertEvent = Literal[
     "reminder",
     "acknowledged",
 ]
-"""What happened. The last four change nothing: a notice that is sent again, one that was owed or withheld, one that
-people are sent again, and that somebody has seen the alert. Whoever counts alerts passes over them (`NO_CHANGE`)."""
+"""What happened. The last four change nothing: a notice that is sent again, one that was owed or withheld, a point that
+InfluxDB gets again, and that somebody has seen the alert. Whoever counts alerts passes over them (`NO_CHANGE`)."""
 AlertCause = Literal[
     "reading",
     "time",

@@ -23,7 +23,7 @@ function textColour(cell, value) {
 }
 
 function newestValue(csv) {
-  const { table } = giraffe.fromFlux(csv);
+  const { table } = Giraffe.fromFlux(csv);
   const values = table.getColumn("_value", "number") || [];
   return values.length ? values[values.length - 1] : NaN;
 }
@@ -35,13 +35,13 @@ function axis(cell, name) {
 function axes(cell, fill) {
   const x = axis(cell, "x"), y = axis(cell, "y");
   const bounds = [y.bounds, [null, null]].find(Boolean).map(one => (one === null || one === "" ? null : Number(one)));
-  const number = giraffe.siPrefixFormatter({ prefix: y.prefix || "", suffix: y.suffix || "", significantDigits: 4, trimZeros: true });
+  const number = Giraffe.siPrefixFormatter({ prefix: y.prefix || "", suffix: y.suffix || "", significantDigits: 4, trimZeros: true });
   const plain = value => `${y.prefix || ""}${Number(value).toLocaleString("en-GB", { maximumFractionDigits: 3 })}${y.suffix || ""}`;
   return {
     xAxisLabel: x.label || "", yAxisLabel: y.label || "",
     yDomain: bounds.every(one => one !== null && !Number.isNaN(one)) ? bounds : undefined,
     valueFormatters: {
-      [cell.xCol || "_time"]: giraffe.timeFormatter({ timeZone: "UTC", format: cell.timeFormat || "HH:mm" }),
+      [cell.xCol || "_time"]: Giraffe.timeFormatter({ timeZone: "UTC", format: cell.timeFormat || "HH:mm" }),
       [cell.yCol || "_value"]: y.base === "10" ? number : plain,
     },
     tickFont: "10px Liberation Sans", tickFontColor: "#676978", axisColor: "#bfbfbf", gridColor: "#e7e8eb", gridOpacity: 1,
@@ -56,7 +56,7 @@ function axes(cell, fill) {
 }
 
 function lines(cell, csv) {
-  const parsed = giraffe.fromFlux(csv);
+  const parsed = Giraffe.fromFlux(csv);
   const fill = [...parsed.fluxGroupKeyUnion, "result"];
   const layer = {
     type: "line", x: cell.xCol || "_time", y: cell.yCol || "_value", fill, position: cell.position || "overlaid",
@@ -67,7 +67,7 @@ function lines(cell, csv) {
 }
 
 function band(cell, csv) {
-  const parsed = giraffe.fromFlux(csv);
+  const parsed = Giraffe.fromFlux(csv);
   const fill = [...parsed.fluxGroupKeyUnion, "result"];
   const layer = {
     type: "band", x: cell.xCol || "_time", y: cell.yCol || "_value", fill, interpolation: "linear", hoverDimension: "auto",
@@ -108,7 +108,7 @@ function gauge(cell, csv) {
 }
 
 function histogram(cell, csv) {
-  const parsed = giraffe.fromFlux(csv);
+  const parsed = Giraffe.fromFlux(csv);
   return { table: parsed.table, ...axes({ ...cell, xCol: cell.xCol || "_value" }, []),
     valueFormatters: {}, layers: [{ type: "histogram", x: cell.xCol || "_value", fill: cell.fillColumns || [], position: cell.position, binCount: cell.binCount, colors: hexes(cell, "scale") }] };
 }
@@ -130,7 +130,7 @@ function Cell({ cell, csv, width, height }) {
   }
   const make = PLOTS[cell.kind];
   if (!make) { fault(cell.name, `no way to draw a ${cell.kind}`); return null; }
-  return h(giraffe.Plot, { config: { ...make(cell, csv), width, height } });
+  return h(Giraffe.Plot, { config: { ...make(cell, csv), width, height } });
 }
 
 function Board({ cells }) {

@@ -1,4 +1,4 @@
-"""`influx apply` and `influx status`: buckets, variables and the dashboard through one stack."""
+"""`influx apply`, `status`, `diff` and `remove`: buckets, variables and dashboards through one stack."""
 
 from __future__ import annotations
 
@@ -82,6 +82,44 @@ def status(config: ConfigOption = None, *, as_json: JsonOption = False) -> None:
         complain(*planned.refusals)
     if not planned.in_step:
         raise typer.Exit(1)
+
+
+@app.command()
+def diff(config: ConfigOption = None, *, as_json: JsonOption = False) -> None:
+    """Show each value that differs: `-` on the server, `+` in the templates; exit 1 if any does."""
+    from functools import partial
+
+    from edge_gateway.cli.tables import differences_view
+    from edge_gateway.sinks.influx.setup import apply as setup
+
+    found = [asdict(one) for one in asyncio.run(setup.diff(*_target(config)))]
+    show(found, as_json=as_json, table=partial(differences_view))
+    if found:
+        raise typer.Exit(1)
+
+
+@app.command()
+def remove(
+    config: ConfigOption = None,
+    *,
+    yes: Annotated[bool, typer.Option("--yes", help="Remove it; without this it is only named.")] = False,
+    points: Annotated[
+        bool, typer.Option("--points", help="Remove the buckets too, with all their points.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Name what an apply created, and with --yes remove it; what is somebody else's stays."""
+    from functools import partial
+
+    from edge_gateway.cli.tables import removal_table
+    from edge_gateway.sinks.influx.setup.removal import remove as remove_all
+
+    target, _ = _target(config)
+    found = asyncio.run(remove_all(target, points=points, confirmed=yes))
+    report = {"changes": [asdict(one) for one in found.changes], "removed": found.removed}
+    show(report, as_json=as_json, table=partial(removal_table))
+    if not (found.empty or yes):
+        raise BadInput("nothing was removed; --yes removes what has 'remove' above")
 
 
 def _target(config: Path | None) -> tuple[Target, list[WindowBucket]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from difflib import unified_diff
 from typing import Any
 
 from fleet_config.counting import counted, span
@@ -205,6 +206,31 @@ def _summary(plan: Mapping[str, Any], *, done: bool) -> str:
     if plan.get("refusals"):
         return "nothing was changed"
     return f"nothing was changed; an apply would change {counted(changed, 'resource')}"
+
+
+def removal_table(report: Mapping[str, Any]) -> Blocks:
+    """Return a row for each resource that `influx remove` removes or keeps; a single line if there is nothing."""
+    if not report["changes"]:
+        return [Line("there is no stack of the gateway; nothing to remove")]
+    done = report["removed"]
+    table = Table(("done" if done else "to do", "kind", "name", "why"))
+    for one in report["changes"]:
+        table.add(
+            DONE[one["what"]] if done else one["what"], one["kind"], one["name"], "; ".join(one["differs"])
+        )
+    return [table]
+
+
+def differences_view(found: Sequence[Mapping[str, Any]]) -> Blocks:
+    """Return each property that differs, as the lines that go (`-`) and those that come (`+`)."""
+    blocks: Blocks = [] if found else [Line("in step with the templates", "green")]
+    for one in found:
+        place = f", {one['part']}" if one["part"] else ""
+        blocks.append(Line(f"{one['kind']} '{one['name']}'{place}: {one['property']}"))
+        before, after = ((one[side] or "").splitlines() for side in ("found", "wanted"))
+        lines = list(unified_diff(before, after, n=1, lineterm=""))[2:]
+        blocks += [Line(f"  {line}") for line in lines if not line.startswith("@@")]
+    return blocks
 
 
 def rule_tests_view(report: Mapping[str, Any], example: Sequence[str] = ()) -> Blocks:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from edge_gateway.fold.forget import forgotten_text
-from edge_gateway.records.inputs import Acknowledge, AddSilence, EndSilence, Forget
+from edge_gateway.records.inputs import Acknowledge, AddSilence, EndSilence, Forget, Remind
 from edge_gateway.rules.alerts.rule_state import Instant
 from edge_gateway.rules.muting.acknowledgements import Acknowledgement
 from edge_gateway.rules.muting.silences import Silence
@@ -88,6 +88,11 @@ def end_silences(rules: Evaluator, moment: Moment, effects: Effects) -> bool:
     for silence in ended:
         effects.note(SILENCE_ENDED, f"silence {silence.id} is over")
     return bool(ended)
+
+
+def remind(rules: Evaluator, given: Remind) -> list[Transition]:
+    """The alerts of a reminder that fire: what the sinks get, while nothing is published."""
+    return rules.remind(frozenset(given.alerts), _instant(given.moment))
 
 
 def selection_text(match: dict[str, list[str]]) -> str:

@@ -12,7 +12,7 @@
                                                     ▼                                        ▼
                                              closed windows, every tier           alerts, notices, CommandQueue
     Tick ───▶ silence, `for`, expiry, receipts        Reload, silences, acknowledgements ───▶ Evaluator
-    Forget ─▶ Registry
+    Forget ─▶ Registry          Remind ─▶ alerts, for the store alone
     Trim ───▶ Windows: what the history may have given up
 
 The same inputs give the same state and effects, bit for bit. One thing is decided at this program's pace: when windows
@@ -49,7 +49,7 @@ from edge_gateway.fold.messages import (
     notice_message,
     receipt_message,
 )
-from edge_gateway.fold.operations import end_silences, operate
+from edge_gateway.fold.operations import end_silences, operate, remind
 from edge_gateway.fold.pending_command import CommandWork
 from edge_gateway.fold.statuses import Statuses, refuse
 from edge_gateway.records import store_effects as stored
@@ -67,6 +67,7 @@ from edge_gateway.records.inputs import (
     Input,
     Moment,
     Reload,
+    Remind,
     StateLost,
     Tick,
     Trim,
@@ -86,7 +87,7 @@ CLOSE_ROWS = 4_096
 """Rows of closing windows that a batch or tick may take out of the log, however small it is …"""
 CLOSE_SHARE = 4
 """… and as many a reading that came, if that is more: a close never stalls a batch, and never falls behind."""
-FOLD: Final = 10
+FOLD: Final = 11
 """Version of the fold: goes up whenever it makes something else of the same inputs, or records hold that otherwise.
 
 A record is folded again by its own version only. When the form of the state changes, `checkpoint.FORMAT` goes up.
@@ -143,14 +144,15 @@ class Pipeline:
                 self._note_needed()
                 expect(self.registry, self.rules, rules.inventory, given.moment.listening)
                 effects.urgent = True
-            case ClockUntrusted():
-                self._take_commands(self.commands.expire_unknown(given.moment.wall), effects)
-            case ClockUnsure():
-                effects.changed = self.commands.doubt(given.moment)
+            case ClockUntrusted() | ClockUnsure():
+                self._doubt_clock(given, effects)
             case ClockConfirmed() | StateLost() | Trim():
                 note_history(given, self.completeness, self.registry, self.windows.ever, effects)
             case Undelivered():
                 self._undelivered(given, effects)
+            case Remind():
+                effects.alerts.extend(remind(self.rules, given))
+                effects.changed = bool(effects.alerts)
             case Forget() | AddSilence() | EndSilence() | Acknowledge():
                 transitions = operate(self.rules, self.admission, given, effects)
                 self._take_transitions(transitions, given.moment, effects)
@@ -335,6 +337,13 @@ class Pipeline:
             effects.urgent = True
             effects.commands.extend(work.changes)
             effects.outgoing.extend(command_messages(work))
+
+    def _doubt_clock(self, given: ClockUntrusted | ClockUnsure, effects: Effects) -> None:
+        """Expire or doubt the pending commands, whose age is unknown or not sure."""
+        if isinstance(given, ClockUnsure):
+            effects.changed = self.commands.doubt(given.moment)
+        else:
+            self._take_commands(self.commands.expire_unknown(given.moment.wall), effects)
 
     def _undelivered(self, given: Undelivered, effects: Effects) -> None:
         """Take note of a refused command; the device's next one may go."""

@@ -77,6 +77,7 @@ class Transition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         suppressed: what muted its notice: silences, inhibits, flapping, an acknowledgement.
         held: ids of the commands that were muted with it.
         acked: somebody has acknowledged the alert.
+        since: of a reminder the time of the last change, in ms; None otherwise.
     """
 
     id: str
@@ -103,6 +104,7 @@ class Transition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     suppressed: tuple[str, ...] = ()
     held: tuple[str, ...] = ()
     acked: bool = False
+    since: int | None = None
 
 
 class CommandChange(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -158,6 +158,13 @@ class Acknowledge(msgspec.Struct, frozen=True, tag="acknowledge"):
     why: str
 
 
+class Remind(msgspec.Struct, frozen=True, tag="remind"):
+    """Those who read alerts from a sink are to learn again of the alerts with these ids, as far as they fire."""
+
+    moment: Moment
+    alerts: list[str]
+
+
 class Trim(msgspec.Struct, frozen=True, tag="trim"):
     """The history gives up its oldest windows: of each tier those that start before `cuts` (ms), the base first."""
 
@@ -178,6 +185,7 @@ Input = (
     | AddSilence
     | EndSilence
     | Acknowledge
+    | Remind
     | Trim
 )
 

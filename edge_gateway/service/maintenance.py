@@ -18,7 +18,7 @@ from edge_gateway.journal.segments import Journal
 from edge_gateway.mqtt.caught_up_clock import CaughtUpClock
 from edge_gateway.mqtt.control_session import Control
 from edge_gateway.mqtt.own_alerts import OwnAlerts
-from edge_gateway.records.inputs import Trim
+from edge_gateway.records.inputs import Remind, Trim
 from edge_gateway.records.store_effects import Stamp
 from edge_gateway.recovery.state import State
 from edge_gateway.service.described import Described
@@ -27,6 +27,7 @@ from edge_gateway.service.disk_guard import DiskGuard
 from edge_gateway.service.engine import Engine
 from edge_gateway.service.malloc import return_gaps
 from edge_gateway.service.periodic import Every
+from edge_gateway.service.reminders import Reminders
 from edge_gateway.service.supervision import keep_running
 from edge_gateway.sinks.influx.sink import InfluxSink
 from edge_gateway.status.bounds import bound_problems, is_near
@@ -100,6 +101,7 @@ class Maintenance:
     _devices: DeviceProblems = field(init=False)
     _idle_rules: IdleRules = field(default_factory=IdleRules)
     _described: Described = field(default_factory=Described)
+    _reminders: Reminders = field(default_factory=Reminders)
 
     def __post_init__(self) -> None:
         self._devices = DeviceProblems(self.clock.monotonic)
@@ -219,10 +221,20 @@ class Maintenance:
             await self.store.applied(self.engine.submit())
 
     async def _record_own_point(self) -> None:
-        """Queue the gateway's own counters for the sinks, and what describes metrics, unless nobody knows the time."""
+        """Queue for the sinks the gateway's own counters, what describes metrics, and what fires, when it is due.
+
+        Nothing is queued while nobody knows the time.
+        """
         clock = self.clock.read()
         if self.sinks and clock.trusted:
             at = clock.wall
             described = self._described.due(self.state.pipeline, self.clock.monotonic(), at)
             lines = render_gateway(self.name, as_plain(self.report()), at) + described
             await self.store.call(lambda store: store.enqueue(lines, at))
+            await self._remind()
+
+    async def _remind(self) -> None:
+        """Tell the sinks again of the alerts that fire, in steps that wait for the disk."""
+        while alerts := self._reminders.due(self.state.pipeline.rules, self.clock.monotonic()):
+            self.engine.fold(Remind(self.engine.moment(), alerts))
+            await self.store.applied(self.engine.submit())

@@ -4,8 +4,8 @@ r"""InfluxDB line protocol, rendered in columns. Times are ns, every line ends w
     sensor_state,<tags> last="…",changes=…i <start>
     sensor_partial,<tags>,why=… <fields as of sensor> <time of the first reading>
     sensor_late,<tags>,why=… value=… <time, and a number within its ms>
-    alert,device=…,rule=…,site=… cause="…",event="…",level="…",state="…"[,suppressed="…"][,acked=true][,limit=…]
-        [,value=…] <time>
+    alert,device=…,rule=…,site=… cause="…",event="…",level="…",state="…"[,suppressed="…"][,acked=true]
+        [,since=…i][,limit=…][,value=…] <time>
     gateway,gateway=… received=…i,… <time>
     metric,metric=… unit="…" <time>
     limit,level=…,metric=…,rule=…,side=…,site=… [clear=…,]value=… <time>
@@ -198,6 +198,7 @@ def render_alert(alert: Transition) -> bytes:
     if alert.suppressed:
         fields += f',suppressed="{field_text(", ".join(alert.suppressed))}"'
     fields += ",acked=true" if alert.acked else ""
+    fields += "" if alert.since is None else f",since={alert.since}i"
     for name, number in (("limit", alert.limit), ("value", alert.value)):
         if number is not None and np.isfinite(number):
             fields += f",{name}={_encode(float(number)).decode()}"

@@ -42,9 +42,11 @@ class SideTables:
         self.quarantine_bytes = snapshot
 
     def alerts(self, transitions: Iterable[Transition]) -> None:
+        """Keep transitions; reminders are for databases elsewhere, and would push out the changes they tell of."""
         rows = [
             (*(one.at, one.id, one.rule, one.subject, one.metric, one.state), _json(alert_row(one)))
             for one in transitions
+            if one.event != "reminder"
         ]
         insert_many(self._db, "INSERT INTO alert(at, alert, rule, subject, metric, state, body)", 7, rows)
 

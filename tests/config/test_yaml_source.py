@@ -158,17 +158,17 @@ def test_quoted_numbers_stay_text() -> None:
     ("", "1:1: the file is empty"),
     ("# nothing\n", "1:1: the file is empty"),
 ])  # fmt: skip
-@pytest.mark.parametrize("loader", [yaml.SafeLoader, yaml_source._FastLoader])
+@pytest.mark.parametrize("loader", [yaml.SafeLoader, yaml_source.FAST_LOADER])
 def test_errors_say_where_and_what_to_do(
     text: str, expected: str, loader: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(yaml_source, "_FastLoader", loader)
+    monkeypatch.setattr(yaml_source, "FAST_LOADER", loader)
     assert complaint(text) == expected
 
 
-@pytest.mark.parametrize("loader", [yaml.SafeLoader, yaml_source._FastLoader])
+@pytest.mark.parametrize("loader", [yaml.SafeLoader, yaml_source.FAST_LOADER])
 def test_half_a_surrogate_pair_is_refused(loader: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(yaml_source, "_FastLoader", loader)
+    monkeypatch.setattr(yaml_source, "FAST_LOADER", loader)
     assert complaint('a: "\\ud800"').endswith(": half a surrogate pair; write the character itself")
 
 

@@ -23,22 +23,22 @@ from edge_gateway.rules.alerts.latch_cells import SavedCells
 from edge_gateway.rules.alerts.presence import end_lost_waits
 from edge_gateway.rules.alerts.released import released
 from edge_gateway.rules.alerts.reload import (
-    Fate,
-    Successor,
     carried_over,
+    ended_by,
     judge_by_limits,
     kept_ranges,
     successors,
 )
 from edge_gateway.rules.alerts.rule_state import Ages, AlertKey, Instant, RuleState
-from edge_gateway.rules.alerts.single_alert import AlertEvent, SingleAlert
-from edge_gateway.rules.alerts.state_machine import NOTHING, ActiveAlert, StateChange
+from edge_gateway.rules.alerts.single_alert import AlertEvent
+from edge_gateway.rules.alerts.state_machine import ActiveAlert, StateChange
 from edge_gateway.rules.alerts.step import evaluate_frame
 from edge_gateway.rules.alerts.timers import advance_time
 from edge_gateway.rules.alerts.transition_builder import TransitionBuilder
 from edge_gateway.rules.alerts.transitions import (
     acknowledged,
     listed_alert,
+    reminders,
     subjects_firing,
     transitions_from_readings,
     transitions_from_time,
@@ -51,7 +51,7 @@ from edge_gateway.rules.muting.inhibition import Inhibition
 from edge_gateway.rules.muting.verdicts import Muting
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Container, Iterable, Mapping
 
     from edge_gateway.columns.frame import Frame, IntColumn
     from edge_gateway.rules.columns.registry_view import RegistryView
@@ -203,6 +203,11 @@ class Evaluator:
             return telling.acknowledge(self._groups, given, at)
         return acknowledged(self._state, self._builder, key, given, at.listening)
 
+    def remind(self, wanted: Container[str], at: Instant) -> list[Transition]:
+        """The alerts with these ids that fire, once more as they are now: the event `reminder`, without a notice."""
+        of_devices = reminders(self._state, self._builder, wanted, at.listening)
+        return of_devices + telling.reminders(self._groups, wanted, at)
+
     def birth(self, device: int, metrics: Iterable[str], boot: int, listening_ms: int) -> None:
         """Take in a device's birth, which names these metrics: their silence counts from here.
 
@@ -277,6 +282,11 @@ class Evaluator:
         """The firing alerts as last reported, by device and rule."""
         return [each for each in self.active_alerts() if each.state == "firing"]
 
+    def firing_ids(self) -> list[str]:
+        """The ids of the firing alerts, of devices and groups."""
+        active = (*self._state.active.values(), *self._groups.state.active.values())
+        return [each.id for each in active if each.firing]
+
     def active_alerts(self) -> list[Transition]:
         """The pending and firing alerts as last reported, by device and rule, then those of groups."""
         active = sorted(self._state.active.items())
@@ -301,7 +311,7 @@ class Evaluator:
         pending = self._follow_registry()
         old, old_records = self._state, self._records
         following = successors(old.rules, rules.alerts)
-        ended = self._transitions(self._ended(following))
+        ended = self._transitions(ended_by(old, following))
         saved = carried_over(old.cells.extract(old.cells.all_busy()), following)
         self._build(rules)
         state = self._state
@@ -327,18 +337,6 @@ class Evaluator:
         """What fires at a moment, by default now, as silences and inhibits see it."""
         of_groups = telling.firing(self._groups, at or Instant(self.listening))
         return [*subjects_firing(self._state, self._builder), *of_groups]
-
-    def _ended(self, following: list[Successor]) -> list[AlertEvent]:
-        """End the alerts of rules that were removed or reset."""
-        events: list[AlertEvent] = []
-        for (device, number), active in sorted(self._state.active.items()):
-            if following[number].fate is Fate.DROPPED:
-                alert = SingleAlert(device, number, [], active)
-                cause: AlertCause = "removed" if following[number].number < 0 else "reload"
-                alert.step(int(self._state.inputs.cursor[device]), NOTHING, cause)
-                self._state.store_active(alert)
-                events += alert.events
-        return events
 
     # --- snapshots
 

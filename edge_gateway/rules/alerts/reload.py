@@ -10,6 +10,8 @@ import numpy as np
 
 from edge_gateway.records.alerts import LEVELS
 from edge_gateway.rules.alerts.latch_cells import NO_TIME, SavedCells
+from edge_gateway.rules.alerts.single_alert import AlertEvent, SingleAlert
+from edge_gateway.rules.alerts.state_machine import NOTHING
 from edge_gateway.rules.alerts.step import thresholds
 from edge_gateway.rules.columns.program import ABSENT
 from edge_gateway.rules.language.analysis import Range, analyse
@@ -18,8 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from edge_gateway.columns.frame import IntColumn
-    from edge_gateway.rules.alerts.rule_state import AlertState
+    from edge_gateway.rules.alerts.rule_state import AlertState, RuleState
     from edge_gateway.rules.language.ruleset import Level, Rule
+    from fleet_wire.control_messages import AlertCause
 
 
 class Fate(Enum):
@@ -152,3 +155,16 @@ def kept_ranges(old: Sequence[Rule], new: Sequence[Rule]) -> set[Range]:
     before = {rule.name: rule.expressions for rule in old}
     same = [text for rule in new for text in rule.expressions if text in before.get(rule.name, ())]
     return {each for text in same for each in analyse(text).ranges}
+
+
+def ended_by(state: RuleState, following: Sequence[Successor]) -> list[AlertEvent]:
+    """End the alerts of rules that were removed or reset."""
+    events: list[AlertEvent] = []
+    for (device, number), active in sorted(state.active.items()):
+        if following[number].fate is Fate.DROPPED:
+            alert = SingleAlert(device, number, [], active)
+            cause: AlertCause = "removed" if following[number].number < 0 else "reload"
+            alert.step(int(state.inputs.cursor[device]), NOTHING, cause)
+            state.store_active(alert)
+            events += alert.events
+    return events

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+import msgspec
+
 from edge_gateway.records.alerts import LEVELS, Transition, alert_id
 from edge_gateway.rules.alerts.commands import GivenCommands, RuleCommands
 from edge_gateway.rules.alerts.sentences import without_value
-from edge_gateway.rules.alerts.state_machine import NOTHING
+from edge_gateway.rules.alerts.state_machine import NOTHING, StateChange
 from edge_gateway.rules.alerts.told import Told
 from edge_gateway.rules.language.template import names_in, render
 from edge_gateway.rules.muting.subject import AlertSubject, attributes_of
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from edge_gateway.columns.frame import IntColumn
-    from edge_gateway.rules.alerts.state_machine import ActiveAlert, StateChange
+    from edge_gateway.rules.alerts.state_machine import ActiveAlert
     from edge_gateway.rules.alerts.told import Key
     from edge_gateway.rules.columns.registry_view import Subjects
     from edge_gateway.rules.language.ruleset import Rule
@@ -157,6 +159,12 @@ class TransitionBuilder:
         self.muting.acknowledgements.add((rule.name, self._registry.device_name[device]), given)
         stamp = self._stamp((device, rule.name), change.at)
         return self.build(rule, device, change._replace(at=stamp), given.alert, details)
+
+    def remind(self, rule: Rule, device: int, alert: ActiveAlert, at: int, details: Details) -> Transition:
+        """The transition that tells the sinks that an alert still fires; it is no notice, and has no commands."""
+        stamp = self._stamp((device, rule.name), max(alert.at, at))
+        change = StateChange("reminder", "time", "firing", alert.rank, alert.rank, stamp)
+        return msgspec.structs.replace(self.build(rule, device, change, alert.id, details), since=alert.stamp)
 
     def _is_acked(self, rule: Rule, device: int, alert: str) -> bool:
         key = rule.name, self._registry.device_name[device]

@@ -12,7 +12,7 @@ from edge_gateway.rules.alerts.transition_builder import Details, Reading, Trans
 from edge_gateway.rules.columns.program import ABSENT, NO_COLUMN
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Container, Iterator
 
     from edge_gateway.columns.frame import Frame
     from edge_gateway.records.alerts import Transition
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 BY_READINGS: Final = frozenset({"reading", "time", "expired"})
 """Causes that rest on readings, which may be too old to act on; all others are known now."""
+KEPT_BY_DEVICES: Final = 43_200_000
+"""For so many ms of silence a reminder leaves room for readings that the device may have kept."""
 
 
 def transitions_from_readings(
@@ -202,6 +204,23 @@ def acknowledged(
     _, details = _as_it_stands(state, *key, active)
     change = StateChange("acknowledged", "operator", "firing", active.rank, active.rank, at)
     return builder.acknowledge(state.rules[key[1]], key[0], change, given, details)
+
+
+def reminders(
+    state: RuleState, builder: TransitionBuilder, wanted: Container[str], listening_ms: int
+) -> list[Transition]:
+    """The alerts with these ids that fire, once more as they are now, by device and rule.
+
+    Each has the time of its device's newest reading, because what a device keeps while it is away may still change the
+    alert, and a transition is always later than the one before. That of a device silent for longer follows its now.
+    """
+    found, now = [], state.now(listening_ms)
+    for (device, number), active in sorted(state.active.items()):
+        if active.firing and active.id in wanted:
+            read_at = max(int(state.inputs.cursor[device]), int(now[device]) - KEPT_BY_DEVICES)
+            _, details = _as_it_stands(state, device, number, active)
+            found.append(builder.remind(state.rules[number], device, active, read_at, details))
+    return found
 
 
 def _as_it_stands(

@@ -10,7 +10,7 @@ from edge_gateway.rules.alerts.state_machine import NOTHING, StateChange
 from edge_gateway.rules.groups.alerts import stamp_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Container, Iterator
 
     from edge_gateway.records.alerts import Transition
     from edge_gateway.rules.alerts.rule_state import Instant
@@ -74,6 +74,18 @@ def acknowledge(of: GroupAlerts, given: Acknowledgement, at: Instant) -> Transit
             built = of.builder.acknowledge(of.rules[rule], group, change, given, _details(of, event, at))
             return of.of_group(built, group)
     return None
+
+
+def reminders(of: GroupAlerts, wanted: Container[str], at: Instant) -> list[Transition]:
+    """The alerts of groups with these ids that fire, once more as they are now."""
+    found, now = [], stamp_of(at.listening + 1, at)
+    wanted_ones = [key for key, each in of.state.active.items() if each.firing and each.id in wanted]
+    for group, rule in sorted(wanted_ones, key=lambda key: (of.groups.device_name[key[0]], key[1])):
+        active = of.state.active[group, rule]
+        event = AlertEvent(NOTHING, rule, group, active.change, active, ())
+        built = of.builder.remind(of.rules[rule], group, active, now, _details(of, event, at))
+        found.append(of.of_group(built, group))
+    return found
 
 
 def firing(of: GroupAlerts, at: Instant) -> Iterator[AlertSubject]:

@@ -1,4 +1,4 @@
-"""`influx apply` and `influx status`: from a plan to output and exit status, without a server."""
+"""`influx apply`, `status`, `diff` and `remove`: from a plan to output and exit status, without a server."""
 
 import json
 from pathlib import Path
@@ -10,7 +10,11 @@ from edge_gateway import doctor
 from edge_gateway.cli import main
 from edge_gateway.doctor import CheckResult
 from edge_gateway.sinks.influx.setup import apply as setup
+from edge_gateway.sinks.influx.setup import removal as removing
+from edge_gateway.sinks.influx.setup.comparison import Deviation
 from edge_gateway.sinks.influx.setup.plan import Allowed, Change, Plan
+from edge_gateway.sinks.influx.setup.removal import Removal
+from edge_gateway.sinks.influx.setup.server import Target
 
 IN_STEP = Plan("stack", (Change("keep", "Bucket", "telemetry"),))
 DUE = Plan("stack", (Change("update", "Bucket", "telemetry", ("description",)),))
@@ -119,3 +123,44 @@ def test_apply_passes_on_the_target_the_windows_and_what_is_allowed(
     assert allowed == Allowed(("bucket/telemetry", "fleet-site"), force=True)
     report = json.loads(capsys.readouterr().out)
     assert (report["in_step"], report["changes"][0]["differs"]) == (False, ["description"])
+
+
+def removal(*, confirmed: bool) -> Removal:
+    gone, stays = Change("remove", "Check", "Silent"), Change("keep", "Bucket", "b", ("its points stay",))
+    return Removal((gone, stays), confirmed)
+
+
+def test_a_removal_is_named_and_carried_out_only_with_yes(
+    file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked: list[tuple[bool, bool]] = []
+
+    async def remove(_: Target, *, points: bool, confirmed: bool) -> Removal:
+        asked.append((points, confirmed))
+        return removal(confirmed=confirmed)
+
+    monkeypatch.setattr(removing, "remove", remove)
+    assert run("remove", "--config", str(file)) == 2
+    told = capsys.readouterr()
+    assert ("remove" in told.out, "its points stay" in told.out, "--yes" in told.err) == (True, True, True)
+    assert run("remove", "--yes", "--points", "--json", "--config", str(file)) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert (report["removed"], [one["what"] for one in report["changes"]]) == (True, ["remove", "keep"])
+    assert asked == [(False, False), (True, True)]
+
+
+def test_a_difference_ends_diff_with_1_and_shows_both_values(
+    file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = [Deviation("Dashboard", "Fleet", "cell 'a'", "queries", "one\ntwo", "one\nthree")]
+
+    async def diff(*_: Any) -> list[Deviation]:
+        return found
+
+    monkeypatch.setattr(setup, "diff", diff)
+    assert run("diff", "--config", str(file)) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert lines == ["Dashboard 'Fleet', cell 'a': queries", "   one", "  -two", "  +three"]
+    found.clear()
+    assert run("diff", "--config", str(file)) == 0
+    assert "in step" in capsys.readouterr().out

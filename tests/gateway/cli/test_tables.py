@@ -23,8 +23,10 @@ from edge_gateway.cli.tables import (
     changes_table,
     config_table,
     devices_table,
+    differences_view,
     findings_table,
     instant,
+    removal_table,
     rows_table,
     rule_tests_view,
     spool_view,
@@ -270,6 +272,12 @@ REPORTS: list[tuple[Callable[[Any], Blocks], Mapping[str, Any] | Sequence[Any]]]
     (changes_table, {"in_step": True, "changes": []}),
     (changes_table, {"in_step": False, "changes": [{"what": "new", "kind": "[/x]", "name": "\x1b",
                                                     "differs": ["[/x]"]}]}),
+    (removal_table, {"removed": False, "changes": []}),
+    (removal_table, {"removed": True, "changes": [{"what": "remove", "kind": "[/x]", "name": "\x1b",
+                                                   "differs": ["[/x]"]}]}),
+    (differences_view, []),
+    (differences_view, [{"kind": "[/x]", "name": "\x1b", "part": "[/y]", "property": "p", "found": None,
+                         "wanted": "[/z]\n\x1b"}]),
     (config_table, [("a", "[/x]", "f:1"), ("mqtt.url", "x" * 200, "default")]),
 ]  # fmt: skip
 

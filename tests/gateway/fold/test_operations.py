@@ -19,6 +19,7 @@ from edge_gateway.records.inputs import (
     Input,
     Moment,
     Reload,
+    Remind,
     Tick,
 )
 from fleet_wire import topics
@@ -189,3 +190,24 @@ def _restored(pipeline: Pipeline) -> Pipeline:
 
 def test_a_selection_reads_as_it_is_written() -> None:
     assert selection_text({"site": ["berlin", "lyon"], "type": ["f*"]}) == "site=berlin,lyon type=f*"
+
+
+def test_a_reminder_is_for_the_store_alone_and_the_same_in_a_replay(rules: dict[str, Any]) -> None:
+    given = [*WARM, WARMER]
+    folded, again = Folded(rules, *given), Folded(rules, *given)
+    (alert,) = folded.pipeline.rules.firing()
+    remind = Remind(moment(5_000), folded.pipeline.rules.firing_ids())
+    for _ in range(2):
+        effects, replayed = folded.fold(remind), again.fold(remind)
+        (told,) = effects.alerts
+        assert (told.event, told.id, told.since) == ("reminder", alert.id, alert.at)
+        assert (effects.changed, effects.outgoing, effects.commands) == (True, [], [])
+        assert replayed.alerts == effects.alerts
+    assert codec.encode(folded.pipeline.snapshot()) == codec.encode(again.pipeline.snapshot())
+    assert [one.event for one in folded.pipeline.rules.firing()] == ["firing"]
+
+
+def test_a_reminder_of_what_has_ended_makes_no_record(rules: dict[str, Any]) -> None:
+    folded = Folded(rules, *WARM)
+    effects = folded.fold(Remind(moment(5_000), ["an alert that ended"]))
+    assert (effects.changed, effects.alerts) == (False, [])

@@ -12,7 +12,7 @@ import pytest
 from edge_gateway.configuration.model import GatewayConfig
 from edge_gateway.fold.pipeline import Pipeline
 from edge_gateway.fold.settings import build_pipeline
-from edge_gateway.records.inputs import Moment, Trim
+from edge_gateway.records.inputs import Moment, Remind, Trim
 from edge_gateway.records.store_effects import Stamp
 from edge_gateway.recovery.settings import fold_settings
 from edge_gateway.service import maintenance as module
@@ -155,6 +155,23 @@ async def test_no_record_is_made_where_nothing_is_cut() -> None:
     parts = Trimmed()
     await maintenance_of(parts)._trim()
     assert (parts.folded, parts.waited) == ([], [])
+
+
+async def test_what_fires_is_told_to_sinks_again_after_a_start_once_the_time_is_known() -> None:
+    gateway, parts = Gateway(), Trimmed()
+    parts.pipeline = gateway.pipeline
+    ids = [["a", "b"]]
+    parts.pipeline.rules.firing_ids = lambda: ids[0]  # type: ignore[method-assign]
+    await maintenance_of(parts)._record_own_point()
+    parts.state = ClockState.BEHIND
+    forwarding = maintenance_of(parts, sinks=("influx",))
+    await forwarding._record_own_point()
+    assert parts.folded == []
+    parts.state = ClockState.PLAUSIBLE
+    for _ in range(2):
+        await forwarding._record_own_point()
+    assert parts.folded == [Remind(parts.moment(), ["a", "b"])]
+    assert parts.waited == [7]
 
 
 @pytest.mark.parametrize(("budget", "most"), [(2 << 30, CHECKPOINT_BYTES), (16 << 20, 8 << 20)])

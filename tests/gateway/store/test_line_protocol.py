@@ -167,6 +167,8 @@ def test_alerts() -> None:
     assert render_alert(too_warm(at=T0)) == (
         b"alert,device=frz-1,rule=TooWarm,site=berlin %b,limit=-12.0,value=-9.5 %d\n" % (what, time)
     )
+    reminder = render_alert(too_warm(at=T0, event="reminder", since=T0 - 1, acked=True))
+    assert b",acked=true,since=%di,limit=-12.0,value=-9.5 %d\n" % (T0 - 1, time) in reminder
     for nothing in (None, math.nan):
         line = render_alert(too_warm(at=T0, value=nothing, limit=nothing, site=""))
         assert line == b"alert,device=frz-1,rule=TooWarm %b %d\n" % (what, time)

@@ -111,3 +111,9 @@ def test_the_arrival_of_messages_without_a_time_is_corrected_once(store: Store) 
     store.apply([(3, [came("no_time", T0)])])
     store.apply([(4, [StoreEffects(T0, confirmed=(T0 + 5, T0))])])
     assert ats() == [T0 + 36_000_000, T0, T0 + 5]
+
+
+def test_reminders_are_sent_but_push_no_change_out_of_the_history(store: Store) -> None:
+    reminder = structs.replace(ALERT, event="reminder", at=ALERT.at + 1, since=ALERT.at)
+    store.apply([(1, [StoreEffects(T0, alerts=(ALERT, reminder))])])
+    assert len(table(store, "alert")) == 1

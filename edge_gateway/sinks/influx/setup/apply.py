@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from edge_gateway.errors import BadInput
+from edge_gateway.sinks.influx.setup.comparison import Deviation, compared
 from edge_gateway.sinks.influx.setup.documents import (
     WINDOWS,
     Document,
@@ -18,6 +19,7 @@ from edge_gateway.sinks.influx.setup.documents import (
 )
 from edge_gateway.sinks.influx.setup.facts import Facts, found_facts, wanted_facts
 from edge_gateway.sinks.influx.setup.plan import Allowed, Plan, Present, Survey, part_key, plan_of
+from edge_gateway.sinks.influx.setup.removal import adopted_before, adopted_by, resources
 from edge_gateway.sinks.influx.setup.second_stacks import (
     ANOTHER_APPLY,
     Second,
@@ -51,6 +53,15 @@ async def plan(target: Target, windows: Sequence[WindowBucket], allowed: Allowed
         return _beside(plan_of(found.survey, asked, time.time()), found, asked)
 
 
+async def diff(target: Target, windows: Sequence[WindowBucket]) -> list[Deviation]:
+    """Return what an apply would change, property by property, with both values; change nothing.
+
+    Raises CannotReach when the server does not answer, BadInput when it rejects the request.
+    """
+    async with connected(target) as server:
+        return list(compared((await _inspect(server, windows)).survey))
+
+
 async def apply(target: Target, windows: Sequence[WindowBucket], allowed: Allowed | None = None) -> Plan:
     """Bring the server up to date and return what was changed. Idempotent.
 
@@ -73,7 +84,7 @@ async def apply(target: Target, windows: Sequence[WindowBucket], allowed: Allowe
                 await server.apply(stack, documents)
             for bucket, keeps in found.misfits.items():
                 await server.set_retention(bucket, keeps, fitting(keeps))
-        await _note_applied(server, found.survey.applied)
+        await _note_applied(server, found.survey.applied, adopted_by(found.survey))
         for second in found.seconds if asked.force else ():
             await retire(server, second)
         return _beside(Plan(stack, planned.changes), found, asked)
@@ -106,7 +117,7 @@ def _steps(found: _Inspection) -> list[list[Document]]:
 async def _inspect(server: Server, windows: Sequence[WindowBucket]) -> _Inspection:
     stacks = await server.stacks()
     stack = stacks[0] if stacks else Stack()
-    raw = await _resources(server, stack)
+    raw = await resources(server, stack)
     documents = documents_for(windows, _kept(raw, windows), _offered(raw))
     checked = await server.dry_run(documents)
     wanted = {
@@ -130,12 +141,6 @@ def _misfits(survey: Survey, numbers: Mapping[Key, str]) -> dict[str, int]:
     return {numbers[key]: wanted.keeps or 0 for key, (wanted, found) in both.items() if misfit(wanted, found)}
 
 
-async def _resources(server: Server, stack: Stack) -> dict[Key, dict[str, Any]]:
-    """Return the stack's resources that still exist: somebody may have deleted some."""
-    found = {key: await server.resource(key[0], number) for key, number in (stack.resources or {}).items()}
-    return {key: one for key, one in found.items() if one is not None}
-
-
 def _kept(raw: Mapping[Key, Mapping[str, Any]], windows: Sequence[WindowBucket]) -> list[KeptBucket]:
     """Return the stack's buckets that the configuration no longer names; removing one would delete its points."""
     named = {resource_name(window.bucket) for window in windows}
@@ -153,14 +158,15 @@ def _offered(raw: Mapping[Key, Mapping[str, Any]]) -> dict[str, str]:
     return {str(length): str(bucket) for length, bucket in values.items()} if isinstance(values, dict) else {}
 
 
-async def _note_applied(server: Server, before: Mapping[str, str]) -> None:
-    """Store digests of the stack's resources in its description, unless it has them already."""
+async def _note_applied(server: Server, before: Mapping[str, str], adopted: Mapping[str, str]) -> None:
+    """Store digests of the stack's resources in its description, and what was adopted, unless it has them already."""
     stack = await server.stack()
     facts: dict[Key, Facts] = {
-        key: found_facts(key[0], one) for key, one in (await _resources(server, stack)).items()
+        key: found_facts(key[0], one) for key, one in (await resources(server, stack)).items()
     }
     digests = {
         part_key(key, part): digest for key, one in facts.items() for part, digest in one.digests().items()
     }
-    if digests != before:
-        await server.note_applied(stack.id, digests)
+    noted = {**digests, **adopted_before(before), **adopted}
+    if noted != before:
+        await server.note_applied(stack.id, noted)

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -12,6 +12,7 @@ import yaml
 from edge_gateway.configuration.shipped import shipped
 from edge_gateway.errors import BadInput
 from fleet_config.durations import format_duration
+from fleet_config.yaml_source import FAST_LOADER
 
 STACK: Final = "edge-fleet"
 WINDOWS: Final = "fleet-windows"
@@ -81,11 +82,15 @@ def documents_for(
         BadInput: two buckets have the same template name.
     """
     _check_names(windows)
-    found = [one for path in template_files() for one in yaml.safe_load_all(path.read_text(encoding="utf-8"))]
+    found = [one for path in template_files() for one in _loaded(path)]
     buckets = [_bucket(window) for window in windows] + [_kept(one) for one in kept]
     choices = {format_duration(window.every): window.bucket for window in windows}
     choices = _with_kept(choices, offered or {}, {one.bucket for one in kept})
     return buckets + [_fitted(one, windows, choices) for one in found if one["kind"] != "Bucket"]
+
+
+def _loaded(path: Path) -> Iterator[Document]:
+    return iter(yaml.load_all(path.read_text(encoding="utf-8"), Loader=FAST_LOADER))
 
 
 def resource_name(bucket: str) -> str:

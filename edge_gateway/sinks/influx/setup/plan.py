@@ -93,8 +93,8 @@ def plan_of(survey: Survey, allowed: Allowed, now: float) -> Plan:
     for key, there in sorted(survey.present.items()):
         if key not in survey.wanted:
             changes.append(Change("remove", key[0], there.facts.name))
-            if by_hand := [] if allowed.force else list(_by_hand(survey, key, {}, there.facts)):
-                refusals.append(_changed_by_hand(key[0], there.facts.name, by_hand))
+            if undone := [] if allowed.force else list(by_hand(survey.applied, key, {}, there.facts)):
+                refusals.append(_changed_by_hand(key[0], there.facts.name, undone))
     changes.sort(key=lambda change: (change.kind, change.name))
     return Plan(survey.stack, tuple(changes), tuple(refusals))
 
@@ -114,8 +114,8 @@ def _change(
         if not adopted:
             refused.insert(0, (_not_ours(kind, wanted.name, differs), False))
         return Change("adopt", kind, wanted.name, differs), refused
-    if by_hand := list(_by_hand(survey, key, wanted.parts, there.facts)):
-        refused.append((_changed_by_hand(kind, there.facts.name, by_hand), True))
+    if undone := list(by_hand(survey.applied, key, wanted.parts, there.facts)):
+        refused.append((_changed_by_hand(kind, there.facts.name, undone), True))
     return Change("update" if differs else "keep", kind, wanted.name, differs), refused
 
 
@@ -137,14 +137,23 @@ def _differs(wanted: Facts, found: Facts) -> Iterator[str]:
             yield f"{part}: {', '.join(names)}" if part else ", ".join(names)
 
 
-def _by_hand(survey: Survey, key: Key, wanted: Mapping[str, object], found: Facts) -> Iterator[str]:
-    """Yield the parts changed by hand since the last apply that this one would change or remove."""
+def by_hand(
+    applied: Mapping[str, str], key: Key, wanted: Mapping[str, object], found: Facts
+) -> Iterator[str]:
+    """Yield the parts changed by hand since the last apply that are not as wanted.
+
+    Args:
+        applied: digests of what was applied last, by `part_key`.
+        key: the resource's.
+        wanted: its parts as they are to be; none where it is to go.
+        found: the resource as it is.
+    """
     for part, properties in sorted(found.parts.items()):
         if part in wanted and wanted[part] == properties:
             continue
-        if survey.applied.get(part_key(key, part)) != digest(properties):
-            added = part not in wanted and part_key(key, part) not in survey.applied
-            yield f"{part} was added" if added else f"{part or 'it'} was changed"
+        if applied.get(part_key(key, part)) != digest(properties):
+            added = part not in wanted and part_key(key, part) not in applied
+            yield f"{part or 'it'} was added" if added else f"{part or 'it'} was changed"
 
 
 def _changed_by_hand(kind: str, name: str, by_hand: list[str]) -> str:

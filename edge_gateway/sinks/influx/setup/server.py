@@ -33,6 +33,8 @@ _PATHS: Final = {
     "Variable": "variables/{}",
 }
 """Paths by kind, including kinds that no template has but that a user may have added to the stack."""
+_PAGE: Final = 100
+"""Dashboards in one answer, the most that InfluxDB allows."""
 _NO_CONTENT: Final = 204
 _UNAUTHORIZED: Final = 401
 _FORBIDDEN: Final = 403
@@ -159,6 +161,17 @@ class Server:
             )
         found = await self._call("GET", f"/api/v2/{path.format(number)}", absent={})
         return (found.get("label") if kind == "Label" else found) or None
+
+    async def dashboards(self) -> dict[str, dict[str, Any]]:
+        """Return all dashboards of the organisation with their cells, by id."""
+        found: dict[str, dict[str, Any]] = {}
+        while True:
+            query = f"orgID={await self._org()}&limit={_PAGE}&offset={len(found)}"
+            page = (await self._call("GET", f"/api/v2/dashboards?{query}")).get("dashboards") or ()
+            for one in page:
+                found[one["id"]] = await self.resource("Dashboard", one["id"]) or one
+            if len(page) < _PAGE:
+                return found
 
     async def _org(self) -> str:
         if not self._org_id:

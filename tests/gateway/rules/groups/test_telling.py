@@ -90,3 +90,16 @@ def test_the_alert_of_a_group_can_be_acknowledged(tmp_path: Path) -> None:
     (repeated,) = [each for each in stage.tick(3_663) if each.event == "repeat"]
     assert repeated.suppressed == ("acknowledgement",)
     assert stage.evaluator.acknowledge(Acknowledgement("other", "bob", "", T0), at(71)) is None
+
+
+def test_the_alert_of_a_group_is_reminded_of_by_the_clock_of_the_gateway(tmp_path: Path) -> None:
+    stage = silent_at_berlin(tmp_path, DOWN, SILENT)
+    (down,) = [each for each in stage.tick(62) if each.rule == "Down"]
+    told = [stage.evaluator.remind({down.id}, at(second)) for second in (100, 100, 90)]
+    assert [[(each.event, each.subject, each.since) for each in one] for one in told] == [
+        [("reminder", "site=berlin", down.at)]
+    ] * 3
+    assert [each.at - T0 for (each,) in told] == [100_000, 100_001, 100_002]
+    assert told[0][0].labels["site"] == "berlin"
+    assert not told[0][0].notify
+    assert stage.evaluator.remind({"another"}, at(110)) == []

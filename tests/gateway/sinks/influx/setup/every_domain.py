@@ -82,6 +82,9 @@ def _effects(start: int) -> StoreEffects:
         states=(closed_states(0, [(doors[0], start, 0), (doors[0], start + 5, 1), (doors[1], start, 0)]),),
         alerts=(
             structs.replace(warning, at=start - 20 * DAY, rule="Old", value=None),
+            structs.replace(
+                warning, at=start - 2 * DAY, rule="Older", event="reminder", since=start - 40 * DAY
+            ),
             structs.replace(alert, at=start - 60_000, rule="Cold"),
             alert,
             *(
