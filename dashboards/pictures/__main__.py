@@ -118,6 +118,7 @@ def _drawn(influx: Influx, drawer: Drawer, directory: Path, minutes: float) -> l
         time={"allowed_lateness": "5s", "idle_close": "15s"},
         influx={"url": influx.url, "org": influx.org, "token": f"file:{token}"},
         rules={"path": str(ROOT / "rules")},
+        metrics={metric: {"missing": [-200]} for metric in ("co_gt", "nox_gt", "c6h6_gt", "no2_gt")},
     )  # fmt: skip
     try:
         gateway.run("influx", "apply")

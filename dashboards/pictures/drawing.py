@@ -53,7 +53,7 @@ class Drawer:
         subprocess.run(command, cwd=self._directory, check=True, stdout=subprocess.DEVNULL)
         for name, path in SCRIPTS.items():
             shutil.copy(self._directory / "node_modules" / path, self._directory / name)
-        for name in ("page.html", "draw.js"):
+        for name in ("page.html", "draw.js", "shrink.js"):
             shutil.copy(HERE / name, self._directory)
 
     def draw(self, board: Mapping[str, Any], answer: Callable[[str], str], picture: Path) -> list[str]:
@@ -73,6 +73,7 @@ class Drawer:
         height = int(max(cell["yPos"] + cell["height"] for cell in board["charts"]) * ROW) + 60
         page = self._run("--dump-dom", height)
         self._run(f"--screenshot={picture}", height)
+        subprocess.run(["node", "shrink.js", str(picture.resolve())], cwd=self._directory, check=True)
         found = _FAULTS.search(page)
         if found is None:
             return ["the page did not come to its end"]
