@@ -45,6 +45,7 @@ def known_names(place: Path, config: Path | None) -> KnownNames:
         metrics=frozenset(metrics),
         judges=lambda file: bool(fleet) or test_file_of(Path(file)).absolute() in tested,
         lookback=DEFAULT_LOOKBACK if settings is None else settings.rules.lookback,
+        measured=[] if settings is None else list(_expected(settings)),
     )
 
 
@@ -68,11 +69,16 @@ def _inventory(settings: GatewayConfig) -> tuple[ExpectedDevice, ...]:
         return ()
 
 
-def _fleet(settings: GatewayConfig) -> Iterator[tuple[KnownDevice, str]]:
-    """Each device with each of its metrics, those of the inventory first."""
+def _expected(settings: GatewayConfig) -> Iterator[tuple[KnownDevice, str]]:
+    """Each device of the inventory with each metric that its row names, "" if none."""
     for row in _inventory(settings):
         for metric in row.metrics or ("",):
             yield KnownDevice(row.site, row.id, row.type, row.tags), metric
+
+
+def _fleet(settings: GatewayConfig) -> Iterator[tuple[KnownDevice, str]]:
+    """Each device with each of its metrics, those of the inventory first."""
+    yield from _expected(settings)
     if not (settings.spool.path / STORE).exists():
         return
     from edge_gateway.store.history import History

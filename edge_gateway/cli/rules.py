@@ -61,19 +61,22 @@ def check(
     from edge_gateway.cli.known_names import known_names
     from edge_gateway.rules.files.cannot_work import warnings_of
     from edge_gateway.rules.files.load import load_placed
+    from edge_gateway.rules.files.measured_records import refuse_measured_records
     from fleet_config.problems import ProblemsFound
     from fleet_console.terminal import complain, say, say_json
 
     place = _path(path, config)
     try:
         loaded = load_placed(place)
+        known = known_names(place, config)
+        refuse_measured_records(loaded.placed, known.measured)
     except ProblemsFound as found:
         if not as_json:
             raise
         say_json({"ok": False, "problems": [problem.as_dict() for problem in found.problems]})
         raise typer.Exit(2) from found
     rules = loaded.rule_set
-    warnings = warnings_of(loaded.placed, known_names(place, config))
+    warnings = warnings_of(loaded.placed, known)
     costs = _costs(rules, devices) if cost else None
     if as_json:
         listed = [problem.as_dict() for problem in warnings]

@@ -247,9 +247,11 @@ class Problem(Enum):
     RULES_IDLE = warning(
         "{}",
         "a rule does not run on the devices it names, since their birth gives a metric another unit than the rule; or"
-        " devices match a rule, and for an hour of listening no reading has evaluated it since the rules were loaded or"
-        " the gateway started",
-        Clears("the units agree; a reading evaluates the rule, or the rules are loaded again"),
+        " a device measures a metric that is named like a record, and its own values are kept; or devices match a rule,"
+        " and for an hour of listening no reading has evaluated it since the rules were loaded or the gateway started",
+        Clears(
+            "the units agree; the record is renamed; a reading evaluates the rule, or the rules are loaded again"
+        ),
         "fix the rule or the device: `edge-gateway rules ls` shows the rule, `rules explain RULE --device D` what it"
         " lacks on a device",
     )

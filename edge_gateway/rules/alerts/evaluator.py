@@ -297,7 +297,8 @@ class Evaluator:
         """Rules that select a device but do not run on it, as `device: reason`."""
         of_groups = self._groups.membership.unit_mismatches
         mismatches = [*sorted(self.unit_mismatches.items()), *sorted(of_groups.items())]
-        return [f"{self._registry.device_name[device]}: {why}" for (device, _), why in mismatches]
+        names = self._registry.device_name
+        return [*(f"{names[device]}: {why}" for (device, _), why in mismatches), *self._records.measured()]
 
     # --- reload
 

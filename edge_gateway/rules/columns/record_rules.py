@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 class CompiledRecord:
     """One record rule. `output` is its own input number; by device: whether it `applies`, and its series (-1: none).
 
-    `evaluated`: whether a reading has evaluated it since it was loaded.
+    `evaluated`: whether a reading has evaluated it since it was loaded. `measured`: devices that have since sent a
+    metric of its name themselves.
     """
 
     metric: int
@@ -38,6 +39,7 @@ class CompiledRecord:
     applies: BoolColumn
     series: IntColumn
     evaluated: bool = False
+    measured: set[int] = field(default_factory=set)
 
 
 Derived: TypeAlias = "list[tuple[IntColumn, IntColumn, FloatColumn]]"
@@ -66,6 +68,16 @@ class Records:
     def compiled(self, name: str) -> CompiledRecord:
         """The record rule of that name, its devices those of the last frame. KeyError: there is none."""
         return dict(zip((rule.name for rule in self._rules), self._records, strict=True))[name]
+
+    def measured(self) -> list[str]:
+        """Which devices measure what a record is named like, as `device: reason`; their own values are kept."""
+        names = self._registry.device_name
+        return [
+            f"{names[device]}: it measures {rule.name}, which is a record; rename the record"
+            for rule, record in zip(self._rules, self._records, strict=True)
+            for device in sorted(record.measured)
+            if record.applies[device]
+        ]
 
     def _compiled(self, rule: Rule) -> CompiledRecord:
         analysis = rule.analysis
@@ -103,7 +115,9 @@ class Records:
         derived: Derived = []
         rows = columns.rows
         for record in records:
-            own = np.flatnonzero(record.applies[rows.device] & np.isnan(rows.column(record.output)))
+            applies, absent = record.applies[rows.device], np.isnan(rows.column(record.output))
+            record.measured.update(np.unique(rows.device[applies & ~absent]).tolist())
+            own = np.flatnonzero(applies & absent)
             own = own[rows.has_any(record.triggers, own)]
             if not len(own):
                 continue
@@ -168,6 +182,7 @@ class Records:
         self.histories.forget(devices)
         for record in self._records:
             record.series[devices[devices < len(record.series)]] = -1
+            record.measured.difference_update(devices.tolist())
 
     def rewind(self, devices: IntColumn, by: IntColumn) -> None:
         """Follow clocks that were set by so many ms; ranges start anew."""

@@ -46,13 +46,14 @@ class KnownNames:
     """What devices and metrics there are. `judges` says whether that is enough to judge the names of a rule file.
 
     Without a fleet only the tests of a file say what it is about. `lookback`: how long last values count by default,
-    ms.
+    ms. `measured`: devices with the metrics that the inventory says they send.
     """
 
     devices: Collection[KnownDevice]
     metrics: frozenset[str]
     judges: Callable[[str], bool]
     lookback: int = DEFAULT_LOOKBACK
+    measured: Collection[tuple[KnownDevice, str]] = ()
 
     @property
     def tags(self) -> frozenset[str]:

@@ -73,20 +73,27 @@ def _of_readings(test: RuleTest, rules: Sequence[Rule]) -> Iterator[_Found]:
     read = {name for rule in rules for name, _ in rule.metrics}
     read |= {rule.no_data.metric for rule in rules if rule.no_data}
     read |= {name for rule in rules for name in rule.silences}
-    named: list[tuple[Where, str]] = [
-        (("input", name), metric) for name in test.spec.input for metric in [name.partition(".")[2]]
-    ]
-    named += [
-        (("events", number, "values", metric), metric)
-        for number, event in enumerate(test.spec.events)
-        for metric in event.values
-    ]
-    for path, metric in named:
-        if metric not in read:
+    records = {rule.name: RuleMatcher((rule,)) for rule in rules if rule.record}
+    for path, device, metric in _sent(test):
+        about = test.spec.devices.get(device)
+        if about is not None and metric in records and _matches(records[metric], device, about):
+            told = f"device '{device}' measures '{metric}', which is a record"
+            yield path, f"{told}; give it what the record reads, or rename the record", True
+        elif metric not in read:
             nearest = suggest(metric, read)
             reads = f"hey read {_listed(sorted(read)) or 'none'}"
             offer = f"{nearest} T{reads}" if nearest else f"; t{reads}"
             yield path, f"no rule reads the metric '{metric}'{offer}", True
+
+
+def _sent(test: RuleTest) -> Iterator[tuple[Where, str, str]]:
+    """Where a test lets a device send a metric: place, device, metric."""
+    for name in test.spec.input:
+        device, _, metric = name.partition(".")
+        yield ("input", name), device, metric
+    for number, event in enumerate(test.spec.events):
+        for metric in event.values:
+            yield ("events", number, "values", metric), test.device_of(event), metric
 
 
 def _of_expectations(test: RuleTest, rules: Sequence[Rule]) -> Iterator[_Found]:

@@ -175,3 +175,17 @@ def test_the_cost_of_rules_is_measured(tmp_path: Path, capsys: pytest.CaptureFix
     status, out, _ = run(capsys, "check", "--cost", "--json", path)
     cost = json.loads(out)["cost"]
     assert (status, [row["rule"] for row in cost["rules"]], cost["total"]["devices"]) == (0, ["A"], 1_000)
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_a_record_that_the_inventory_says_is_measured_is_an_error(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, as_json: bool
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("rules").mkdir()
+    Path("rules/a.yaml").write_text(RULES % 1 + "  - {record: half, expr: x / 2}\n")
+    Path("devices.csv").write_text("id,site,type,metrics\nd1,s,pump,x half\n")
+    Path("gateway.yaml").write_text("mqtt: {url: mqtt://localhost}\ninventory: devices.csv\n")
+    status, out, err = run(capsys, "check", "rules", *["--json"] * as_json)
+    assert status == 2
+    assert "device 'd1' measures 'half'; give the record another name" in (out if as_json else err)

@@ -101,6 +101,17 @@ def test_another_unit_is_told_at_once() -> None:
     assert watch.told(0) == "f: Hot wants t in °C, the device sends °F; 1 in all"
 
 
+def test_a_device_that_measures_a_record_is_told_until_the_record_is_renamed() -> None:
+    record = Rule(name="double", group="g", record=True, expr="u * 2")
+    watch = Watch(record)
+    watch.stage.read(0, "a", u=1)
+    assert watch.told(0) == ""
+    watch.stage.read(1, "a", u=1, double=5)
+    assert watch.told(1) == "a: it measures double, which is a record; rename the record; 1 in all"
+    watch.stage.evaluator.reload(RuleSet((replace(record, name="twice"),)))
+    assert watch.told(2) == ""
+
+
 @pytest.mark.problem("raises", "rules_idle")
 @pytest.mark.problem("clears", "rules_idle")
 def test_it_is_a_problem_that_a_reading_clears() -> None:

@@ -45,6 +45,28 @@ def test_a_measured_value_of_the_same_name_is_kept() -> None:
     assert recorder.derived(0, t=6, half=9) == {}
 
 
+def test_a_device_that_measures_a_record_is_told_until_it_is_forgotten() -> None:
+    recorder = Recorder(record("half", "t / 2"))
+    recorder.derived(0, "a", t=6)
+    assert recorder.records.measured() == []
+    recorder.derived(1, "b", half=9)
+    told = ["b: it measures half, which is a record; rename the record"]
+    assert recorder.records.measured() == told
+    assert recorder.derived(2, "b", t=6) == {"half": 3.0}
+    assert recorder.records.measured() == told
+    recorder.records.forget(np.array([recorder.fleet.device("b")]))
+    assert recorder.records.measured() == []
+
+
+def test_a_late_value_of_its_name_is_told_too_and_one_of_a_device_without_the_record_is_not() -> None:
+    recorder = Recorder(record("half", "t / 2", match=({"device": ["a"]},)))
+    recorder.derived(100, "a", t=6)
+    recorder.derived(100, "b", half=1)
+    assert recorder.records.measured() == []
+    recorder.derived(50, "a", half=1)
+    assert recorder.records.measured() == ["a: it measures half, which is a record; rename the record"]
+
+
 def test_what_cannot_be_computed_is_not_recorded() -> None:
     recorder = Recorder(record("ratio", "t / u"), record("sum", "t + v"))
     assert recorder.derived(0, t=6, u=0) == {}

@@ -125,3 +125,20 @@ def test_an_alert_that_does_not_match_its_device_cannot_become_active(tmp_path: 
 def test_a_device_that_no_rule_matches_may_stand_beside_one_that_is(tmp_path: Path) -> None:
     expect = "{at: 10s, alert: TooWarm, state: inactive, device: p1}"
     assert found(tmp_path, devices="{f1: {type: freezer}, p1: {type: pump}}", expect=expect) == ["green"]
+
+
+@pytest.mark.parametrize(
+    ("change", "place"),
+    [
+        ({"series": '{f1.temperature: "0x5", f1.dew: "1x5"}'}, "6:34"),
+        ({"event": "{at: 10s, do: late, by: 5s, device: f1, values: {dew: 1}}"}, "7:61"),
+    ],
+    ids=["in the input", "in an event"],
+)
+def test_a_device_does_not_send_what_a_record_makes(
+    tmp_path: Path, change: dict[str, str], place: str
+) -> None:
+    told = (
+        "device 'f1' measures 'dew', which is a record; give it what the record reads, or rename the record"
+    )
+    assert found(tmp_path, **change) == [f"{place}: {told}"]
