@@ -214,7 +214,7 @@ def changes_view(changes: Sequence[Row]) -> Blocks:
         return [same]
     table = Table(("change", "rule", "alerts", "effect"))
     for one in changed:
-        touched = NOTHING if one["kind"] == "record" else cell(one["touched"])
+        touched = cell(one["touched"]) if one["kind"] == "alert" else NOTHING
         table.add(Styled(one["change"], CHANGE_STYLES[one["change"]]), one["rule"], touched, _effect(one))
     differing = Table(("rule", "key", "before and after"))
     for one in changed:

@@ -13,7 +13,6 @@ from edge_gateway.rules.inspection.changes import as_row, compare
 from edge_gateway.rules.inspection.explanation import explain
 from edge_gateway.rules.inspection.group_explanation import explain_group
 from edge_gateway.rules.inspection.in_force import describe_in_force
-from edge_gateway.rules.inspection.inhibit_changes import inhibit_changes
 from edge_gateway.rules.inspection.trial import reload_on_trial
 from edge_gateway.rules.language.ruleset import RuleSet
 from fleet_config.problems import quoted, suggest
@@ -59,20 +58,17 @@ class RuleQuestions:
     def try_rules(self, request: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Say what a reload with other `rules`, a set as plain data, would do to each rule and to which alerts.
 
-        Every change of `compare` and of `inhibit_changes` is a row; `alerts` are the transitions that the reload would
-        give, `touched` how many.
+        Every change of `compare` is a row; `alerts` are the transitions that the reload would give, `touched` how many.
         """
         rules, evaluator = _rule_set(request.get("rules")), self.pipeline.rules
         alerts: dict[str, list[dict[str, Any]]] = {}
         for transition in reload_on_trial(evaluator, self.pipeline.registry, rules):
             alerts.setdefault(transition.rule, []).append(_touched(transition))
-        of_rules = [
+        return [
             {**as_row(change), "touched": len(own), "alerts": own[:MOST_TOUCHED]}
             for change in compare(evaluator.rules, rules)
             for own in [[] if change.rule.record else alerts.get(change.rule.name, [])]
         ]
-        before, firing = evaluator.rules.inhibits, evaluator.firing_subjects()
-        return [*of_rules, *inhibit_changes(before, rules.inhibits, firing, MOST_TOUCHED)]
 
     def _rules(self, name: Any) -> list[Rule]:
         every = self.pipeline.rules.rules.rules

@@ -187,12 +187,12 @@ def listed_alert(
     return builder.build(state.rules[number], device, change, active.id, details)
 
 
-def subjects_firing(state: RuleState, builder: TransitionBuilder) -> Iterator[AlertSubject]:
-    """The alerts of devices that fire, as silences and inhibits see them."""
-    for (device, number), active in sorted(state.active.items()):
-        if active.firing:
-            change, details = _as_it_stands(state, device, number, active)
-            yield builder.subject(state.rules[number], device, change, details)
+def subject_of_alert(
+    state: RuleState, builder: TransitionBuilder, device: int, number: int, active: ActiveAlert
+) -> AlertSubject:
+    """An active alert as silences and inhibits see it."""
+    change, details = _as_it_stands(state, device, number, active)
+    return builder.subject(state.rules[number], device, change, details)
 
 
 def acknowledged(

@@ -8,8 +8,6 @@ from edge_gateway.cli.rule_tables import changes_view, explanation_view, rule_vi
 from edge_gateway.rules.inspection.changes import as_row, compare
 from edge_gateway.rules.inspection.explanation import explain
 from edge_gateway.rules.inspection.in_force import describe, describe_in_force
-from edge_gateway.rules.inspection.inhibit_changes import inhibit_changes
-from edge_gateway.rules.language.inhibits import Inhibit, Selector
 from edge_gateway.rules.language.ruleset import (
     Command,
     Level,
@@ -19,7 +17,6 @@ from edge_gateway.rules.language.ruleset import (
     Rule,
     RuleSet,
 )
-from edge_gateway.rules.muting.subject import AlertSubject
 from tests.gateway.cli.test_tables import HOSTILE, looked_at
 from tests.gateway.rules.fleet import Stage
 
@@ -185,15 +182,6 @@ def test_changes_are_shown_with_what_differs_and_the_alerts_they_touch() -> None
     assert "looks renamed from Gone" in told
     assert "Gone  d1      warning  resolved  removed" in told
     assert told.endswith("Gone: 2 more alerts are touched\n0 rules unchanged")
-
-
-def test_an_inhibit_is_shown_with_the_alerts_that_it_mutes() -> None:
-    inhibit = Inhibit(Selector({"alert": ["Down"]}), Selector({"alert": ["Hot"]}))
-    firing = [AlertSubject(rule, "d1", "warning", {}, {}) for rule in ("Down", "Hot")]
-    told = "\n".join(looked_at(changes_view(inhibit_changes((), (inhibit,), firing, 10))))
-    assert "added   inhibit  1       mutes alerts of alert Hot while alerts of alert Down fire" in told
-    assert "inhibit  d1      warning  muted    inhibit Down/d1; Hot" in told
-    assert told.endswith("0 rules unchanged")
 
 
 def test_no_change_is_one_line() -> None:

@@ -8,7 +8,6 @@ import pytest
 from edge_gateway.records import codec
 from edge_gateway.records.inputs import Batch, Moment, Reload, Tick
 from edge_gateway.rules.inspection.in_force import describe_in_force
-from edge_gateway.rules.language.inhibits import Inhibit, Selector
 from edge_gateway.rules.language.ruleset import Level, Rule, RuleSet
 from edge_gateway.service.rule_questions import MOST_TOUCHED, RuleQuestions
 from fleet_wire.telemetry import encode_telemetry
@@ -65,14 +64,6 @@ def test_other_rules_are_tried_on_the_alerts_that_stand() -> None:
     assert gone["alerts"] == [
         {"device": "d", "level": "warning", "previous": "warning", "becomes": "resolved", "cause": "removed"}
     ]
-
-
-def test_other_inhibits_are_tried_on_the_alerts_that_stand() -> None:
-    hot = Rule(name="Hot", group="g", expr="t", levels=(Level("warning", limit=10.0),))
-    cold = Inhibit(Selector({"alert": ["Cold"]}), Selector())
-    tried_on = RuleSet((hot,), inhibits=(cold,)).to_brief()
-    rows = [row for row in running().try_rules({"rules": tried_on}) if row["kind"] == "inhibit"]
-    assert [(row["change"], row["touched"]) for row in rows] == [("added", 0)], "Cold does not fire"
 
 
 def test_what_is_tried_changes_nothing() -> None:
