@@ -90,17 +90,17 @@ class TrialRegistry:
         return -1
 
 
-class Trial(NamedTuple):
+class ReloadTrial(NamedTuple):
     """A copy of the evaluator that was reloaded, and the transitions that the reload returned."""
 
     evaluator: Evaluator
     transitions: list[Transition]
 
 
-def reload_on_trial(evaluator: Evaluator, registry: Registry, rules: RuleSet) -> Trial:
+def reload_on_trial(evaluator: Evaluator, registry: Registry, rules: RuleSet) -> ReloadTrial:
     """Reload a copy with these rules; neither evaluator nor registry is changed.
 
     ExpressionError for an expression that is wrong.
     """
     copy = evaluator.copied(TrialRegistry(registry))
-    return Trial(copy, copy.reload(rules))
+    return ReloadTrial(copy, copy.reload(rules))
