@@ -207,14 +207,14 @@ CHANGE_STYLES = {"added": "green", "removed": "red", "changed": "yellow"}
 
 
 def changes_view(changes: Sequence[Row]) -> Blocks:
-    """Return a row for each rule that an edit changes; below the table what differs, and the alerts it touches."""
+    """Return a row for each rule and inhibit that an edit changes; below it what differs, and the alerts touched."""
     changed = [one for one in changes if one["change"] != "unchanged"]
     same = Line(f"{counted(len(changes) - len(changed), 'rule')} unchanged", "green")
     if not changed:
         return [same]
     table = Table(("change", "rule", "alerts", "effect"))
     for one in changed:
-        touched = cell(one["touched"]) if one["kind"] == "alert" else NOTHING
+        touched = cell(one["touched"]) if one["kind"] != "record" else NOTHING
         table.add(Styled(one["change"], CHANGE_STYLES[one["change"]]), one["rule"], touched, _effect(one))
     differing = Table(("rule", "key", "before and after"))
     for one in changed:

@@ -191,7 +191,7 @@ def explain_rule(
 def show_changes(
     path: PathArgument = None, config: ConfigOption = None, *, as_json: JsonOption = False
 ) -> None:
-    """Show what rule files would do to each rule in force and to its alerts if they were loaded now.
+    """Show what rule files would do to the rules and inhibits in force and to their alerts if they were loaded now.
 
     Nothing is changed. Compared are the running gateway's rules or, without one, those of its last checkpoint.
     """

@@ -13,6 +13,7 @@ from edge_gateway.rules.inspection.changes import as_row, compare
 from edge_gateway.rules.inspection.explanation import explain
 from edge_gateway.rules.inspection.group_explanation import explain_group
 from edge_gateway.rules.inspection.in_force import describe_in_force
+from edge_gateway.rules.inspection.inhibit_changes import compare_inhibits, inhibit_row
 from edge_gateway.rules.inspection.trial import reload_on_trial
 from edge_gateway.rules.language.ruleset import RuleSet
 from fleet_config.problems import quoted, suggest
@@ -58,17 +59,21 @@ class RuleQuestions:
     def try_rules(self, request: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Say what a reload with other `rules`, a set as plain data, would do to each rule and to which alerts.
 
-        Every change of `compare` is a row; `alerts` are the transitions that the reload would give, `touched` how many.
+        Every change of `compare` and every inhibit that is added or removed is a row; `alerts` are the transitions that
+        the reload would give, or the alerts that the inhibit mutes; `touched` is how many.
         """
         rules, evaluator = _rule_set(request.get("rules")), self.pipeline.rules
         alerts: dict[str, list[dict[str, Any]]] = {}
-        for transition in reload_on_trial(evaluator, self.pipeline.registry, rules):
+        trial = reload_on_trial(evaluator, self.pipeline.registry, rules)
+        for transition in trial.transitions:
             alerts.setdefault(transition.rule, []).append(_touched(transition))
-        return [
+        of_rules = [
             {**as_row(change), "touched": len(own), "alerts": own[:MOST_TOUCHED]}
             for change in compare(evaluator.rules, rules)
             for own in [[] if change.rule.record else alerts.get(change.rule.name, [])]
         ]
+        changed = compare_inhibits(evaluator, trial.evaluator)
+        return [*of_rules, *(inhibit_row(each, MOST_TOUCHED) for each in changed)]
 
     def _rules(self, name: Any) -> list[Rule]:
         every = self.pipeline.rules.rules.rules

@@ -37,9 +37,9 @@ from edge_gateway.rules.alerts.timers import advance_time
 from edge_gateway.rules.alerts.transition_builder import TransitionBuilder
 from edge_gateway.rules.alerts.transitions import (
     acknowledged,
+    firing_subjects,
     listed_alert,
     reminders,
-    subject_of_alert,
     transitions_from_readings,
     transitions_from_time,
 )
@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from edge_gateway.columns.frame import Frame, IntColumn
     from edge_gateway.rules.columns.registry_view import RegistryView
     from edge_gateway.rules.muting.acknowledgements import Acknowledgement
+    from edge_gateway.rules.muting.subject import AlertSubject
     from fleet_wire.control_messages import AlertCause
 
 
@@ -329,15 +330,14 @@ class Evaluator:
         self._assignment.follow_registry()
         judge_by_limits(state, state.cells.insert(saved))
         of_groups = self._groups.reload(rules.group_alerts, state, rules.zones, at)
-        firing = [
-            subject_of_alert(state, self._builder, *key, each)
-            for key, each in sorted(state.active.items())
-            if each.firing
-        ]
-        self.muting.replace_inhibits(rules.inhibits, [*firing, *telling.firing(self._groups, at)])
+        self.muting.replace_inhibits(rules.inhibits, self.firing_subjects(at))
         found = pending + ended + self._transitions(reconcile(state, sorted(state.active), "reload"))
         return found + of_groups
 
+    def firing_subjects(self, at: Instant | None = None) -> list[AlertSubject]:
+        """The alerts that fire, as silences and inhibits see them; `at` as for `reload`."""
+        of_groups = telling.firing(self._groups, at or Instant(self.listening))
+        return [*firing_subjects(self._state, self._builder), *of_groups]
 
     # --- snapshots
 

@@ -229,3 +229,12 @@ def _as_it_stands(
     change = active.change._replace(at=active.stamp)
     event = AlertEvent(NOTHING, number, device, change, active, state.levels(device, number))
     return change, details_of(state, event, state.newest.reading(device), last_value(state, event))
+
+
+def firing_subjects(state: RuleState, builder: TransitionBuilder) -> list[AlertSubject]:
+    """The alerts of devices that fire, as silences and inhibits see them."""
+    return [
+        subject_of_alert(state, builder, *key, each)
+        for key, each in sorted(state.active.items())
+        if each.firing
+    ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -90,9 +90,17 @@ class TrialRegistry:
         return -1
 
 
-def reload_on_trial(evaluator: Evaluator, registry: Registry, rules: RuleSet) -> list[Transition]:
-    """The transitions that a reload with these rules would return; neither evaluator nor registry is changed.
+class ReloadTrial(NamedTuple):
+    """A copy of the evaluator that was reloaded, and the transitions that the reload returned."""
+
+    evaluator: Evaluator
+    transitions: list[Transition]
+
+
+def reload_on_trial(evaluator: Evaluator, registry: Registry, rules: RuleSet) -> ReloadTrial:
+    """Reload a copy with these rules; neither evaluator nor registry is changed.
 
     ExpressionError for an expression that is wrong.
     """
-    return evaluator.copied(TrialRegistry(registry)).reload(rules)
+    copy = evaluator.copied(TrialRegistry(registry))
+    return ReloadTrial(copy, copy.reload(rules))

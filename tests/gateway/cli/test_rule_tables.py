@@ -8,6 +8,8 @@ from edge_gateway.cli.rule_tables import changes_view, explanation_view, rule_vi
 from edge_gateway.rules.inspection.changes import as_row, compare
 from edge_gateway.rules.inspection.explanation import explain
 from edge_gateway.rules.inspection.in_force import describe, describe_in_force
+from edge_gateway.rules.inspection.inhibit_changes import InhibitChange, inhibit_row
+from edge_gateway.rules.language.inhibits import Inhibit, Selector
 from edge_gateway.rules.language.ruleset import (
     Command,
     Level,
@@ -17,6 +19,7 @@ from edge_gateway.rules.language.ruleset import (
     Rule,
     RuleSet,
 )
+from edge_gateway.rules.muting.subject import AlertSubject
 from tests.gateway.cli.test_tables import HOSTILE, looked_at
 from tests.gateway.rules.fleet import Stage
 
@@ -182,6 +185,15 @@ def test_changes_are_shown_with_what_differs_and_the_alerts_they_touch() -> None
     assert "looks renamed from Gone" in told
     assert "Gone  d1      warning  resolved  removed" in told
     assert told.endswith("Gone: 2 more alerts are touched\n0 rules unchanged")
+
+
+def test_a_changed_inhibit_is_shown_with_the_alerts_that_it_mutes() -> None:
+    subject = AlertSubject("Hot", "d1", "warning", {}, {})
+    inhibit = Inhibit(Selector({"alert": ["Down"]}), Selector({"alert": ["Hot"]}))
+    change = InhibitChange(inhibit, "removed", ((subject, False),))
+    told = "\n".join(looked_at(changes_view([inhibit_row(change, 5)])))
+    assert "removed  inhibit: alert Down mutes alert Hot  1       mutes no more" in told
+    assert "Hot/d1  warning  not muted  reload" in told
 
 
 def test_no_change_is_one_line() -> None:

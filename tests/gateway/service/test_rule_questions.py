@@ -8,6 +8,7 @@ import pytest
 from edge_gateway.records import codec
 from edge_gateway.records.inputs import Batch, Moment, Reload, Tick
 from edge_gateway.rules.inspection.in_force import describe_in_force
+from edge_gateway.rules.language.inhibits import Inhibit, Selector
 from edge_gateway.rules.language.ruleset import Level, Rule, RuleSet
 from edge_gateway.service.rule_questions import MOST_TOUCHED, RuleQuestions
 from fleet_wire.telemetry import encode_telemetry
@@ -64,6 +65,16 @@ def test_other_rules_are_tried_on_the_alerts_that_stand() -> None:
     assert gone["alerts"] == [
         {"device": "d", "level": "warning", "previous": "warning", "becomes": "resolved", "cause": "removed"}
     ]
+
+
+def test_other_inhibits_are_tried_on_the_alerts_that_fire() -> None:
+    rules = RuleSet(
+        tuple(running().pipeline.rules.rules.rules),
+        inhibits=(Inhibit(Selector({"alert": ["Down"]}), Selector({"alert": ["Hot"]})),),
+    )
+    *_, row = running().try_rules({"rules": rules.to_brief()})
+    assert (row["rule"], row["change"]) == ("inhibit: alert Down mutes alert Hot", "added")
+    assert row["alerts"] == []
 
 
 def test_what_is_tried_changes_nothing() -> None:

@@ -131,7 +131,7 @@ def test_what_a_trial_says_is_what_a_reload_does(seed: int) -> None:
     new = RuleSet(edited(random, old))
     registry, before = stage.fleet.registry, states(stage)
     kept = codec.encode(stage.evaluator.snapshot()), registry.numbering, list(registry.metric_names)
-    said = reload_on_trial(stage.evaluator, registry, new)
+    said = reload_on_trial(stage.evaluator, registry, new).transitions
     changes = compare(stage.evaluator.rules, new)
     assert (codec.encode(stage.evaluator.snapshot()), registry.numbering, list(registry.metric_names)) == kept
     assert said == stage.evaluator.reload(new)
@@ -152,7 +152,9 @@ def test_the_trials_reach_every_effect() -> None:
         random = Random(seed)
         old = tuple(drawn(random, f"R{number}") for number in range(6))
         stage, new = played(random, old), RuleSet(edited(random, old))
-        touched = {each.rule for each in reload_on_trial(stage.evaluator, stage.fleet.registry, new)}
+        touched = {
+            each.rule for each in reload_on_trial(stage.evaluator, stage.fleet.registry, new).transitions
+        }
         effects |= {
             (each.change, each.effect.split()[0])
             for each in compare(stage.evaluator.rules, new)
