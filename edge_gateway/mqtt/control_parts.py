@@ -17,6 +17,7 @@ from edge_gateway.mqtt.own_topics import Operate, OwnTopics
 from edge_gateway.mqtt.ownership import Ownership
 from edge_gateway.mqtt.packet_limit import PacketLimit
 from edge_gateway.mqtt.refusals import Refusals
+from edge_gateway.mqtt.retained_alerts import RetainedAlerts
 from edge_gateway.mqtt.sending import Sending, Undelivered
 from edge_gateway.status.counters import Counters
 from edge_gateway.status.problems import Problems
@@ -67,8 +68,10 @@ def make_control(
         operate=operate,
         firing_alerts=firing_alerts,
         send=sending.send,
+        waiting=sending.topics_waiting,
         ownership=ownership,
         clock=clock,
+        retained=RetainedAlerts(clock),
         dropped=BrokerDropped(clock, counters, problems),
         counters=counters,
         problems=problems,

@@ -123,9 +123,10 @@ class Control:
         level = logging.DEBUG if reported else logging.INFO
         log.log(level, "control connection %s: %s", "lost" if self._accepted else "failed", _in_words(error))
         reason = _reason_of(error)
-        self._connected = self._accepted = False
+        was_accepted, self._connected, self._accepted = self._accepted, False, False
         self._silent_since = self.clock() if self._silent_since is None else self._silent_since
-        self.sending.limit.lost(reason, self.sending.unanswered)
+        if was_accepted:  # an attempt that the broker does not answer says nothing of packets
+            self.sending.limit.lost(reason, self.sending.unanswered)
         if reason == RETAIN_NOT_SUPPORTED:
             self._set_retain(able=False)
         if reason == SESSION_TAKEN_OVER:

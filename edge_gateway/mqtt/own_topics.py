@@ -7,7 +7,7 @@ every live message is somebody else's. Mosquitto 2.0 applies the second options 
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,10 +19,12 @@ from edge_gateway.mqtt.broker_dropped import BrokerDropped
 from edge_gateway.mqtt.control_client import ControlClient
 from edge_gateway.mqtt.ownership import Ownership
 from edge_gateway.mqtt.refusals import REFUSED
+from edge_gateway.mqtt.retained_alerts import RetainedAlerts
 from edge_gateway.status.catalogue import Problem
 from edge_gateway.status.counters import Counters
 from edge_gateway.status.problem import Gravity
 from edge_gateway.status.problems import Problems
+from fleet_config.counting import counted
 from fleet_wire import control_messages, topics
 from fleet_wire.errors import NOT_AUTHORISED, meaning
 from fleet_wire.payload import MalformedMessage
@@ -50,8 +52,11 @@ class OwnTopics:
     firing_alerts: Callable[[], Iterable[Message]]
     """Returns the retained message of every firing alert."""
     send: Callable[[Iterable[Message]], None]
+    waiting: Callable[[], Container[str]]
+    """Returns the topics of what is still to be sent."""
     ownership: Ownership
     clock: Callable[[], float]
+    retained: RetainedAlerts
     dropped: BrokerDropped
     counters: Counters
     problems: Problems
@@ -63,14 +68,19 @@ class OwnTopics:
     """When each alert topic was last repaired."""
 
     @property
+    def _alerts_filter(self) -> str:
+        return f"edge/v1/{self.gateway}/alerts/#"
+
+    @property
     def status_topic(self) -> str:
         return topics.gateway_status_topic(self.gateway)
 
     async def subscribe(self, client: ControlClient) -> None:
         """Subscribe and handle the retained messages; on return it is known whose status is retained."""
-        watched = [self.status_topic, f"edge/v1/{self.gateway}/alerts/#"]
+        watched = [self.status_topic, self._alerts_filter]
         others = [topics.operator_command_topic(self.gateway), DROPPED]
         self.refused = {}
+        self.retained.connecting()
         await self._subscribe_to(client, watched, SubscribeOptions(qos=1))
         await client.unsubscribe(watched)
         await self._subscribe_to(
@@ -80,6 +90,10 @@ class OwnTopics:
         self._report_refused()
         while len(client.messages):
             await self._handle(await anext(client.messages))
+        if client.limits.retain and self._alerts_filter not in self.refused:
+            waiting = self.waiting()
+            firing = (message.topic for message in self.firing_alerts())
+            self.retained.subscribed(topic for topic in firing if topic not in waiting)
 
     async def _subscribe_to(
         self, client: ControlClient, filters: list[str], options: SubscribeOptions
@@ -112,14 +126,29 @@ class OwnTopics:
             await self._answer(payload, retained=message.retain)
         elif topic == self.status_topic:
             self._check_status(message)
-        elif len(self._suspect) < MOST_SUSPECT and (payload or not message.retain):
-            self._suspect[topic] = not message.retain
+        elif payload or not message.retain:
+            if message.retain:
+                self.retained.received(topic)
+            if len(self._suspect) < MOST_SUSPECT:
+                self._suspect[topic] = not message.retain
 
     def check(self) -> None:
         """Repair topics and clear problems that are over; call periodically."""
         self.dropped.expire()
         if self._suspect:
             self._repair()
+        if forgotten := self.retained.forgotten():
+            self._publish_again(forgotten)
+
+    def _publish_again(self, forgotten: Container[str]) -> None:
+        """Publish the firing alerts that the broker retains no more."""
+        again = [message for message in self.firing_alerts() if message.topic in forgotten]
+        if again:
+            log.warning(
+                "the broker had lost %s that it should retain; published again",
+                counted(len(again), "firing alert"),
+            )
+            self.send(again)
 
     def _repair(self) -> None:
         """Clear retained alerts that are not firing, left by an earlier start or forged.

@@ -91,6 +91,10 @@ class Sending:
         """Number of messages the broker has not acknowledged."""
         return len(self._queue) + sum(map(len, self._held.values()))
 
+    def topics_waiting(self) -> set[str]:
+        """Return the topics of what is queued or held."""
+        return {message.topic for message in self._queue} | self._held.keys()
+
     @property
     def held(self) -> bool:
         """Whether refused alerts wait for a retry."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
@@ -126,10 +127,9 @@ class StrictBroker:
             for one in packet.topic_filters
         ]
         for one in packet.topic_filters:
-            if one.pattern in self.retained and one.retain_handling is not mqtt5.RetainHandling.SEND_NEVER:
-                writer.write(
-                    mqtt5.PublishPacket(one.pattern, self.retained[one.pattern], retain=True).write()
-                )
+            if one.retain_handling is not mqtt5.RetainHandling.SEND_NEVER:
+                for topic in filter(partial(_covers, one.pattern), self.retained):
+                    writer.write(mqtt5.PublishPacket(topic, self.retained[topic], retain=True).write())
         writer.write(mqtt5.SubAckPacket(packet.packet_id, granted).write())
 
     def _published(self, packet: mqtt5.PublishPacket, writer: asyncio.StreamWriter) -> None:
@@ -147,6 +147,10 @@ class StrictBroker:
     def _acknowledge(self, writer: asyncio.StreamWriter, answer: bytes) -> None:
         self.unanswered -= 1
         writer.write(answer)
+
+
+def _covers(pattern: str, topic: str) -> bool:
+    return topic == pattern or (pattern.endswith("/#") and topic.startswith(pattern[:-1]))
 
 
 class Clients:

@@ -12,6 +12,7 @@ import pytest
 
 from edge_gateway.fold.messages import Message
 from edge_gateway.mqtt.control_session import SETTLED, _in_words
+from edge_gateway.mqtt.packet_limit import ENDS_TO_LEARN, LEAST_LEARNED
 from edge_gateway.status.catalogue import Problem
 from tests.gateway.mqtt.messages import ALERT, firing
 from tests.gateway.mqtt.strict_broker import Rig, StrictBroker
@@ -186,3 +187,13 @@ def from_system(text: str, cause: OSError) -> aiomqtt.MqttError:
 )  # fmt: skip
 def test_the_end_of_a_connection_is_told_in_the_systems_words(error: Exception | None, text: str) -> None:
     assert _in_words(error) == text
+
+
+async def test_attempts_that_the_broker_does_not_answer_teach_no_packet_size() -> None:
+    """A broker that hangs ends one connection under a large packet, and then answers no CONNECT."""
+    async with StrictBroker() as broker:
+        broker.ends_after = lambda: 0
+        async with Rig(broker.port) as rig:
+            rig.control.sending.unanswered = 10 * LEAST_LEARNED
+            await rig.until(lambda: rig.control._losses > ENDS_TO_LEARN)
+            assert not rig.control.sending.limit.known

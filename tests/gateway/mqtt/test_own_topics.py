@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from edge_gateway.mqtt.control_session import RETRY_MOST
 from edge_gateway.mqtt.own_topics import REPAIR_EVERY
+from edge_gateway.mqtt.retained_alerts import QUIET
 from edge_gateway.status.problem import Gravity
 from fleet_wire import control_messages
 from tests.gateway.mqtt.messages import ALERT, alert
@@ -44,6 +47,48 @@ async def test_a_retained_request_is_ignored() -> None:
             broker.publish("edge/v1/gw/command", request)
             await rig.until(lambda: [one for one in broker.taken if one.topic.endswith("/reply")])
             assert sum(one.topic.endswith("/reply") for one in broker.seen) == 1
+
+
+async def test_a_firing_alert_that_the_broker_retains_no_more_is_published_again_once() -> None:
+    async with StrictBroker() as broker, Rig(broker.port) as rig:
+        rig.fires = [alert("firing")]
+        await rig.until(lambda: broker.taken)
+        rig.at += QUIET + 1
+        await rig.until(lambda: [one for one in broker.taken if one.topic == ALERT])
+        rig.at += QUIET + 1
+        told = len(broker.seen)
+        rig.control.publish_status()
+        await rig.until(lambda: len(broker.seen) > told)
+        assert [one.payload for one in broker.seen if one.topic == ALERT] == [b"firing"]
+
+
+async def test_one_that_it_retains_and_one_that_waits_to_be_sent_are_not() -> None:
+    async with StrictBroker() as broker:
+        broker.retained = {ALERT: b"firing"}
+        async with Rig(broker.port) as rig:
+            waits = replace(alert("firing"), topic=ALERT + "-2")
+            rig.fires = [alert("firing"), waits]
+            rig.control.send([waits])
+            await rig.until(lambda: [one for one in broker.taken if one.topic == waits.topic])
+            rig.at += QUIET + 1
+            await rig.until(lambda: rig.control.own_topics.retained._due is None)
+            told = len(broker.seen)
+            rig.control.publish_status()
+            await rig.until(lambda: len(broker.seen) > told)
+            assert [one.topic for one in broker.seen if "/alerts/" in one.topic] == [waits.topic]
+
+
+@pytest.mark.parametrize("lacks", ["retain", "alerts"])
+async def test_a_broker_that_cannot_tell_gets_none_again(lacks: str) -> None:
+    async with StrictBroker() as broker:
+        if lacks == "retain":
+            broker.limits = {"retain_available": False}
+        else:
+            broker.refused_filters = {"edge/v1/gw/alerts/#"}
+        async with Rig(broker.port) as rig:
+            rig.fires = [alert("firing")]
+            await rig.until(lambda: broker.taken)
+            assert rig.control.own_topics.retained._due is None
 
 
 @pytest.mark.problem("raises", "forged_alerts")
