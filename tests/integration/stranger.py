@@ -3,6 +3,7 @@
 It encodes by the msgpack specification and the wire contract, and decodes with the msgpack library.
 """
 
+import socket
 import struct
 import threading
 import time
@@ -108,6 +109,9 @@ class Client5:
     ) -> None:
         self.client.disconnect()
         self.client.loop_stop()
+        left = self.client.socket()
+        if isinstance(left, socket.socket):  # the broker had not ended the connection yet
+            left.close()
 
     def publish(self, topic: str, payload: bytes, *, retain: bool = False, qos: int = 1) -> None:
         """Publish, and return when the broker has acknowledged."""
