@@ -10,7 +10,7 @@ from fleet_wire.printable import printable
 LASTS: Final = 3_600.0
 """Seconds for which a refusal is reported after the last of its kind."""
 MOST_KINDS: Final = 50
-"""Pairs of bucket and measurement kept; a gateway writes five measurements to each of four buckets."""
+"""Kinds kept; a gateway writes five measurements to each of four buckets."""
 _MOST_REASON: Final = 300
 _SHOWN: Final = "the lines are in the quarantine, `edge-gateway query quarantine` shows them"
 _TOO_OLD: Final = (
@@ -22,8 +22,10 @@ _TOO_OLD_UNSURE: Final = (
     " bucket. If its time is right and nothing synchronises it, run `edge-gateway clock confirm`"
 )
 
-Kind = tuple[str, str]
-"""Bucket and measurement."""
+Kind = tuple[str, str, str]
+"""Bucket, measurement and cause."""
+_CONFLICT: Final = "type conflict"
+_RETENTION: Final = "retention"
 
 
 @dataclass(slots=True)
@@ -35,7 +37,7 @@ class _Refusal:
 
 @dataclass(slots=True)
 class RefusedLines:
-    """Refused lines by bucket and measurement. Times are monotonic seconds.
+    """Refused lines by bucket, measurement and cause. Times are monotonic seconds.
 
     The first reason of a kind is kept: reasons may contain figures of the line, and a text that changes with every
     line would be logged with every line.
@@ -47,7 +49,8 @@ class RefusedLines:
         self, bucket: str, lines: Iterable[bytes], reason: str, now: float, *, unsure: bool = False
     ) -> None:
         """Note lines that were refused; `unsure` as of their `Parcel`."""
-        for kind in {(bucket, _measurement(line)) for line in lines}:
+        cause = _cause(reason)
+        for kind in {(bucket, _measurement(line), cause) for line in lines}:
             known = self._kinds.get(kind)
             if known is not None:
                 known.last, known.unsure = now, known.unsure and unsure
@@ -65,15 +68,20 @@ class RefusedLines:
 
 
 def _sentence(kind: Kind, one: _Refusal) -> str:
-    bucket, measurement = (printable(text, 100) for text in kind)
+    bucket, measurement = (printable(text, 100) for text in kind[:2])
     shown = printable(one.reason, _MOST_REASON)
-    return f"lines of '{measurement}' for bucket '{bucket}' are refused ({shown}): {_advice(one)}"
+    return f"lines of '{measurement}' for bucket '{bucket}' are refused ({shown}): {_advice(kind[2], one)}"
 
 
-def _advice(one: _Refusal) -> str:
-    if "type conflict" in one.reason:
+def _cause(reason: str) -> str:
+    """Return what causes that need other deeds are told apart by; "" for the others."""
+    return next((cause for cause in (_CONFLICT, _RETENTION) if cause in reason), "")
+
+
+def _advice(cause: str, one: _Refusal) -> str:
+    if cause == _CONFLICT:
         return "another program wrote this field with a different type; give the gateway its own bucket"
-    if "retention" in one.reason:
+    if cause == _RETENTION:
         return _TOO_OLD_UNSURE if one.unsure else _TOO_OLD
     return "check what they have in common"
 

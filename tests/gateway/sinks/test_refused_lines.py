@@ -34,10 +34,19 @@ def test_of_points_too_old_for_their_bucket_the_text_claims_no_more_than_is_know
     assert "waited here for longer" in sure, "a point may become too old in the outbox"
 
 
+def test_causes_that_need_other_deeds_are_told_beside_each_other() -> None:
+    refusals, retention = RefusedLines(), "422: dropped 3 points outside retention policy of duration 1h0m0s"
+    refusals.note("telemetry", [LINE], retention, 0.0, unsure=True)
+    refusals.note("telemetry", [LINE], CONFLICT, 1.0)
+    old, conflict, _ = refusals.text(2.0).split("\n")
+    assert "clock confirm" in old, "what another cause refused says nothing of the clock"
+    assert "its own bucket" in conflict
+
+
 def test_a_refusal_is_told_until_an_hour_after_the_last_of_its_kind() -> None:
     refusals = RefusedLines()
     refusals.note("a", [LINE], CONFLICT, 0.0)
-    refusals.note("a", [LINE], "400: other words", LASTS - 1)
+    refusals.note("a", [LINE], "400: a type conflict in other words", LASTS - 1)
     told = refusals.text(2 * LASTS - 2)
     assert told == refusals.text(LASTS)
     assert CONFLICT in told, "a text that changed with each line would be logged with each line"
