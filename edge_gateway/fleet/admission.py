@@ -264,6 +264,11 @@ class Admission:
 
     # --- births, receipts, and what is known of a device
 
+    def is_past(self, device: int, birth: Birth) -> bool:
+        """Whether a birth came before, and that of another boot since: a late copy, which says nothing."""
+        moved_on = self.clocks.has_moved_on(device, birth.boot)
+        return moved_on and self.sequences.was_born(device, birth.boot, digest(encode_birth(birth)))
+
     def birth(self, device: int, birth: Birth, *, just_sent: bool = False) -> None:
         """Apply a birth's boot, time, floor and next seq.
 

@@ -87,7 +87,7 @@ CLOSE_ROWS = 4_096
 """Rows of closing windows that a batch or tick may take out of the log, however small it is …"""
 CLOSE_SHARE = 4
 """… and as many a reading that came, if that is more: a close never stalls a batch, and never falls behind."""
-FOLD: Final = 11
+FOLD: Final = 12
 """Version of the fold: goes up whenever it makes something else of the same inputs, or records hold that otherwise.
 
 A record is folded again by its own version only. When the form of the state changes, `checkpoint.FORMAT` goes up.

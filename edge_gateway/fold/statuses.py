@@ -66,6 +66,8 @@ class Statuses:
         registry = self.admission.registry
         registry.presence.heard(device)
         if isinstance(status, Birth):
+            if self.admission.is_past(device, status):
+                return
             registry.birth(device, status, self.windows.next_start(device))
             self.admission.birth(device, status, just_sent=just_sent)
             self.rules.birth(device, status.metrics, status.boot, listening_ms)

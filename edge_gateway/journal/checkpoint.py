@@ -25,7 +25,7 @@ log = logging.getLogger("edge_gateway.checkpoint")
 _HEADER: Final = struct.Struct("<4sB3xQQI")
 _CHECK: Final = struct.Struct("<I")
 _MAGIC: Final = b"EGCP"
-FORMAT: Final = 17
+FORMAT: Final = 18
 _NAME: Final = re.compile(r"checkpoint-(\d{20})")
 
 

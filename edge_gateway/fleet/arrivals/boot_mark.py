@@ -12,6 +12,8 @@ NEW, DUPLICATE, CONFLICT, NOT_KNOWN = 0, 1, 2, -1
 BELOW, HIGHEST, FIRST = 0, 1, 2
 """Where a message stands in its boot: below the highest seq so far, above all of them, or first of all."""
 NO_BOOT = -1
+NEVER = 1 << 62
+"""In place of a time, ms: later than any."""
 
 HOLES_KEPT = 64
 CONTESTED_KEPT = 64
@@ -36,10 +38,12 @@ class BootMark:
         boot: the boot number.
         top: highest seq so far, -1 before the first.
         newest: newest device time so far, ms.
+        oldest: oldest device time so far, ms; NEVER before the first.
         holes: [from, to], inclusive, ascending, never adjacent.
         judged_from: the lowest seq of which a repeat can be told.
-        unsure_to: a message up to this device time (ms) may have arrived before the mark was made, in one that was
-            forgotten.
+        unsure_from: a message from this device time on (ms), up to `unsure_to`, may have arrived before the mark was
+            made, in one that was forgotten.
+        unsure_to: see `unsure_from`.
         untimed: a message without a time has arrived.
         earlier_top: the highest seq before the device was erased and began anew, -1 if it never was.
         untimed_to: a message without a time up to this seq may have arrived, too, in a mark that was forgotten.
@@ -53,8 +57,10 @@ class BootMark:
     boot: int
     top: int = -1
     newest: int = NO_TIME
+    oldest: int = NEVER
     holes: list[list[int]] = field(default_factory=list)
     judged_from: int = 0
+    unsure_from: int = NO_TIME
     unsure_to: int = NO_TIME
     untimed: bool = False
     earlier_top: int = -1
@@ -70,20 +76,22 @@ class BootMark:
         A repeated message cannot be newer than the newest one so far. If it is, the device restarted its sequence
         under the same boot: CONFLICT. A message that may be older than the mark takes a number that another one may
         come under: of repeats up to there, nothing is known. One that fills a hole and is newer than those above it may
-        be of a device that counts anew: another time under its number is no repeat.
+        be of a device that counts anew: another time under its number is no repeat. Where a birth says so, one that is
+        older than all of its boot is none either.
         """
-        unsure = seq <= self.untimed_to if time == NO_TIME else time <= self.unsure_to
+        unsure = seq <= self.untimed_to if time == NO_TIME else self.unsure_from <= time <= self.unsure_to
         overtaken = self._is_overtaken(seq)
         if seq > self.top:
             self._raise_to(seq, unsure=unsure)
         elif not self._fill(seq):
-            if time > self.newest:
+            if time > self.newest or (self.denied and NO_TIME < time < self.oldest):
                 return CONFLICT
             sure = seq >= self.judged_from and self.contested.get(seq, time) == time
             return DUPLICATE if sure and not (self.denied or unsure) else NOT_KNOWN
         elif overtaken and time > self.newest:
             self._contest(seq, time)
         self.newest = max(self.newest, time)
+        self.oldest = min(self.oldest, NEVER if time == NO_TIME else time)
         self.untimed |= time == NO_TIME
         if unsure:
             self.doubt(seq)
@@ -129,12 +137,15 @@ class BootMark:
     def begin_anew(self) -> int:
         """Start over, since the device was erased; return how many messages were missing, and will never come.
 
-        What came before is not known any more: a copy of it that is still under way is no new message.
+        What came before is not known any more: a copy of it that is still under way is no new message. Its time is none
+        before the first or after the last of them.
         """
         lost = sum(missing(*hole) for hole in self.holes)
+        self.unsure_from = self.oldest if self.unsure_to == NO_TIME else min(self.unsure_from, self.oldest)
         self.unsure_to = max(self.unsure_to, self.newest)
         self.earlier_top = max(self.earlier_top, self.top)
-        self.top, self.newest, self.holes, self.judged_from, self.denied = -1, NO_TIME, [], 0, False
+        self.newest, self.oldest = NO_TIME, NEVER
+        self.top, self.holes, self.judged_from, self.denied = -1, [], 0, False
         self.contested, self.contested_to = {}, -1
         return lost
 

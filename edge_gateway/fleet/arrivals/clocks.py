@@ -152,6 +152,10 @@ class Clocks:
         clock.birth(boot, time, self.max_step_back, anew=anew)
         self._put(device, clock)
 
+    def has_moved_on(self, device: int, boot: int) -> bool:
+        """Whether the birth of another boot came after those of this one."""
+        return device < self._size and bool(self.born[device]) and int(self.boot[device]) != boot
+
     def _clock(self, device: int) -> DeviceClock:
         columns = {name: getattr(self, name)[device].item() for name in _STATE}
         return DeviceClock(**columns, run=self._runs.get(device))

@@ -14,8 +14,8 @@ from edge_gateway.fleet.arrivals.forgotten import Forgotten
 
 BOOTS_KEPT = 8
 _MARK = (
-    *("boot", "top", "newest", "judged_from", "unsure_to", "untimed", "earlier_top", "untimed_to"),
-    *("born", "denied", "contested_to"),
+    *("boot", "top", "newest", "oldest", "judged_from", "unsure_from", "unsure_to"),
+    *("untimed", "earlier_top", "untimed_to", "born", "denied", "contested_to"),
 )
 """Columns of the current boot's mark, by their names in `BootMark`."""
 _EMPTY = BootMark(NO_BOOT)
@@ -49,7 +49,9 @@ class Marks:
         """Current boot of each device; NO_BOOT before the first."""
         self.top = np.empty(0, np.int64)
         self.newest = np.empty(0, np.int64)
+        self.oldest = np.empty(0, np.int64)
         self.judged_from = np.empty(0, np.int64)
+        self.unsure_from = np.empty(0, np.int64)
         self.unsure_to = np.empty(0, np.int64)
         self.untimed = np.empty(0, np.bool_)
         self.earlier_top = np.empty(0, np.int64)
@@ -171,6 +173,11 @@ class Marks:
         since = mark.judged_from
         holes = [(max(first, since), last) for first, last in mark.holes if last >= since]
         return StoredRange(since, mark.top, holes)
+
+    def was_born(self, device: int, boot: int, born: int) -> bool:
+        """Whether the birth with this digest is the last one of its boot that came."""
+        mark = self._find(device, boot)
+        return mark is not None and mark.born == born
 
     def is_doubtful(self, device: int, boot: int) -> bool:
         """Whether a boot may have begun anew, so that a receipt could name as stored what never came."""

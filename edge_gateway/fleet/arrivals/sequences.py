@@ -17,6 +17,7 @@ from edge_gateway.fleet.arrivals.boot_mark import (
     DUPLICATE,
     FIRST,
     MOST_MISSING,
+    NEVER,
     NEW,
     NO_BIRTH,
     NOT_KNOWN,
@@ -151,9 +152,8 @@ class Sequences(Marks):
     def _is_sure(self, rows: MessageRows) -> BoolColumn:
         """Return which rows the mark of their device's current boot can judge, as far as it goes."""
         timed = rows.time != NO_TIME
-        sure: BoolColumn = np.where(
-            timed, rows.time > self.unsure_to[rows.device], rows.seq > self.untimed_to[rows.device]
-        )
+        outside = (rows.time > self.unsure_to[rows.device]) | (rows.time < self.unsure_from[rows.device])
+        sure: BoolColumn = np.where(timed, outside, rows.seq > self.untimed_to[rows.device])
         sure &= rows.seq >= self.judged_from[rows.device]
         sure &= rows.seq > self.contested_to[rows.device]
         sure &= timed | self.untimed[rows.device]
@@ -174,6 +174,7 @@ class Sequences(Marks):
         """Advance the marks of devices whose rows are all in order."""
         self.top[rows.device] = rows.seq  # ascending within a device
         np.maximum.at(self.newest, rows.device, rows.time)
+        np.minimum.at(self.oldest, rows.device, np.where(rows.time == NO_TIME, NEVER, rows.time))
 
     def _one_by_one(self, rows: MessageRows, said: list[int | None]) -> tuple[list[int], list[int]]:
         """Judge rows in order; return their verdicts and standings."""

@@ -137,9 +137,17 @@ def test_a_device_that_was_erased_and_says_its_older_time_is_believed_with_the_f
     site.live(1, 3, 0.0)
     site.birth(1, site.now - HOUR)
     site.seq[1] = 0
-    assert site.live(1, 3, 50.0, behind=HOUR) == [], "whether these came before is not known"
     assert ("HotNow", "firing") in site.live(1, 1, 50.0, behind=HOUR)
     assert site.counters()["clock_steps"] == 1
+
+
+def test_one_whose_clock_came_back_to_a_time_of_its_earlier_readings_may_repeat_them(site: Site) -> None:
+    site.birth(1)
+    site.live(1, 20, 0.0)
+    site.birth(1, site.now - 10_000)
+    site.seq[1] = 0
+    assert site.live(1, 3, 50.0, behind=10_000) == [], "whether these came before is not known"
+    assert ("HotNow", "firing") in site.live(1, 20, 50.0, behind=10_000)
 
 
 def test_a_device_that_was_erased_and_goes_on_by_its_old_clock_makes_no_step(site: Site) -> None:

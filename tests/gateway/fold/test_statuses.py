@@ -8,7 +8,7 @@ from edge_gateway.fold.settings import build_pipeline
 from edge_gateway.fold.statuses import Statuses
 from edge_gateway.records import codec
 from edge_gateway.records.inputs import Batch, Forget, Tick
-from fleet_wire.control_messages import encode_death
+from fleet_wire.control_messages import Birth, encode_birth, encode_death
 from fleet_wire.topics import STATUS, DeviceTopic, device_topic
 from tests.gateway.fold.given import batch, birth, moment, reading, settings
 
@@ -70,3 +70,24 @@ def test_a_mark_ends_when_nothing_is_retained_any_more() -> None:
     pipeline.fold(retained(50_000, (device_topic("berlin", "f1", STATUS), b"")))
     pipeline.fold(retained(51_000, birth("f1")))
     assert pipeline.registry.find("f1") is not None
+
+
+def born(boot: int, ts: int, line: str) -> tuple[str, bytes]:
+    said = Birth(type="freezer", boot=boot, ts=1_700_000_000_000 + ts, tags={"line": line})
+    return device_topic(*TOPIC), encode_birth(said)
+
+
+def test_the_birth_of_an_earlier_boot_that_comes_again_does_not_make_it_the_current_one() -> None:
+    """A client that sends what had no answer again can send its birth before last after its last one."""
+    pipeline = build_pipeline("gw", settings())
+    first, second = born(1, 1_000, "L1"), born(2, 2_000, "L2")
+    pipeline.fold(batch(0, first))
+    pipeline.fold(batch(1_000, second))
+    device = pipeline.registry.find("f1")
+    assert device is not None
+    for again in (batch(2_000, first), retained(3_000, first)):
+        pipeline.fold(again)
+        assert int(pipeline.admission.clocks.boot[device]) == 2
+        assert pipeline.registry.tags(device) == {"line": "L2"}
+    pipeline.fold(batch(4_000, born(1, 9_000, "L1")))
+    assert int(pipeline.admission.clocks.boot[device]) == 1, "another birth than before"

@@ -138,6 +138,26 @@ class TestErased:
         assert found.accept(0, 6) == found.accept(1, 7) == NEW
         assert found.accept(5, 5) == NOT_KNOWN, "sent before the erasure, on its way until now"
 
+    def test_a_message_older_than_all_before_contradicts_the_mark_too_if_a_birth_did(self) -> None:
+        """A device without a battery for its clock comes back at its firmware's date, long before."""
+        found = BootMark(1)
+        for seq in range(4):
+            found.accept(seq, 1_000 + seq)
+        assert found.accept(0, 10) == DUPLICATE, "no birth says that it counts anew"
+        found.take_birth(7, 0, just_sent=True)
+        assert found.accept(0, 1_002) == NOT_KNOWN, "it may be a repeat"
+        assert found.accept(0, 10) == CONFLICT
+        found.begin_anew()
+        assert found.accept(0, 10) == found.accept(1, 11) == NEW
+        assert found.accept(3, 1_003) == NOT_KNOWN, "sent before the erasure"
+        assert found.accept(4, 2_000) == NEW, "its clock was set"
+
+    def test_of_what_was_forgotten_nothing_is_older_for_certain(self) -> None:
+        found = BootMark(1, unsure_to=500)
+        found.accept(0, 1_000)
+        found.begin_anew()
+        assert found.accept(0, 10) == NOT_KNOWN
+
     def test_a_message_from_before_leaves_the_number_it_took_to_one_that_comes_after(self) -> None:
         found = mark(0, 1, 2, 3)
         found.take_birth(7, 0, just_sent=True)
