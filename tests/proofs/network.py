@@ -75,8 +75,9 @@ STATUS_AGE = 1.1
 RETAINED = 60.0
 TELEMETRY = {"allowed_lateness": "1s", "idle_close": "4s"}
 SHORT_SETTLING = Sabotage(
-    constants=tuple(
-        (f"edge_gateway.mqtt.{session}:SETTLED", 3.0) for session in ("source", "control_session")
+    constants=(
+        ("edge_gateway.mqtt.source:SETTLED", 3.0),
+        ("edge_gateway.mqtt.control_session:SETTLED", 3.0),
     )
 )
 """Reset the back-off after a shorter connection, so that a long run does not mostly wait."""

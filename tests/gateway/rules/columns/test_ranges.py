@@ -242,8 +242,10 @@ def test_sums_are_exact_whatever_the_magnitude(
     for place in random.sample(range(len(samples) - 6), 10):
         samples.insert(place + 5, samples.pop(place))
     expected = plainly(samples, 60_000, function)
-    if function == "rate":  # two roundings
-        np.testing.assert_allclose(fed(samples, 60_000, function, cut), expected, rtol=1e-15)
+    if function == "rate":  # each rise is rounded, so that what is left where large ones cancel is not exact
+        greatest = max(abs(value) for _, _, value in samples if not math.isnan(value))
+        found = fed(samples, 60_000, function, cut)
+        np.testing.assert_allclose(found, expected, rtol=1e-15, atol=1e-15 * greatest)
     else:
         np.testing.assert_array_equal(fed(samples, 60_000, function, cut), expected)
 
