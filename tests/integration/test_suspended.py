@@ -20,7 +20,7 @@ from tests.servers.process import wait_until
 pytestmark = pytest.mark.broker
 
 SITE = "gw-still-site"
-STOOD = 12.0
+STOOD = 25.0
 """Seconds; more than the rule's `no_data`, less than the broker waits for a client."""
 RULES = """
 version: 1
@@ -30,7 +30,7 @@ groups:
   - alert: Silent
     expr: temperature
     above: 1000
-    no_data: {after: 5s, state: alerting}
+    no_data: {after: 15s, state: alerting}
   - alert: TooWarm
     expr: temperature
     above: -10
